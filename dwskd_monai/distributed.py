@@ -1,0 +1,58 @@
+"""Training in several processes, started by torchrun."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+BACKENDS = ("nccl", "gloo")
+
+
+def start_process_group(backend: str = "nccl") -> torch.device:
+    """Join the process group of torchrun, if that has not been done.
+
+    Args:
+        backend: ``nccl`` for one GPU per process, ``gloo`` for CPU processes.
+
+    Returns:
+        The device of this process.
+
+    Raises:
+        ValueError: for another backend.
+        RuntimeError: if torchrun did not start this process, or there are too few GPUs.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
+    if "LOCAL_RANK" not in os.environ:
+        raise RuntimeError(
+            "multi_gpu_train.yaml must be started by torchrun: "
+            "torchrun --standalone --nproc_per_node=N -m monai.bundle run training …"
+        )
+    local_rank = int(os.environ["LOCAL_RANK"])
+    if backend == "nccl" and torch.cuda.device_count() <= local_rank:
+        raise RuntimeError(
+            f"process {local_rank} has no GPU of its own: {torch.cuda.device_count()} found; start fewer processes, "
+            "or train on the CPU with --backend gloo"
+        )
+    if not dist.is_initialized():
+        dist.init_process_group(backend)
+    if backend == "gloo":
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def wrap(network: nn.Module) -> DistributedDataParallel:
+    """``network`` with gradients averaged over the processes; on its own device."""
+    device = next(network.parameters()).device
+    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+
+def is_not_first(device: torch.device) -> bool:
+    """Whether another process than this one writes logs; ``device`` makes sure that the group has been joined."""
+    return dist.get_rank() != 0
