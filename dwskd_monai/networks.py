@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -17,7 +18,9 @@ PRETRAINED, RANDOM = "pretrained", "random"
 _logger = logging.getLogger(__name__)
 
 
-def create_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, num_classes: int = 0) -> nn.Module:
+def create_teacher(
+    model_name: str, weights: str = PRETRAINED, in_chans: int = 1, num_classes: int = 0, **model_args: Any
+) -> nn.Module:
     """A timm network with pretrained weights and a new classifier.
 
     Args:
@@ -27,6 +30,7 @@ def create_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1
             and its position embedding to the grid as timm does); ``random`` is a network that has learnt nothing.
         in_chans: channels of the images, 1 for grey ones.
         num_classes: outputs of the new classifier; 0 for none.
+        model_args: further arguments of ``timm.create_model``, ``img_size`` for instance.
 
     Raises:
         ValueError: if timm knows no such model, or the file's tensors do not fit; the message names them.
@@ -37,21 +41,23 @@ def create_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1
         close = ", ".join(timm.list_models(f"{model_name.split('.')[0].split('_')[0]}*")[:8])
         raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
     if weights == PRETRAINED:
-        return _download(model_name, in_chans, num_classes)
-    network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes)
+        return _download(model_name, in_chans=in_chans, num_classes=num_classes, **model_args)
+    network = timm.create_model(
+        model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **model_args
+    )
     if weights != RANDOM:
         load_backbone(network, weights)
     return network
 
 
-def _download(model_name: str, in_chans: int, num_classes: int) -> nn.Module:
+def _download(model_name: str, **model_args: Any) -> nn.Module:
     ways_out = (
         f"teacher {model_name}: its pretrained weights could not be had. Either run where the Hugging Face hub can be "
         "reached, or give a file with the state dict: --teacher_weights FILE.pt or FILE.safetensors "
         "(train_teacher.yaml makes one)"
     )
     try:
-        return timm.create_model(model_name, pretrained=True, in_chans=in_chans, num_classes=num_classes)
+        return timm.create_model(model_name, pretrained=True, **model_args)
     except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing default is a RuntimeError
         raise OSError(f"{ways_out}. The cause: {error}") from error
 
@@ -111,12 +117,14 @@ def _adapt(name: str, value: Tensor, target: Tensor, network: nn.Module) -> Tens
     return value
 
 
-def initialise_teacher(network: nn.Module, model_name: str, weights: str = PRETRAINED, in_chans: int = 1) -> None:
+def initialise_teacher(
+    network: nn.Module, model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any
+) -> None:
     """Give ``network``, a ``model_name`` of timm, the teacher's weights; its classifier stays new.
 
     Args and Raises: see :func:`create_teacher`.
     """
-    teacher = create_teacher(model_name, weights, in_chans)
+    teacher = create_teacher(model_name, weights, in_chans, **model_args)
     network.load_state_dict(network.state_dict() | teacher.state_dict())
 
 

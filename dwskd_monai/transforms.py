@@ -2,72 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import itk
 import numpy as np
-from monai.config import PathLike
-from monai.data import ITKReader
-from monai.transforms import Compose, Randomizable, Transform
-from monai.utils import ensure_tuple
+import torch
+from monai.config import KeysCollection
+from monai.transforms import Compose, MapTransform, Randomizable, Transform
 from monai.utils.enums import CommonKeys
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 VIEWS = ("same", "two")
 AUXILIARY_VIEW = "image_auxiliary"
 
 
-class DicomReader(ITKReader):
-    """Read single-frame grey DICOM images as ``(H, W)`` arrays of one polarity, and nothing else.
+class LoadGreyImaged(MapTransform):
+    """Read PNG, JPEG, BMP and single-frame DICOM files as grey images ``(1, H, W)`` in float32.
 
-    ITK does the decoding: slope and intercept are applied, and MONOCHROME1 is inverted, so that more is brighter in
-    each image. MONAI's ``PydicomReader`` leaves MONOCHROME1 inverted; its ``ITKReader`` also accepts other formats
-    (a truncated JPEG without a word), gives ``(W, H, 1)``, and copies the patient's name into the metadata, where
-    this reader leaves only the geometry.
+    Pictures of any mode (grey, colour, palette, with alpha, 16-bit) become grey by luminance and are turned as their
+    EXIF tag says; DICOM has its slope and intercept applied and one polarity: more is brighter, MONOCHROME1 too.
+
+    MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
+    which ITK reads a truncated JPEG without a word; its pictures are transposed, palettes arrive as indices; its
+    errors often do not name the file, and its metadata holds the patient's name.
+
+    Args:
+        keys: of the paths, replaced by the images.
+        allow_missing_keys: whether an item may lack a key.
     """
 
-    def __init__(self) -> None:
-        super().__init__(reverse_indexing=True)
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
 
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Whether the files are DICOM files by their content; many have no suffix."""
-        return all(_is_dicom(name) for name in ensure_tuple(filename))
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
-        """Read one DICOM file.
-
-        Raises:
-            ValueError: if the file is no DICOM file, is damaged, or holds several frames or colour.
-        """
-        (name,) = ensure_tuple(data)
-        if not _is_dicom(name):
-            raise ValueError(f"{name}: not a DICOM file (no DICM prefix)")
-        reader = itk.ImageFileReader[itk.Image[itk.F, 3]].New(FileName=str(name), ImageIO=itk.GDCMImageIO.New())
-        try:
-            reader.Update()
-        except RuntimeError as error:
-            raise ValueError(f"{name}: a damaged DICOM file, its pixels cannot be decoded ({error})") from error
-        channels = reader.GetImageIO().GetNumberOfComponents()
-        image = reader.GetOutput()
-        frames = itk.size(image)[2]
-        if channels != 1 or frames != 1:
-            raise ValueError(f"{name}: expected one grey frame, got {frames} frame(s) of {channels} channel(s)")
-        return image
-
-    def get_data(self, img: Any) -> tuple[np.ndarray, dict]:
-        """The pixels ``(H, W)`` in float32, and metadata without anything about the patient."""
-        pixels = np.asarray(itk.array_from_image(img), dtype=np.float32)[0]
-        meta = {"spatial_shape": np.asarray(pixels.shape), "original_channel_dim": float("nan"), "affine": np.eye(4)}
-        return pixels, meta
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Raises ValueError or FileNotFoundError, with the file, if one cannot be read."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            result[key] = torch.from_numpy(read_grey(result[key])).unsqueeze(0)
+        return result
 
 
-def _is_dicom(name: PathLike) -> bool:
-    path = Path(name)
+def read_grey(path: str | Path) -> NDArray[np.float32]:
+    """Pixels ``(H, W)`` of one image file; see :class:`LoadGreyImaged`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no image of a known format, is damaged, or is a DICOM file with colour or several frames.
+    """
+    path = Path(path)
     if not path.is_file():
-        return False
+        raise FileNotFoundError(f"{path}: there is no such image file")
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        is_dicom = file.read(132)[128:] == b"DICM"
+    return _read_dicom(path) if is_dicom else _read_picture(path)
+
+
+def _read_picture(path: Path) -> NDArray[np.float32]:
+    try:
+        with Image.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("F"))
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path}: not an image; expected PNG, JPEG, BMP or DICOM") from error
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
+        raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
+
+
+def _read_dicom(path: Path) -> NDArray[np.float32]:
+    reader = itk.ImageFileReader[itk.Image[itk.F, 3]].New(FileName=str(path), ImageIO=itk.GDCMImageIO.New())
+    try:
+        reader.Update()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: a damaged DICOM file, its pixels cannot be decoded ({error})") from error
+    image = reader.GetOutput()
+    channels, frames = reader.GetImageIO().GetNumberOfComponents(), itk.size(image)[2]
+    if channels != 1 or frames != 1:
+        raise ValueError(f"{path}: expected one grey frame, got {frames} frame(s) of {channels} channel(s)")
+    return np.asarray(itk.array_from_image(image)[0], dtype=np.float32)
 
 
 class AugmentViewsd(Randomizable, Transform):

@@ -203,12 +203,11 @@ def _adapt(
     if INPUT_CHANNELS in dimensions:
         channels = target.shape[dimensions.index(INPUT_CHANNELS)]
         if source.shape[1] != channels:
-            try:
-                source = adapt_input_conv(channels, source)
-            except NotImplementedError as error:
+            if source.shape[1] != 3:
                 raise ValueError(
                     f"{_misfit(name, tuple(source.shape), target)}: timm adapts only an input convolution of 3 channels"
-                ) from error
+                )
+            source = adapt_input_conv(channels, source)
             rules.append("adapted")
     if POSITIONS in dimensions and source.shape[1] != target.shape[1]:
         source = _resample_positions(name, source, target, teacher, student)

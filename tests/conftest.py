@@ -1,0 +1,40 @@
+"""Tiny networks, phantoms and files that many tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from dwskd_monai.data.phantoms import make_phantoms
+
+REPOSITORY = Path(__file__).parents[1]
+BUNDLE = REPOSITORY / "bundles" / "chest_xray_classification"
+
+
+def tiny_convnext(dims: tuple[int, ...] = (8, 16, 24, 32), depths: tuple[int, ...] = (1, 1, 2, 1), **kwargs) -> nn.Module:
+    settings = {"in_chans": 1, "num_classes": 3} | kwargs
+    return timm.create_model("convnext_atto", dims=dims, depths=depths, **settings)
+
+
+def tiny_vit(embed_dim: int = 32, num_heads: int = 2, depth: int = 2, **kwargs) -> nn.Module:
+    settings = {"in_chans": 1, "num_classes": 3, "img_size": 32, "patch_size": 8} | kwargs
+    return timm.create_model(
+        "vit_tiny_patch16_224", embed_dim=embed_dim, num_heads=num_heads, depth=depth, **settings
+    )
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of 60 chest X-ray phantoms with train and test, and datalist.csv."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    make_phantoms("chest_xray", folder, count=60)
+    return folder

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dwskd_monai.evaluation.metrics import classification_metrics
+
+NAMES = ("a", "b", "c")
+
+
+def one_hot(predicted: list[int]) -> np.ndarray:
+    return np.eye(3)[predicted]
+
+
+def test_a_case_computed_by_hand():
+    # true a: 3 of 4 right; true b: 1 of 2; true c: 2 of 2
+    labels = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    metrics = classification_metrics(one_hot([0, 0, 0, 1, 1, 2, 2, 2]), labels, NAMES)
+    assert metrics.confusion.tolist() == [[3, 1, 0], [0, 1, 1], [0, 0, 2]]
+    assert metrics.overall["accuracy"] == pytest.approx(6 / 8)
+    assert metrics.overall["balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert metrics.overall["images"] == 8
+    assert metrics.per_class["a"]["sensitivity"] == pytest.approx(3 / 4)
+    assert metrics.per_class["a"]["specificity"] == 1
+    assert metrics.per_class["b"]["specificity"] == pytest.approx(5 / 6)
+    assert metrics.per_class["b"]["f1"] == pytest.approx(1 / 2)
+    assert metrics.per_class["c"]["f1"] == pytest.approx(4 / 5)
+    assert metrics.overall["macro_f1"] == pytest.approx((6 / 7 + 1 / 2 + 4 / 5) / 3)
+    assert metrics.per_class["a"]["images"] == 4
+
+
+def test_auc_is_the_share_of_pairs_in_the_right_order():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet([1, 1, 1], 40), rng.integers(0, 3, 40)
+    metrics = classification_metrics(probabilities, labels, NAMES)
+    expected = []
+    for index, name in enumerate(NAMES):
+        positive, negative = probabilities[labels == index, index], probabilities[labels != index, index]
+        right = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
+        expected.append(np.mean(right))
+        assert metrics.per_class[name]["auc"] == pytest.approx(expected[-1])
+    assert metrics.overall["macro_auc"] == pytest.approx(np.mean(expected))
+
+
+def test_a_class_without_images_is_not_in_the_means():
+    metrics = classification_metrics(one_hot([0, 1, 1]), np.array([0, 1, 0]), NAMES)
+    assert metrics.overall["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
+    assert math.isnan(metrics.per_class["c"]["auc"])
+    assert math.isnan(metrics.per_class["c"]["sensitivity"])
+    assert metrics.per_class["c"]["specificity"] == 1
+    assert math.isfinite(metrics.overall["macro_auc"])
+
+
+def test_one_class_alone_has_an_accuracy_and_no_auc():
+    metrics = classification_metrics(one_hot([0, 1]), np.array([0, 0]), NAMES)
+    assert metrics.overall["accuracy"] == 0.5
+    assert math.isnan(metrics.overall["macro_auc"])
+    assert math.isnan(metrics.per_class["a"]["specificity"])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "message"),
+    [
+        (np.zeros((0, 3)), np.zeros(0, int), "N > 0"),
+        (np.zeros((2, 2)), np.zeros(2, int), r"expected probabilities \(N, 3\)"),
+        (np.full((2, 3), np.nan), np.zeros(2, int), "2 predictions are NaN"),
+    ],
+)
+def test_wrong_predictions_are_refused(probabilities, labels, message):
+    with pytest.raises(ValueError, match=message):
+        classification_metrics(probabilities, labels, NAMES)
