@@ -1,0 +1,58 @@
+# make demo   from nothing to predictions: installs, makes phantom studies, trains, evaluates, predicts; offline
+# make test   from nothing: installs with the test extra, lint, types, and the whole suite
+PYTHON ?= python3
+BUNDLE ?= chest_xray_classification
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+MONAI := $(RUN) -m monai.bundle run
+CONFIGS := bundles/$(BUNDLE)/configs
+DEMO := demo/$(BUNDLE)
+DATA := $(DEMO)/phantoms
+FOLDERS = --ckpt_dir $(DEMO)/models --output_dir $(DEMO)
+SMALL := --student convnext_atto --image_size 64 --num_workers 0
+
+.PHONY: demo test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,/^$$/s/^# //p' Makefile
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed_test: pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[test]'
+	touch $(VENV)/installed $@
+
+demo: $(VENV)/installed
+	test -f $(DATA)/datalist.csv || $(RUN) -m dwskd_monai phantoms $(BUNDLE:_classification=) $(DATA)
+	@echo "== 1. a teacher, trained from nothing on the phantoms (offline: no pretrained weights)"
+	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/train_teacher.yaml','$(CONFIGS)/demo.yaml']" \
+	  --dataset_dir $(DATA)/datalist.csv --teacher_weights random --learning_rate 0.001 \
+	  --ckpt_dir $(DEMO)/models --output_dir $(DEMO)/teacher
+	@echo "== 2. two students from its weights; they distil, then one is fine-tuned"
+	$(MONAI) training --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml']" \
+	  --dataset_dir $(DATA)/datalist.csv --teacher_weights $(DEMO)/models/teacher.pt $(FOLDERS)
+	@echo "== 3. the deployed student on the test images"
+	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml','$(CONFIGS)/evaluate.yaml']" \
+	  --dataset_dir $(DATA)/datalist.csv --ckpt_dir $(DEMO)/models --output_dir $(DEMO)/evaluation
+	@echo "== 4. predictions for a folder of images"
+	$(MONAI) --config_file $(CONFIGS)/inference.yaml --dataset_dir $(DATA)/test $(SMALL) \
+	  --ckpt_dir $(DEMO)/models --output_dir $(DEMO)/predictions
+	@echo; cat $(DEMO)/evaluation/metrics.csv; echo; head -n 4 $(DEMO)/predictions/predictions.csv
+	@echo; echo "model: $(DEMO)/models/model.pt  figures: $(DEMO)/evaluation/confusion_matrix.png"
+
+lint: $(VENV)/installed_test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint
+	$(RUN) -m pytest
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

@@ -1,0 +1,40 @@
+"""Running a bundle as its users do, with networks and images so small that it takes seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import BUNDLE
+
+DIMS, TEACHER_DIMS, DEPTHS = "[8,16,24,32]", "[16,32,48,64]", "[1,1,2,1]"
+SMALL_STUDENT = ("--student", "convnext_atto", "--network_def#dims", DIMS, "--network_def#depths", DEPTHS)
+SMALL = (
+    *SMALL_STUDENT,
+    *("--teacher", "convnext_atto", "--teacher_def#dims", TEACHER_DIMS, "--teacher_def#depths", DEPTHS),
+    *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0", "--ramp_up_epochs", "1"),
+)
+SMALL_TEACHER = (
+    *("--teacher", "convnext_atto", "--network_def#dims", TEACHER_DIMS, "--network_def#depths", DEPTHS),
+    *("--first_weights#dims", TEACHER_DIMS, "--first_weights#depths", DEPTHS),
+    *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0"),
+)
+
+
+def config(*names: str, bundle: Path = BUNDLE) -> str:
+    """The value of ``--config_file`` for configs of a bundle."""
+    paths = [str(bundle / "configs" / f"{name}.yaml") for name in names]
+    return paths[0] if len(paths) == 1 else str(paths)
+
+
+def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str, ...] = ()) -> str:
+    """Run ``python -m monai.bundle …`` and return what it printed; its exit code must be 0, or not 0."""
+    command = [*(launcher or (sys.executable,)), "-m", "monai.bundle", *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(
+        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    assert (result.returncode == 0) == (expect == 0), result.stdout[-6000:]
+    return result.stdout

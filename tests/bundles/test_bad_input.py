@@ -1,0 +1,181 @@
+"""What is wrong is said before the first epoch, with its name, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+
+import monai.bundle
+import pytest
+import torch
+from PIL import Image
+
+from tests.bundles.commands import SMALL, run
+from tests.conftest import BUNDLE, tiny_convnext, tiny_vit
+
+CONFIGS = BUNDLE / "configs"
+
+
+def pairs(arguments: tuple[str, ...]) -> dict[str, object]:
+    """Command line overrides as keyword arguments, with fire's values."""
+    import fire.parser
+
+    names = [name.removeprefix("--") for name in arguments[::2]]
+    return dict(zip(names, map(fire.parser.DefaultParseValue, arguments[1::2])))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A teacher that fits, a model of an earlier run, and a small folder of images."""
+    torch.save(tiny_convnext((16, 32, 48, 64)).state_dict(), tmp_path / "teacher.pt")
+    torch.save({"earlier": torch.ones(1)}, tmp_path / "model.pt")
+    for split, count in (("train", 4), ("val", 2)):
+        for index, name in enumerate(("covid19", "no_findings", "pneumonia")):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.effect_noise((40, 40), 20 + 20 * index).save(folder / f"{number}.png")
+    return tmp_path
+
+
+def train(workspace: Path, *configs: str, **changes: object) -> None:
+    settings = pairs(SMALL) | {
+        "dataset_dir": str(workspace / "data"),
+        "teacher_weights": str(workspace / "teacher.pt"),
+        "ckpt_dir": str(workspace),
+        "output_dir": str(workspace / "eval"),
+        "device": torch.device("cpu"),
+        "max_epochs": 2,
+        "distillation_epochs": 1,
+        "batch_size": 4,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI's and torch's own; our modules' are tested elsewhere
+        monai.bundle.run(
+            run_id="run",
+            config_file=[str(CONFIGS / f"{name}.yaml") for name in ("train", *configs)],
+            **(settings | changes),
+        )
+
+
+def chain(error: BaseException | None) -> str:
+    """The messages of an error and its causes."""
+    messages = []
+    while error is not None:
+        messages.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(messages)
+
+
+def refused(workspace: Path, *configs: str, **changes: object) -> str:
+    before = sorted(path.name for path in workspace.iterdir())
+    with pytest.raises(Exception) as caught:  # noqa: PT011  the message is what is tested
+        train(workspace, *configs, **changes)
+    assert list(torch.load(workspace / "model.pt", weights_only=True)) == ["earlier"], "nothing overwritten"
+    after = sorted(path.name for path in workspace.iterdir() if path.name != "eval")
+    assert after == before
+    return chain(caught.value)
+
+
+def test_the_workspace_is_good(workspace):
+    train(workspace)
+    assert "stem.0.weight" in torch.load(workspace / "model.pt", weights_only=True)
+    assert list(torch.load(workspace / "model.previous.pt", weights_only=True)) == ["earlier"]
+
+
+def test_dataset_dir_missing_or_empty(workspace):
+    assert "nowhere does not exist" in refused(workspace, dataset_dir=str(workspace / "nowhere"))
+    (workspace / "empty").mkdir()
+    assert "empty has no labelled image" in refused(workspace, dataset_dir=str(workspace / "empty"))
+
+
+def test_a_class_that_the_metadata_does_not_know(workspace):
+    (workspace / "data" / "train" / "tuberculosis").mkdir()
+    message = refused(workspace)
+    assert "class folder tuberculosis is not among the classes of the metadata: covid19, no_findings, pneumonia" in message
+
+
+def test_a_class_without_a_training_image(workspace):
+    shutil.rmtree(workspace / "data" / "train" / "covid19")
+    assert "no training image of class covid19" in refused(workspace)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_truncated_image_is_named_before_the_first_epoch(workspace, split, num_workers):
+    path = workspace / "data" / split / "pneumonia" / "1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    assert f"{path}: a damaged image file" in refused(workspace, num_workers=num_workers)
+
+
+def test_a_truncated_image_is_named_when_a_worker_process_reads_it(workspace):
+    path = workspace / "data" / "train" / "pneumonia" / "1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    assert f"{path}: a damaged image file" in refused(workspace, num_workers=2, cache_rate=0.0)
+
+
+def test_a_teacher_of_another_family_or_narrower(workspace):
+    torch.save(tiny_convnext((4, 8, 12, 16)).state_dict(), workspace / "teacher.pt")
+    assert "wider than the teacher" in refused(workspace, **{"teacher_def#dims": [4, 8, 12, 16]})
+    torch.save(tiny_vit(num_classes=0).state_dict(), workspace / "teacher.pt")
+    vit = {"model_name": "vit_tiny_patch16_224", "embed_dim": 32, "num_heads": 2, "depth": 2, "img_size": 32}
+    definition = {"_target_": "dwskd_monai.networks.create_teacher", "weights": "@teacher_weights", "patch_size": 8} | vit
+    assert "must be of one family" in refused(workspace, teacher_def=definition)
+
+
+def test_a_teacher_file_whose_keys_do_not_match(workspace):
+    torch.save({"features.weight": torch.ones(2)}, workspace / "teacher.pt")
+    message = refused(workspace)
+    assert f"{workspace / 'teacher.pt'}: does not fit convnext_atto" in message
+    assert "unexpected features.weight" in message or "missing" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"auxiliary": "foo"}, "auxiliary must be one of ema, mutual, none; got 'foo'"),
+        ({"temperature": -1}, "temperature must be greater than 0, got -1"),
+        ({"distillation_epochs": 9}, "distillation_epochs must be in [0, 2]; got 9"),
+        ({"views": "both"}, "views must be one of same, two; got 'both'"),
+        ({"elements": "best"}, "elements must be one of uniform, got 'best'"),
+        ({"teacher": "convnext_huge"}, "timm knows no model 'convnext_huge'"),
+        ({"resume": True}, "there is no training state"),
+        ({"val_interval": 0}, "interval must be 1 or more epochs"),
+        ({"fold": 7}, "0 <= fold < folds"),
+    ],
+)
+def test_wrong_values(workspace, changes, message):
+    assert message in refused(workspace, **changes)
+
+
+def test_multi_gpu_without_torchrun(workspace):
+    assert "must be started by torchrun" in refused(workspace, "multi_gpu_train", backend="gloo", device={
+        "_target_": "dwskd_monai.distributed.start_process_group", "backend": "@backend",
+    })  # fmt: skip
+
+
+def test_a_checkpoint_whose_keys_do_not_match(workspace):
+    message = refused(workspace, "evaluate", split="validation")
+    assert "Missing key(s) in state_dict" in message
+    assert '"stem.0.weight"' in message
+    assert "earlier" in message
+    assert not (workspace / "eval").exists()
+
+
+def test_a_loss_that_becomes_nan_ends_with_an_error_and_keeps_the_best_model(workspace):
+    arguments = {"teacher_weights": workspace / "teacher.pt", "dataset_dir": workspace / "data"} | {
+        "ckpt_dir": workspace,
+        "output_dir": workspace / "eval",
+        "max_epochs": 4,
+        "distillation_epochs": 0,
+        "learning_rate": 1e30,
+        "clip_grad_norm": "None",
+    }
+    options = [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
+    printed = run(
+        *("run", "training", "--config_file", CONFIGS / "train.yaml", *options, *SMALL), cwd=workspace, expect=1
+    )
+    assert "loss became nan in epoch" in printed or "are not finite; not saved" in printed
+    saved = torch.load(workspace / "model.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in saved.values())

@@ -1,0 +1,184 @@
+"""The commands of the chest X-ray bundle, as its README has them, on phantoms."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import timm
+import torch
+
+from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run
+from tests.conftest import BUNDLE
+
+CLASSES = ["covid19", "no_findings", "pneumonia"]
+EPOCHS = ("--max_epochs", "3", "--distillation_epochs", "2")
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the bundle, so that the tests leave nothing in the repository."""
+    folder = tmp_path_factory.mktemp("bundles") / BUNDLE.name
+    shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("*.pt", "eval"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher(bundle, phantoms, tmp_path_factory) -> Path:
+    cwd = tmp_path_factory.mktemp("anywhere")
+    printed = run(
+        *("run", "--config_file", config("train", "train_teacher", bundle=bundle), "--dataset_dir", phantoms),
+        *("--teacher_weights", "random", "--max_epochs", "1", "--distillation_epochs", "0", *SMALL_TEACHER),
+        cwd=cwd,
+    )
+    assert "best balanced_accuracy so far" in printed
+    assert not list(cwd.iterdir()), "nothing is written where the command was started"
+    return bundle / "models" / "teacher.pt"
+
+
+@pytest.fixture(scope="session")
+def trained(bundle, phantoms, teacher, tmp_path_factory) -> tuple[Path, str]:
+    """The bundle after training, and what the training printed."""
+    printed = run(
+        *("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms),
+        *("--teacher_weights", teacher, *EPOCHS, *SMALL),
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+    )
+    return bundle, printed
+
+
+def test_training_says_what_it_does_and_keeps_the_best_student(trained):
+    bundle, printed = trained
+    assert "overlap 0.00%" in printed
+    assert "100%" in printed, "progress bar"
+    for epoch in (1, 2, 3):
+        assert f"Epoch[{epoch}] Metrics -- accuracy" in printed
+        assert f"Epoch[{epoch}] Metrics -- train_accuracy" in printed
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    student = timm.create_model("convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS))
+    student.load_state_dict(state)
+    assert (bundle / "models" / "training_state.pt").exists()
+    assert list((bundle / "eval" / "tensorboard" / "train").glob("events*"))
+    assert list((bundle / "eval" / "tensorboard" / "validate").glob("events*"))
+
+
+def test_evaluation_writes_metrics_matrix_and_predictions(trained, phantoms, tmp_path):
+    bundle, _ = trained
+    run(
+        *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms, *SMALL),
+        cwd=tmp_path,
+    )
+    folder = bundle / "eval" / "test"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    test_images = [path for path in (phantoms / "test").rglob("*") if path.is_file()]
+    assert metrics["overall"]["images"] == len(test_images)
+    assert {"accuracy", "balanced_accuracy", "macro_auc", "macro_f1"} <= set(metrics["overall"])
+    assert list(metrics["per_class"]) == CLASSES
+    for values in metrics["per_class"].values():
+        assert {"auc", "f1", "sensitivity", "specificity"} <= set(values)
+    names = {path.name for path in folder.iterdir()}
+    assert {"metrics.csv", "confusion_matrix.csv", "confusion_matrix.png", "predictions.csv"} <= names
+
+
+def test_evaluation_of_the_teacher(trained, phantoms, tmp_path):
+    bundle, _ = trained
+    run(
+        *("run", "--config_file", config("train", "train_teacher", "evaluate", bundle=bundle)),
+        *("--dataset_dir", phantoms, "--split", "validation", "--output_dir", tmp_path / "out", *SMALL_TEACHER),
+        cwd=tmp_path,
+    )
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["overall"]["images"] > 5
+
+
+def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
+    bundle, _ = trained
+    run(
+        *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", phantoms / "test"),
+        *("--image_size", "32", "--num_workers", "0", *SMALL_STUDENT),
+        cwd=tmp_path,
+    )
+    with (bundle / "eval" / "inference" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", "predicted", *CLASSES]
+    assert {Path(row["file"]).suffix for row in rows} == {".png", ".dcm"}
+    for row in rows:
+        probabilities = [float(row[name]) for name in CLASSES]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
+    with (bundle / "eval" / "test" / "predictions.csv").open(newline="") as file:
+        evaluated = {row["file"]: row for row in csv.DictReader(file)}
+    assert len(evaluated) == len(rows)
+    for row in rows:
+        assert row["predicted"] == evaluated[row["file"]]["predicted"]
+
+
+def test_a_stopped_training_is_continued(trained, phantoms, teacher, tmp_path):
+    bundle, _ = trained
+    common = ("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms)
+    settings = ("--teacher_weights", teacher, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *SMALL)
+    # A loss that becomes NaN in epoch 3 stands for any interruption.
+    run(*common, *settings, "--max_epochs", "2", "--distillation_epochs", "2", cwd=tmp_path)
+    first = torch.load(tmp_path / "training_state.pt", weights_only=True)
+    printed = run(
+        *common, *settings, "--max_epochs", "3", "--distillation_epochs", "2", "--resume", "true", cwd=tmp_path
+    )
+    assert "continuing after epoch 2 of 3" in printed
+    assert "Epoch[3] Metrics" in printed
+    assert "Epoch[2] Metrics" not in printed
+    second = torch.load(tmp_path / "training_state.pt", weights_only=True)
+    assert (first["trainer"]["epoch"], second["trainer"]["epoch"]) == (2, 3)
+    assert second["best_model"]["best_metric"] >= first["best_model"]["best_metric"]
+
+
+def test_two_gloo_processes_measure_what_one_measures(bundle, phantoms, teacher, tmp_path):
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    printed = run(
+        *("run", "training", "--config_file", config("train", "multi_gpu_train", bundle=bundle)),
+        *("--backend", "gloo", "--dataset_dir", phantoms, "--teacher_weights", teacher, *SMALL),
+        *("--max_epochs", "2", "--distillation_epochs", "2", "--auxiliary", "mutual"),
+        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path),
+        cwd=tmp_path,
+        launcher=launcher,
+    )
+    assert printed.count("Epoch[2] Metrics -- train_accuracy") == 1, "one process logs"
+    best = torch.load(tmp_path / "training_state.pt", weights_only=True)["best_model"]
+    run(
+        *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms),
+        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--split", "validation", *SMALL),
+        cwd=tmp_path,
+    )
+    overall = json.loads((tmp_path / "metrics.json").read_text())["overall"]
+    assert overall["images"] % 2 == 1, "an uneven number, so that padding would show"
+    assert overall["balanced_accuracy"] == pytest.approx(best["best_metric"], abs=1e-9)
+
+
+def test_monais_own_checks_and_exports(trained, tmp_path):
+    bundle, _ = trained
+    meta = ("--meta_file", bundle / "configs" / "metadata.json")
+    inference = ("--config_file", config("inference", bundle=bundle))
+    run("verify_net_in_out", "network_def", *meta, *inference, "--device", "cpu", *SMALL_STUDENT, cwd=tmp_path)
+    schema = Path(__file__).with_name("metadata_schema.json")
+    run("verify_metadata", *meta, "--filepath", schema, cwd=tmp_path)
+    checkpoint = ("--ckpt_file", bundle / "models" / "model.pt")
+    exported, onnx = tmp_path / "model.ts", tmp_path / "model.onnx"
+    run("ckpt_export", "network_def", "--filepath", exported, *checkpoint, *meta, *inference, *SMALL_STUDENT, cwd=tmp_path)
+    run(
+        *("onnx_export", "network_def", "--filepath", onnx, *checkpoint, *meta, *inference, *SMALL_STUDENT),
+        *("--input_shape", "[1,1,32,32]"),
+        cwd=tmp_path,
+    )
+    student = timm.create_model("convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS))
+    student.load_state_dict(torch.load(bundle / "models" / "model.pt", weights_only=True))
+    image = torch.randn(1, 1, 32, 32)
+    with torch.no_grad():
+        expected = student.eval()(image)
+        torch.testing.assert_close(torch.jit.load(exported)(image), expected, rtol=1e-4, atol=1e-5)
+    session = onnxruntime.InferenceSession(onnx)
+    (result,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    np.testing.assert_allclose(result, expected.numpy(), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,138 @@
+"""The bundle's configs: what others rely on, and that documents tell the truth about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+from monai.bundle import ConfigParser
+
+import dwskd_monai
+from tests.conftest import BUNDLE, REPOSITORY
+
+CONFIGS = BUNDLE / "configs"
+DOCUMENTS = [REPOSITORY / "README.md", BUNDLE / "docs" / "README.md", REPOSITORY / "benchmarks" / "RESULTS.md"]
+
+
+def parser(*names: str) -> ConfigParser:
+    result = ConfigParser()
+    result.read_config([CONFIGS / f"{name}.yaml" for name in names])
+    result.read_meta(CONFIGS / "metadata.json")
+    return result
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_key_is_written_twice(path, monkeypatch):
+    monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
+    ConfigParser.load_config_file(path)
+
+
+def test_the_ids_that_others_rely_on_are_there():
+    config = parser("train")
+    ids = ["bundle_root", "device", "dataset_dir", "output_dir", "ckpt_dir", "val_interval", "network_def", "network"]
+    shared = ["dataset", "dataset#data", "dataloader", "inferer", "preprocessing", "postprocessing", "handlers", "key_metric"]
+    ids += [f"train#{name}" for name in [*shared, "trainer", "trainer#max_epochs"]]
+    ids += [f"validate#{name}" for name in [*shared, "evaluator"]]
+    ids += ["initialize", "run", "training"]
+    assert [name for name in ids if name not in config] == []
+    assert config["train#handlers#4#interval"] == "@val_interval"
+    for name in ("train#handlers", "validate#handlers"):
+        assert isinstance(config[name], list)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_code_hides_in_expressions(path):
+    text = "\n".join(line.split(" #")[0] for line in path.read_text().splitlines() if not line.startswith("#"))
+    assert "lambda" not in text
+    assert not re.search(r"\$.*\bfor\b", text)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "index", "target"),
+    [
+        ("train_teacher", 5, "BetterStudentHandler"),
+        ("train_teacher", 8, "TrainingStateHandler"),
+        ("multi_gpu_train", 0, "ProgressBar"),
+        ("multi_gpu_train", 6, "StatsHandler"),
+        ("multi_gpu_train", 7, "TensorBoardStatsHandler"),
+    ],
+)
+def test_overlays_change_the_handlers_that_they_mean(overlay, index, target):
+    assert parser("train")[f"train#handlers#{index}#_target_"].split(".")[-1] == target
+    assert f"train#handlers#{index}#" in (CONFIGS / f"{overlay}.yaml").read_text()
+
+
+def test_overlays_change_only_what_is_there():
+    """A key that does not exist would be ignored without a word."""
+    new = {
+        "train_teacher": {"train#handlers#5#_disabled_"},
+        "evaluate": {"split", "evaluating"},
+        "multi_gpu_train": {"backend", "not_first", "train#sampler", "train#dataloader#sampler", "validate#sampler",
+                            "validate#dataloader#sampler", "finalize"},
+        "demo": set(),
+    }  # fmt: skip
+    base = parser("train")
+    for name, added in new.items():
+        for key in ConfigParser.load_config_file(CONFIGS / f"{name}.yaml"):
+            if key not in added and not key.endswith("_disabled_"):
+                assert key in base, f"{name}.yaml: {key}"
+
+
+def test_inference_prepares_images_as_training_does():
+    train, inference = parser("train"), parser("inference")
+    assert inference["preprocessing#transforms"] == train["deterministic_transforms"]
+    for key in ("student", "image_size", "intensity_mean", "intensity_std", "in_chans", "num_classes"):
+        assert inference[key] == train[key], key
+    ours = {key: value for key, value in train["network_def"].items() if key != "drop_path_rate"}
+    assert inference["network_def"] == ours
+
+
+def test_the_demo_trains_what_the_teacher_can_give():
+    demo = parser("train", "demo")
+    assert demo["teacher"].split("_")[0] == demo["student"].split("_")[0]
+
+
+def test_metadata_follows_the_specification_and_names_its_version():
+    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+    schema = json.loads(Path(__file__).with_name("metadata_schema.json").read_text())
+    jsonschema.validate(metadata, schema)
+    assert metadata["version"] in metadata["changelog"]
+    pred = metadata["network_data_format"]["outputs"]["pred"]
+    assert pred["num_channels"] == len(pred["channel_def"])
+    assert list(metadata["network_data_format"]["inputs"])[0] == "image"
+
+
+def test_the_bundle_has_what_a_bundle_needs():
+    for name in ("LICENSE", "docs/README.md", "models/README.md", "configs/logging.conf"):
+        assert (BUNDLE / name).stat().st_size > 50, name
+    headings = re.findall(r"^#+ (.*)$", (BUNDLE / "docs" / "README.md").read_text(), re.MULTILINE)
+    wanted = ["Authors", "Tags", "Model Description", "Data", "Performance", "System Configuration", "Usage",
+              "Limitations", "Citation"]  # fmt: skip
+    assert [name for name in wanted if name not in headings] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_every_override_in_our_documents_exists(document):
+    """MONAI ignores an unknown override; a document that shows one would mislead in silence."""
+    known = parser("train", "train_teacher", "evaluate", "multi_gpu_train")
+    inference = parser("inference")
+    commands = re.findall(r"^ *(?:\$ )?((?:python|torchrun|make|OMP)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE)
+    assert commands, "the document shows commands"
+    of_monai = {"config_file", "meta_file", "standalone", "nproc_per_node", "filepath", "ckpt_file", "tracking",
+                "input_shape"}  # fmt: skip
+    of_benchmarks = {"out", "labelled", "unlabelled", "model", "epochs", "image_size", "methods", "fractions", "seeds"}
+    for command in commands:
+        for option in re.findall(r"--([A-Za-z_][\w#]*)", command):
+            allowed = option in known or option in inference or option in of_monai
+            if "benchmarks/" in command or "dwskd_monai phantoms" in command:
+                allowed = allowed or option in of_benchmarks | {"count", "seed"}
+            assert allowed, f"{document.name}: --{option} in {command}"
+
+
+def test_one_version_everywhere():
+    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+    assert f"## {dwskd_monai.__version__}" in (REPOSITORY / "CHANGELOG.md").read_text()
+    assert metadata["version"] == dwskd_monai.__version__
