@@ -10,20 +10,20 @@ set of a process of its own for each kind of run.
 from __future__ import annotations
 
 import json
-import platform
-import resource
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import fire
 import timm
 import torch
 import torch.nn.functional as F
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -88,12 +88,30 @@ def divergence(logits: Tensor, peer: Tensor) -> Tensor:
     return F.kl_div(F.log_softmax(logits / 2, dim=1), log_peer, reduction="batchmean", log_target=True) * 4
 
 
+class IterationTimer:
+    """Collects the seconds of each iteration of an engine."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._started = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.stop)
+
+    def start(self, engine: Engine) -> None:
+        self._started = time.perf_counter()
+
+    def stop(self, engine: Engine) -> None:
+        self.seconds.append(time.perf_counter() - self._started)
+
+
 def engine_loop(student: str, auxiliary_mode: str, batches: list[Batch], epochs: int) -> Iterator[list[float]]:
-    """Yields the seconds of each epoch's iterations, decollation and handlers included."""
+    """Yields the seconds of each epoch's iterations, decollation included."""
     main, auxiliary, optimizer = make_students(student)
     for _ in range(epochs):
-        times: list[float] = []
-        trainer = DualStudentTrainer(
+        timer = IterationTimer()
+        DualStudentTrainer(
             device="cpu",
             max_epochs=1,
             train_data_loader=batches,
@@ -103,19 +121,17 @@ def engine_loop(student: str, auxiliary_mode: str, batches: list[Batch], epochs:
             loss_function=SelfDistillationLoss(),
             auxiliary=auxiliary_mode,
             clip_grad_norm=5.0,
-        )
-        clock = [0.0]
-        trainer.add_event_handler(Events.ITERATION_STARTED, lambda: clock.__setitem__(0, time.perf_counter()))
-        trainer.add_event_handler(
-            Events.ITERATION_COMPLETED, lambda times=times: times.append(time.perf_counter() - clock[0])
-        )
-        trainer.run()
-        yield times
+            train_handlers=[timer],
+        ).run()
+        yield timer.seconds
 
 
 def measure(student: str, auxiliary_mode: str, batches: list[Batch], rounds: int) -> tuple[list[float], list[float]]:
     """Seconds per iteration of engine and bare loop, in turns, after one round of warming up."""
-    loop, engine = bare_loop(student, auxiliary_mode, batches), engine_loop(student, auxiliary_mode, batches, rounds + 1)
+    loop, engine = (
+        bare_loop(student, auxiliary_mode, batches),
+        engine_loop(student, auxiliary_mode, batches, rounds + 1),
+    )
     bare_times, engine_times = [], []
     for index in range(rounds + 1):
         here, there = next(engine), [next(loop) for _ in batches]
@@ -134,14 +150,19 @@ def peak_memory(kind: str, student: str, auxiliary_mode: str, batch_size: int, i
 
 def _peak(kind: str, student: str, auxiliary_mode: str, batch_size: int, image_size: int) -> None:
     batches = make_batches(4, batch_size, image_size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _high_water()
     if kind == "engine":
         next(engine_loop(student, auxiliary_mode, batches, 1))
     else:
         loop = bare_loop(student, auxiliary_mode, batches)
         for _ in batches:
             next(loop)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    print((_high_water() - before) // 1024)
+
+
+def _high_water() -> int:
+    """Peak resident KiB of this process since it was started (``ru_maxrss`` includes the parent's)."""
+    return int(next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM")))
 
 
 def benchmark(
@@ -157,8 +178,10 @@ def benchmark(
         rounds: turns of engine and bare loop.
     """
     batches = make_batches(iterations, batch_size, image_size)
-    print(f"{student}, batch {batch_size}, {image_size} px, torch {torch.__version__}, {platform.processor()}, "
-          f"{torch.get_num_threads()} threads")  # fmt: skip
+    print(
+        f"{student}, batch {batch_size}, {image_size} px, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    )
     print("| auxiliary | engine s | bare loop s | engine / loop | to none | engine peak MiB | loop peak MiB |")
     print("|---|---|---|---|---|---|---|")
     results: dict[str, Any] = {}
@@ -181,5 +204,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["_peak"]:
         _peak(*sys.argv[2:5], *map(int, sys.argv[5:7]))  # type: ignore[arg-type]
     else:
-        commands: Callable[..., None] = benchmark
-        fire.Fire(commands)
+        fire.Fire(benchmark)

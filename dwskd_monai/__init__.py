@@ -1,3 +1,3 @@
-"""Small medical image classifiers from large pretrained models, by dual-model weight selection and self-distillation."""
+"""Small medical image classifiers from large pretrained models, by DWS-SKD."""
 
 __version__ = "0.1.0"

@@ -160,7 +160,7 @@ class DualStudentTrainer(Trainer):
         half = self.amp_kwargs.get("dtype", torch.float16) == torch.float16
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda" and half)
 
-    def run(self) -> None:  # type: ignore[override]
+    def run(self) -> None:
         """Train; where it was stopped or restored, continue from there (``Trainer.run`` would reset the scaler)."""
         Workflow.run(self)
 
@@ -295,10 +295,10 @@ class _PooledFeatures:
         self._caught: dict[int, Tensor] = {}
         self._order = range(len(students))
         for index, student in enumerate(students):
-            model = unwrap(student)
+            model: Any = unwrap(student)
             if not hasattr(model, "get_classifier"):
                 raise ValueError(f"feature_weight > 0 needs a timm network, got {type(model).__name__}")
-            model.get_classifier().register_forward_pre_hook(self._hook(index))  # type: ignore[operator]
+            model.get_classifier().register_forward_pre_hook(self._hook(index))
 
     def _hook(self, index: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def catch(module: nn.Module, args: tuple[Any, ...]) -> None:

@@ -37,7 +37,7 @@ class NonFiniteLossHandler:
     def __call__(self, engine: Engine) -> None:
         """Raises FloatingPointError, with epoch and iteration, if a loss is not finite."""
         for name in (CommonKeys.LOSS, AUXILIARY_LOSS):
-            loss = engine.state.output.get(name)  # type: ignore[union-attr]
+            loss = engine.state.output.get(name)
             if loss is not None and not torch.isfinite(loss):
                 raise FloatingPointError(
                     f"{name} became {float(loss)} in epoch {engine.state.epoch}, iteration {engine.state.iteration}; "
@@ -198,7 +198,7 @@ class TrainingStateHandler:
         if idist.get_rank() != 0:
             return
         state = {name: _stateful(value).state_dict() for name, value in self.objects.items()}
-        state["scaler"] = engine.scaler.state_dict()  # type: ignore[union-attr]
+        state["scaler"] = engine.scaler.state_dict()
         state["trainer"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length}
         with replacing(self.path) as temporary:
             torch.save(state, temporary)
@@ -219,7 +219,7 @@ class TrainingStateHandler:
             except (RuntimeError, ValueError, KeyError) as error:
                 raise ValueError(f"resume: {name} in {self.path} does not fit this configuration: {error}") from error
         if state["scaler"]:
-            engine.scaler.load_state_dict(state["scaler"])  # type: ignore[union-attr]
+            engine.scaler.load_state_dict(state["scaler"])
         engine.state.epoch = int(state["trainer"]["epoch"])
         engine.state.iteration = engine.state.epoch * engine.state.epoch_length
         _logger.info("continuing after epoch %d of %d from %s", engine.state.epoch, engine.state.max_epochs, self.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -12,7 +12,7 @@ from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv, load_state_dict
 from torch import Tensor, nn
 
-from dwskd_monai.weight_selection import PairReport, select_pair
+from dwskd_monai.weight_selection import PairReport, in_classifier, select_pair
 
 PRETRAINED, RANDOM = "pretrained", "random"
 _logger = logging.getLogger(__name__)
@@ -42,9 +42,7 @@ def create_teacher(
         raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
     if weights == PRETRAINED:
         return _download(model_name, in_chans=in_chans, num_classes=num_classes, **model_args)
-    network = timm.create_model(
-        model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **model_args
-    )
+    network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **model_args)
     if weights != RANDOM:
         load_backbone(network, weights)
     return network
@@ -58,7 +56,10 @@ def _download(model_name: str, **model_args: Any) -> nn.Module:
     )
     try:
         return timm.create_model(model_name, pretrained=True, **model_args)
-    except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing default is a RuntimeError
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # huggingface_hub's errors are OSErrors, a missing default is a RuntimeError
         raise OSError(f"{ways_out}. The cause: {error}") from error
 
 
@@ -78,10 +79,9 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
         found = load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a dozen kinds for a file that is not theirs
         raise ValueError(f"{path}: not a .pt or .safetensors file with a state dict of tensors ({error})") from error
-    classifier = _classifier_prefixes(network)
-    expected = {k: v for k, v in network.state_dict().items() if not k.startswith(classifier)}
+    expected = {k: v for k, v in network.state_dict().items() if not in_classifier(k, network)}
     found = {k: _adapt(k, v, expected[k], network) if k in expected else v for k, v in found.items()}
-    found = {k: v for k, v in found.items() if not k.startswith(classifier)}
+    found = {k: v for k, v in found.items() if not in_classifier(k, network)}
     problems = [f"missing {k}" for k in expected.keys() - found.keys()]
     problems += [f"unexpected {k}" for k in found.keys() - expected.keys()]
     problems += [
@@ -90,7 +90,7 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
         if k in found and found[k].shape != v.shape
     ]
     if problems:
-        name = network.default_cfg.get("architecture", type(network).__name__)  # type: ignore[union-attr, operator]
+        name = cast(Any, network).default_cfg.get("architecture", type(network).__name__)
         raise ValueError(
             f"{path}: does not fit {name}, {len(problems)} of {len(expected)} tensors: "
             + "; ".join(sorted(problems)[:5])
@@ -100,20 +100,15 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
     _logger.info("%s: %d tensors loaded, the classifier is new", path, len(found))
 
 
-def _classifier_prefixes(network: nn.Module) -> tuple[str, ...]:
-    names = network.default_cfg["classifier"]  # type: ignore[union-attr, index, call-overload]
-    return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
-
-
 def _adapt(name: str, value: Tensor, target: Tensor, network: nn.Module) -> Tensor:
     """A file's input convolution or position embedding brought to the network's channels and grid, as timm does."""
-    first = network.default_cfg["first_conv"]  # type: ignore[union-attr, index, call-overload]
+    first = cast(Any, network).default_cfg["first_conv"]
     if name == f"{first}.weight" and value.shape[1] == 3 != target.shape[1]:
         return torch.as_tensor(adapt_input_conv(target.shape[1], value))
     if name == "pos_embed" and value.shape != target.shape and value.shape[-1] == target.shape[-1]:
-        grid = network.patch_embed.grid_size  # type: ignore[union-attr]
-        prefix = target.shape[1] - grid[0] * grid[1]  # type: ignore[index, operator]
-        return resample_abs_pos_embed(value, list(grid), num_prefix_tokens=prefix)  # type: ignore[arg-type]
+        grid = cast(Any, network).patch_embed.grid_size
+        prefix = target.shape[1] - grid[0] * grid[1]
+        return resample_abs_pos_embed(value, list(grid), num_prefix_tokens=prefix)
     return value
 
 
@@ -153,5 +148,7 @@ def initialise_students(
         teacher, main, auxiliary, layers=layers, elements=elements, offset=offset, complementary=complementary
     )
     sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (teacher, main)]
-    _logger.info("weight selection: %s; student %d of %d parameters (%.3f)", report, sizes[1], sizes[0], sizes[1] / sizes[0])
+    _logger.info(
+        "weight selection: %s; student %d of %d parameters (%.3f)", report, sizes[1], sizes[0], sizes[1] / sizes[0]
+    )
     return report

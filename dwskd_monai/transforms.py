@@ -99,9 +99,7 @@ class AugmentViewsd(Randomizable, Transform):
             raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
         self.transform, self.views = transform, views
 
-    def set_random_state(
-        self, seed: int | None = None, state: np.random.RandomState | None = None
-    ) -> AugmentViewsd:
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> AugmentViewsd:
         """Seed the transforms."""
         super().set_random_state(seed, state)
         self.transform.set_random_state(seed, state)
@@ -109,7 +107,7 @@ class AugmentViewsd(Randomizable, Transform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Augmented copies of ``data``'s image, ``(C, H, W)`` each."""
-        result: dict[Hashable, Any] = dict(self.transform(dict(data)))  # type: ignore[call-overload]
+        result: dict[Hashable, Any] = dict(self.transform(dict(data)))
         if self.views == "two":
             second: Any = self.transform(dict(data))
             result[AUXILIARY_VIEW] = second[CommonKeys.IMAGE]

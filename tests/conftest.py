@@ -15,16 +15,16 @@ REPOSITORY = Path(__file__).parents[1]
 BUNDLE = REPOSITORY / "bundles" / "chest_xray_classification"
 
 
-def tiny_convnext(dims: tuple[int, ...] = (8, 16, 24, 32), depths: tuple[int, ...] = (1, 1, 2, 1), **kwargs) -> nn.Module:
+def tiny_convnext(
+    dims: tuple[int, ...] = (8, 16, 24, 32), depths: tuple[int, ...] = (1, 1, 2, 1), **kwargs
+) -> nn.Module:
     settings = {"in_chans": 1, "num_classes": 3} | kwargs
     return timm.create_model("convnext_atto", dims=dims, depths=depths, **settings)
 
 
 def tiny_vit(embed_dim: int = 32, num_heads: int = 2, depth: int = 2, **kwargs) -> nn.Module:
     settings = {"in_chans": 1, "num_classes": 3, "img_size": 32, "patch_size": 8} | kwargs
-    return timm.create_model(
-        "vit_tiny_patch16_224", embed_dim=embed_dim, num_heads=num_heads, depth=depth, **settings
-    )
+    return timm.create_model("vit_tiny_patch16_224", embed_dim=embed_dim, num_heads=num_heads, depth=depth, **settings)
 
 
 @pytest.fixture(autouse=True)

@@ -158,7 +158,9 @@ def test_after_distillation_main_is_fine_tuned_alone(auxiliary):
 
 def test_the_feature_term_compares_what_enters_the_classifiers():
     loss = SelfDistillationLoss(weight=0.0, feature_weight=1.0)
-    trainer = make_trainer(auxiliary="mutual", loss_function=loss, max_epochs=1, train_data_loader=make_batches(count=1))
+    trainer = make_trainer(
+        auxiliary="mutual", loss_function=loss, max_epochs=1, train_data_loader=make_batches(count=1)
+    )
     main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
     trainer.run()
     batch = make_batches(count=1)[0]

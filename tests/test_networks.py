@@ -33,6 +33,14 @@ def test_a_classifier_of_the_same_size_is_new_too(tmp_path):
     assert not torch.equal(teacher.head.fc.weight, saved.head.fc.weight)
 
 
+def test_a_teacher_without_a_classifier_leaves_the_files_out(tmp_path):
+    saved = tiny_convnext(num_classes=3)
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    teacher = create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
+    assert torch.equal(teacher.head.norm.weight, saved.head.norm.weight)
+    assert not [name for name in teacher.state_dict() if name.startswith("head.fc")]
+
+
 def test_a_colour_file_serves_a_grey_teacher(tmp_path):
     saved = tiny_convnext(in_chans=3)
     torch.save(saved.state_dict(), tmp_path / "teacher.pt")

@@ -306,8 +306,9 @@ def _subset(images: list[LabelledImage], fraction: float, seed: int) -> list[Lab
 
 
 def _items(images: Sequence[LabelledImage]) -> list[dict[str, str | int]]:
-    return [
-        {"image": str(image.image), "label": image.label}
-        | ({} if image.patient is None else {"patient": image.patient})
-        for image in images
-    ]
+    items: list[dict[str, str | int]] = []
+    for image in images:
+        items.append({"image": str(image.image), "label": image.label})
+        if image.patient is not None:
+            items[-1]["patient"] = image.patient
+    return items

@@ -99,8 +99,10 @@ def chest_xray(name: str, rng: np.random.Generator) -> Pixels:
     if name == "pneumonia":
         image += _opacity(u, v, lungs[int(rng.integers(2))], rng, count=1, size=(0.2, 0.3), strength=0.55, reach=0.45)
     elif name == "covid19":
-        for lung in lungs:
-            image += _opacity(u, v, lung, rng, count=int(rng.integers(3, 6)), size=(0.07, 0.12), strength=0.4, reach=0.8)
+        for both in lungs:
+            image += _opacity(
+                u, v, both, rng, count=int(rng.integers(3, 6)), size=(0.07, 0.12), strength=0.4, reach=0.8
+            )
     image = gaussian_filter(image, 0.8) + rng.normal(0, 0.03, image.shape)
     image += 0.1 * gaussian_filter(rng.normal(0, 1, image.shape), 12) * 12  # uneven exposure
     return (image - image.mean()) / image.std()

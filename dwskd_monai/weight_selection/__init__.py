@@ -9,7 +9,7 @@ Reference: Xu et al., *Initializing Models with Larger Ones*, ICLR 2024, arXiv 2
 from Tsutsumi et al., arXiv 2508.20461.
 """
 
-from dwskd_monai.weight_selection.families import Axis, Family, register_family
+from dwskd_monai.weight_selection.families import Axis, Family, in_classifier, register_family
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport, TensorSelection
 from dwskd_monai.weight_selection.selection import select_pair, select_weights
 
@@ -19,6 +19,7 @@ __all__ = [
     "PairReport",
     "SelectionReport",
     "TensorSelection",
+    "in_classifier",
     "register_family",
     "select_pair",
     "select_weights",

@@ -8,8 +8,9 @@ sides of a kernel, for instance). A further family is one more :class:`Family`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
 from timm.models import ConvNeXt, VisionTransformer
 from torch import nn
@@ -121,6 +122,11 @@ def _convnext_axes(model: nn.Module) -> dict[str, Axes]:
     return declare.axes
 
 
+def _convnext_stages(model: nn.Module) -> list[str]:
+    assert isinstance(model, ConvNeXt)
+    return [f"stages.{i}.blocks" for i in range(len(model.stages))]
+
+
 def _vit_axes(model: nn.Module) -> dict[str, Axes]:
     """ViT and DeiT of timm: one residual width, whole heads and one hidden width per block."""
     assert isinstance(model, VisionTransformer)
@@ -157,7 +163,7 @@ _FAMILIES: list[Family] = [
         "ConvNeXt",
         ConvNeXt,
         _convnext_axes,
-        lambda model: [f"stages.{i}.blocks" for i in range(len(model.stages))],
+        _convnext_stages,
     ),
     Family("ViT", VisionTransformer, _vit_axes, lambda model: ["blocks"]),
 ]
@@ -187,3 +193,10 @@ def family_of(teacher: nn.Module, student: nn.Module) -> Family:
             f"and student {type(student).__name__} ({found[1].name}); choose a student of the teacher's family"
         )
     return found[0]
+
+
+def in_classifier(name: str, model: nn.Module) -> bool:
+    """Whether a state dict's tensor belongs to ``model``'s classifier, found through timm's ``default_cfg``."""
+    names: str | Iterable[str] = cast(Any, model).default_cfg["classifier"]
+    modules = (names,) if isinstance(names, str) else names
+    return any(name.startswith(f"{module}.") for module in modules)

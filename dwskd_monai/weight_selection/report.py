@@ -35,8 +35,7 @@ class TensorSelection:
         if self.source_shape is None:
             return 0
         return prod(
-            length if taken is None else len(taken)
-            for length, taken in zip(self.source_shape, self.taken, strict=True)
+            length if taken is None else len(taken) for length, taken in zip(self.source_shape, self.taken, strict=True)
         )
 
     def shared(self, other: TensorSelection) -> int:

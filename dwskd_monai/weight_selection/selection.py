@@ -10,7 +10,15 @@ from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from dwskd_monai.weight_selection.families import INPUT_CHANNELS, POSITIONS, Axes, Axis, Family, family_of
+from dwskd_monai.weight_selection.families import (
+    INPUT_CHANNELS,
+    POSITIONS,
+    Axes,
+    Axis,
+    Family,
+    family_of,
+    in_classifier,
+)
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport, TensorSelection
 from dwskd_monai.weight_selection.rules import ELEMENT_RULES, LAYER_RULES, ElementRule, LayerRule, choose_elements
 
@@ -55,12 +63,11 @@ def select_weights(
     blocks = _select_blocks(family, teacher, student, layer_rule)
     teacher_axes, student_axes = family.axes(teacher), family.axes(student)
     source_state, target_state = teacher.state_dict(), student.state_dict()
-    classifier = _classifier_tensors(student)
 
     selected: dict[str, Tensor] = {}
     tensors: list[TensorSelection] = []
     for name, target in target_state.items():
-        if name in classifier:
+        if in_classifier(name, student):
             tensors.append(TensorSelection(name, None, tuple(target.shape), None, ("new",)))
             continue
         source_name = _teacher_name(name, blocks)
@@ -90,8 +97,7 @@ def select_weights(
     with torch.no_grad():
         for name, value in selected.items():
             target_state[name].copy_(value)
-    not_counted = _classifier_tensors(teacher)
-    size = sum(tensor.numel() for name, tensor in source_state.items() if name not in not_counted)
+    size = sum(tensor.numel() for name, tensor in source_state.items() if not in_classifier(name, teacher))
     return SelectionReport(family.name, layers, elements, tuple(tensors), chooser.indices, blocks, size)
 
 
@@ -156,7 +162,7 @@ class _ElementChooser:
             if source_axis is None or (source_axis.parts, source_axis.unit) != (axis.parts, axis.unit):
                 raise ValueError(
                     f"{_misfit(name, shape, target)}: {axis.dimension} are taken whole, but one has "
-                    f"{source_axis.unit if source_axis else 'no'} elements in the teacher and {axis.unit} in the student"
+                    f"{source_axis.unit if source_axis else 0} elements in the teacher and {axis.unit} in the student"
                 )
             chosen = self._choose(name, axis, axis.size(lengths[0]), axis.size(lengths[1]), shape, target)
             if lengths[0] == lengths[1]:
@@ -218,9 +224,7 @@ def _adapt(
 def _resample_positions(name: str, source: Tensor, target: Tensor, teacher: nn.Module, student: nn.Module) -> Tensor:
     """Position embeddings ``(1, prefix + positions, width)`` interpolated from the teacher's grid to the student's."""
     grids = [tuple(model.patch_embed.grid_size) for model in (teacher, student)]  # type: ignore[union-attr, arg-type]
-    prefixes = [
-        tensor.shape[1] - grid[0] * grid[1] for tensor, grid in zip((source, target), grids, strict=True)
-    ]
+    prefixes = [tensor.shape[1] - grid[0] * grid[1] for tensor, grid in zip((source, target), grids, strict=True)]
     if prefixes[0] != prefixes[1]:
         raise ValueError(
             f"{_misfit(name, tuple(source.shape), target)}: {prefixes[0]} prefix tokens in the teacher, "
@@ -253,13 +257,6 @@ def _teacher_name(name: str, blocks: Mapping[str, Sequence[int]]) -> str:
             block, rest = name[len(stage) + 1 :].split(".", 1)
             return f"{stage}.{chosen[int(block)]}.{rest}"
     return name
-
-
-def _classifier_tensors(model: nn.Module) -> set[str]:
-    """State dict names of the classifier's tensors, found through timm's ``default_cfg``."""
-    modules = model.default_cfg["classifier"]  # type: ignore[union-attr, index, call-overload]
-    modules = (modules,) if isinstance(modules, str) else modules
-    return {f"{module}.{key}" for module in modules for key in model.get_submodule(module).state_dict()}
 
 
 def _look_up(rules: Mapping[str, Rule], argument: str, name: str) -> Rule:

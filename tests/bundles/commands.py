@@ -29,12 +29,25 @@ def config(*names: str, bundle: Path = BUNDLE) -> str:
     return paths[0] if len(paths) == 1 else str(paths)
 
 
-def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str, ...] = ()) -> str:
-    """Run ``python -m monai.bundle …`` and return what it printed; its exit code must be 0, or not 0."""
-    command = [*(launcher or (sys.executable,)), "-m", "monai.bundle", *map(str, arguments)]
+def start(*arguments: str | Path, cwd: Path, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[str]:
+    """Start ``python -m monai.bundle …``."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    result = subprocess.run(
-        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    assert (result.returncode == 0) == (expect == 0), result.stdout[-6000:]
-    return result.stdout
+    with (cwd / "printed.txt").open("w") as printed:
+        return subprocess.Popen(
+            [*launcher, "-m", "monai.bundle", *map(str, arguments)],
+            cwd=cwd,
+            env=environment,
+            text=True,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str, ...] = (sys.executable,)) -> str:
+    """Run ``python -m monai.bundle …`` and return what it printed; its exit code must be 0, or not 0."""
+    process = start(*arguments, cwd=cwd, launcher=launcher)
+    code = process.wait()
+    printed = (cwd / "printed.txt").read_text()
+    (cwd / "printed.txt").unlink()
+    assert (code == 0) == (expect == 0), printed[-6000:]
+    return printed

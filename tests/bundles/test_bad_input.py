@@ -93,7 +93,9 @@ def test_dataset_dir_missing_or_empty(workspace):
 def test_a_class_that_the_metadata_does_not_know(workspace):
     (workspace / "data" / "train" / "tuberculosis").mkdir()
     message = refused(workspace)
-    assert "class folder tuberculosis is not among the classes of the metadata: covid19, no_findings, pneumonia" in message
+    assert (
+        "class folder tuberculosis is not among the classes of the metadata: covid19, no_findings, pneumonia" in message
+    )
 
 
 def test_a_class_without_a_training_image(workspace):
@@ -120,7 +122,11 @@ def test_a_teacher_of_another_family_or_narrower(workspace):
     assert "wider than the teacher" in refused(workspace, **{"teacher_def#dims": [4, 8, 12, 16]})
     torch.save(tiny_vit(num_classes=0).state_dict(), workspace / "teacher.pt")
     vit = {"model_name": "vit_tiny_patch16_224", "embed_dim": 32, "num_heads": 2, "depth": 2, "img_size": 32}
-    definition = {"_target_": "dwskd_monai.networks.create_teacher", "weights": "@teacher_weights", "patch_size": 8} | vit
+    definition = {
+        "_target_": "dwskd_monai.networks.create_teacher",
+        "weights": "@teacher_weights",
+        "patch_size": 8,
+    } | vit
     assert "must be of one family" in refused(workspace, teacher_def=definition)
 
 

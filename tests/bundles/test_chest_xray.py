@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import timm
 import torch
 
-from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run
+from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run, start
 from tests.conftest import BUNDLE
 
 CLASSES = ["covid19", "no_findings", "pneumonia"]
@@ -61,7 +63,9 @@ def test_training_says_what_it_does_and_keeps_the_best_student(trained):
         assert f"Epoch[{epoch}] Metrics -- accuracy" in printed
         assert f"Epoch[{epoch}] Metrics -- train_accuracy" in printed
     state = torch.load(bundle / "models" / "model.pt", weights_only=True)
-    student = timm.create_model("convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS))
+    student = timm.create_model(
+        "convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS)
+    )
     student.load_state_dict(state)
     assert (bundle / "models" / "training_state.pt").exists()
     assert list((bundle / "eval" / "tensorboard" / "train").glob("events*"))
@@ -118,22 +122,28 @@ def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
         assert row["predicted"] == evaluated[row["file"]]["predicted"]
 
 
-def test_a_stopped_training_is_continued(trained, phantoms, teacher, tmp_path):
+def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teacher, tmp_path):
     bundle, _ = trained
-    common = ("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms)
-    settings = ("--teacher_weights", teacher, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *SMALL)
-    # A loss that becomes NaN in epoch 3 stands for any interruption.
-    run(*common, *settings, "--max_epochs", "2", "--distillation_epochs", "2", cwd=tmp_path)
-    first = torch.load(tmp_path / "training_state.pt", weights_only=True)
-    printed = run(
-        *common, *settings, "--max_epochs", "3", "--distillation_epochs", "2", "--resume", "true", cwd=tmp_path
+    state = tmp_path / "training_state.pt"
+    arguments = (
+        *("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms),
+        *("--teacher_weights", teacher, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *EPOCHS, *SMALL),
     )
-    assert "continuing after epoch 2 of 3" in printed
-    assert "Epoch[3] Metrics" in printed
-    assert "Epoch[2] Metrics" not in printed
-    second = torch.load(tmp_path / "training_state.pt", weights_only=True)
-    assert (first["trainer"]["epoch"], second["trainer"]["epoch"]) == (2, 3)
-    assert second["best_model"]["best_metric"] >= first["best_model"]["best_metric"]
+    process = start(*arguments, cwd=tmp_path)
+    while not state.exists():
+        assert process.poll() is None, "it ended before its first epoch"
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    stopped_after = torch.load(state, weights_only=True)["trainer"]["epoch"]
+    printed = run(*arguments, "--resume", "true", cwd=tmp_path)
+    assert f"continuing after epoch {stopped_after} of 3" in printed
+    assert f"Epoch[{stopped_after}] Metrics" not in printed
+    ours, theirs = (torch.load(path, weights_only=True) for path in (state, bundle / "models" / "training_state.pt"))
+    assert ours["best_model"] == theirs["best_model"]
+    for name in ("network", "auxiliary_network"):
+        for key, tensor in theirs[name].items():
+            assert torch.equal(ours[name][key], tensor), f"{name} {key}"
 
 
 def test_two_gloo_processes_measure_what_one_measures(bundle, phantoms, teacher, tmp_path):
@@ -167,13 +177,25 @@ def test_monais_own_checks_and_exports(trained, tmp_path):
     run("verify_metadata", *meta, "--filepath", schema, cwd=tmp_path)
     checkpoint = ("--ckpt_file", bundle / "models" / "model.pt")
     exported, onnx = tmp_path / "model.ts", tmp_path / "model.onnx"
-    run("ckpt_export", "network_def", "--filepath", exported, *checkpoint, *meta, *inference, *SMALL_STUDENT, cwd=tmp_path)
+    run(
+        "ckpt_export",
+        "network_def",
+        "--filepath",
+        exported,
+        *checkpoint,
+        *meta,
+        *inference,
+        *SMALL_STUDENT,
+        cwd=tmp_path,
+    )
     run(
         *("onnx_export", "network_def", "--filepath", onnx, *checkpoint, *meta, *inference, *SMALL_STUDENT),
         *("--input_shape", "[1,1,32,32]"),
         cwd=tmp_path,
     )
-    student = timm.create_model("convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS))
+    student = timm.create_model(
+        "convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS)
+    )
     student.load_state_dict(torch.load(bundle / "models" / "model.pt", weights_only=True))
     image = torch.randn(1, 1, 32, 32)
     with torch.no_grad():

@@ -33,7 +33,16 @@ def test_no_key_is_written_twice(path, monkeypatch):
 def test_the_ids_that_others_rely_on_are_there():
     config = parser("train")
     ids = ["bundle_root", "device", "dataset_dir", "output_dir", "ckpt_dir", "val_interval", "network_def", "network"]
-    shared = ["dataset", "dataset#data", "dataloader", "inferer", "preprocessing", "postprocessing", "handlers", "key_metric"]
+    shared = [
+        "dataset",
+        "dataset#data",
+        "dataloader",
+        "inferer",
+        "preprocessing",
+        "postprocessing",
+        "handlers",
+        "key_metric",
+    ]
     ids += [f"train#{name}" for name in [*shared, "trainer", "trainer#max_epochs"]]
     ids += [f"validate#{name}" for name in [*shared, "evaluator"]]
     ids += ["initialize", "run", "training"]
@@ -102,7 +111,7 @@ def test_metadata_follows_the_specification_and_names_its_version():
     assert metadata["version"] in metadata["changelog"]
     pred = metadata["network_data_format"]["outputs"]["pred"]
     assert pred["num_channels"] == len(pred["channel_def"])
-    assert list(metadata["network_data_format"]["inputs"])[0] == "image"
+    assert next(iter(metadata["network_data_format"]["inputs"])) == "image"
 
 
 def test_the_bundle_has_what_a_bundle_needs():
@@ -119,7 +128,9 @@ def test_every_override_in_our_documents_exists(document):
     """MONAI ignores an unknown override; a document that shows one would mislead in silence."""
     known = parser("train", "train_teacher", "evaluate", "multi_gpu_train")
     inference = parser("inference")
-    commands = re.findall(r"^ *(?:\$ )?((?:python|torchrun|make|OMP)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE)
+    commands = re.findall(
+        r"^ *(?:\$ )?((?:python|torchrun|make|OMP)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE
+    )
     assert commands, "the document shows commands"
     of_monai = {"config_file", "meta_file", "standalone", "nproc_per_node", "filepath", "ckpt_file", "tracking",
                 "input_shape"}  # fmt: skip

@@ -142,7 +142,12 @@ def test_a_source_that_does_not_exist_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "header", "error", "message"),
     [
-        (["a.png,fish,,"], None, ValueError, "list.csv: line 2: unknown label 'fish'; expected one of cat, dog or 0 to 1"),
+        (
+            ["a.png,fish,,"],
+            None,
+            ValueError,
+            "list.csv: line 2: unknown label 'fish'; expected one of cat, dog or 0 to 1",
+        ),
         (["a.png,cat,,", "b.png,,,"], None, ValueError, "line 3: no label"),
         (["a.png,2,,"], None, ValueError, "line 2: unknown label '2'"),
         (["a.png,cat,,holdout"], None, ValueError, "line 2: unknown split 'holdout'"),

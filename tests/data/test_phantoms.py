@@ -71,7 +71,10 @@ def test_classes_differ_by_what_the_lungs_show_and_not_by_brightness():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("knee_mri",), "modality must be one of chest_xray; got 'knee_mri'"), (("chest_xray", 10), "count must be at least")],
+    [
+        (("knee_mri",), "modality must be one of chest_xray; got 'knee_mri'"),
+        (("chest_xray", 10), "count must be at least"),
+    ],
 )
 def test_wrong_arguments_are_named(tmp_path, arguments, message):
     modality, *count = arguments

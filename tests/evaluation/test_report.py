@@ -20,7 +20,8 @@ LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [0.0, 
 
 def evaluate(handler, names=("a", "b", "c"), logits=LOGITS) -> None:
     batches = [
-        {"image": logits[i : i + 2], "label": torch.tensor([i, 2]), "file": [f"{i}.png", f"{i + 1}.png"]} for i in (0, 2)
+        {"image": logits[i : i + 2], "label": torch.tensor([i, 2]), "file": [f"{i}.png", f"{i + 1}.png"]}
+        for i in (0, 2)
     ]
     assert len(decollate_batch(batches[0])) == 2
     SupervisedEvaluator(

@@ -195,7 +195,11 @@ def test_the_teacher_is_untouched_and_dtype_is_the_students():
     ("teacher", "student", "message"),
     [
         (tiny_convnext, tiny_vit, "one family, got teacher ConvNeXt .* student VisionTransformer"),
-        (tiny_convnext, lambda: timm.create_model("resnet18"), "student: no weight selection for ResNet.*ConvNeXt, ViT"),
+        (
+            tiny_convnext,
+            lambda: timm.create_model("resnet18"),
+            "student: no weight selection for ResNet.*ConvNeXt, ViT",
+        ),
         (
             lambda: tiny_convnext((8, 16, 24, 32)),
             lambda: tiny_convnext((8, 16, 24, 40)),
@@ -261,7 +265,9 @@ def test_a_family_can_be_added(monkeypatch):
 
     hidden = Axis("hidden")
     register_family(
-        Family("MLP", Perceptron, lambda model: {"inside.weight": (hidden, None), "inside.bias": (hidden,)}, lambda m: [])
+        Family(
+            "MLP", Perceptron, lambda model: {"inside.weight": (hidden, None), "inside.bias": (hidden,)}, lambda m: []
+        )
     )
     teacher, student = Perceptron(6), Perceptron(3)
     report = select_weights(teacher, student)
