@@ -144,7 +144,7 @@ def confusion_figure(metrics: ClassificationMetrics) -> Figure:
     axes.set_ylabel("true")
     overall = metrics.overall
     axes.set_title(f"balanced accuracy {overall['balanced_accuracy']:.1%}, macro AUC {overall['macro_auc']:.3f}")
-    figure.colorbar(image, ax=axes, label="share of the true class")
+    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
     return figure
 
 
