@@ -84,7 +84,7 @@ class DualStudentTrainer(Trainer):
         optimizer: Optimizer,
         loss_function: SelfDistillationLoss,
         auxiliary_network: nn.Module | None = None,
-        auxiliary: str = "ema",
+        auxiliary: str = "mutual",
         views: str = "same",
         distillation_epochs: int | None = None,
         momentum: float = 0.99,

@@ -252,7 +252,7 @@ def test_promotion_moves_weights_and_optimiser_state_to_main():
         ({"momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
         ({"clip_grad_norm": 0.0}, "clip_grad_norm must be greater than 0, or null"),
         ({"accumulation_steps": 0}, "accumulation_steps"),
-        ({"auxiliary_network": None}, "auxiliary='ema' needs an auxiliary_network"),
+        ({"auxiliary_network": None}, "auxiliary='mutual' needs an auxiliary_network"),
         ({"train_data_loader": iter([])}, "no length: give epoch_length"),
     ],
 )
