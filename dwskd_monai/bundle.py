@@ -25,7 +25,7 @@ def find_bundle_root() -> str:
 def explain_errors() -> None:
     """Let an uncaught error end with its own message.
 
-    A config's errors come out of MONAI as "Failed to instantiate component …", with what is wrong a hundred lines above.
+    A config's errors come out of MONAI as "Failed to instantiate component …", what is wrong a hundred lines above it.
     The traceback stays as it is; one line with the cause follows it.
     """
     if not isinstance(sys.excepthook, _Explanation):
