@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import FileDataset, FileMetaDataset, validate_file_meta
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
@@ -156,12 +156,15 @@ def _write(pixels: Pixels, path: Path, index: int, patient: str, rng: np.random.
 
 def _write_dicom(stored: NDArray[np.uint16], path: Path, patient: str, inverted: bool) -> None:
     """A secondary-capture DICOM of 12 bits; ``inverted`` stores the same picture as MONOCHROME1."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     uids = [generate_uid(entropy_srcs=[path.stem, patient, part]) for part in ("image", "study", "series")]
-    dataset.file_meta.MediaStorageSOPInstanceUID = uids[0]
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SecondaryCaptureImageStorage, uids[0]
+    validate_file_meta(meta)
+    meta.FileMetaInformationGroupLength = 0  # filled in when it is written
+    dataset = FileDataset(
+        str(path), {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=False, is_little_endian=True
+    )
     dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, uids[0]
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids[1:]
     dataset.Modality, dataset.PatientID, dataset.PatientName = "DX", patient, f"Phantom^{patient}"
@@ -170,4 +173,4 @@ def _write_dicom(stored: NDArray[np.uint16], path: Path, patient: str, inverted:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
     dataset.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
     dataset.PixelData = (4095 - stored if inverted else stored).astype("<u2").tobytes()
-    dataset.save_as(path, enforce_file_format=True)
+    dataset.save_as(path)
