@@ -9,7 +9,8 @@ MONAI := $(RUN) -m monai.bundle run
 CONFIGS := bundles/$(BUNDLE)/configs
 DEMO := demo/$(BUNDLE)
 DATA := $(DEMO)/phantoms
-FOLDERS = --ckpt_dir $(DEMO)/models --output_dir $(DEMO)
+MODELS := --ckpt_dir $(DEMO)/models
+CACHE := --cache_dir $(DEMO)/cache
 SMALL := --student convnext_atto --image_size 64 --num_workers 0
 
 .PHONY: demo test lint clean
@@ -33,16 +34,16 @@ demo: $(VENV)/installed
 	@echo "== 1. a teacher, trained from nothing on the phantoms (offline: no pretrained weights)"
 	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/train_teacher.yaml','$(CONFIGS)/demo.yaml']" \
 	  --dataset_dir $(DATA)/datalist.csv --teacher_weights random --learning_rate 0.001 \
-	  --ckpt_dir $(DEMO)/models --output_dir $(DEMO)/teacher
+	  $(MODELS) $(CACHE) --output_dir $(DEMO)/teacher
 	@echo "== 2. two students from its weights; they distil, then one is fine-tuned"
 	$(MONAI) training --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml']" \
-	  --dataset_dir $(DATA)/datalist.csv --teacher_weights $(DEMO)/models/teacher.pt $(FOLDERS)
-	@echo "== 3. the deployed student on the test images"
+	  --dataset_dir $(DATA)/datalist.csv --teacher_weights $(DEMO)/models/teacher.pt $(MODELS) $(CACHE) --output_dir $(DEMO)
+	@echo "== 3. the deployed student on the test studies"
 	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml','$(CONFIGS)/evaluate.yaml']" \
-	  --dataset_dir $(DATA)/datalist.csv --ckpt_dir $(DEMO)/models --output_dir $(DEMO)/evaluation
-	@echo "== 4. predictions for a folder of images"
+	  --dataset_dir $(DATA)/datalist.csv $(MODELS) $(CACHE) --output_dir $(DEMO)/evaluation
+	@echo "== 4. predictions for a folder of studies"
 	$(MONAI) --config_file $(CONFIGS)/inference.yaml --dataset_dir $(DATA)/test $(SMALL) \
-	  --ckpt_dir $(DEMO)/models --output_dir $(DEMO)/predictions
+	  $(MODELS) --output_dir $(DEMO)/predictions
 	@echo; cat $(DEMO)/evaluation/metrics.csv; echo; head -n 4 $(DEMO)/predictions/predictions.csv
 	@echo; echo "model: $(DEMO)/models/model.pt  figures: $(DEMO)/evaluation/confusion_matrix.png"
 

@@ -56,7 +56,7 @@ def collect(out: Path) -> list[dict[str, Any]]:
     rows = []
     for path in sorted(out.glob("*/*/*/seconds.json")):
         method, fraction, seed = path.parent.parts[-3:]
-        overall = json.loads((path.parent / "metrics.json").read_text())["overall"]
+        overall = json.loads((path.parent / "metrics.json").read_text())["study"]["overall"]
         row = {"method": method, "fraction": float(fraction), "seed": int(seed)}
         rows.append(row | {name: overall[name] for name in METRICS} | json.loads(path.read_text()))
     return rows

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,3 +26,38 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class GrowingCsv:
+    """A CSV file that grows row by row as ``<stem>.partial.csv`` and gets its name when it is finished.
+
+    Args:
+        path: of the finished file. One of an earlier run stays until then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.partial = path, path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._columns: list[str] = []
+        self._rows = 0
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Add a row, on disk when this returns; the first one's keys are the columns."""
+        first = not self._rows
+        if first:
+            self._columns = list(row)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.partial.open("w" if first else "a", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            if first:
+                writer.writeheader()
+            writer.writerow(row)
+        self._rows += 1
+
+    def finish(self) -> int:
+        """Give the file its name, if there was a row; returns the number of rows."""
+        if self._rows:
+            os.replace(self.partial, self.path)
+        else:
+            self.path.unlink(missing_ok=True)  # of an earlier run, and no longer true
+        rows, self._rows = self._rows, 0
+        return rows

@@ -1,86 +1,175 @@
-"""Reading and augmentation that MONAI lacks."""
+"""Reading, scaling and augmentation that MONAI lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from pathlib import Path
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import itk
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import Compose, MapTransform, Randomizable, Transform
 from monai.utils.enums import CommonKeys
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from torch.nn.functional import interpolate
+
+from dwskd_monai.reading import SLICE_AXES, read_study
 
 VIEWS = ("same", "two")
 AUXILIARY_VIEW = "image_auxiliary"
+FILE_KEY = "file"
+_SLAB = 32  # slices that are copied at full resolution at a time
 
 
-class LoadGreyImaged(MapTransform):
-    """Read PNG, JPEG, BMP and single-frame DICOM files as grey images ``(1, H, W)`` in float32.
+class LoadStudyd(MapTransform):
+    """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
-    Pictures of any mode (grey, colour, palette, with alpha, 16-bit) become grey by luminance and are turned as their
-    EXIF tag says; DICOM has its slope and intercept applied and one polarity: more is brighter, MONOCHROME1 too.
+    Also sets ``<key>_spacing``, mm between slices, rows and columns, and ``<key>_kind``: ``picture``, ``nifti``, or the
+    DICOM modality. See :func:`dwskd_monai.reading.read_study`.
 
     MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
-    which ITK reads a truncated JPEG without a word; its pictures are transposed, palettes arrive as indices; its
-    errors often do not name the file, and its metadata holds the patient's name.
+    which ITK reads a truncated JPEG without a word; its pictures are transposed, palettes arrive as indices; a second
+    series or a missing slice goes unnoticed; its errors often do not name the file, and its metadata holds the
+    patient's name.
 
     Args:
-        keys: of the paths, replaced by the images.
+        keys: of the paths, replaced by the pixels.
+        slice_axis: ``axial``, ``coronal``, ``sagittal`` or ``thickest``.
+        spacing_tolerance: share by which distances between DICOM slices may differ from the usual one.
         allow_missing_keys: whether an item may lack a key.
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        slice_axis: str = "thickest",
+        spacing_tolerance: float = 0.05,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
+        if slice_axis not in SLICE_AXES:
+            raise ValueError(f"slice_axis must be one of {', '.join(SLICE_AXES)}; got {slice_axis!r}")
+        self.slice_axis, self.spacing_tolerance = slice_axis, spacing_tolerance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Raises ValueError or FileNotFoundError, with the file, if one cannot be read."""
         result = dict(data)
         for key in self.key_iterator(result):
-            result[key] = torch.from_numpy(read_grey(result[key])).unsqueeze(0)
+            study = read_study(result[key], self.slice_axis, self.spacing_tolerance)
+            result[key] = study.pixels[None]
+            result[f"{key}_spacing"], result[f"{key}_kind"] = study.spacing, study.kind
         return result
 
 
-def read_grey(path: str | Path) -> NDArray[np.float32]:
-    """Pixels ``(H, W)`` of one image file; see :class:`LoadGreyImaged`.
+class FitSlicesd(MapTransform):
+    """Resize each slice of ``(C, D, H, W)`` to a square's size, by area where it shrinks.
 
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no image of a known format, is damaged, or is a DICOM file with colour or several frames.
+    With ``keep_aspect`` the longer side in mm gets the size and the other follows, whatever the pixels' shape, so
+    ``SpatialPadd`` must make the square. ``monai.transforms.Resized`` knows pixels, not mm, and takes the whole volume
+    at once; here the full resolution of a few slices is all that is copied.
+
+    Args:
+        keys: of the pixels; ``<key>_spacing`` is read where it is there.
+        spatial_size: side of the square in pixels.
+        keep_aspect: False: each slice is stretched to the square.
+        allow_missing_keys: whether an item may lack a key.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such image file")
-    with path.open("rb") as file:
-        is_dicom = file.read(132)[128:] == b"DICM"
-    return _read_dicom(path) if is_dicom else _read_picture(path)
+
+    def __init__(
+        self, keys: KeysCollection, spatial_size: int, keep_aspect: bool = True, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if spatial_size < 1:
+            raise ValueError(f"image_size must be 1 or more pixels, got {spatial_size}")
+        self.spatial_size, self.keep_aspect = spatial_size, keep_aspect
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Slices ``(C, D, h, w)`` in float32, with h, w at most ``spatial_size`` and one of them equal to it."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            pixels = result[key]
+            _, rows, columns = result.get(f"{key}_spacing", (1.0, 1.0, 1.0))
+            size = self._size(pixels.shape[-2] * rows, pixels.shape[-1] * columns)
+            shrinks = size[0] <= pixels.shape[-2] and size[1] <= pixels.shape[-1]
+            how: dict[str, Any] = {"mode": "area"} if shrinks else {"mode": "bilinear", "antialias": True}
+            fitted = torch.empty(*pixels.shape[:2], *size)
+            for first in range(0, pixels.shape[1], _SLAB):
+                slab = np.ascontiguousarray(pixels[:, first : first + _SLAB], dtype=np.float32)
+                fitted[:, first : first + _SLAB] = interpolate(torch.from_numpy(slab), size, **how)
+            result[key] = fitted
+        return result
+
+    def _size(self, height: float, width: float) -> tuple[int, int]:
+        if not self.keep_aspect:
+            return self.spatial_size, self.spatial_size
+        scale = self.spatial_size / max(height, width)
+        # rounded twice, so that the last digit of a spacing does not decide
+        rows, columns = (max(1, round(round(side * scale, 3))) for side in (height, width))
+        return rows, columns
 
 
-def _read_picture(path: Path) -> NDArray[np.float32]:
-    try:
-        with Image.open(path) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("F"))
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path}: not an image; expected PNG, JPEG, BMP or DICOM") from error
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
-        raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
+class WindowHounsfieldd(MapTransform):
+    """Hounsfield units ``(1, D, H, W)`` to one channel in [0, 1] per window, ``(C, D, H, W)``.
 
+    ``monai.transforms.ScaleIntensityRanged`` has one window, and takes the grey values of a PNG for Hounsfield units.
 
-def _read_dicom(path: Path) -> NDArray[np.float32]:
-    reader = itk.ImageFileReader[itk.Image[itk.F, 3]].New(FileName=str(path), ImageIO=itk.GDCMImageIO.New())
-    try:
-        reader.Update()
-    except RuntimeError as error:
-        raise ValueError(f"{path}: a damaged DICOM file, its pixels cannot be decoded ({error})") from error
-    image = reader.GetOutput()
-    channels, frames = reader.GetImageIO().GetNumberOfComponents(), itk.size(image)[2]
-    if channels != 1 or frames != 1:
-        raise ValueError(f"{path}: expected one grey frame, got {frames} frame(s) of {channels} channel(s)")
-    return np.asarray(itk.array_from_image(image)[0], dtype=np.float32)
+    Args:
+        keys: of the pixels, read by :class:`LoadStudyd`.
+        windows: width and level of each window in HU, (1500, -600) for the lung.
+        picture_range: values of PNG and JPEG pictures that are black and white, for pictures that were windowed before
+            they were saved; None refuses them.
+        channels: number of channels that the network has, where it shall be checked.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        windows: Sequence[Sequence[float]],
+        picture_range: Sequence[float] | None = None,
+        channels: int | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if not windows or any(len(window) != 2 or not window[0] > 0 for window in windows):
+            raise ValueError(
+                f"windows must be pairs of width > 0 and level in HU, such as [[1500, -600]]; got {windows}"
+            )
+        if picture_range is not None and (len(picture_range) != 2 or not picture_range[0] < picture_range[1]):
+            raise ValueError(f"picture_range must be [black, white], such as [0, 255], or null; got {picture_range}")
+        if channels is not None and channels != len(windows):
+            raise ValueError(
+                f"{len(windows)} windows need as many input channels, the network has {channels}: set num_channels of "
+                "inputs.image in metadata.json"
+            )
+        self.ranges = [(level - width / 2, level + width / 2) for width, level in windows]
+        self.picture_range = picture_range
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Raises ValueError for pixels that are not in Hounsfield units."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            ranges = self._ranges(str(result.get(f"{key}_kind", "CT")), result)
+            pixels = torch.as_tensor(result[key])
+            channels = [((pixels - low) / (high - low)).clamp_(0, 1) for low, high in ranges]
+            result[key] = torch.cat(channels) if len(channels) > 1 else channels[0]
+        return result
+
+    def _ranges(self, kind: str, data: Mapping[Hashable, Any]) -> Sequence[Sequence[float]]:
+        place = data.get(FILE_KEY, "a study")
+        if kind == "picture":
+            if self.picture_range is None:
+                raise ValueError(
+                    f"{place}: a picture has no Hounsfield units; where pictures were windowed before they were saved, "
+                    "set picture_range, such as --picture_range '[0,255]'"
+                )
+            if len(self.ranges) > 1:
+                raise ValueError(
+                    f"{place}: a picture has one window already, {len(self.ranges)} windows are configured"
+                )
+            return [self.picture_range]
+        if kind not in ("CT", "nifti"):
+            raise ValueError(f"{place}: a DICOM image of modality {kind} has no Hounsfield units; expected CT")
+        return self.ranges
 
 
 class AugmentViewsd(Randomizable, Transform):

@@ -12,7 +12,8 @@ from torch import nn
 from dwskd_monai.data.phantoms import make_phantoms
 
 REPOSITORY = Path(__file__).parents[1]
-BUNDLE = REPOSITORY / "bundles" / "chest_xray_classification"
+BUNDLES = [REPOSITORY / "bundles" / f"{name}_classification" for name in ("chest_xray", "lung_ct", "brain_mri")]
+BUNDLE = BUNDLES[0]
 
 
 def tiny_convnext(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dwskd_monai.files import replacing
+from dwskd_monai.files import GrowingCsv, replacing
 
 
 def test_the_file_is_there_whole_or_as_it_was(tmp_path):
@@ -15,3 +15,23 @@ def test_the_file_is_there_whole_or_as_it_was(tmp_path):
         raise RuntimeError
     assert path.read_text() == "one"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_rows_are_on_disk_at_once_and_the_old_file_stays_until_the_end(tmp_path):
+    path = tmp_path / "deep" / "x.csv"
+    rows = GrowingCsv(path)
+    rows.write({"a": 1, "b": "x,y"})
+    assert (tmp_path / "deep" / "x.partial.csv").read_text() == 'a,b\n1,"x,y"\n'
+    assert rows.finish() == 1
+    assert [file.name for file in path.parent.iterdir()] == ["x.csv"]
+    rows.write({"a": 2, "b": ""})
+    assert path.read_bytes() == b'a,b\r\n1,"x,y"\r\n'
+    rows.finish()
+    assert path.read_bytes() == b"a,b\r\n2,\r\n"
+
+
+def test_without_a_row_there_is_no_file(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("of an earlier run")
+    assert GrowingCsv(path).finish() == 0
+    assert not list(tmp_path.iterdir())

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from pathlib import Path
-
+import nibabel
 import numpy as np
-import pydicom
 import pytest
 import torch
 from monai.data import CacheDataset
@@ -11,108 +9,123 @@ from monai.data.utils import set_rnd
 from monai.transforms import Compose, RandGaussianNoised
 from PIL import Image
 
-from dwskd_monai.data.phantoms import _write_dicom
-from dwskd_monai.transforms import AugmentViewsd, LoadGreyImaged
+from dwskd_monai.transforms import AugmentViewsd, FitSlicesd, LoadStudyd, WindowHounsfieldd
 
 
-@pytest.fixture
-def picture() -> np.ndarray:
-    """12-bit, not symmetric, height unlike width."""
-    rng = np.random.default_rng(0)
-    picture = rng.integers(0, 500, (40, 56)).astype(np.uint16)
-    picture[5:15, 3:10] = 4000
-    return picture
+def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
+    pixels = np.arange(8 * 7 * 6, dtype=np.int16).reshape(8, 7, 6)
+    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1.0, 2.0, 4.0, 1.0])), tmp_path / "x.nii.gz")
+    item = LoadStudyd(keys="image", slice_axis="coronal")({"image": str(tmp_path / "x.nii.gz"), "label": 1})
+    assert item["image"].shape == (1, 7, 6, 8)
+    assert (item["image_spacing"], item["image_kind"], item["label"]) == ((2, 4, 1), "nifti", 1)
 
 
-def read(path: Path) -> np.ndarray:
-    image = LoadGreyImaged(keys="image")({"image": str(path)})["image"]
-    assert type(image) is torch.Tensor
-    assert image.dtype == torch.float32
-    return image.numpy()
+def test_an_unknown_slice_axis_is_named():
+    with pytest.raises(ValueError, match="slice_axis must be one of axial, coronal, sagittal, thickest; got 'z'"):
+        LoadStudyd(keys="image", slice_axis="z")
 
 
-@pytest.mark.parametrize("inverted", [False, True])
-def test_dicom_has_one_polarity_and_timms_axis_order(tmp_path, picture, inverted):
-    _write_dicom(picture, tmp_path / "x.dcm", "P1", inverted)
-    pixels = read(tmp_path / "x.dcm")
-    assert pixels.shape == (1, 40, 56)
-    assert np.array_equal(pixels[0], picture)
+def fit(pixels: np.ndarray, size: int, spacing: tuple[float, float, float] = (1, 1, 1), **kwargs) -> torch.Tensor:
+    return FitSlicesd(keys="image", spatial_size=size, **kwargs)({"image": pixels, "image_spacing": spacing})["image"]
 
 
-def test_dicom_slope_and_intercept_are_applied(tmp_path, picture):
-    _write_dicom(picture, tmp_path / "x.dcm", "P1", False)
-    dataset = pydicom.dcmread(tmp_path / "x.dcm")
-    dataset.RescaleSlope, dataset.RescaleIntercept = 2.0, -100.0
-    dataset.save_as(tmp_path / "x.dcm")
-    assert np.array_equal(read(tmp_path / "x.dcm")[0], picture * 2.0 - 100)
+def test_shrinking_takes_the_mean_over_areas():
+    pixels = np.random.default_rng(0).normal(size=(2, 40, 12, 8)).astype(np.float32)
+    expected = pixels.reshape(2, 40, 6, 2, 4, 2).mean((3, 5))
+    np.testing.assert_allclose(fit(pixels, 6), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA"])
-def test_8_bit_pngs_of_any_mode_are_the_same_grey_image(tmp_path, picture, mode):
-    grey = Image.fromarray((picture // 16).astype(np.uint8))
-    grey.convert(mode).save(tmp_path / "x.png")
-    assert np.array_equal(read(tmp_path / "x.png")[0], picture // 16)
+def test_more_slices_than_are_copied_at_a_time_and_mirrored_views():
+    pixels = np.random.default_rng(0).normal(size=(1, 75, 8, 8)).astype(np.float32)
+    whole = fit(pixels, 4)
+    assert whole.shape == (1, 75, 4, 4)
+    np.testing.assert_allclose(whole.flip(1), fit(pixels[:, ::-1], 4))
+    np.testing.assert_allclose(whole[:, 70:], fit(pixels[:, 70:], 4))
 
 
-def test_16_bit_png_and_jpeg(tmp_path, picture):
-    Image.fromarray(picture).save(tmp_path / "x.png")
-    assert np.array_equal(read(tmp_path / "x.png")[0], picture)
-    smooth = np.linspace(0, 255, 40 * 56).reshape(40, 56).astype(np.uint8)
-    Image.fromarray(smooth).save(tmp_path / "x.jpg", quality=95)
-    pixels = read(tmp_path / "x.jpg")
-    assert pixels.shape == (1, 40, 56)
-    assert np.abs(pixels[0] - smooth).max() <= 4
+@pytest.mark.parametrize(
+    ("shape", "spacing", "expected"),
+    [
+        ((20, 20), (5, 1, 1), (16, 16)),
+        ((20, 40), (5, 1, 1), (8, 16)),
+        ((10, 40), (5, 4, 1), (16, 16)),  # anisotropic pixels, a square in mm
+        ((10, 40), (5, 2, 1), (8, 16)),
+        ((2, 400), (5, 1, 1), (1, 16)),
+        ((7, 6), (5, 1, 1), (16, 14)),  # growing
+    ],
+)
+def test_the_longer_side_in_mm_gets_the_size(shape, spacing, expected):
+    ramp = np.broadcast_to(np.arange(shape[1], dtype=np.float32), (1, 3, *shape))
+    fitted = fit(ramp, 16, spacing)
+    assert fitted.shape == (1, 3, *expected)
+    assert (fitted.diff(dim=-1) > 0).all()
+    assert float(fitted.mean()) == pytest.approx((shape[1] - 1) / 2, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.dcm"])
-@pytest.mark.parametrize("kept", [0.0, 0.5])
-def test_a_truncated_or_empty_file_is_named(tmp_path, picture, name, kept):
-    path = tmp_path / name
-    if name.endswith(".dcm"):
-        _write_dicom(picture, path, "P1", False)
-    else:
-        Image.fromarray((picture // 16).astype(np.uint8)).save(path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(ValueError, match=f"{name}: (a damaged|not an image)"):
-        read(path)
+def test_without_keeping_the_aspect_it_is_a_square():
+    assert fit(np.zeros((1, 3, 10, 40), np.float32), 16, (5, 4, 1), keep_aspect=False).shape == (1, 3, 16, 16)
+    with pytest.raises(ValueError, match="image_size must be 1 or more pixels, got 0"):
+        FitSlicesd(keys="image", spatial_size=0)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone.png: there is no such image file"):
-        read(tmp_path / "gone.png")
+HU = torch.tensor([-2000.0, -1350, -600, 0, 150, 3000]).reshape(1, 1, 2, 3)
 
 
-def test_a_photograph_is_turned_as_its_exif_tag_says(tmp_path):
-    image = Image.new("L", (6, 4))
-    image.putpixel((0, 0), 255)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held a quarter turn
-    image.save(tmp_path / "x.png", exif=exif)
-    pixels = read(tmp_path / "x.png")[0]
-    assert pixels.shape == (6, 4)
-    assert pixels[0, 3] == 255
+def window(windows, kind="CT", pixels=HU, **kwargs) -> torch.Tensor:
+    transform = WindowHounsfieldd(keys="image", windows=windows, **kwargs)
+    return transform({"image": pixels, "image_kind": kind, "file": "scan"})["image"]
 
 
-def test_text_called_dcm_and_dicom_of_another_kind_are_named(tmp_path, picture):
-    (tmp_path / "page.dcm").write_text("<html>" + " " * 200 + "</html>")
-    with pytest.raises(ValueError, match=r"page.dcm: not an image; expected PNG, JPEG, BMP or DICOM"):
-        read(tmp_path / "page.dcm")
-    _write_dicom(picture, tmp_path / "frames.dcm", "P1", False)
-    dataset = pydicom.dcmread(tmp_path / "frames.dcm")
-    dataset.NumberOfFrames, dataset.PixelData = 2, dataset.PixelData * 2
-    dataset.save_as(tmp_path / "frames.dcm")
-    with pytest.raises(ValueError, match=r"frames.dcm: expected one grey frame, got 2 frame\(s\)"):
-        read(tmp_path / "frames.dcm")
-    colour = np.stack([(picture // 16).astype(np.uint8)] * 3, -1)
-    dataset = pydicom.dcmread(tmp_path / "frames.dcm")
-    del dataset.NumberOfFrames
-    dataset.SamplesPerPixel, dataset.PlanarConfiguration, dataset.PhotometricInterpretation = 3, 0, "RGB"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelData = colour.tobytes()
-    dataset.save_as(tmp_path / "colour.dcm")
-    with pytest.raises(ValueError, match=r"colour.dcm: expected one grey frame, got 1 frame\(s\) of 3 channel\(s\)"):
-        read(tmp_path / "colour.dcm")
+@pytest.mark.parametrize("kind", ["CT", "nifti"])
+def test_windows_become_channels_between_black_and_white(kind):
+    lung = [0, 0, 0.5, 0.9, 1, 1]
+    np.testing.assert_allclose(window([[1500, -600]], kind).flatten(), lung)
+    both = window([[1500, -600], [400, 40]], kind)
+    assert both.shape == (2, 1, 2, 3)
+    np.testing.assert_allclose(both[0].flatten(), lung)
+    np.testing.assert_allclose(both[1].flatten(), [0, 0, 0, 0.4, 0.775, 1], atol=1e-6)
+    assert HU[0, 0, 0, 0] == -2000, "the input is untouched"
+
+
+def test_a_picture_is_taken_as_windowed_only_where_that_is_said():
+    grey = torch.tensor([0.0, 51, 255]).reshape(1, 1, 1, 3)
+    taken = window([[1500, -600]], "picture", grey, picture_range=[0, 255])
+    np.testing.assert_allclose(taken.flatten(), [0, 0.2, 1])
+    with pytest.raises(ValueError, match="scan: a picture has no Hounsfield units; .* set picture_range"):
+        window([[1500, -600]], "picture", grey)
+    with pytest.raises(ValueError, match="scan: a picture has one window already, 2 windows are configured"):
+        window([[1500, -600], [400, 40]], "picture", grey, picture_range=[0, 255])
+
+
+def test_a_dicom_image_of_another_modality_has_no_hounsfield_units():
+    with pytest.raises(ValueError, match="scan: a DICOM image of modality MR has no Hounsfield units; expected CT"):
+        window([[1500, -600]], "MR")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"windows": []}, "windows must be pairs"),
+        ({"windows": [[0, 40]]}, "windows must be pairs of width > 0"),
+        ({"windows": [[1500]]}, "windows must be pairs"),
+        ({"windows": [[1500, -600]], "picture_range": [255, 0]}, r"picture_range must be \[black, white\]"),
+        (
+            {"windows": [[1500, -600], [400, 40]], "channels": 1},
+            "2 windows need as many input channels, the network has 1",
+        ),
+    ],
+)
+def test_wrong_windows_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        WindowHounsfieldd(keys="image", **settings)
+
+
+def test_a_png_that_is_no_slice_of_a_ct_names_its_file(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "x.png")
+    chain = Compose([LoadStudyd(keys="image"), WindowHounsfieldd(keys="image", windows=[[1500, -600]])])
+    with pytest.raises(RuntimeError) as caught:
+        chain({"image": str(tmp_path / "x.png"), "file": str(tmp_path / "x.png")})
+    assert "x.png: a picture has no Hounsfield units" in str(caught.value.__cause__)
 
 
 def noise(views: str) -> AugmentViewsd:

@@ -12,12 +12,12 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 
 @dataclass(frozen=True)
 class ClassificationMetrics:
-    """Quality of a classifier on labelled images.
+    """Quality of a classifier on labelled images or studies.
 
     Args:
-        overall: ``accuracy``, ``balanced_accuracy``, ``macro_auc``, ``macro_f1`` and ``images``.
+        overall: ``accuracy``, ``balanced_accuracy``, ``macro_auc``, ``macro_f1`` and ``count``.
         per_class: for each class name ``auc`` (one against the rest), ``f1``, ``sensitivity``, ``specificity``,
-            ``images``.
+            ``count``.
         confusion: ``(C, C)`` counts, rows are true classes, columns predicted ones.
         class_names: in the order of the labels.
 
@@ -42,7 +42,7 @@ def classification_metrics(
         class_names: C names.
 
     Raises:
-        ValueError: if there is no image, the shapes disagree, or a probability is NaN or infinite.
+        ValueError: if there is no prediction, the shapes disagree, or a probability is NaN or infinite.
     """
     classes = len(class_names)
     if len(labels) == 0 or probabilities.shape != (len(labels), classes):
@@ -63,14 +63,14 @@ def classification_metrics(
     specificity = np.where(negatives > 0, (negatives - false_positives) / np.maximum(negatives, 1), np.nan)
     auc = np.array([_one_vs_rest_auc(labels == index, probabilities[:, index]) for index in range(classes)])
     present = counts > 0
-    columns = {"auc": auc, "f1": f1, "sensitivity": sensitivity, "specificity": specificity, "images": counts}
+    columns = {"auc": auc, "f1": f1, "sensitivity": sensitivity, "specificity": specificity, "count": counts}
     return ClassificationMetrics(
         overall={
             "accuracy": float(right.sum() / counts.sum()),
             "balanced_accuracy": float(sensitivity[present].mean()),
             "macro_auc": float(auc[present].mean()),
             "macro_f1": float(f1[present].mean()),
-            "images": float(counts.sum()),
+            "count": float(counts.sum()),
         },
         per_class={
             name: {column: float(values[index]) for column, values in columns.items()}

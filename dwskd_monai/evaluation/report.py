@@ -7,6 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,94 +16,157 @@ import numpy as np
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from monai.utils.enums import CommonKeys
+from numpy.typing import NDArray
 
+from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.metrics import ClassificationMetrics, classification_metrics
-from dwskd_monai.files import replacing
+from dwskd_monai.files import GrowingCsv, replacing
 
-FILE_KEY = "file"
 _logger = logging.getLogger(__name__)
 
 
-class PredictionWriter:
-    """Write one CSV row per image: file, predicted class, one probability per class.
+@dataclass
+class _Study:
+    """What was collected of one study: probabilities ``(K,)`` by slice, and its label."""
 
-    ``monai.handlers.ClassificationSaver`` writes neither a header nor class names.
+    slices: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    label: int | None = None
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """``(S, K)`` in the order of the slices."""
+        return np.stack([self.slices[index] for index in sorted(self.slices)])
+
+
+class PredictionWriter:
+    """Write what was predicted: one CSV row per study, and where studies have several slices, one per slice.
+
+    ``monai.handlers.ClassificationSaver`` writes neither a header nor class names, and knows no studies.
+
+    ``predictions.csv``: study (file or folder), label where it is known, predicted class, one probability per class,
+    number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
+    as soon as a study is complete, into ``predictions.partial.csv`` until the last one is, so that an interruption
+    costs no finished study.
 
     Args:
-        output_dir: folder of ``predictions.csv``.
+        output_dir: folder of the files.
         class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
+        aggregation: of the slices' probabilities to the study's.
 
-    The evaluator's batches need the key ``file`` (``CopyItemsd`` of ``image`` before it is loaded), its
-    postprocessing must give probabilities ``(C,)`` in ``pred``.
+    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, its postprocessing must give
+    probabilities ``(K,)`` in ``pred``.
     """
 
-    def __init__(self, output_dir: str | Path, class_names: Sequence[str] | Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        output_dir: str | Path,
+        class_names: Sequence[str] | Mapping[str, str],
+        aggregation: Aggregation | None = None,
+    ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
-        self._rows: list[tuple[str, np.ndarray]] = []
-        self._labels: list[int] = []
+        self.aggregation = Aggregation() if aggregation is None else aggregation
+        self._reset()
 
     def attach(self, engine: Engine) -> None:
-        """Collect after each iteration, write at the end."""
+        """Collect after each iteration, finish at the end."""
         engine.add_event_handler(Events.STARTED, self._reset)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self.write)
 
-    def _reset(self, engine: Engine) -> None:
-        self._rows, self._labels = [], []
+    def _reset(self, engine: Engine | None = None) -> None:
+        self._open: dict[str, _Study] = {}
+        self._studies = GrowingCsv(self.output_dir / "predictions.csv")
+        self._slices = GrowingCsv(self.output_dir / "slice_predictions.csv")
 
     def _collect(self, engine: Engine) -> None:
         batch: Any = engine.state.batch
         output: Any = engine.state.output
         for item, result in zip(batch, output, strict=True):
-            probabilities = np.asarray(result[CommonKeys.PRED].detach().cpu(), dtype=np.float64)
-            if probabilities.shape != (len(self.class_names),):
-                raise ValueError(
-                    f"{item[FILE_KEY]}: the network has {probabilities.shape[-1]} outputs, the metadata "
-                    f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
-                )
-            if not np.isfinite(probabilities).all():
-                raise FloatingPointError(f"{item[FILE_KEY]}: the network's prediction is not finite: {probabilities}")
-            self._rows.append((str(item[FILE_KEY]), probabilities))
+            name = str(item["study"])
+            study = self._open.setdefault(name, _Study())
+            study.slices[int(item["slice"])] = self._checked(result[CommonKeys.PRED], name)
             label = result.get(CommonKeys.LABEL)
-            if label is not None:
-                self._labels.append(int(label))
+            study.label = None if label is None else int(label)
+            if len(study.slices) == int(item["slices"]):
+                self._finish(name, self._open.pop(name))
+
+    def _checked(self, prediction: Any, name: str) -> NDArray[np.float64]:
+        probabilities = np.asarray(prediction.detach().cpu(), dtype=np.float64)
+        if probabilities.shape != (len(self.class_names),):
+            raise ValueError(
+                f"{name}: the network has {probabilities.shape[-1]} outputs, the metadata "
+                f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
+            )
+        if not np.isfinite(probabilities).all():
+            raise FloatingPointError(f"{name}: the network's prediction is not finite: {probabilities}")
+        return probabilities
+
+    def _finish(self, name: str, study: _Study) -> NDArray[np.float64]:
+        """Write a complete study; returns its probabilities ``(K,)``."""
+        whole = self.aggregation(study.probabilities)
+        label = {} if study.label is None else {"label": self.class_names[study.label]}
+        self._studies.write({"study": name, **label, **self._columns(whole), "slices": len(study.slices)})
+        if len(study.slices) > 1:
+            for index, row in sorted(study.slices.items()):
+                self._slices.write({"study": name, "slice": index, **label, **self._columns(row)})
+        return whole
+
+    def _columns(self, probabilities: NDArray[np.float64]) -> dict[str, str]:
+        values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
+        return {"predicted": self.class_names[int(probabilities.argmax())], **values}
 
     def write(self, engine: Engine) -> None:
-        """Write ``predictions.csv``."""
-        path = self.output_dir / "predictions.csv"
-        labelled = len(self._labels) == len(self._rows)
-        with replacing(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([FILE_KEY, *(["label"] if labelled else []), "predicted", *self.class_names])
-            for index, (name, probabilities) in enumerate(self._rows):
-                label = [self.class_names[self._labels[index]]] if labelled else []
-                predicted = self.class_names[int(probabilities.argmax())]
-                writer.writerow([name, *label, predicted, *(f"{value:.6f}" for value in probabilities)])
-        _logger.info("%d predictions written to %s", len(self._rows), path)
+        """Give the files their names."""
+        self._slices.finish()
+        count = self._studies.finish()
+        _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")
 
 
 class EvaluationReport(PredictionWriter):
     """Write the metrics of an evaluation beside its predictions.
 
-    ``metrics.json`` (all), ``metrics.csv`` (a row per class and one for all), ``confusion_matrix.csv`` and ``.png``,
-    ``predictions.csv``. MONAI's ``MetricsSaver`` writes means of metrics that it knows, no figure and no names.
+    ``metrics.json`` (all), ``metrics.csv`` (a row per class and one for all, of studies, and of slices where studies
+    have several), ``confusion_matrix.csv`` and ``.png`` of studies, ``predictions.csv``, ``slice_predictions.csv``.
+    MONAI's ``MetricsSaver`` writes means of metrics that it knows, no figure and no names.
     """
+
+    def _reset(self, engine: Engine | None = None) -> None:
+        super()._reset(engine)
+        self._collected: list[tuple[NDArray[np.float64], NDArray[np.float64], int]] = []
+
+    def _finish(self, name: str, study: _Study) -> NDArray[np.float64]:
+        whole = super()._finish(name, study)
+        if study.label is None:
+            raise ValueError(f"{name}: no label; an evaluation needs the label of each study")
+        self._collected.append((whole, study.probabilities, study.label))
+        return whole
 
     def write(self, engine: Engine) -> None:
         """Write all files, and log the overall metrics."""
         super().write(engine)
-        probabilities = np.stack([row for _, row in self._rows])
-        metrics = classification_metrics(probabilities, np.asarray(self._labels), self.class_names)
-        write_metrics(metrics, self.output_dir)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.overall.items())
-        _logger.info("%s; written to %s", shown, self.output_dir)
+        labels = np.array([label for _, _, label in self._collected])
+        lengths = [len(slices) for _, slices, _ in self._collected]
+        wholes = np.stack([whole for whole, _, _ in self._collected])
+        levels = {"study": classification_metrics(wholes, labels, self.class_names)}
+        if max(lengths) > 1:
+            slices = np.concatenate([slices for _, slices, _ in self._collected])
+            levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
+        write_metrics(levels, self.output_dir)
+        for level, metrics in levels.items():
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.overall.items())
+            _logger.info("%s: %s; written to %s", level, shown, self.output_dir)
 
 
-def write_metrics(metrics: ClassificationMetrics, output_dir: str | Path) -> None:
-    """Write ``metrics.json``, ``metrics.csv``, ``confusion_matrix.csv`` and ``confusion_matrix.png``."""
+def write_metrics(levels: Mapping[str, ClassificationMetrics], output_dir: str | Path) -> None:
+    """Write ``metrics.json``, ``metrics.csv``, ``confusion_matrix.csv`` and ``confusion_matrix.png``.
+
+    Args:
+        levels: metrics of ``study``, and optionally of ``slice``.
+        output_dir: folder of the files.
+    """
     folder = Path(output_dir)
-    content = {"overall": metrics.overall, "per_class": metrics.per_class, "confusion": metrics.confusion.tolist()}
+    content = {name: _as_json(metrics) for name, metrics in levels.items()}
     with replacing(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
     per_class = {
@@ -110,15 +174,17 @@ def write_metrics(metrics: ClassificationMetrics, output_dir: str | Path) -> Non
         "f1": "macro_f1",
         "sensitivity": "balanced_accuracy",  # the mean sensitivity is the balanced accuracy
         "specificity": None,
-        "images": "images",
+        "count": "count",
     }
     with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["class", *per_class, "accuracy"])
-        for name, values in metrics.per_class.items():
-            writer.writerow([name, *(f"{values[column]:.6g}" for column in per_class), ""])
-        means = ["" if name is None else f"{metrics.overall[name]:.6g}" for name in per_class.values()]
-        writer.writerow(["all", *means, f"{metrics.overall['accuracy']:.6g}"])
+        writer.writerow(["level", "class", *per_class, "accuracy"])
+        for level, metrics in levels.items():
+            for name, values in metrics.per_class.items():
+                writer.writerow([level, name, *(f"{values[column]:.6g}" for column in per_class), ""])
+            means = ["" if name is None else f"{metrics.overall[name]:.6g}" for name in per_class.values()]
+            writer.writerow([level, "all", *means, f"{metrics.overall['accuracy']:.6g}"])
+    metrics = levels["study"]
     with replacing(folder / "confusion_matrix.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["true \\ predicted", *metrics.class_names])
@@ -146,6 +212,10 @@ def confusion_figure(metrics: ClassificationMetrics) -> Figure:
     axes.set_title(f"balanced accuracy {overall['balanced_accuracy']:.1%}, macro AUC {overall['macro_auc']:.3f}")
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
     return figure
+
+
+def _as_json(metrics: ClassificationMetrics) -> dict[str, Any]:
+    return {"overall": metrics.overall, "per_class": metrics.per_class, "confusion": metrics.confusion.tolist()}
 
 
 def _without_nan(value: Any) -> Any:

@@ -45,6 +45,7 @@ def train(workspace: Path, *configs: str, **changes: object) -> None:
         "teacher_weights": str(workspace / "teacher.pt"),
         "ckpt_dir": str(workspace),
         "output_dir": str(workspace / "eval"),
+        "cache_dir": None,
         "device": torch.device("cpu"),
         "max_epochs": 2,
         "distillation_epochs": 1,
@@ -111,10 +112,12 @@ def test_a_truncated_image_is_named_before_the_first_epoch(workspace, split, num
     assert f"{path}: a damaged image file" in refused(workspace, num_workers=num_workers)
 
 
-def test_a_truncated_image_is_named_when_a_worker_process_reads_it(workspace):
-    path = workspace / "data" / "train" / "pneumonia" / "1.png"
-    path.write_bytes(path.read_bytes()[:200])
-    assert f"{path}: a damaged image file" in refused(workspace, num_workers=2, cache_rate=0.0)
+def test_each_broken_image_is_named_at_once(workspace):
+    paths = [workspace / "data" / "train" / "pneumonia" / f"{number}.png" for number in (0, 2)]
+    for path in paths:
+        path.write_bytes(b"")
+    message = refused(workspace)
+    assert all(f"{path}: an empty file" in message for path in paths)
 
 
 def test_a_teacher_of_another_family_or_narrower(workspace):

@@ -27,7 +27,7 @@ EPOCHS = ("--max_epochs", "3", "--distillation_epochs", "2")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the bundle, so that the tests leave nothing in the repository."""
     folder = tmp_path_factory.mktemp("bundles") / BUNDLE.name
-    shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("*.pt", "eval"))
+    shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("*.pt", "eval", "cache"))
     return folder
 
 
@@ -81,10 +81,11 @@ def test_evaluation_writes_metrics_matrix_and_predictions(trained, phantoms, tmp
     folder = bundle / "eval" / "test"
     metrics = json.loads((folder / "metrics.json").read_text())
     test_images = [path for path in (phantoms / "test").rglob("*") if path.is_file()]
-    assert metrics["overall"]["images"] == len(test_images)
-    assert {"accuracy", "balanced_accuracy", "macro_auc", "macro_f1"} <= set(metrics["overall"])
-    assert list(metrics["per_class"]) == CLASSES
-    for values in metrics["per_class"].values():
+    assert list(metrics) == ["study"], "each study has one slice"
+    assert metrics["study"]["overall"]["count"] == len(test_images)
+    assert {"accuracy", "balanced_accuracy", "macro_auc", "macro_f1"} <= set(metrics["study"]["overall"])
+    assert list(metrics["study"]["per_class"]) == CLASSES
+    for values in metrics["study"]["per_class"].values():
         assert {"auc", "f1", "sensitivity", "specificity"} <= set(values)
     names = {path.name for path in folder.iterdir()}
     assert {"metrics.csv", "confusion_matrix.csv", "confusion_matrix.png", "predictions.csv"} <= names
@@ -97,7 +98,7 @@ def test_evaluation_of_the_teacher(trained, phantoms, tmp_path):
         *("--dataset_dir", phantoms, "--split", "validation", "--output_dir", tmp_path / "out", *SMALL_TEACHER),
         cwd=tmp_path,
     )
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["overall"]["images"] > 5
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["study"]["overall"]["count"] > 5
 
 
 def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
@@ -109,17 +110,17 @@ def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
     )
     with (bundle / "eval" / "inference" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["file", "predicted", *CLASSES]
-    assert {Path(row["file"]).suffix for row in rows} == {".png", ".dcm"}
+    assert list(rows[0]) == ["study", "predicted", *CLASSES, "slices"]
+    assert {Path(row["study"]).suffix for row in rows} == {".png", ".dcm"}
     for row in rows:
         probabilities = [float(row[name]) for name in CLASSES]
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
     with (bundle / "eval" / "test" / "predictions.csv").open(newline="") as file:
-        evaluated = {row["file"]: row for row in csv.DictReader(file)}
+        evaluated = {row["study"]: row for row in csv.DictReader(file)}
     assert len(evaluated) == len(rows)
     for row in rows:
-        assert row["predicted"] == evaluated[row["file"]]["predicted"]
+        assert row["predicted"] == evaluated[row["study"]]["predicted"]
 
 
 def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teacher, tmp_path):
@@ -163,8 +164,8 @@ def test_two_gloo_processes_measure_what_one_measures(bundle, phantoms, teacher,
         *("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--split", "validation", *SMALL),
         cwd=tmp_path,
     )
-    overall = json.loads((tmp_path / "metrics.json").read_text())["overall"]
-    assert overall["images"] % 2 == 1, "an uneven number, so that padding would show"
+    overall = json.loads((tmp_path / "metrics.json").read_text())["study"]["overall"]
+    assert overall["count"] % 2 == 1, "an uneven number, so that padding would show"
     assert overall["balanced_accuracy"] == pytest.approx(best["best_metric"], abs=1e-9)
 
 

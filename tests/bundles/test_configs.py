@@ -11,27 +11,31 @@ import pytest
 from monai.bundle import ConfigParser
 
 import dwskd_monai
-from tests.conftest import BUNDLE, REPOSITORY
+from tests.conftest import BUNDLES, REPOSITORY
 
-CONFIGS = BUNDLE / "configs"
-DOCUMENTS = [REPOSITORY / "README.md", BUNDLE / "docs" / "README.md", REPOSITORY / "benchmarks" / "RESULTS.md"]
+CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("*.yaml"))]
+PAGES = [bundle / "docs" / "README.md" for bundle in BUNDLES]
+DOCUMENTS = [REPOSITORY / "README.md", *PAGES, REPOSITORY / "benchmarks" / "RESULTS.md"]
+each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+each_config = pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 
 
-def parser(*names: str) -> ConfigParser:
+def parser(bundle: Path, *names: str) -> ConfigParser:
     result = ConfigParser()
-    result.read_config([CONFIGS / f"{name}.yaml" for name in names])
-    result.read_meta(CONFIGS / "metadata.json")
+    result.read_config([bundle / "configs" / f"{name}.yaml" for name in names])
+    result.read_meta(bundle / "configs" / "metadata.json")
     return result
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+@each_config
 def test_no_key_is_written_twice(path, monkeypatch):
     monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
     ConfigParser.load_config_file(path)
 
 
-def test_the_ids_that_others_rely_on_are_there():
-    config = parser("train")
+@each_bundle
+def test_the_ids_that_others_rely_on_are_there(bundle):
+    config = parser(bundle, "train")
     ids = ["bundle_root", "device", "dataset_dir", "output_dir", "ckpt_dir", "val_interval", "network_def", "network"]
     shared = [
         "dataset",
@@ -52,7 +56,7 @@ def test_the_ids_that_others_rely_on_are_there():
         assert isinstance(config[name], list)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+@each_config
 def test_no_code_hides_in_expressions(path):
     text = "\n".join(line.split(" #")[0] for line in path.read_text().splitlines() if not line.startswith("#"))
     assert "lambda" not in text
@@ -69,12 +73,14 @@ def test_no_code_hides_in_expressions(path):
         ("multi_gpu_train", 7, "TensorBoardStatsHandler"),
     ],
 )
-def test_overlays_change_the_handlers_that_they_mean(overlay, index, target):
-    assert parser("train")[f"train#handlers#{index}#_target_"].split(".")[-1] == target
-    assert f"train#handlers#{index}#" in (CONFIGS / f"{overlay}.yaml").read_text()
+@each_bundle
+def test_overlays_change_the_handlers_that_they_mean(bundle, overlay, index, target):
+    assert parser(bundle, "train")[f"train#handlers#{index}#_target_"].split(".")[-1] == target
+    assert f"train#handlers#{index}#" in (bundle / "configs" / f"{overlay}.yaml").read_text()
 
 
-def test_overlays_change_only_what_is_there():
+@each_bundle
+def test_overlays_change_only_what_is_there(bundle):
     """A key that does not exist would be ignored without a word."""
     new = {
         "train_teacher": {"train#handlers#5#_disabled_"},
@@ -83,29 +89,42 @@ def test_overlays_change_only_what_is_there():
                             "validate#dataloader#sampler", "finalize"},
         "demo": set(),
     }  # fmt: skip
-    base = parser("train")
+    base = parser(bundle, "train")
     for name, added in new.items():
-        for key in ConfigParser.load_config_file(CONFIGS / f"{name}.yaml"):
+        for key in ConfigParser.load_config_file(bundle / "configs" / f"{name}.yaml"):
             if key not in added and not key.endswith("_disabled_"):
                 assert key in base, f"{name}.yaml: {key}"
 
 
-def test_inference_prepares_images_as_training_does():
-    train, inference = parser("train"), parser("inference")
-    assert inference["preprocessing#transforms"] == train["deterministic_transforms"]
-    for key in ("student", "image_size", "intensity_mean", "intensity_std", "in_chans", "num_classes"):
+@each_bundle
+def test_inference_uses_the_network_that_training_makes(bundle):
+    train, inference = parser(bundle, "train"), parser(bundle, "inference")
+    shared = set(train.config) & set(inference.config) - {"output_dir", "network_def", "run", "initialize"}
+    assert {"study_transforms", "aggregation", "student", "image_size", "in_chans", "num_classes"} <= shared
+    for key in shared:
         assert inference[key] == train[key], key
     ours = {key: value for key, value in train["network_def"].items() if key != "drop_path_rate"}
     assert inference["network_def"] == ours
 
 
-def test_the_demo_trains_what_the_teacher_can_give():
-    demo = parser("train", "demo")
+@each_bundle
+def test_the_demo_trains_what_the_teacher_can_give(bundle):
+    demo = parser(bundle, "train", "demo")
     assert demo["teacher"].split("_")[0] == demo["student"].split("_")[0]
 
 
-def test_metadata_follows_the_specification_and_names_its_version():
-    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+@each_bundle
+def test_the_header_is_short_and_the_input_has_a_channel_per_window(bundle):
+    header = REPOSITORY / "bundles" / "_template" / "headers" / f"{bundle.name}.yaml"
+    assert len(header.read_text().splitlines()) <= 40
+    config = parser(bundle, "train")
+    channels = config["_meta_#network_data_format#inputs#image#num_channels"]
+    assert channels == len(config.get("windows", [None]))
+
+
+@each_bundle
+def test_metadata_follows_the_specification_and_names_its_version(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     schema = json.loads(Path(__file__).with_name("metadata_schema.json").read_text())
     jsonschema.validate(metadata, schema)
     assert metadata["version"] in metadata["changelog"]
@@ -114,10 +133,11 @@ def test_metadata_follows_the_specification_and_names_its_version():
     assert next(iter(metadata["network_data_format"]["inputs"])) == "image"
 
 
-def test_the_bundle_has_what_a_bundle_needs():
+@each_bundle
+def test_the_bundle_has_what_a_bundle_needs(bundle):
     for name in ("LICENSE", "docs/README.md", "models/README.md", "configs/logging.conf"):
-        assert (BUNDLE / name).stat().st_size > 50, name
-    headings = re.findall(r"^#+ (.*)$", (BUNDLE / "docs" / "README.md").read_text(), re.MULTILINE)
+        assert (bundle / name).stat().st_size > 50, name
+    headings = re.findall(r"^#+ (.*)$", (bundle / "docs" / "README.md").read_text(), re.MULTILINE)
     wanted = ["Authors", "Tags", "Model Description", "Data", "Performance", "System Configuration", "Usage",
               "Limitations", "Citation"]  # fmt: skip
     assert [name for name in wanted if name not in headings] == []
@@ -126,8 +146,9 @@ def test_the_bundle_has_what_a_bundle_needs():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_override_in_our_documents_exists(document):
     """MONAI ignores an unknown override; a document that shows one would mislead in silence."""
-    known = parser("train", "train_teacher", "evaluate", "multi_gpu_train")
-    inference = parser("inference")
+    bundles = [document.parents[1]] if document in PAGES else BUNDLES
+    overlays = ("train", "train_teacher", "evaluate", "multi_gpu_train")
+    configs = [parser(bundle, *names) for bundle in bundles for names in (overlays, ("inference",))]
     commands = re.findall(
         r"^ *(?:\$ )?((?:python|torchrun|make|OMP)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE
     )
@@ -137,13 +158,14 @@ def test_every_override_in_our_documents_exists(document):
     of_benchmarks = {"out", "labelled", "unlabelled", "model", "epochs", "image_size", "methods", "fractions", "seeds"}
     for command in commands:
         for option in re.findall(r"--([A-Za-z_][\w#]*)", command):
-            allowed = option in known or option in inference or option in of_monai
-            if "benchmarks/" in command or "dwskd_monai phantoms" in command:
-                allowed = allowed or option in of_benchmarks | {"count", "seed"}
+            allowed = option in of_monai or any(option in config for config in configs)
+            if "benchmarks/" in command or "-m dwskd_monai" in command:
+                allowed = allowed or option in of_benchmarks | {"count", "seed", "check", "bundles", "bundle"}
             assert allowed, f"{document.name}: --{option} in {command}"
 
 
-def test_one_version_everywhere():
-    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+@each_bundle
+def test_one_version_everywhere(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     assert f"## {dwskd_monai.__version__}" in (REPOSITORY / "CHANGELOG.md").read_text()
     assert metadata["version"] == dwskd_monai.__version__

@@ -4,9 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dwskd_monai.data.datalist import list_images, load_split
+from dwskd_monai.data.phantoms.writing import write_series
 
 NAMES = ("cat", "dog")
 
@@ -74,7 +76,9 @@ def test_csv_with_splits_names_and_indices(tmp_path):
     path = make_csv(tmp_path, ["a.png,cat,P1,train", "b.png,1,P2,Train", "c.png,dog,,val", "d.png,0,,test"])
     assert names(load_split(path, NAMES, "training")) == ["a.png", "b.png"]
     assert [item["label"] for item in load_split(path, NAMES, "training")] == [0, 1]
-    assert load_split(path, NAMES, "validation") == [{"image": str(tmp_path / "c.png"), "label": 1}]
+    assert load_split(path, NAMES, "validation") == [
+        {"image": str(tmp_path / "c.png"), "label": 1, "study": str(tmp_path / "c.png")}
+    ]
     assert names(load_split(path, NAMES, "test")) == ["d.png"]
 
 
@@ -203,6 +207,81 @@ def test_list_images_takes_a_folder_with_subfolders_or_one_file(tmp_path):
     make_tree(tmp_path, {"b": 1, "a/inner": 2})
     (tmp_path / "notes.txt").touch()
     assert names(list_images(tmp_path)) == ["00.png", "01.png", "00.png"]
-    assert list_images(tmp_path / "b" / "00.png") == [{"image": str(tmp_path / "b" / "00.png")}]
+    one = str(tmp_path / "b" / "00.png")
+    assert list_images(one) == [{"image": one, "study": one}]
     with pytest.raises(FileNotFoundError, match="no image"):
         list_images(make_tree(tmp_path / "empty", {"x": 0}))
+
+
+def write_scan(folder: Path, patient: str) -> Path:
+    write_series(np.zeros((4, 5, 3)), np.diag([1.0, 1.0, 2.0, 1.0]), folder, patient, "CT")
+    return folder
+
+
+@pytest.fixture
+def scans(tmp_path) -> Path:
+    """Five patients of each class, with two series each."""
+    for name in NAMES:
+        (tmp_path / name).mkdir()
+        for patient in range(5):
+            for scan in range(2):
+                write_scan(tmp_path / name / f"{patient}{scan}", f"{name}{patient}")
+    return tmp_path
+
+
+def test_series_are_studies_and_patients_come_from_their_headers(scans):
+    for fold in range(5):
+        parts = [load_split(scans, NAMES, split, fold=fold) for split in ("training", "validation")]
+        assert [len(part) for part in parts] == [16, 4]
+        patients = [{item["patient"] for item in part} for part in parts]
+        assert not patients[0] & patients[1]
+        assert all(Path(item["image"]).is_dir() for item in parts[0])
+    unknown = load_split(scans, NAMES, "all", dicom_patients=False)
+    assert "patient" not in unknown[0]
+    assert len(load_split(scans, NAMES, "all", dicom_series=False)) == 60
+
+
+def test_a_dicom_patient_in_two_splits_is_named(tmp_path):
+    for split in ("train", "test"):
+        for name in NAMES:
+            (tmp_path / split / name).mkdir(parents=True)
+            write_scan(tmp_path / split / name / "scan", "Q1" if name == "cat" else f"{split} dog")
+    with pytest.raises(ValueError, match="1 patients are in more than one split: Q1;.*set dicom_patients to false"):
+        load_split(tmp_path, NAMES, "training")
+    assert len(load_split(tmp_path, NAMES, "test", dicom_patients=False)) == 2
+
+
+def test_a_series_may_be_named_in_a_csv(scans):
+    (scans / "list.csv").write_text("image,label,patient\ncat/00,cat,P\n")
+    (item,) = load_split(scans / "list.csv", NAMES, "all")
+    assert item == {"image": str(scans / "cat" / "00"), "label": 0, "study": str(scans / "cat" / "00"), "patient": "P"}
+
+
+def test_images_of_one_study_stay_together(tmp_path):
+    rows = [f"{i}.png,{NAMES[i // 3 % 2]},,S{i // 3}" for i in range(60)]
+    path = make_csv(tmp_path, rows, "image,label,patient,study")
+    for fold in range(5):
+        parts = [load_split(path, NAMES, split, fold=fold) for split in ("training", "validation")]
+        studies = [{item["study"] for item in part} for part in parts]
+        assert not studies[0] & studies[1]
+        assert sum(map(len, parts)) == 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a.png,cat,P1,S1,train", "b.png,dog,P1,S1,train"], "study S1 has two labels: 0 .a.png. and 1 .b.png."),
+        (["a.png,cat,P1,S1,train", "b.png,cat,P2,S1,train"], "study S1 has two patients: P1 .a.png. and P2 .b.png."),
+        (["a.png,cat,,S1,train", "b.png,cat,,S1,test"], "study S1 has two splits: training .a.png. and test .b.png."),
+    ],
+)
+def test_a_divided_study_is_named(tmp_path, rows, message):
+    path = make_csv(tmp_path, rows, "image,label,patient,study,split")
+    with pytest.raises(ValueError, match=message):
+        load_split(path, NAMES, "all")
+
+
+def test_list_images_takes_the_folder_of_a_series(scans):
+    assert [item["image"] for item in list_images(scans / "cat" / "00")] == [str(scans / "cat" / "00")]
+    assert len(list_images(scans)) == 20
+    assert len(list_images(scans / "cat" / "00", dicom_series=False)) == 3

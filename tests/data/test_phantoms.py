@@ -4,6 +4,7 @@ import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -12,7 +13,11 @@ from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from dwskd_monai.data.phantoms import CHEST_XRAY_CLASSES, chest_xray, make_phantoms
+from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
+from dwskd_monai.data.phantoms.brain_mri import brain_mri
+from dwskd_monai.data.phantoms.chest_xray import CLASSES, chest_xray
+from dwskd_monai.data.phantoms.lung_ct import lung_ct
+from dwskd_monai.reading import read_study
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -20,12 +25,24 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_same_seed_same_bytes(phantoms, tmp_path):
-    again = make_phantoms("chest_xray", tmp_path / "again", count=60).parent
-    files = sorted(path.relative_to(phantoms) for path in phantoms.rglob("*") if path.is_file())
-    assert len(files) == 61
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The smallest sets of lung CT and brain MRI phantoms."""
+    root = tmp_path_factory.mktemp("volumes")
+    return {
+        name: make_phantoms(name, root / name, count=MODALITIES[name].LEAST).parent for name in ("lung_ct", "brain_mri")
+    }
+
+
+@pytest.mark.parametrize("modality", list(MODALITIES))
+def test_same_seed_same_bytes(tmp_path, modality):
+    first, again = (
+        make_phantoms(modality, tmp_path / name, count=MODALITIES[modality].LEAST, seed=3).parent for name in "ab"
+    )
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert len(files) > MODALITIES[modality].LEAST
     assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
-    assert all((phantoms / file).read_bytes() == (again / file).read_bytes() for file in files)
+    assert all((first / file).read_bytes() == (again / file).read_bytes() for file in files)
 
 
 def test_formats_patients_and_splits(phantoms):
@@ -46,13 +63,13 @@ def test_formats_patients_and_splits(phantoms):
     assert all(len(where) == 1 for where in patients.values()), "a patient has one class and one split"
     assert max(Counter(row["patient"] for row in rows(phantoms)).values()) > 1
     for split in ("train", "test"):
-        assert {row["label"] for row in rows(phantoms) if row["split"] == split} == set(CHEST_XRAY_CLASSES)
+        assert {row["label"] for row in rows(phantoms) if row["split"] == split} == set(CLASSES)
 
 
 def test_classes_differ_by_what_the_lungs_show_and_not_by_brightness():
     rng = np.random.default_rng(1)
     labels = np.arange(180) % 3
-    images = [chest_xray(CHEST_XRAY_CLASSES[label], rng) for label in labels]
+    images = [chest_xray(CLASSES[label], rng) for label in labels]
     brightness = np.array([[image.mean(), image.std()] for image in images])
     assert np.allclose(brightness, [0, 1]), "brightness and contrast carry nothing"
 
@@ -69,10 +86,78 @@ def test_classes_differ_by_what_the_lungs_show_and_not_by_brightness():
     assert cross_val_score(LogisticRegression(max_iter=5000), features, labels, cv=5).mean() > 0.8
 
 
+@pytest.mark.parametrize("modality", ["lung_ct", "brain_mri"])
+def test_volumes_patients_and_splits(volumes, modality):
+    folder, maker = volumes[modality], MODALITIES[modality]
+    patients = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for row in rows(folder):
+        assert (folder / row["image"]).parts[-3:-1] == (row["split"], row["label"])
+        patients[row["patient"]].add((row["split"], row["label"]))
+        counts[row["patient"]] += 1
+    assert all(len(where) == 1 for where in patients.values()), "a patient has one class and one split"
+    assert set(counts.values()) == {1, 2}, "some patients have several studies"
+    assert {where for place in patients.values() for where in place} == {
+        (split, name) for split in ("train", "test") for name in maker.CLASSES
+    }
+
+
+def test_lung_ct_has_three_formats_in_hounsfield_units(volumes):
+    kinds: Counter[str] = Counter()
+    for row in rows(volumes["lung_ct"])[:18]:
+        path = volumes["lung_ct"] / row["image"]
+        study = read_study(path, "axial")
+        kinds["series" if path.is_dir() else path.suffix] += 1
+        assert study.pixels.min() == -1024
+        assert np.percentile(study.pixels, 1) < -900, "air"
+        assert -30 < np.percentile(study.pixels, 90) < 150, "soft tissue"
+        if path.suffix == ".dcm":
+            assert pydicom.dcmread(path).PatientID == row["patient"]
+    assert kinds == {".gz": 9, "series": 6, ".dcm": 3}
+
+
+def test_brain_mri_has_planes_orientations_and_scales(volumes):
+    planes, codes, largest = Counter(), set(), []
+    for row in rows(volumes["brain_mri"])[:30]:
+        path = volumes["brain_mri"] / row["image"]
+        study = read_study(path)
+        planes[study.plane] += 1
+        codes.add("".join(nibabel.aff2axcodes(nibabel.load(path).affine)))
+        largest.append(study.pixels.max())
+        assert study.spacing[0] > 1.5 * max(study.spacing[1:])
+    assert planes == {"axial": 10, "coronal": 10, "sagittal": 10}
+    assert len(codes) == 5
+    assert max(largest) > 3 * min(largest)
+
+
+def test_lung_ct_classes_differ_by_ground_glass_in_both_lungs():
+    rng = np.random.default_rng(1)
+
+    def least_ground_glass(name: str) -> float:
+        volume, _ = lung_ct(name, rng)
+        return min(float(np.mean((side > -700) & (side < -400))) for side in np.array_split(volume, 2))
+
+    covid = [least_ground_glass("covid") for _ in range(8)]
+    others = [least_ground_glass("non_covid") for _ in range(8)]
+    assert min(covid) > max(others)
+
+
+def test_a_brain_mri_tumour_is_brighter_than_the_head():
+    rng = np.random.default_rng(1)
+
+    def contrast(name: str) -> float:
+        volume, _ = brain_mri(name, rng, across=int(rng.integers(3)))
+        return float(np.percentile(volume, 99.95) / np.percentile(volume, 90))
+
+    healthy = [contrast("no_tumor") for _ in range(9)]
+    for name in ("glioma", "meningioma", "pituitary"):
+        assert np.median([contrast(name) for _ in range(9)]) > max(healthy), name
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("knee_mri",), "modality must be one of chest_xray; got 'knee_mri'"),
+        (("knee_mri",), "modality must be one of chest_xray, lung_ct, brain_mri; got 'knee_mri'"),
         (("chest_xray", 10), "count must be at least"),
     ],
 )

@@ -21,14 +21,14 @@ def test_a_case_computed_by_hand():
     assert metrics.confusion.tolist() == [[3, 1, 0], [0, 1, 1], [0, 0, 2]]
     assert metrics.overall["accuracy"] == pytest.approx(6 / 8)
     assert metrics.overall["balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
-    assert metrics.overall["images"] == 8
+    assert metrics.overall["count"] == 8
     assert metrics.per_class["a"]["sensitivity"] == pytest.approx(3 / 4)
     assert metrics.per_class["a"]["specificity"] == 1
     assert metrics.per_class["b"]["specificity"] == pytest.approx(5 / 6)
     assert metrics.per_class["b"]["f1"] == pytest.approx(1 / 2)
     assert metrics.per_class["c"]["f1"] == pytest.approx(4 / 5)
     assert metrics.overall["macro_f1"] == pytest.approx((6 / 7 + 1 / 2 + 4 / 5) / 3)
-    assert metrics.per_class["a"]["images"] == 4
+    assert metrics.per_class["a"]["count"] == 4
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order():

@@ -1,0 +1,142 @@
+"""Studies that were read once, kept on disk or in memory, slice by slice accessible."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import monai
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dwskd_monai import __version__
+from dwskd_monai.files import replacing
+
+_INDEX = "index.json"
+
+
+class StudyCache:
+    """Volumes ``(C, D, H, W)`` on disk, found by the content of their files and by the transforms that made them.
+
+    ``monai.data.PersistentDataset`` loads a whole volume to give one slice of it, finds it by its path, so that a
+    changed file goes unnoticed, and falls back to the names of the transforms, so that a changed size does too.
+
+    A file is read to be hashed only when its path, size or time of change is new, as in git's index. An entry that is
+    damaged is not taken, and written anew; entries are replaced in one step, so several processes may share a folder.
+
+    Args:
+        folder: of the entries.
+        transforms: whose results are kept; part of the key with all their attributes.
+    """
+
+    def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
+        versions = {"dwskd_monai": __version__, "monai": monai.__version__, "torch": torch.__version__}
+        described = describe([versions, list(transforms)])
+        self.folder = Path(folder) / hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
+        self._index_path = Path(folder) / _INDEX
+        self._index: dict[str, str] = _read_index(self._index_path)
+        self._lock = threading.Lock()
+        self._changed = False
+
+    def path_of(self, image: str | Path) -> Path:
+        """Where the volume of a file, or of a folder with a DICOM series, is or will be kept."""
+        files = _files(Path(image))
+        state = repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
+        key = f"{Path(image).resolve()} {hashlib.blake2b(state.encode(), digest_size=16).hexdigest()}"
+        with self._lock:
+            content = self._index.get(key)
+        if content is None:
+            content = _content(files)
+            with self._lock:
+                self._index[key] = content
+                self._changed = True
+        return self.folder / f"{content}.safetensors"
+
+    def save(self, path: Path, volume: Tensor) -> None:
+        """Keep a volume.
+
+        Raises:
+            OSError: if it cannot be written, with the path; a disk that is full leaves no broken entry.
+        """
+        volume = volume.contiguous()
+        checksum = str(_checksum(volume))
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(save({"image": volume}, {"checksum": checksum}))
+        except OSError as error:
+            raise OSError(error.errno, f"cache_dir: {path} cannot be written ({error.strerror})") from error
+
+    def length(self, path: Path) -> int | None:
+        """Number of slices of an entry; None where there is none, or it is damaged."""
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "pt") as file:
+                volume = file.get_tensor("image")
+                return int(volume.shape[1]) if file.metadata()["checksum"] == str(_checksum(volume)) else None
+        except (SafetensorError, OSError, KeyError, TypeError):
+            return None
+
+    def slice_of(self, path: Path, index: int) -> Tensor:
+        """One slice ``(C, H, W)``; no other is read."""
+        with safe_open(path, "pt") as file:
+            return file.get_slice("image")[:, index]
+
+    def save_index(self) -> None:
+        """Keep what is known about the files."""
+        if self._changed:
+            with replacing(self._index_path) as temporary:
+                temporary.write_text(json.dumps(_read_index(self._index_path) | self._index))
+            self._changed = False
+
+
+def describe(value: Any) -> str:
+    """A text that is equal for equal values in each process: class names and attributes, all the way down.
+
+    Pickle's bytes, which MONAI hashes, also tell which equal strings are one object.
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(sorted(f"{describe(key)}: {describe(item)}" for key, item in value.items())) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(describe, value)) + "]"
+    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+        return f"{value.__module__}.{value.__qualname__}"
+    if hasattr(value, "__dict__"):
+        return f"{type(value).__module__}.{type(value).__qualname__}{describe(vars(value))}"
+    text = repr(value)
+    if " at 0x" in text:
+        raise TypeError(f"a transform that is cached has {text}, which has another name in each run")
+    return text
+
+
+def _files(image: Path) -> list[Path]:
+    return sorted(path for path in image.iterdir() if path.is_file()) if image.is_dir() else [image]
+
+
+def _content(files: Sequence[Path]) -> str:
+    digest = hashlib.blake2b(digest_size=20)
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def _checksum(volume: Tensor) -> int:
+    return zlib.crc32(volume.numpy().data)
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    """What an interrupted or older run left; a damaged index only costs reading the files once more."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

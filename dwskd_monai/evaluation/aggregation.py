@@ -1,0 +1,64 @@
+"""From the predictions of a study's slices to the prediction of the study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Probabilities = NDArray[np.float64]
+
+
+def mean(probabilities: Probabilities) -> Probabilities:
+    """The mean over the slices ``(S, K)``, ``(K,)``."""
+    return probabilities.mean(0)
+
+
+def max(probabilities: Probabilities) -> Probabilities:
+    """The largest probability of each class over the slices ``(S, K)``, divided by their sum, ``(K,)``.
+
+    A class that few slices show is found, and so is one that few slices seem to show: the class of healthy studies
+    has large probabilities in slices beside the disease too.
+    """
+    return top_k(probabilities, 1)
+
+
+def top_k(probabilities: Probabilities, k: int) -> Probabilities:
+    """The mean of each class's k largest probabilities over the slices ``(S, K)``, divided by their sum, ``(K,)``.
+
+    Between :func:`max` (k = 1) and :func:`mean` (k = S); studies with fewer than k slices have their mean.
+    """
+    largest = np.sort(probabilities, axis=0)[-k:].mean(0)
+    return largest / largest.sum()
+
+
+METHODS = ("mean", "max", "top_k")
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """One of the functions of this module, chosen by name.
+
+    Args:
+        method: ``mean``, ``max`` or ``top_k``.
+        k: slices of each class that ``top_k`` counts.
+
+    Raises:
+        ValueError: for another method, or k < 1.
+    """
+
+    method: str = "mean"
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"aggregate must be one of {', '.join(METHODS)}; got {self.method!r}")
+        if self.k < 1:
+            raise ValueError(f"top_k must be 1 or more slices, got {self.k}")
+
+    def __call__(self, probabilities: Probabilities) -> Probabilities:
+        """Probabilities ``(K,)`` of a study from those of its slices ``(S, K)``; each sums to 1."""
+        if self.method == "top_k":
+            return top_k(probabilities, self.k)
+        return max(probabilities) if self.method == "max" else mean(probabilities)

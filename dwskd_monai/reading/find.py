@@ -1,0 +1,41 @@
+"""Which files and folders are images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dwskd_monai.reading import dicom, nifti
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *dicom.SUFFIXES, *nifti.SUFFIXES)
+
+
+def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[Path]]:
+    """All images below a folder, in the order of their names, and the files that are none.
+
+    An image is a file with one of ``SUFFIXES``, or a DICOM file of any other name. Hidden files are passed over.
+
+    Args:
+        root: the folder.
+        dicom_series: whether two or more DICOM files in a folder below ``root`` are the slices of one volume: the
+            folder is the image then. (Not where each of them is a multi-frame file, a volume of its own.)
+        root_is_series: whether that holds for ``root`` itself too.
+    """
+    images: list[Path] = []
+    others: list[Path] = []
+    for name, folders, files in os.walk(root):
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        folder = Path(name)
+        may_be_series = dicom_series and (root_is_series or folder != root)
+        if may_be_series and _is_series(folder):
+            images.append(folder)
+            continue
+        for file in sorted(file for file in files if not file.startswith(".")):
+            path = folder / file
+            (images if file.lower().endswith(SUFFIXES) or dicom.is_dicom(path) else others).append(path)
+    return sorted(images), others
+
+
+def _is_series(folder: Path) -> bool:
+    files = dicom.files_of_series(folder)
+    return len(files) > 1 and not all(map(dicom.is_multiframe, files))

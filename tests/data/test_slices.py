@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader
+from monai.data.utils import set_rnd
+from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
+from PIL import Image
+
+from dwskd_monai.data.slices import SliceDataset, SliceStream
+from dwskd_monai.transforms import AugmentViewsd, FitSlicesd, LoadStudyd
+
+LENGTHS = {"a.nii.gz": 12, "b.nii.gz": 5, "c.png": 1}
+
+
+@pytest.fixture
+def studies(tmp_path) -> list[dict[str, object]]:
+    """Volumes of 12 and 5 slices and a picture; a slice's pixels are 100 × study + slice."""
+    items = []
+    for number, (name, length) in enumerate(LENGTHS.items()):
+        path = tmp_path / name
+        if length > 1:
+            pixels = np.broadcast_to(100 * number + np.arange(length), (8, 8, length)).astype(np.int16)
+            nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1, 1, 3, 1.0])), path)
+        else:
+            Image.new("L", (8, 8), 100 * number).save(path)
+        items.append({"image": str(path), "label": number, "study": f"S{number}", "patient": "P"})
+    return items
+
+
+def preparing(*more: object) -> Compose:
+    steps = [LoadStudyd(keys="image"), FitSlicesd(keys="image", spatial_size=4), EnsureTyped(keys="image")]
+    return Compose([*steps, *more])
+
+
+def values(dataset: SliceDataset) -> list[int]:
+    return [int(dataset[index]["image"].mean()) for index in range(len(dataset))]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_evaluation_has_each_slice_once_in_order(tmp_path, studies, cached):
+    dataset = SliceDataset(studies, preparing(), cache_dir=tmp_path / "cache" if cached else None, progress=False)
+    assert values(dataset) == [*range(12), *range(100, 105), 200]
+    item = dataset[13]
+    assert item["image"].shape == (1, 4, 4)
+    assert {key: item[key] for key in ("slice", "slices", "study", "study_index", "label")} == {
+        "slice": 1,
+        "slices": 5,
+        "study": "S1",
+        "study_index": 1,
+        "label": 1,
+    }
+    batch = next(iter(DataLoader(dataset, batch_size=18)))
+    assert batch["image"].shape == (18, 1, 4, 4)
+    assert batch["label"].tolist() == [0] * 12 + [1] * 5 + [2]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_training_draws_one_slice_from_each_part_of_a_study(tmp_path, studies, cached):
+    dataset = SliceDataset(
+        studies, preparing(), cache_dir=tmp_path / "cache" if cached else None, slices_per_study=4, progress=False
+    )
+    assert len(dataset) == 4 + 4 + 1, "a picture has one slice and is drawn once"
+    seen: Counter[int] = Counter()
+    set_rnd(dataset, 0)
+    for _ in range(300):
+        epoch = values(dataset)
+        for slot, value in enumerate(epoch[:4]):
+            assert value // 3 == slot, "three slices in each of four parts"
+        assert epoch[8] == 200
+        seen.update(epoch)
+    counts = [seen[value] for value in range(12)]
+    assert min(counts) > 60, "each slice is drawn, about 100 times"
+    assert set(range(100, 105)) <= set(seen)
+
+
+def test_draws_and_augmentation_are_seeded(studies):
+    noise = AugmentViewsd(Compose([RandGaussianNoised(keys="image", prob=1.0, std=0.1)]))
+    dataset = SliceDataset(studies, preparing(noise), slices_per_study=3, progress=False)
+
+    def epoch(seed: int) -> torch.Tensor:
+        set_rnd(dataset, seed)
+        return torch.stack([dataset[index]["image"] for index in range(len(dataset))])
+
+    assert torch.equal(epoch(1), epoch(1))
+    assert not torch.equal(epoch(1), epoch(2))
+    clean = SliceDataset(studies, preparing(), slices_per_study=3, progress=False)
+    assert len(dataset) == len(clean)
+    set_rnd(dataset, 5)
+    first, second = dataset[0]["image"], dataset[0]["image"]
+    assert not torch.equal(first, second), "what is kept is untouched"
+
+
+def test_worker_processes_draw_differently(studies):
+    dataset = SliceDataset([studies[0]] * 6, preparing(), slices_per_study=1, progress=False)
+    torch.manual_seed(0)
+    drawn = [int(batch["image"].mean()) for batch in DataLoader(dataset, batch_size=1, num_workers=2)]
+    assert len(set(drawn)) > 2
+
+
+def test_a_second_epoch_and_a_second_run_read_no_file(tmp_path, studies, monkeypatch):
+    cache_dir = tmp_path / "cache"
+    first = values(SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False))
+    monkeypatch.setattr("dwskd_monai.transforms.read_study", lambda *_: pytest.fail("a file was decoded"))
+    dataset = SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
+    for _ in range(2):
+        assert values(dataset) == first
+
+
+def test_a_changed_file_and_a_changed_transform_are_read_again(tmp_path, studies):
+    cache_dir = tmp_path / "cache"
+    SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
+    path = Path(str(studies[1]["image"]))
+    nibabel.save(nibabel.Nifti1Image(np.full((8, 8, 5), 7, np.int16), np.diag([1, 1, 3, 1.0])), path)
+    os.utime(path, ns=(1, 1))
+    changed = SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
+    assert values(changed)[12:17] == [7] * 5
+    larger = [LoadStudyd(keys="image"), FitSlicesd(keys="image", spatial_size=6), EnsureTyped(keys="image")]
+    assert SliceDataset(studies, Compose(larger), cache_dir=cache_dir, progress=False)[0]["image"].shape == (1, 6, 6)
+
+
+def test_a_damaged_entry_is_rebuilt(tmp_path, studies):
+    cache_dir = tmp_path / "cache"
+    first = values(SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False))
+    entries = sorted(cache_dir.rglob("*.safetensors"))
+    assert len(entries) == 3
+    for entry in entries:
+        entry.write_bytes(entry.read_bytes()[:-3])
+    assert values(SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)) == first
+
+
+def test_all_broken_studies_are_named_and_the_others_are_kept(tmp_path, studies):
+    for study in studies[:2]:
+        path = Path(str(study["image"]))
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"2 of the first 3 studies") as caught:
+        SliceDataset(studies, preparing(), cache_dir=tmp_path / "cache", progress=False)
+    assert str(caught.value).count("damaged NIfTI file") == 2
+    assert "a.nii.gz" in str(caught.value)
+    assert "b.nii.gz" in str(caught.value)
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 1
+
+
+def test_reading_stops_after_ten_broken_studies(tmp_path):
+    for number in range(30):
+        (tmp_path / f"{number:02d}.nii").touch()
+    items = [{"image": str(path)} for path in sorted(tmp_path.iterdir())]
+    with pytest.raises(ValueError, match="10 of the first 10 studies cannot be read") as caught:
+        SliceDataset(items, preparing(), progress=False)
+    assert "29.nii" not in str(caught.value)
+
+
+def test_images_of_one_study_count_as_one(studies):
+    one = [study | {"study": "S", "label": 1} for study in studies]
+    dataset = SliceDataset(one, preparing(), progress=False)
+    items = [dataset[index] for index in range(len(dataset))]
+    assert [item["slice"] for item in items] == list(range(18))
+    assert {(item["slices"], item["study_index"]) for item in items} == {(18, 0)}
+
+
+def test_arguments_out_of_range_are_named(studies):
+    with pytest.raises(ValueError, match="slices_per_study must be 1 or more, got 0"):
+        SliceDataset(studies, preparing(), slices_per_study=0)
+    with pytest.raises(ValueError, match=r"c.png: expected \(C, D, H, W\) after preprocessing, got \(4, 4\)"):
+        SliceDataset(
+            studies[2:], Compose([lambda item: item | {"image": torch.zeros(4, 4)}]), cache_dir=None, progress=False
+        )
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_stream_has_each_slice_once_and_studies_in_one_piece(studies, num_workers):
+    batches = list(DataLoader(SliceStream(studies, preparing()), batch_size=4, num_workers=num_workers))
+    assert max(len(batch["image"]) for batch in batches) == 4
+    slices = {
+        (study, int(index)): (int(pixels.mean()), int(count))
+        for batch in batches
+        for study, index, pixels, count in zip(batch["study"], batch["slice"], batch["image"], batch["slices"])
+    }
+    expected = {
+        (f"S{number}", index): (100 * number + index, length)
+        for number, length in enumerate(LENGTHS.values())
+        for index in range(length)
+    }
+    assert slices == expected
+
+
+def test_a_broken_study_in_a_stream_is_named(studies):
+    path = Path(str(studies[1]["image"]))
+    path.write_bytes(path.read_bytes()[:60])
+    stream = iter(SliceStream(studies, preparing()))
+    assert [next(stream)["study"] for _ in range(12)] == ["S0"] * 12
+    with pytest.raises(ValueError, match=r"b.nii.gz: a damaged NIfTI file"):
+        next(stream)

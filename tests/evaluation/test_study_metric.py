@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from monai.engines import SupervisedEvaluator
+from monai.transforms import Activationsd
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from torch import nn
+
+from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.study_metric import StudyMetric
+
+NAMES = {"0": "a", "1": "b", "2": "c"}
+STUDIES = np.repeat(np.arange(12), [1, 5, 2, 3, 4, 1, 2, 2, 6, 1, 3, 4])
+LABELS = np.arange(12) % 3
+
+
+def measure(logits: torch.Tensor, order: np.ndarray, **metrics: StudyMetric) -> dict[str, float]:
+    labels = torch.from_numpy(LABELS[STUDIES])
+    batches = [
+        {"image": logits[part], "label": labels[part], "study_index": torch.from_numpy(STUDIES[part])}
+        for part in np.array_split(order, 6)
+    ]
+    key, *others = metrics
+    evaluator = SupervisedEvaluator(
+        "cpu",
+        val_data_loader=batches,
+        network=nn.Identity(),
+        postprocessing=Activationsd(keys="pred", softmax=True),
+        key_val_metric={key: metrics[key]},
+        additional_metrics={name: metrics[name] for name in others},
+    )
+    evaluator.run()
+    return evaluator.state.metrics
+
+
+@pytest.mark.parametrize("method", ["mean", "max", "top_k"])
+def test_studies_and_slices_are_counted_as_scikit_learn_counts_them(method):
+    logits = torch.randn(len(STUDIES), 3)
+    logits[torch.arange(len(STUDIES)), torch.from_numpy(LABELS[STUDIES])] += 0.7
+    aggregation = Aggregation(method, 2)
+    probabilities = logits.softmax(1).double().numpy()
+    wholes = np.stack([aggregation(probabilities[study == STUDIES]) for study in range(12)])
+    results = measure(
+        logits,
+        np.random.default_rng(0).permutation(len(STUDIES)),
+        study=StudyMetric("balanced_accuracy", NAMES, aggregation),
+        accuracy=StudyMetric("accuracy", NAMES, aggregation),
+        slice=StudyMetric("balanced_accuracy", NAMES, aggregation, level="slice"),
+    )
+    assert results["study"] == pytest.approx(balanced_accuracy_score(LABELS, wholes.argmax(1)))
+    assert results["accuracy"] == pytest.approx(accuracy_score(LABELS, wholes.argmax(1)))
+    assert results["slice"] == pytest.approx(balanced_accuracy_score(LABELS[STUDIES], probabilities.argmax(1)))
+    assert results["study"] != results["slice"]
+
+
+def test_a_prediction_that_is_not_finite_makes_it_nan():
+    logits = torch.randn(len(STUDIES), 3)
+    logits[4, 1] = torch.nan
+    assert math.isnan(measure(logits, np.arange(len(STUDIES)), x=StudyMetric("macro_auc", NAMES))["x"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metric": "recall"}, "metric must be one of accuracy, balanced_accuracy, macro_auc, macro_f1; got 'recall'"),
+        ({"metric": "accuracy", "level": "patient"}, "level must be one of study, slice; got 'patient'"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        StudyMetric(class_names=NAMES, **arguments)
