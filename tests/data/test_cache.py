@@ -111,7 +111,8 @@ def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
     code = (
         "import torch; from monai.transforms import *; from dwskd_monai.transforms import FitSlicesd;"
         "from dwskd_monai.data.cache import describe; key = 'im' + 'age'[:];"
-        "print(describe([FitSlicesd(keys=key, spatial_size=8), EnsureTyped(keys=[key], dtype=torch.float32, track_meta=False),"
+        "print(describe([FitSlicesd(keys=key, spatial_size=8),"
+        "EnsureTyped(keys=[key], dtype=torch.float32, track_meta=False),"
         "ScaleIntensityRangePercentilesd(keys=key, lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)]))"
     )
     theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
