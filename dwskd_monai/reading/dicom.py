@@ -1,4 +1,4 @@
-"""DICOM files, series and multi-frame files: headers by pydicom, pixels by ITK's GDCM.
+"""DICOM files, series and multi-frame files: headers by pydicom, pixels by ITK's GDCM (see ``dicom_pixels``).
 
 GDCM decodes the compressed transfer syntaxes, applies slope and intercept and turns MONOCHROME1 round, but it reads
 a folder with two series, a missing slice or a slope of 0 without a word; so the headers are checked first. Of a header
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import itk
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
+from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
 from dwskd_monai.reading.geometry import Volume
 
 SUFFIXES = (".dcm", ".dicom")
@@ -109,10 +109,10 @@ def read_file(path: Path, spacing_tolerance: float) -> Volume:
     frames = _frames(header, path)
     if len(frames) > 1:
         order, step = _sort(frames, path, spacing_tolerance)
-        pixels = _pixels(path, len(frames))
-        return _volume(pixels if order == sorted(order) else pixels[order], header, frames[order[0]], step)
+        pixels = read_frames(path, order, frames[0].slope, frames[0].intercept)
+        return _volume(pixels, header, frames[order[0]], step)
     frame = frames[0]
-    pixels = _pixels(path, 1)
+    pixels = read_frame(path)
     if frame.orientation is None:
         return Volume(pixels, _kind(header), None, (frame.thickness, *frame.pixel_spacing))
     normal = np.cross(frame.orientation[:3], frame.orientation[3:])
@@ -144,7 +144,7 @@ def read_series(folder: Path, spacing_tolerance: float) -> Volume:
     order, step = _sort(frames, folder, spacing_tolerance)
     pixels = np.empty((len(paths), int(headers[0].Rows), int(headers[0].Columns)), np.float32)
     for target, index in enumerate(order):
-        pixels[target] = _pixels(paths[index], 1)[0]
+        pixels[target] = read_frame(paths[index])[0]
     return _volume(pixels, headers[0], frames[order[0]], step)
 
 
@@ -294,21 +294,3 @@ def _volume(pixels: NDArray[np.float32], header: pydicom.Dataset, frame: _Frame,
 
 def _kind(header: pydicom.Dataset) -> str:
     return str(header.get("Modality") or "of unknown modality")
-
-
-def _pixels(path: Path, frames: int) -> NDArray[np.float32]:
-    """Scaled pixels ``(frames, H, W)``."""
-    reader = itk.ImageFileReader[itk.Image[itk.F, 3]].New(FileName=str(path), ImageIO=itk.GDCMImageIO.New())
-    try:
-        reader.Update()
-    except RuntimeError as error:
-        raise ValueError(f"{path}: a damaged DICOM file, its pixels cannot be decoded ({_reason(error)})") from error
-    pixels: NDArray[np.float32] = itk.array_from_image(reader.GetOutput())  # a copy: a view outlives ITK's memory
-    if len(pixels) != frames:
-        raise ValueError(f"{path}: {frames} frames announced, {len(pixels)} decoded")
-    return pixels
-
-
-def _reason(error: RuntimeError) -> str:
-    """The last line of ITK's message, which tells what went wrong."""
-    return str(error).strip().splitlines()[-1].strip()

@@ -96,6 +96,43 @@ def test_frames_in_any_order_are_sorted_by_their_position(tmp_path, volume):
     assert np.array_equal(read_study(tmp_path / "x.dcm", "axial").pixels, expected)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_compressed_frames_are_those_of_the_plain_file(tmp_path, volume, signed):
+    write_multiframe(*volume, tmp_path / "x.dcm", "P1", "CT")
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    if signed:
+        scale = dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0]
+        scale.RescaleIntercept, scale.RescaleSlope = "7", "0.5"
+        dataset.PixelRepresentation = 1
+        dataset.PixelData = (dataset.pixel_array.astype("<i2") - 1500).clip(-2048, 2047).tobytes()
+        dataset.save_as(tmp_path / "x.dcm")
+    plain = read_study(tmp_path / "x.dcm", "axial").pixels
+    assert plain.min() < -400
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    dataset.compress(RLELossless)
+    dataset.save_as(tmp_path / "rle.dcm")
+    assert np.array_equal(read_study(tmp_path / "rle.dcm", "axial").pixels, plain)
+
+
+def test_unused_upper_bits_of_frames_mean_nothing(tmp_path, volume):
+    write_multiframe(*volume, tmp_path / "x.dcm", "P1", "CT")
+    expected = read_study(tmp_path / "x.dcm", "axial").pixels
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    change(tmp_path / "x.dcm", PixelData=(dataset.pixel_array | 0xA000).astype("<u2").tobytes())
+    assert np.array_equal(read_study(tmp_path / "x.dcm", "axial").pixels, expected)
+
+
+@pytest.mark.parametrize("cut", [20, 500])
+def test_a_truncated_multi_frame_file_is_named(tmp_path, volume, cut):
+    path = tmp_path / "x.dcm"
+    write_multiframe(*volume, path, "P1", "CT")
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(
+        ValueError, match=r"x.dcm: a damaged DICOM file, its pixels cannot be decoded \(expected 1440 b"
+    ):
+        read_study(path)
+
+
 def test_files_without_a_suffix_are_found_by_their_content(series):
     expected = read_study(series, "axial").pixels
     for path in list(series.iterdir()):
