@@ -1,7 +1,7 @@
 """Pixels of DICOM files, scaled by slope and intercept.
 
-ITK's GDCM decodes every transfer syntax, but for a multi-frame file it needs seven times the memory of its pixels; files
-that are not compressed are read frame by frame instead.
+ITK's GDCM decodes every transfer syntax, but for a multi-frame file it needs seven times the memory of its pixels;
+those of files that are not compressed are read frame by frame instead.
 """
 
 from __future__ import annotations
