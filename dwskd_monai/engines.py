@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from dwskd_monai.arguments import flag, optional
 from dwskd_monai.losses import SelfDistillationLoss
 
 AUXILIARY_MODES = ("ema", "mutual", "none")
@@ -109,10 +110,10 @@ class DualStudentTrainer(Trainer):
         amp_kwargs: dict | None = None,
     ) -> None:
         distillation_epochs = max_epochs if distillation_epochs is None else distillation_epochs
+        clip_grad_norm, amp = optional(clip_grad_norm), amp if amp == "auto" else flag("amp, unless auto,", amp)
         _one_of("auxiliary", auxiliary, AUXILIARY_MODES)
         _one_of("views", views, VIEWS)
         _one_of("deploy", deploy, DEPLOY)
-        _one_of("amp", amp, (True, False, "auto"))
         _in_range("max_epochs", max_epochs, 1, math.inf)
         _in_range("distillation_epochs", distillation_epochs, 0, max_epochs)
         _in_range("momentum", momentum, 0, 1)

@@ -17,6 +17,7 @@ from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
 from torch.utils.data import Dataset
 
+from dwskd_monai.arguments import flag
 from dwskd_monai.engines import AUXILIARY_LOSS, DualStudentTrainer, unwrap
 from dwskd_monai.files import replacing
 
@@ -183,8 +184,8 @@ class TrainingStateHandler:
     """
 
     def __init__(self, path: str | Path, objects: Mapping[str, Any], resume: bool = False) -> None:
-        self.path, self.objects, self.resume = Path(path), dict(objects), resume
-        if resume and not self.path.is_file():
+        self.path, self.objects, self.resume = Path(path), dict(objects), flag("resume", resume)
+        if self.resume and not self.path.is_file():
             raise FileNotFoundError(f"resume: there is no training state {self.path} to continue from")
 
     def attach(self, engine: Engine) -> None:

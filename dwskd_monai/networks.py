@@ -12,6 +12,7 @@ from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv, load_state_dict
 from torch import Tensor, nn
 
+from dwskd_monai.arguments import flag
 from dwskd_monai.weight_selection import PairReport, in_classifier, select_pair
 
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -144,6 +145,7 @@ def initialise_students(
         offset: shift of the uniform grid, as a fraction of its spacing.
         complementary: False gives both students the same subset.
     """
+    complementary = flag("complementary", complementary)
     report = select_pair(
         teacher, main, auxiliary, layers=layers, elements=elements, offset=offset, complementary=complementary
     )

@@ -12,6 +12,7 @@ from monai.transforms import Compose, MapTransform, Randomizable, Transform
 from monai.utils.enums import CommonKeys
 from torch.nn.functional import interpolate
 
+from dwskd_monai.arguments import flag, optional
 from dwskd_monai.reading import SLICE_AXES, read_study
 
 VIEWS = ("same", "two")
@@ -80,7 +81,7 @@ class FitSlicesd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         if spatial_size < 1:
             raise ValueError(f"image_size must be 1 or more pixels, got {spatial_size}")
-        self.spatial_size, self.keep_aspect = spatial_size, keep_aspect
+        self.spatial_size, self.keep_aspect = spatial_size, flag("keep_aspect", keep_aspect)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Slices ``(C, D, h, w)`` in float32, with h, w at most ``spatial_size`` and one of them equal to it."""
@@ -130,6 +131,7 @@ class WindowHounsfieldd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        picture_range = optional(picture_range)
         if not windows or any(len(window) != 2 or not window[0] > 0 for window in windows):
             raise ValueError(
                 f"windows must be pairs of width > 0 and level in HU, such as [[1500, -600]]; got {windows}"

@@ -246,7 +246,7 @@ def test_promotion_moves_weights_and_optimiser_state_to_main():
         ({"auxiliary": "foo"}, "auxiliary must be one of ema, mutual, none; got 'foo'"),
         ({"views": "three"}, "views must be one of same, two"),
         ({"deploy": "worse"}, "deploy must be one of better, main"),
-        ({"amp": "yes"}, "amp must be one of True, False, auto"),
+        ({"amp": "yes"}, "amp, unless auto, must be true or false; got 'yes'"),
         ({"max_epochs": 0}, "max_epochs"),
         ({"distillation_epochs": 3}, r"distillation_epochs must be in \[0, 2\]; got 3"),
         ({"momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),

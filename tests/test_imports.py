@@ -12,22 +12,23 @@ import dwskd_monai
 PACKAGE = Path(dwskd_monai.__file__).parent
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
+    "arguments": set(),
     "bundle": set(),
-    "data": {"files", "reading", "__version__"},
+    "data": {"arguments", "files", "reading", "__version__"},
     "distributed": set(),
     "files": set(),
     "losses": set(),
     "reading": set(),
-    "transforms": {"reading"},
+    "transforms": {"arguments", "reading"},
     "weight_selection": set(),
     "evaluation.__init__": set(),
     "evaluation.aggregation": set(),
     "evaluation.metrics": set(),
     "evaluation.study_metric": {"evaluation.aggregation", "evaluation.metrics"},
     "evaluation.report": {"evaluation.aggregation", "evaluation.metrics", "files"},
-    "networks": {"weight_selection"},
-    "engines": {"losses"},
-    "handlers": {"engines", "files"},
+    "networks": {"arguments", "weight_selection"},
+    "engines": {"arguments", "losses"},
+    "handlers": {"arguments", "engines", "files"},
 }
 
 

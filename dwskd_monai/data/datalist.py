@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from dwskd_monai.arguments import flag
 from dwskd_monai.data.sources import SPLITS, LabelledImage, existing, read_dataset
 from dwskd_monai.reading import dicom
 from dwskd_monai.reading.find import SUFFIXES, find_images
@@ -66,6 +67,7 @@ def load_split(
         raise ValueError(f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}")
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
+    dicom_series, dicom_patients = flag("dicom_series", dicom_series), flag("dicom_patients", dicom_patients)
     names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
     images = read_dataset(dataset_dir, names, dicom_series)
     _refuse_divided_studies(images, dataset_dir)
@@ -104,7 +106,7 @@ def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict
         FileNotFoundError: if the path does not exist, or there is no image below it.
     """
     root = existing(dataset_dir)
-    paths = [root] if root.is_file() else find_images(root, dicom_series, root_is_series=True)[0]
+    paths = [root] if root.is_file() else find_images(root, flag("dicom_series", dicom_series), True)[0]
     if not paths:
         raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}")
     return [{"image": str(path), "study": str(path)} for path in paths]

@@ -19,6 +19,7 @@ from monai.utils.enums import CommonKeys
 from torch import Tensor
 from tqdm import tqdm
 
+from dwskd_monai.arguments import optional
 from dwskd_monai.data.cache import StudyCache
 
 _MOST_ERRORS = 10
@@ -65,6 +66,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         first_random = next((i for i, one in enumerate(transforms) if isinstance(one, Randomizable)), len(transforms))
         self._deterministic = Compose(transforms[:first_random])
         self._random = Compose(transforms[first_random:])
+        cache_dir = optional(cache_dir)
         self._cache = StudyCache(cache_dir, transforms[:first_random]) if cache_dir is not None else None
         self._draws = slices_per_study is not None
         self._images: list[_Image] = []

@@ -150,6 +150,13 @@ def test_a_teacher_file_whose_keys_do_not_match(workspace):
         ({"elements": "best"}, "elements must be one of uniform, got 'best'"),
         ({"teacher": "convnext_huge"}, "timm knows no model 'convnext_huge'"),
         ({"resume": True}, "there is no training state"),
+        ({"resume": "true"}, "there is no training state"),
+        ({"complementary": "no"}, "complementary must be true or false; got 'no'"),
+        ({"dicom_patients": "never"}, "dicom_patients must be true or false; got 'never'"),
+        ({"keep_aspect": 2}, "keep_aspect must be true or false; got 2"),
+        ({"slices_per_study": 0}, "slices_per_study must be 1 or more, got 0"),
+        ({"slice_axis": "z"}, "slice_axis must be one of axial, coronal, sagittal, thickest; got 'z'"),
+        ({"aggregate": "median"}, "aggregate must be one of mean, max, top_k; got 'median'"),
         ({"val_interval": 0}, "interval must be 1 or more epochs"),
         ({"fold": 7}, "0 <= fold < folds"),
     ],
@@ -179,7 +186,7 @@ def test_a_loss_that_becomes_nan_ends_with_an_error_and_keeps_the_best_model(wor
         "max_epochs": 4,
         "distillation_epochs": 0,
         "learning_rate": 1e30,
-        "clip_grad_norm": "None",
+        "clip_grad_norm": "null",
     }
     options = [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
     printed = run(
