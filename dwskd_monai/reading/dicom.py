@@ -65,6 +65,11 @@ class _Frame:
     intercept: float
 
 
+def is_aside(name: str) -> bool:
+    """Whether a file is hidden, or the table of contents of a DICOM disc."""
+    return name.startswith(".") or name.upper() == "DICOMDIR"
+
+
 def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM files do."""
     with path.open("rb") as file:
@@ -73,7 +78,7 @@ def is_dicom(path: Path) -> bool:
 
 def files_of_series(folder: Path) -> list[Path]:
     """The files directly in a folder that are DICOM, or are called so, in the order of their names."""
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = (path for path in folder.iterdir() if path.is_file() and not is_aside(path.name))
     return sorted(path for path in files if path.suffix.lower() in SUFFIXES or is_dicom(path))
 
 

@@ -13,7 +13,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *dicom.SUFFIXES, *nifti.SUFFIXES)
 def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[Path]]:
     """All images below a folder, in the order of their names, and the files that are none.
 
-    An image is a file with one of ``SUFFIXES``, or a DICOM file of any other name. Hidden files are passed over.
+    An image is a file with one of ``SUFFIXES``, or a DICOM file of any other name. Hidden files
+    and a DICOMDIR are passed over.
 
     Args:
         root: the folder.
@@ -30,7 +31,7 @@ def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) ->
         if may_be_series and _is_series(folder):
             images.append(folder)
             continue
-        for file in sorted(file for file in files if not file.startswith(".")):
+        for file in sorted(file for file in files if not dicom.is_aside(file)):
             path = folder / file
             (images if file.lower().endswith(SUFFIXES) or dicom.is_dicom(path) else others).append(path)
     return sorted(images), others

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
@@ -88,6 +89,20 @@ def test_no_patient_name_in_any_output(trained):
     files = [path for path in bundle.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert not [path for path in files if b"Phantom" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("trained", BUNDLES[1:2], indirect=True, ids=lambda path: path.name)
+def test_several_windows_are_channels(trained, tmp_path):
+    bundle, phantoms, _ = trained
+    run(
+        *("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms),
+        *("--windows", "[[1500,-600],[400,40]]", "--in_chans", "2", "--teacher_weights", "random"),
+        *("--max_epochs", "1", "--distillation_epochs", "1", "--slices_per_study", "1", *SMALL),
+        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--cache_dir", "null"),
+        cwd=tmp_path,
+    )
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["stem.0.weight"].shape[1] == 2
+    assert not (tmp_path / "null").exists()
 
 
 def test_the_network_fits_its_metadata(trained, tmp_path):

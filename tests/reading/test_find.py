@@ -21,6 +21,8 @@ def root(tmp_path) -> Path:
     write_dicom(np.zeros((4, 4), np.uint16), tmp_path / "IM0001", "P1", False)
     write_series(VOLUME, AFFINE, tmp_path / "series", "P1", "CT")
     (tmp_path / "series" / "LICENSE").write_text("x")
+    for folder in (tmp_path, tmp_path / "series"):
+        shutil.copy(tmp_path / "e.dcm", folder / "DICOMDIR")
     (tmp_path / "frames").mkdir()
     for name in ("f.dcm", "g.dcm"):
         write_multiframe(VOLUME, AFFINE, tmp_path / "frames" / name, "P1", "CT")
