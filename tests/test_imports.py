@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "arguments": set(),
     "bundle": set(),
-    "data": {"arguments", "files", "reading", "__version__"},
+    "data": {"arguments", "files", "reading"},
     "distributed": set(),
     "files": set(),
     "losses": set(),

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dwskd_monai import __version__
 from dwskd_monai.files import replacing
 
 _INDEX = "index.json"
@@ -34,12 +33,11 @@ class StudyCache:
 
     Args:
         folder: of the entries.
-        transforms: whose results are kept; part of the key with all their attributes.
+        transforms: whose results are kept; part of the key with all their attributes, and the code that they call.
     """
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
-        versions = {"dwskd_monai": __version__, "monai": monai.__version__, "torch": torch.__version__}
-        described = describe([versions, list(transforms)])
+        described = describe([_code(), monai.__version__, torch.__version__, list(transforms)])
         self.folder = Path(folder) / hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
         self._index_path = Path(folder) / _INDEX
         self._index: dict[str, str] = _read_index(self._index_path)
@@ -115,6 +113,12 @@ def describe(value: Any) -> str:
     if " at 0x" in text:
         raise TypeError(f"a transform that is cached has {text}, which has another name in each run")
     return text
+
+
+def _code() -> str:
+    """Digest of our own reading and scaling, so that a change of them makes what they made before stale."""
+    package = Path(__file__).parents[1]
+    return _content([package / "transforms.py", *sorted((package / "reading").glob("*.py"))])
 
 
 def _files(image: Path) -> list[Path]:

@@ -72,6 +72,12 @@ def test_other_transforms_have_other_entries(tmp_path, image):
     assert StudyCache(tmp_path, transforms()).path_of(image) in paths
 
 
+def test_other_code_has_other_entries(tmp_path, image, monkeypatch):
+    before = StudyCache(tmp_path, transforms()).path_of(image)
+    monkeypatch.setattr("dwskd_monai.data.cache._code", lambda: "edited")
+    assert StudyCache(tmp_path, transforms()).path_of(image) != before
+
+
 def test_an_unchanged_file_is_not_read_again(tmp_path, image, volume, monkeypatch):
     _, path = kept(tmp_path, image, volume)
     cache = StudyCache(tmp_path / "cache", transforms())
