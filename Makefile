@@ -1,4 +1,5 @@
-# make demo   from nothing to predictions: installs, makes phantom studies, trains, evaluates, predicts; offline
+# make demo   from nothing to predictions: installs, makes phantom studies, trains, evaluates, predicts; offline;
+#             BUNDLE=lung_ct_classification or brain_mri_classification for another one
 # make test   from nothing: installs with the test extra, lint, types, and the whole suite
 PYTHON ?= python3
 BUNDLE ?= chest_xray_classification

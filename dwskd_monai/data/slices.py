@@ -73,7 +73,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         self._slots: list[tuple[int, int, int]] = []  # image, slot, number of the image's slots
         numbers: dict[str, int] = {}
         slices = Counter[str]()
-        for item, (kept, length) in zip(self.data, self._read(num_workers, progress)):
+        for item, (kept, length) in zip(self.data, self._read_all(num_workers, progress)):
             study = str(item.get("study", item[CommonKeys.IMAGE]))
             known = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
             known |= {key: item[key] for key in (CommonKeys.LABEL,) if key in item}
@@ -86,16 +86,22 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         if slices.total() > len(self._images):
             _logger.info("%d slices of %d studies", slices.total(), len(numbers))
 
-    def _read(self, num_workers: int, progress: bool) -> list[tuple[Path | Tensor, int]]:
-        """Each image as it is kept, and how many slices it has.
+    def _read_all(self, num_workers: int, progress: bool) -> list[tuple[Path | Tensor, int]]:
+        """Each image as it is kept, and how many slices it has; several processes share the work."""
+        progress = progress and idist.get_rank() == 0
+        if self._cache is not None and idist.get_world_size() > 1:
+            self._read(self.data[idist.get_rank() :: idist.get_world_size()], num_workers, progress)
+            idist.barrier()
+        return self._read(self.data, num_workers, progress)
 
-        Of several processes on one computer the first reads, and the others find what it kept.
-        """
-        bar = tqdm(total=len(self.data), desc="reading studies", disable=not progress or idist.get_rank() > 0)
+    def _read(
+        self, data: Sequence[Mapping[str, Any]], num_workers: int, progress: bool
+    ) -> list[tuple[Path | Tensor, int]]:
         results: list[tuple[Path | Tensor, int]] = []
         failures: list[BaseException] = []
-        with idist.one_rank_first(local=True), bar, ThreadPoolExecutor(max(1, num_workers)) as pool:
-            for result in pool.map(self._attempt, self.data):
+        bar = tqdm(total=len(data), desc="reading studies", disable=not progress)
+        with bar, ThreadPoolExecutor(max(1, num_workers)) as pool:
+            for result in pool.map(self._attempt, data):
                 if isinstance(result, BaseException):
                     failures.append(result)
                 else:
@@ -104,8 +110,8 @@ class SliceDataset(Randomizable, monai.data.Dataset):
                 if len(failures) == _MOST_ERRORS:
                     pool.shutdown(cancel_futures=True)
                     break
-            if self._cache is not None:
-                self._cache.save_index()
+        if self._cache is not None:
+            self._cache.save_index()
         if len(failures) == 1:
             raise failures[0]
         if failures:
