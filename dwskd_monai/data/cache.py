@@ -20,6 +20,7 @@ from torch import Tensor
 from dwskd_monai.files import replacing
 
 _INDEX = "index.json"
+_STATE = ("_tracing",)  # what MONAI adds to a transform when it is first called
 
 
 class StudyCache:
@@ -108,7 +109,8 @@ def describe(value: Any) -> str:
     if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
         return f"{value.__module__}.{value.__qualname__}"
     if hasattr(value, "__dict__"):
-        return f"{type(value).__module__}.{type(value).__qualname__}{describe(vars(value))}"
+        attributes = {name: item for name, item in vars(value).items() if name not in _STATE}
+        return f"{type(value).__module__}.{type(value).__qualname__}{describe(attributes)}"
     text = repr(value)
     if " at 0x" in text:
         raise TypeError(f"a transform that is cached has {text}, which has another name in each run")

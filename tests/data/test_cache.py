@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.transforms import EnsureTyped, ScaleIntensityRangePercentilesd
+from monai.transforms import Compose, EnsureTyped, ScaleIntensityRangePercentilesd, SpatialPadd
 
 from dwskd_monai.data.cache import StudyCache, describe
 from dwskd_monai.transforms import FitSlicesd
@@ -125,6 +125,13 @@ def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
     assert ours == theirs
     other = ScaleIntensityRangePercentilesd(keys="image", lower=0.6, upper=99.5, b_min=0, b_max=1, clip=True)
     assert describe([*transforms(), other]) != ours
+
+
+def test_a_description_is_the_same_before_and_after_use():
+    steps = [*transforms(), SpatialPadd(keys="image", spatial_size=[-1, 9, 9])]
+    before = describe(steps)
+    Compose(steps)({"image": torch.zeros(1, 2, 8, 8)})
+    assert describe(steps) == before
 
 
 def test_what_has_no_lasting_description_is_refused():
