@@ -13,7 +13,7 @@ from monai.utils.enums import CommonKeys
 from torch.nn.functional import interpolate
 
 from dwskd_monai.arguments import flag, optional
-from dwskd_monai.reading import SLICE_AXES, read_study
+from dwskd_monai.reading import checked_slice_axis, read_study
 
 VIEWS = ("same", "two")
 AUXILIARY_VIEW = "image_auxiliary"
@@ -47,9 +47,7 @@ class LoadStudyd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if slice_axis not in SLICE_AXES:
-            raise ValueError(f"slice_axis must be one of {', '.join(SLICE_AXES)}; got {slice_axis!r}")
-        self.slice_axis, self.spacing_tolerance = slice_axis, spacing_tolerance
+        self.slice_axis, self.spacing_tolerance = checked_slice_axis(slice_axis), spacing_tolerance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Raises ValueError or FileNotFoundError, with the file, if one cannot be read."""

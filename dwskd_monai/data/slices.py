@@ -75,8 +75,9 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         slices = Counter[str]()
         for item, (kept, length) in zip(self.data, self._read_all(num_workers, progress)):
             study = str(item.get("study", item[CommonKeys.IMAGE]))
-            known = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
-            known |= {key: item[key] for key in (CommonKeys.LABEL,) if key in item}
+            known: dict[str, Any] = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
+            if CommonKeys.LABEL in item:
+                known[CommonKeys.LABEL] = item[CommonKeys.LABEL]
             slots = length if slices_per_study is None else min(slices_per_study, length)
             self._slots += [(len(self._images), slot, slots) for slot in range(slots)]
             self._images.append(_Image(kept, length, slices[study], known))
@@ -141,9 +142,6 @@ class SliceDataset(Randomizable, monai.data.Dataset):
 
     def __len__(self) -> int:
         return len(self._slots)
-
-    def randomize(self, data: Any = None) -> None:
-        """Nothing is drawn ahead of an item."""
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> SliceDataset:
         """Seed the choice of slices and the random transforms."""

@@ -4,7 +4,7 @@
 multi-frame files, ``nifti`` NIfTI; ``geometry`` brings what was read to one orientation.
 """
 
-from dwskd_monai.reading.geometry import SLICE_AXES, Study
+from dwskd_monai.reading.geometry import Study, checked_slice_axis
 from dwskd_monai.reading.study import read_study
 
-__all__ = ["SLICE_AXES", "Study", "read_study"]
+__all__ = ["Study", "checked_slice_axis", "read_study"]

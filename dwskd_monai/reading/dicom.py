@@ -21,11 +21,11 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
+from dwskd_monai.reading import nifti, pictures
 from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
 from dwskd_monai.reading.geometry import Volume
 
 SUFFIXES = (".dcm", ".dicom")
-_OTHER_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".nii", ".nii.gz")
 _DAMAGED = (InvalidDicomError, EOFError, OSError, AttributeError, KeyError, struct.error)  # what pydicom raises
 _TAGS = (
     "SeriesInstanceUID",
@@ -138,7 +138,8 @@ def read_series(folder: Path, spacing_tolerance: float) -> Volume:
         if not is_dicom(path):
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
             raise ValueError(f"{path}: {what}; expected one slice of the series in {folder}")
-    others = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(_OTHER_IMAGES)]
+    others_called = (*pictures.SUFFIXES, *nifti.SUFFIXES)
+    others = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(others_called)]
     if others:
         raise ValueError(f"{folder}: {others[0]} among the DICOM files of a series; expected slices only; move it away")
     if len(paths) == 1:

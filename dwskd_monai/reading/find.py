@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dwskd_monai.reading import dicom, nifti
+from dwskd_monai.reading import dicom, nifti, pictures
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *dicom.SUFFIXES, *nifti.SUFFIXES)
+SUFFIXES = (*pictures.SUFFIXES, *dicom.SUFFIXES, *nifti.SUFFIXES)
 
 
 def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[Path]]:

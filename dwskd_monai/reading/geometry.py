@@ -54,6 +54,13 @@ class Study:
     kind: str
 
 
+def checked_slice_axis(slice_axis: str) -> str:
+    """``slice_axis``, if it is one of ``SLICE_AXES``; raises ValueError if it is not."""
+    if slice_axis not in SLICE_AXES:
+        raise ValueError(f"slice_axis must be one of {', '.join(SLICE_AXES)}; got {slice_axis!r}")
+    return slice_axis
+
+
 def to_study(volume: Volume, slice_axis: str, path: Path) -> Study:
     """Turn and mirror the axes (no pixel changes its value) and cut across ``slice_axis``.
 

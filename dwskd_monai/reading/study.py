@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dwskd_monai.reading import dicom, nifti, pictures
-from dwskd_monai.reading.geometry import SLICE_AXES, Study, Volume, to_study
+from dwskd_monai.reading.geometry import Study, Volume, checked_slice_axis, to_study
 
 
 def read_study(path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05) -> Study:
@@ -25,9 +25,7 @@ def read_study(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
         ValueError: if it cannot be read, or what it holds is no grey picture or volume with finite pixels, one slice
             after the other; the message names the file and what is wrong.
     """
-    path = Path(path)
-    if slice_axis not in SLICE_AXES:
-        raise ValueError(f"slice_axis must be one of {', '.join(SLICE_AXES)}; got {slice_axis!r}")
+    path, slice_axis = Path(path), checked_slice_axis(slice_axis)
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such image")
     if path.is_dir():

@@ -10,7 +10,6 @@ from nibabel.affines import voxel_sizes
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset, validate_file_meta
-from pydicom.sequence import Sequence
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -106,7 +105,7 @@ def _dataset(
 def _item(**attributes: object) -> Dataset:
     item = Dataset()
     for name, value in attributes.items():
-        setattr(item, name, Sequence(value) if isinstance(value, list) and isinstance(value[0], Dataset) else value)
+        setattr(item, name, value)
     return item
 
 
