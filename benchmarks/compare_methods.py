@@ -62,7 +62,7 @@ def collect(out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def summarise(rows: Sequence[dict[str, Any]], baseline: str = "selection") -> str:
+def summarise(rows: Sequence[dict[str, Any]], baseline: str) -> str:
     """Markdown table: mean ± standard deviation over seeds, and the paired difference to the baseline."""
     lines = [
         "| fraction | method | runs | " + " | ".join(METRICS) + f" | Δ balanced accuracy to {baseline} | seconds |",
@@ -98,6 +98,7 @@ def compare(
     methods: Sequence[str] = tuple(METHODS),
     fractions: Sequence[float] = (1.0, 0.1),
     seeds: Sequence[int] = (0, 1, 2),
+    baseline: str = "selection",
     **overrides: Any,
 ) -> None:
     """Run what is missing of methods x fractions x seeds, and write ``results.csv`` and ``summary.md``.
@@ -110,6 +111,7 @@ def compare(
         methods: among scratch, selection, ema, mutual, teacher.
         fractions: shares of the training images.
         seeds: each gives another validation fold, initialisation and order.
+        baseline: the method that the paired differences are to.
         overrides: keys of train.yaml; ``NAME@FRACTION`` for one fraction alone.
     """
     unknown = set(methods) - set(METHODS)
@@ -137,8 +139,8 @@ def compare(
                     writer.writeheader()
                     writer.writerows(rows)
                 versions = f"torch {torch.__version__}, timm {timm.__version__}, monai {monai.__version__}"
-                (folder / "summary.md").write_text(summarise(rows) + f"\n{versions}\n")
-    print(summarise(collect(folder)))
+                (folder / "summary.md").write_text(summarise(rows, baseline) + f"\n{versions}\n")
+    print(summarise(collect(folder), baseline))
 
 
 if __name__ == "__main__":

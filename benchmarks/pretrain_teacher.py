@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import fire
 import numpy as np
@@ -97,9 +98,9 @@ def instance_loss(embedding: Tensor, temperature: float = 0.2) -> Tensor:
 class PretrainingModel(nn.Module):
     """A timm backbone with one head for each of the three losses."""
 
-    def __init__(self, model: str, num_classes: int, drop_path_rate: float) -> None:
+    def __init__(self, model: str, num_classes: int, **model_args: Any) -> None:
         super().__init__()
-        self.backbone = timm.create_model(model, in_chans=1, num_classes=0, drop_path_rate=drop_path_rate)
+        self.backbone = timm.create_model(model, in_chans=1, num_classes=0, **model_args)
         width = self.backbone.num_features
         self.classifier = nn.Linear(width, num_classes)
         self.dihedral = nn.Linear(width, 8)
@@ -130,6 +131,7 @@ def pretrain(
     weight_decay: float = 0.05,
     drop_path_rate: float = 0.0,
     seed: int = 0,
+    **model_args: Any,
 ) -> None:
     """Pretrain ``model`` and write its backbone's state dict to ``out``.
 
@@ -147,10 +149,12 @@ def pretrain(
         weight_decay: weight decay of AdamW.
         drop_path_rate: stochastic depth of the teacher.
         seed: of initialisation, order and augmentation.
+        model_args: further arguments of ``timm.create_model``; a ViT needs ``--img_size``, that of ``image_size``.
     """
     torch.manual_seed(seed)
     images, labels, classes = read_images(labelled, unlabelled, read_size)
-    network = PretrainingModel(model, max(len(classes), 1), drop_path_rate).to(memory_format=torch.channels_last)
+    network = PretrainingModel(model, max(len(classes), 1), drop_path_rate=drop_path_rate, **model_args)
+    network.to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(network, opt="adamw", lr=lr, weight_decay=weight_decay, fused=True)
     steps = len(images) // batch_size
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps, pct_start=0.1)

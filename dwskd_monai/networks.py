@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
-from timm.layers import resample_abs_pos_embed
-from timm.models import adapt_input_conv, load_state_dict
-from torch import Tensor, nn
+from torch import nn
 
 from dwskd_monai.arguments import flag
-from dwskd_monai.weight_selection import PairReport, in_classifier, select_pair
+from dwskd_monai.weight_selection import PairReport, Rules, Teacher, in_classifier, select_pair, select_weights
+from dwskd_monai.weight_selection.weights import FileWeights
 
 PRETRAINED, RANDOM = "pretrained", "random"
 _logger = logging.getLogger(__name__)
@@ -38,15 +38,32 @@ def create_teacher(
         FileNotFoundError: if ``weights`` is a path and there is no such file.
         OSError: if the pretrained weights could not be downloaded; the message says both ways out.
     """
-    if not timm.is_model(model_name):
-        close = ", ".join(timm.list_models(f"{model_name.split('.')[0].split('_')[0]}*")[:8])
-        raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
+    _check_known(model_name)
     if weights == PRETRAINED:
         return _download(model_name, in_chans=in_chans, num_classes=num_classes, **model_args)
     network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **model_args)
     if weights != RANDOM:
         load_backbone(network, weights)
     return network
+
+
+def _check_known(model_name: str) -> None:
+    if not timm.is_model(model_name):
+        close = ", ".join(timm.list_models(f"{model_name.split('.')[0].split('_')[0]}*")[:8])
+        raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
+
+
+def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:
+    """A teacher to select weights from; those of a file stay there until a student takes some.
+
+    Args and Raises: see :func:`create_teacher`.
+    """
+    if weights in (PRETRAINED, RANDOM):
+        return Teacher(create_teacher(model_name, weights, in_chans, **model_args))
+    _check_known(model_name)
+    with torch.device("meta"):
+        network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=0, **model_args)
+    return Teacher(network, weights)
 
 
 def _download(model_name: str, **model_args: Any) -> nn.Module:
@@ -67,50 +84,31 @@ def _download(model_name: str, **model_args: Any) -> nn.Module:
 def load_backbone(network: nn.Module, path: str | Path) -> None:
     """Load all but the classifier of a state dict file into a timm network.
 
+    It is the weight selection of a student that is as large as its teacher: input convolution and positions are adapted
+    alike.
+
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file holds no state dict, or keys or shapes do not match; the message names them.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"teacher_weights: no file {path}; give a .pt or .safetensors file with the teacher's state dict, or "
-            f"{PRETRAINED!r} to download timm's"
-        )
-    try:
-        found = load_state_dict(str(path), device="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise a dozen kinds for a file that is not theirs
-        raise ValueError(f"{path}: not a .pt or .safetensors file with a state dict of tensors ({error})") from error
-    expected = {k: v for k, v in network.state_dict().items() if not in_classifier(k, network)}
-    found = {k: _adapt(k, v, expected[k], network) if k in expected else v for k, v in found.items()}
-    found = {k: v for k, v in found.items() if not in_classifier(k, network)}
-    problems = [f"missing {k}" for k in expected.keys() - found.keys()]
-    problems += [f"unexpected {k}" for k in found.keys() - expected.keys()]
-    problems += [
-        f"{k}: {tuple(found[k].shape)} in the file, {tuple(v.shape)} in the model"
-        for k, v in expected.items()
-        if k in found and found[k].shape != v.shape
-    ]
+    found = {name for name in FileWeights(path).names() if not in_classifier(name, network)}
+    expected = {name for name in network.state_dict() if not in_classifier(name, network)}
+    problems = [f"missing {name}" for name in expected - found] + [f"unexpected {name}" for name in found - expected]
     if problems:
-        name = cast(Any, network).default_cfg.get("architecture", type(network).__name__)
         raise ValueError(
-            f"{path}: does not fit {name}, {len(problems)} of {len(expected)} tensors: "
+            f"{path}: does not fit {_architecture(network)}, {len(problems)} of {len(expected)} tensors: "
             + "; ".join(sorted(problems)[:5])
             + ("; …" if len(problems) > 5 else "")
         )
-    network.load_state_dict(network.state_dict() | found)
+    try:
+        select_weights(Teacher(network, path), network)
+    except ValueError as error:
+        raise ValueError(f"{path}: does not fit {_architecture(network)}: {error}") from error
     _logger.info("%s: %d tensors loaded, the classifier is new", path, len(found))
 
 
-def _adapt(name: str, value: Tensor, target: Tensor, network: nn.Module) -> Tensor:
-    """A file's input convolution or position embedding brought to the network's channels and grid, as timm does."""
-    first = cast(Any, network).default_cfg["first_conv"]
-    if name == f"{first}.weight" and value.shape[1] == 3 != target.shape[1]:
-        return torch.as_tensor(adapt_input_conv(target.shape[1], value))
-    if name == "pos_embed" and value.shape != target.shape and value.shape[-1] == target.shape[-1]:
-        grid = cast(Any, network).patch_embed.grid_size
-        prefix = target.shape[1] - grid[0] * grid[1]
-        return resample_abs_pos_embed(value, list(grid), num_prefix_tokens=prefix)
-    return value
+def _architecture(network: nn.Module) -> str:
+    return str(cast(Any, network).default_cfg.get("architecture", type(network).__name__))
 
 
 def initialise_teacher(
@@ -127,11 +125,13 @@ def initialise_teacher(
 def initialise_students(
     main: nn.Module,
     auxiliary: nn.Module,
-    teacher: nn.Module,
+    teacher: Teacher,
     *,
-    layers: str = "first",
+    layers: str | Mapping[str, Sequence[int]] = "first",
     elements: str = "uniform",
     offset: float = 0.0,
+    seed: int = 0,
+    rescale: bool = False,
     complementary: bool = True,
 ) -> PairReport:
     """Weight selection for a bundle: :func:`~dwskd_monai.weight_selection.select_pair`, with its report logged.
@@ -140,16 +140,12 @@ def initialise_students(
         main: the student that is deployed; changed in place.
         auxiliary: the student that main learns with; changed in place.
         teacher: the large network.
-        layers: layer selection.
-        elements: element selection.
-        offset: shift of the uniform grid, as a fraction of its spacing.
+        layers, elements, offset, seed, rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
         complementary: False gives both students the same subset.
     """
-    complementary = flag("complementary", complementary)
-    report = select_pair(
-        teacher, main, auxiliary, layers=layers, elements=elements, offset=offset, complementary=complementary
-    )
-    sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (teacher, main)]
+    rules = Rules(layers, elements, offset, seed, flag("rescale", rescale))
+    report = select_pair(teacher, main, auxiliary, rules, complementary=flag("complementary", complementary))
+    sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (teacher.network, main)]
     _logger.info(
         "weight selection: %s; student %d of %d parameters (%.3f)", report, sizes[1], sizes[0], sizes[1] / sizes[0]
     )

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.study_metric": {"evaluation.aggregation", "evaluation.metrics"},
     "evaluation.report": {"evaluation.aggregation", "evaluation.metrics", "files"},
     "networks": {"arguments", "weight_selection"},
+    "select": {"files", "networks", "reading", "transforms", "weight_selection"},
     "engines": {"arguments", "losses"},
     "handlers": {"arguments", "engines", "files"},
 }

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dwskd_monai.weight_selection.labels import Numbers
+from dwskd_monai.weight_selection.matching import Dimension, Taken
+
+if TYPE_CHECKING:
+    from dwskd_monai.weight_selection.selection import Rules
 
 
 @dataclass(frozen=True)
@@ -15,11 +25,10 @@ class TensorSelection:
         source: name in the teacher's state dict; None for a new tensor.
         shape: shape in the student.
         source_shape: shape in the teacher; None for a new tensor.
-        rules: what was done, in order: ``selected``, ``copied``, ``resampled`` (position embedding), ``adapted``
-            (input convolution), ``reshaped`` (linear layer and 1x1 convolution), ``new`` (classifier).
-        dimensions: per axis of the teacher's tensor, the coupled dimension that was subset, or None where the whole
-            axis was taken. The indices of a dimension are in :attr:`SelectionReport.indices`.
-        taken: per axis of the teacher's tensor, the elements taken; None for the whole axis.
+        rules: what was done, in order: ``selected``, ``copied``, ``resampled`` (positions), ``adapted`` (input
+            convolution), ``reshaped`` (linear layer and 1x1 convolution), ``new`` (classifier).
+        taken: per axis of the teacher's tensor, the positions taken ``(n,)``; None for the whole axis. The inputs of a
+            grouped convolution can be others for each output ``(outputs, n)``.
     """
 
     name: str
@@ -27,26 +36,53 @@ class TensorSelection:
     shape: tuple[int, ...]
     source_shape: tuple[int, ...] | None
     rules: tuple[str, ...]
-    dimensions: tuple[str | None, ...] = ()
-    taken: tuple[tuple[int, ...] | None, ...] = ()
+    taken: tuple[Numbers | None, ...] = field(default=(), repr=False)
 
     def count(self) -> int:
         """Number of elements of the teacher's tensor that were used."""
         if self.source_shape is None:
             return 0
         return prod(
-            length if taken is None else len(taken) for length, taken in zip(self.source_shape, self.taken, strict=True)
+            length if part is None else part.shape[-1]
+            for length, part in zip(self.source_shape, self.taken, strict=True)
         )
 
     def shared(self, other: TensorSelection) -> int:
         """Number of elements of the teacher's tensor that both selections used."""
         if self.source_shape is None or self.source != other.source:
             return 0
+        pairs = list(zip(self.source_shape, self.taken, other.taken, strict=True))
+        if any(part is not None and part.ndim > 1 for _, *parts in pairs for part in parts):
+            return self._shared_rows(other)
         common = 1
-        for length, mine, theirs in zip(self.source_shape, self.taken, other.taken, strict=True):
-            everything = range(length)
-            common *= len(set(everything if mine is None else mine) & set(everything if theirs is None else theirs))
+        for length, mine, theirs in pairs:
+            if mine is None and theirs is None:
+                common *= length
+            elif mine is None or theirs is None:
+                common *= len(mine if theirs is None else theirs)  # type: ignore[arg-type]
+            else:
+                common *= len(np.intersect1d(mine, theirs))
         return common
+
+    def _shared_rows(self, other: TensorSelection) -> int:
+        """The same for the weight of a grouped convolution, output by output."""
+        assert self.source_shape is not None
+        rows = [_by_row(selection, self.source_shape) for selection in (self, other)]
+        common = sum(len(rows[0][row] & rows[1][row]) for row in rows[0].keys() & rows[1].keys())
+        return common * prod(self.source_shape[2:])
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the positions, which the dimensions tell."""
+        shapes = {"shape": list(self.shape), "source_shape": self.source_shape and list(self.source_shape)}
+        return {"name": self.name, "source": self.source, **shapes, "rules": list(self.rules)}
+
+
+def _by_row(selection: TensorSelection, shape: tuple[int, ...]) -> dict[int, set[int]]:
+    rows, columns = selection.taken[:2]
+    outputs = range(shape[0]) if rows is None else rows.tolist()
+    inputs = np.arange(shape[1]) if columns is None else columns
+    each = np.broadcast_to(inputs, (len(outputs), inputs.shape[-1]))
+    return {output: set(inputs.tolist()) for output, inputs in zip(outputs, each, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -54,33 +90,49 @@ class SelectionReport:
     """What one student took from the teacher.
 
     Args:
-        family: name of the family.
-        layers: layer selection rule.
-        elements: element selection rule.
+        family: class of both networks.
+        rules: how it was chosen.
         tensors: one entry for each tensor of the student, in the order of its state dict.
-        indices: per coupled dimension, the teacher's elements in the order of the student.
+        dimensions: the index set of each coupled dimension, by the layer that makes it.
         blocks: per stage, the teacher's blocks in the order of the student.
         teacher_elements: number of elements of the teacher, without its classifier.
+        taken: the teacher's elements that the student has.
     """
 
     family: str
-    layers: str
-    elements: str
+    rules: Rules
     tensors: tuple[TensorSelection, ...]
-    indices: dict[str, tuple[int, ...]] = field(repr=False)
+    dimensions: dict[str, Dimension] = field(repr=False)
     blocks: dict[str, tuple[int, ...]]
     teacher_elements: int
+    taken: Taken = field(repr=False)
 
     @property
     def coverage(self) -> float:
         """Share of the teacher's elements that the student took."""
         return sum(tensor.count() for tensor in self.tensors) / self.teacher_elements
 
+    def rule_counts(self) -> dict[str, int]:
+        """How many tensors were selected, copied, …"""
+        return dict(Counter(", ".join(tensor.rules) for tensor in self.tensors))
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain numbers, texts, lists and dictionaries."""
+        return {
+            "family": self.family,
+            "rules": asdict(self.rules),
+            "coverage": self.coverage,
+            "blocks": {stage: list(blocks) for stage, blocks in self.blocks.items()},
+            "dimensions": {name: asdict(dimension) for name, dimension in self.dimensions.items()},
+            "tensors": [tensor.as_json() for tensor in self.tensors],
+        }
+
     def __str__(self) -> str:
         selected = sum(tensor.source is not None for tensor in self.tensors)
         new = [tensor.name for tensor in self.tensors if tensor.source is None]
+        layers = self.rules.layers if isinstance(self.rules.layers, str) else "mapped"
         return (
-            f"{self.family}: {selected} tensors from the teacher ({self.layers} layers, {self.elements} elements), "
+            f"{self.family}: {selected} tensors from the teacher ({layers} layers, {self.rules.elements} elements), "
             f"new: {', '.join(new) or 'none'}, coverage of the teacher {self.coverage:.1%}"
         )
 

@@ -1,61 +1,98 @@
-"""Which layers and which elements of the teacher a student takes."""
+"""Which elements of a coupled dimension a student takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
+from zlib import crc32
 
-ElementRule = Callable[[int, int, float], list[int]]
-LayerRule = Callable[[int, int], list[int]]
+import numpy as np
+from numpy.typing import NDArray
 
-
-def first_layers(teacher_depth: int, student_depth: int) -> list[int]:
-    """The first ``student_depth`` blocks of a stage (Xu et al., section 3: the best of their layer selections)."""
-    return list(range(student_depth))
+Indices = NDArray[np.int64]
 
 
-def uniform_elements(teacher_size: int, student_size: int, offset: float = 0.0) -> list[int]:
-    """Evenly spaced elements of a coupled dimension (Xu et al., section 3).
-
-    Element i is ``floor((i + offset) * teacher_size / student_size)``, in exact arithmetic.
+@dataclass(frozen=True)
+class Choice:
+    """A dimension that a rule chooses from.
 
     Args:
-        teacher_size: elements of the dimension in the teacher.
-        student_size: elements of the dimension in the student, at most ``teacher_size``.
-        offset: shift of the grid as a fraction of its spacing, in [0, 1).
-
-    Returns:
-        ``student_size`` distinct indices in increasing order.
-
-    Raises:
-        ValueError: if ``offset`` is outside [0, 1).
+        name: of the dimension, the same whatever the order in which dimensions are chosen.
+        size: how many elements there are.
+        count: how many are taken, at most ``size``.
+        scores: importance of each element ``(size,)``; empty for the rules that do not ask for it.
+        offset: shift of ``uniform`` and ``consecutive``, in [0, 1).
+        seed: of ``random``.
     """
-    if not 0 <= offset < 1:
-        raise ValueError(f"offset is a fraction of the spacing between elements, in [0, 1), got {offset}")
-    shift = Fraction(offset).limit_denominator(1000)
-    numerator, denominator = shift.numerator, shift.denominator
-    return [(i * denominator + numerator) * teacher_size // (denominator * student_size) for i in range(student_size)]
+
+    name: str
+    size: int
+    count: int
+    scores: NDArray[np.float64]
+    offset: float = 0.0
+    seed: int = 0
 
 
-LAYER_RULES: dict[str, LayerRule] = {"first": first_layers}
-ELEMENT_RULES: dict[str, ElementRule] = {"uniform": uniform_elements}
+ElementRule = Callable[[Choice], Indices]
 
 
-def choose_elements(
-    rule: ElementRule, teacher_size: int, student_size: int, offset: float, avoid: Sequence[int] = ()
-) -> list[int]:
+def uniform(choice: Choice) -> Indices:
+    """Evenly spaced elements (Xu et al., section 3): ``floor((i + offset) * size / count)``, in exact arithmetic."""
+    shift = Fraction(choice.offset).limit_denominator(1000)
+    steps = np.arange(choice.count, dtype=np.int64) * shift.denominator + shift.numerator
+    return steps * choice.size // (shift.denominator * choice.count)
+
+
+def consecutive(choice: Choice) -> Indices:
+    """Neighbouring elements (Xu et al., section 3), from the first one, or ``offset`` of the way to the last block."""
+    start = int(Fraction(choice.offset).limit_denominator(1000) * (choice.size - choice.count))
+    return np.arange(start, start + choice.count, dtype=np.int64)
+
+
+def random(choice: Choice) -> Indices:
+    """Elements drawn without replacement; the same for one seed and dimension."""
+    generator = np.random.default_rng([choice.seed, crc32(choice.name.encode())])
+    return np.sort(generator.permutation(choice.size)[: choice.count]).astype(np.int64)
+
+
+def importance(choice: Choice) -> Indices:
+    """Elements with the largest norm over all weights that they occur in, in the teacher's order."""
+    return np.sort(np.argsort(-choice.scores, kind="stable")[: choice.count]).astype(np.int64)
+
+
+ELEMENT_RULES: dict[str, ElementRule] = {
+    "uniform": uniform,
+    "consecutive": consecutive,
+    "random": random,
+    "importance": importance,
+}
+
+
+def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indices:
     """Indices that ``rule`` takes, first from the elements that are not in ``avoid``.
 
-    A pair of students is complementary because the second avoids the first's elements. Where fewer than
-    ``student_size`` elements are left, all of them are taken and ``rule`` fills up from the avoided ones, so the
-    overlap is as small as it can be: ``2 * student_size - teacher_size``.
+    A pair of students is complementary because the second avoids the first's elements. Where fewer than ``count``
+    elements are left, all of them are taken and ``rule`` fills up from the avoided ones, so the overlap is as small as
+    it can be: ``2 * count - size``.
+
+    Args:
+        rule: one of :data:`ELEMENT_RULES`.
+        choice: the dimension.
+        avoid: for each element whether the other student has it ``(size,)``.
+
+    Returns:
+        ``count`` distinct indices in increasing order.
     """
-    taken = set(avoid)
-    if not taken or student_size == teacher_size:
-        return rule(teacher_size, student_size, offset)
-    free = [index for index in range(teacher_size) if index not in taken]
-    if len(free) >= student_size:
-        return [free[i] for i in rule(len(free), student_size, offset)]
-    used = sorted(taken)
-    again = [used[i] for i in rule(len(used), student_size - len(free), offset)]
-    return sorted(free + again)
+    if not avoid.any() or choice.count == choice.size:
+        return rule(choice)
+    free, used = np.flatnonzero(~avoid), np.flatnonzero(avoid)
+    if len(free) >= choice.count:
+        return free[rule(_among(choice, free, choice.count))]
+    again = used[rule(_among(choice, used, choice.count - len(free)))]
+    return np.sort(np.concatenate([free, again]))
+
+
+def _among(choice: Choice, elements: Indices, count: int) -> Choice:
+    scores = choice.scores[elements] if len(choice.scores) else choice.scores
+    return Choice(choice.name, len(elements), count, scores, choice.offset, choice.seed)

@@ -2,114 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
-from timm.layers import resample_abs_pos_embed
-from timm.models import adapt_input_conv
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from dwskd_monai.weight_selection.families import (
-    INPUT_CHANNELS,
-    POSITIONS,
-    Axes,
-    Axis,
-    Family,
-    family_of,
-    in_classifier,
-)
+from dwskd_monai.weight_selection import adaptation
+from dwskd_monai.weight_selection.importance import element_scores
+from dwskd_monai.weight_selection.labels import Numbers
+from dwskd_monai.weight_selection.layers import LayerMap, LayerSelection
+from dwskd_monai.weight_selection.matching import Matching, Taken, positions
+from dwskd_monai.weight_selection.networks import family_of, image_shape, in_classifier
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport, TensorSelection
-from dwskd_monai.weight_selection.rules import ELEMENT_RULES, LAYER_RULES, ElementRule, LayerRule, choose_elements
+from dwskd_monai.weight_selection.rules import ELEMENT_RULES, Choice
+from dwskd_monai.weight_selection.tracing import Coupling, trace
+from dwskd_monai.weight_selection.weights import FileWeights, NetworkWeights, Weights
 
-Rule = TypeVar("Rule")
-Indices = Mapping[str, Sequence[int]]
+
+@dataclass(frozen=True)
+class Rules:
+    """How a subset is chosen.
+
+    Args:
+        layers: ``first``, ``uniform``, or for each stage by its name the teacher's blocks (counted from 0) in the order
+            of the student's; stages that are not named take their first blocks.
+        elements: ``uniform``, ``consecutive``, ``random`` or ``importance`` (largest norm over all weights of the
+            coupled dimension).
+        offset: shift of ``uniform`` as a fraction of its spacing, of ``consecutive`` as one of the way to the end, in
+            [0, 1).
+        seed: of ``random``.
+        rescale: multiply the weights of linear layers and convolutions that lost inputs by the square root of the
+            teacher's number of inputs over the student's, which keeps the variance of their outputs where inputs are
+            independent.
+
+    Raises:
+        ValueError: if a rule is unknown or ``offset`` is outside [0, 1).
+    """
+
+    layers: str | LayerMap = "first"
+    elements: str = "uniform"
+    offset: float = 0.0
+    seed: int = 0
+    rescale: bool = False
+
+    def __post_init__(self) -> None:
+        if self.elements not in ELEMENT_RULES:
+            raise ValueError(f"elements must be one of {', '.join(ELEMENT_RULES)}, got {self.elements!r}")
+        if not 0 <= self.offset < 1:
+            raise ValueError(f"offset is a fraction of the spacing between elements, in [0, 1), got {self.offset}")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The large network and where its weights are.
+
+    Args:
+        network: the network; with ``weights`` it may be on the meta device, where it takes no memory.
+        weights: a ``.safetensors`` or ``.pt`` file with its state dict, of which only what is needed is read; None for
+            the network's own.
+    """
+
+    network: nn.Module
+    weights: str | Path | None = None
+
+    def open(self) -> Weights:
+        """The tensors."""
+        return NetworkWeights(self.network) if self.weights is None else FileWeights(self.weights)
 
 
 def select_weights(
-    teacher: nn.Module,
+    teacher: nn.Module | Teacher,
     student: nn.Module,
+    rules: Rules = Rules(),
     *,
-    layers: str = "first",
-    elements: str = "uniform",
-    offset: float = 0.0,
-    avoid: Indices | None = None,
+    avoid: Taken | None = None,
+    input_shape: Sequence[int] | None = None,
+    progress: bool = False,
 ) -> SelectionReport:
-    """Initialise ``student`` from a subset of ``teacher``'s weights (Xu et al., arXiv 2311.18823).
+    """Initialise ``student`` from a subset of a teacher's weights (Xu et al., arXiv 2311.18823).
 
-    One index set per coupled dimension is used wherever that dimension occurs; attention heads are taken whole;
-    position embeddings are resampled to the student's grid and the input convolution is adapted to its channels with
-    timm's own functions; the classifier keeps its new initialisation. The student is changed only after everything
-    was found to fit.
+    One index set per coupled dimension is used wherever that dimension occurs; what is coupled is found by following
+    both networks (:mod:`~dwskd_monai.weight_selection.tracing`). Attention heads are taken whole, with the same heads
+    of q, k, v and the output projection; so are the groups of grouped convolutions where the student has fewer of them.
+    Tables of positions are resampled to the student's grid and the input convolution is adapted to its channels with
+    timm's own functions; the classifier keeps its new initialisation. The student is changed only after everything was
+    found to fit.
 
     Args:
         teacher: the large network; it is not changed.
-        student: a network of the same family, at most as wide and as deep; changed in place.
-        layers: layer selection, ``first``.
-        elements: element selection, ``uniform``.
-        offset: shift of the uniform grid as a fraction of its spacing, in [0, 1).
-        avoid: per coupled dimension, elements to take only where no others are left (the other student's).
+        student: a network of the same class, at most as wide and as deep; changed in place, on its device and in its
+            dtype.
+        rules: which blocks and elements are taken.
+        avoid: elements to take only where no others are left (the other student's).
+        input_shape: ``(channels, height, width)`` or ``(channels, *space)`` of an image that both networks take; found
+            for those of timm and MONAI.
+        progress: show a progress bar.
 
     Returns:
         What was taken from where.
 
     Raises:
-        ValueError: if a rule is unknown, the networks are of different families, the student is wider or deeper
-            than the teacher, or a tensor does not fit; the message has its name and both shapes.
+        FileNotFoundError: if the teacher's file does not exist.
+        ValueError: if the networks are of different families, the student is wider or deeper than the teacher, or a
+            tensor does not fit; the message has its name and both shapes.
     """
-    chooser = _ElementChooser(_look_up(ELEMENT_RULES, "elements", elements), offset, avoid or {})
-    layer_rule = _look_up(LAYER_RULES, "layers", layers)
-    family = family_of(teacher, student)
-    blocks = _select_blocks(family, teacher, student, layer_rule)
-    teacher_axes, student_axes = family.axes(teacher), family.axes(student)
-    source_state, target_state = teacher.state_dict(), student.state_dict()
+    teacher = teacher if isinstance(teacher, Teacher) else Teacher(teacher)
+    family = family_of(teacher.network, student)
+    layers = LayerSelection(teacher.network, student, rules.layers)
+    ours = trace(student, input_shape or image_shape(student))
+    theirs = trace(teacher.network, input_shape or image_shape(teacher.network))
+    weights = teacher.open()
+    state = student.state_dict()
+    new = {name: "new" for name in state if in_classifier(name, student) or name in ours.classifier}
+    sources = {name: layers.teacher_name(name) for name in state if name not in new}
+    theirs_state = teacher.network.state_dict()
+    for name in ours.unused & sources.keys():
+        other = sources[name]
+        if other in theirs.unused and theirs_state[other].shape != state[name].shape:
+            new[name] = "unused"
+            del sources[name]
+    _check_counterparts(sources, state, teacher, theirs, weights)
+    scores = element_scores(theirs, weights, sources.values()) if rules.elements == "importance" else np.zeros(0)
 
-    selected: dict[str, Tensor] = {}
-    tensors: list[TensorSelection] = []
-    for name, target in target_state.items():
-        if in_classifier(name, student):
-            tensors.append(TensorSelection(name, None, tuple(target.shape), None, ("new",)))
-            continue
-        source_name = _teacher_name(name, blocks)
-        source, axes, source_axes = source_state.get(source_name), student_axes.get(name), teacher_axes.get(source_name)
-        if source is None or axes is None or source_axes is None:
-            raise ValueError(
-                f"{name}: the student's tensor of shape {tuple(target.shape)} has no counterpart {source_name!r} "
-                f"in the teacher ({type(teacher).__name__})"
-            )
-        adapted, rules = _adapt(name, source, target, axes, teacher, student)
-        selected[name], taken = chooser.subset(name, adapted, target, axes, source_axes)
-        rules.append("selected" if any(part is not None for part in taken) else "copied")
-        dimensions = [None if part is None or axis is None else axis.dimension for axis, part in zip(axes, taken)]
-        axis_count = source.ndim
-        tensors.append(
-            TensorSelection(
-                name,
-                source_name,
-                tuple(target.shape),
-                tuple(source.shape),
-                tuple(rules),
-                tuple((dimensions + [None] * axis_count)[:axis_count]),
-                tuple((taken + [None] * axis_count)[:axis_count]),
-            )
-        )
+    def choice(name: str, size: int, count: int, found: NDArray[np.float64]) -> Choice:
+        return Choice(name, size, count, found, rules.offset, rules.seed)
 
+    matching = Matching(theirs, ours, sources, ELEMENT_RULES[rules.elements], choice, scores, avoid)
+    fitting = _Fitting(teacher.network, student, ours, theirs, matching, weights)
+    tensors = [fitting.fit(name, source, tuple(state[name].shape)) for name, source in sources.items()]
     with torch.no_grad():
-        for name, value in selected.items():
-            target_state[name].copy_(value)
-    size = sum(tensor.numel() for name, tensor in source_state.items() if not in_classifier(name, teacher))
-    return SelectionReport(family.name, layers, elements, tuple(tensors), chooser.indices, blocks, size)
+        for tensor in tqdm(tensors, desc="selecting weights", unit="tensor", disable=not progress, leave=False):
+            factor = _fan_in_factor(tensor, ours) if rules.rescale else 1.0
+            value = fitting.read(tensor)
+            state[tensor.name].copy_(value if factor == 1 else value * factor)
+    new_tensors = {
+        name: TensorSelection(name, None, tuple(state[name].shape), None, (why,)) for name, why in new.items()
+    }
+    found = {tensor.name: tensor for tensor in tensors} | new_tensors
+    size = sum(
+        tensor.numel()
+        for name, tensor in theirs_state.items()
+        if not (in_classifier(name, teacher.network) or name in theirs.classifier)
+    )
+    return SelectionReport(
+        family, rules, tuple(found[name] for name in state), matching.dimensions, layers.blocks, size, matching.taken
+    )
 
 
 def select_pair(
-    teacher: nn.Module,
+    teacher: nn.Module | Teacher,
     main: nn.Module,
     auxiliary: nn.Module,
+    rules: Rules = Rules(),
     *,
-    layers: str = "first",
-    elements: str = "uniform",
-    offset: float = 0.0,
     complementary: bool = True,
+    input_shape: Sequence[int] | None = None,
+    progress: bool = False,
 ) -> PairReport:
     """Initialise two students of one architecture from complementary subsets of the teacher.
 
@@ -120,150 +173,166 @@ def select_pair(
         teacher: the large network; it is not changed.
         main: the student that is deployed; changed in place.
         auxiliary: the student that main learns with; changed in place.
-        layers: layer selection, see :func:`select_weights`.
-        elements: element selection, see :func:`select_weights`.
-        offset: shift of main's uniform grid, see :func:`select_weights`.
+        rules: which blocks and elements are taken.
         complementary: False gives both students the same subset (an ablation).
+        input_shape: see :func:`select_weights`.
+        progress: show progress bars.
 
     Returns:
         Both reports, with coverage and overlap.
 
     Raises:
-        ValueError: as :func:`select_weights`.
+        FileNotFoundError, ValueError: as :func:`select_weights`.
     """
-    first = select_weights(teacher, main, layers=layers, elements=elements, offset=offset)
-    avoid = first.indices if complementary else None
-    second = select_weights(teacher, auxiliary, layers=layers, elements=elements, offset=offset, avoid=avoid)
+    first = select_weights(teacher, main, rules, input_shape=input_shape, progress=progress)
+    avoid = first.taken if complementary else None
+    second = select_weights(teacher, auxiliary, rules, avoid=avoid, input_shape=input_shape, progress=progress)
     return PairReport(first, second)
 
 
-class _ElementChooser:
-    """Keeps one index set per coupled dimension, so that a dimension is subset alike wherever it occurs."""
+def _check_counterparts(
+    sources: dict[str, str], state: dict[str, Tensor], teacher: Teacher, theirs: Coupling, weights: Weights
+) -> None:
+    there = set(weights.names())
+    for name, source in sources.items():
+        if source not in theirs.axes:
+            raise ValueError(
+                f"{name}: the student's tensor of shape {tuple(state[name].shape)} has no counterpart {source!r} in "
+                f"the teacher ({type(teacher.network).__name__})"
+            )
+        if source not in there:
+            others = ", ".join(sorted(there - theirs.axes.keys())[:3])
+            raise ValueError(
+                f"{teacher.weights}: missing {source}, which a {type(teacher.network).__name__} has; is it another "
+                f"network's? Of the file's {len(there)} tensors, these are unknown: {others or 'none'}"
+            )
 
-    def __init__(self, rule: ElementRule, offset: float, avoid: Indices) -> None:
-        self.rule, self.offset, self.avoid = rule, offset, avoid
-        self.indices: dict[str, tuple[int, ...]] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
 
-    def subset(
-        self, name: str, source: Tensor, target: Tensor, axes: Axes, source_axes: Axes
-    ) -> tuple[Tensor, list[tuple[int, ...] | None]]:
-        """The part of ``source`` that fits ``target``, and what was taken along each axis (None: all)."""
-        taken: list[tuple[int, ...] | None] = []
-        shape = tuple(source.shape)
-        for position, axis in enumerate(axes):
-            lengths = shape[position], target.shape[position]
-            if axis is None or axis.dimension in (INPUT_CHANNELS, POSITIONS):
-                if lengths[0] != lengths[1]:
-                    raise ValueError(_misfit(name, shape, target))
-                taken.append(None)
-                continue
-            source_axis = source_axes[position]
-            if source_axis is None or (source_axis.parts, source_axis.unit) != (axis.parts, axis.unit):
+def _fan_in_factor(tensor: TensorSelection, student: Coupling) -> float:
+    """What keeps the variance of a layer's outputs when it loses inputs."""
+    if tensor.name not in student.layers or len(tensor.taken) < 2 or tensor.taken[1] is None:
+        return 1.0
+    assert tensor.source_shape is not None
+    return float(np.sqrt(tensor.source_shape[1] / tensor.shape[1]))
+
+
+class _Fitting:
+    """Finds where in the teacher's tensors the student's are, and reads them."""
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student: nn.Module,
+        ours: Coupling,
+        theirs: Coupling,
+        matching: Matching,
+        weights: Weights,
+    ) -> None:
+        self._teacher, self._student = teacher, student
+        self._ours, self._theirs, self._matching, self._weights = ours, theirs, matching, weights
+        self._known: dict[tuple[bytes, int], Numbers | None] = {}
+
+    def fit(self, name: str, source: str, shape: tuple[int, ...]) -> TensorSelection:
+        """Where the student's tensor ``name`` is taken from; nothing is read but a shape."""
+        found = tuple(self._weights[source].shape)
+        rules: list[str] = []
+        taken: list[Numbers | None] = [None] * len(found)
+        if len(found) != len(shape):
+            adaptation.reshaped(name, torch.empty(found, device="meta"), shape)
+            rules.append("reshaped")
+        for axis in range(min(len(found), len(shape))):
+            theirs, ours = self._theirs.axes[source][axis], self._matching.along(name, axis)
+            if (ours < 0).any():
+                if found[axis] != shape[axis]:
+                    rules.append(self._adapt(name, axis, found, shape))
+            elif theirs.shape[-1] != found[axis]:
                 raise ValueError(
-                    f"{_misfit(name, shape, target)}: {axis.dimension} are taken whole, but one has "
-                    f"{source_axis.unit if source_axis else 0} elements in the teacher and {axis.unit} in the student"
+                    f"{source}: {found} in the teacher's weights, but the network {type(self._teacher).__name__} has "
+                    f"{theirs.shape[-1]} elements along axis {axis}; is the file another network's?"
                 )
-            chosen = self._choose(name, axis, axis.size(lengths[0]), axis.size(lengths[1]), shape, target)
-            if lengths[0] == lengths[1]:
-                taken.append(None)
-                continue
-            along = axis.expand(chosen, lengths[0])
-            source = source.index_select(position, torch.tensor(along, device=source.device))
-            taken.append(tuple(along))
-        return source, taken
+            else:
+                try:
+                    taken[axis] = self._along(ours, theirs, taken[0])
+                except LookupError as error:
+                    raise ValueError(f"{adaptation.misfit(name, found, shape)} along axis {axis}: {error}") from error
+        rules.append("copied" if all(part is None for part in taken) else "selected")
+        return TensorSelection(name, source, shape, found, tuple(rules), tuple(taken))
 
-    def _choose(
-        self, name: str, axis: Axis, teacher_size: int, student_size: int, shape: tuple[int, ...], target: Tensor
-    ) -> list[int]:
-        sizes = teacher_size, student_size
-        if student_size > teacher_size:
+    def _adapt(self, name: str, axis: int, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+        """What will be done about an axis of another length that is nobody's channels."""
+        if axis == 1 and name in self._ours.image_weights:
+            adaptation.adapted_input(name, torch.empty(found), shape[1])
+            return "adapted"
+        probe = adaptation.resampled_positions(name, torch.empty(found), shape, self._teacher, self._student)
+        if probe is None or probe.shape[axis] != shape[axis]:
             raise ValueError(
-                f"{_misfit(name, shape, target)}: the student is wider than the teacher "
-                f"({axis.dimension}: {student_size} > {teacher_size}); choose a narrower student or a larger teacher"
+                f"{adaptation.misfit(name, found, shape)}: axis {axis} is no channel dimension, so it must have one "
+                "length in both"
             )
-        if self._sizes.setdefault(axis.dimension, sizes) != sizes:
-            raise ValueError(
-                f"{_misfit(name, shape, target)}: {axis.dimension} has sizes {sizes} here and "
-                f"{self._sizes[axis.dimension]} elsewhere"
-            )
-        if axis.dimension not in self.indices:
-            avoid = self.avoid.get(axis.dimension, ())
-            self.indices[axis.dimension] = tuple(choose_elements(self.rule, *sizes, self.offset, avoid))
-        return list(self.indices[axis.dimension])
+        return "resampled"
+
+    def _along(self, ours: Numbers, theirs: Numbers, rows: Numbers | None) -> Numbers | None:
+        """Positions along the teacher's axis; None for all of it."""
+        if ours.ndim > 1:
+            return self._along_groups(ours, theirs, rows)
+        key = ours.tobytes(), id(theirs)
+        if key not in self._known:
+            found = positions(ours, theirs)
+            whole = len(found) == len(theirs) and np.array_equal(found, np.arange(len(theirs)))
+            self._known[key] = None if whole else found
+        return self._known[key]
+
+    def _along_groups(self, ours: Numbers, theirs: Numbers, rows: Numbers | None) -> Numbers | None:
+        """Inputs of a grouped convolution, for each output ``(outputs, inputs per group)``."""
+        if theirs.ndim == 1:  # the teacher has no groups
+            theirs = np.broadcast_to(theirs, (len(ours), len(theirs)))
+        elif rows is not None:
+            theirs = theirs[rows]
+        found = np.stack([positions(mine, other) for mine, other in zip(ours, theirs, strict=True)])
+        whole = found.shape[1] == theirs.shape[1] and (found == np.arange(found.shape[1])).all()
+        return None if whole else found
+
+    def read(self, tensor: TensorSelection) -> Tensor:
+        """The part of the teacher's tensor that the student takes, in the student's shape."""
+        assert tensor.source is not None
+        value = _take(self._weights[tensor.source], tensor.taken)
+        value = adaptation.reshaped(tensor.name, value, tensor.shape)
+        if "adapted" in tensor.rules:
+            value = adaptation.adapted_input(tensor.name, value, tensor.shape[1])
+        if "resampled" in tensor.rules:
+            found = adaptation.resampled_positions(tensor.name, value, tensor.shape, self._teacher, self._student)
+            assert found is not None
+            value = found
+        return value
 
 
-def _adapt(
-    name: str, source: Tensor, target: Tensor, axes: Axes, teacher: nn.Module, student: nn.Module
-) -> tuple[Tensor, list[str]]:
-    """Bring a teacher's tensor to the student's kernel form, input channels and grid of positions."""
-    rules = []
-    dimensions = [None if axis is None else axis.dimension for axis in axes]
-    if source.ndim != target.ndim:
-        # A linear layer and a 1x1 convolution compute the same: ConvNeXt uses one or the other by size.
-        core = min(source.ndim, target.ndim)
-        if any(length != 1 for length in (*source.shape[core:], *target.shape[core:])):
-            raise ValueError(_misfit(name, tuple(source.shape), target))
-        source = source.reshape(*source.shape[:core], *(1 for _ in range(target.ndim - core)))
-        rules.append("reshaped")
-    if INPUT_CHANNELS in dimensions:
-        channels = target.shape[dimensions.index(INPUT_CHANNELS)]
-        if source.shape[1] != channels:
-            if source.shape[1] != 3:
-                raise ValueError(
-                    f"{_misfit(name, tuple(source.shape), target)}: timm adapts only an input convolution of 3 channels"
-                )
-            source = adapt_input_conv(channels, source)
-            rules.append("adapted")
-    if POSITIONS in dimensions and source.shape[1] != target.shape[1]:
-        source = _resample_positions(name, source, target, teacher, student)
-        rules.append("resampled")
-    return source, rules
+def _take(source: Tensor, taken: Sequence[Numbers | None]) -> Tensor:
+    """The selected positions along each axis; evenly spaced ones are a view and copied only once, by the caller."""
+    value, uneven = source, []
+    for axis, part in enumerate(taken):
+        if part is None:
+            continue
+        even = _as_slice(part)
+        if even is None:
+            uneven.append((axis, part))
+        else:
+            value = value[(slice(None),) * axis + (even,)]
+    for axis, part in uneven:
+        index = torch.from_numpy(part).to(value.device)
+        if part.ndim == 1:
+            value = value.index_select(axis, index)
+        else:  # other inputs for each output
+            index = index.reshape(*part.shape, *(1 for _ in value.shape[2:])).expand(-1, -1, *value.shape[2:])
+            value = value.gather(1, index)
+    return value
 
 
-def _resample_positions(name: str, source: Tensor, target: Tensor, teacher: nn.Module, student: nn.Module) -> Tensor:
-    """Position embeddings ``(1, prefix + positions, width)`` interpolated from the teacher's grid to the student's."""
-    grids = [tuple(model.patch_embed.grid_size) for model in (teacher, student)]  # type: ignore[union-attr, arg-type]
-    prefixes = [tensor.shape[1] - grid[0] * grid[1] for tensor, grid in zip((source, target), grids, strict=True)]
-    if prefixes[0] != prefixes[1]:
-        raise ValueError(
-            f"{_misfit(name, tuple(source.shape), target)}: {prefixes[0]} prefix tokens in the teacher, "
-            f"{prefixes[1]} in the student"
-        )
-    return resample_abs_pos_embed(source, list(grids[1]), old_size=list(grids[0]), num_prefix_tokens=prefixes[0])
-
-
-def _select_blocks(
-    family: Family, teacher: nn.Module, student: nn.Module, rule: LayerRule
-) -> dict[str, tuple[int, ...]]:
-    """Per stage, the teacher's blocks in the order of the student's."""
-    blocks = {}
-    for stage in family.stages(student):
-        theirs = len(list(teacher.get_submodule(stage).children())) if stage in family.stages(teacher) else 0
-        ours = len(list(student.get_submodule(stage).children()))
-        if ours > theirs:
-            raise ValueError(
-                f"{stage}: the student is deeper than the teacher, {ours} blocks against {theirs}; "
-                "choose a shallower student or a larger teacher"
-            )
-        blocks[stage] = tuple(rule(theirs, ours))
-    return blocks
-
-
-def _teacher_name(name: str, blocks: Mapping[str, Sequence[int]]) -> str:
-    """Name of the teacher's tensor from which the student's tensor ``name`` is taken."""
-    for stage, chosen in blocks.items():
-        if name.startswith(f"{stage}."):
-            block, rest = name[len(stage) + 1 :].split(".", 1)
-            return f"{stage}.{chosen[int(block)]}.{rest}"
-    return name
-
-
-def _look_up(rules: Mapping[str, Rule], argument: str, name: str) -> Rule:
-    if name not in rules:
-        raise ValueError(f"{argument} must be one of {', '.join(rules)}, got {name!r}")
-    return rules[name]
-
-
-def _misfit(name: str, source_shape: tuple[int, ...], target: Tensor) -> str:
-    return f"{name}: teacher {tuple(source_shape)} does not fit student {tuple(target.shape)}"
+def _as_slice(part: Numbers) -> slice | None:
+    if part.ndim > 1:
+        return None
+    if len(part) == 1:
+        return slice(int(part[0]), int(part[0]) + 1)
+    step = int(part[1] - part[0])
+    if step <= 0 or (np.diff(part) != step).any():
+        return None
+    return slice(int(part[0]), int(part[-1]) + 1, step)

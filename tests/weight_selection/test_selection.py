@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import monai.networks.nets
 import pytest
 import timm
 import torch
-from timm.layers import resample_abs_pos_embed
+from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed, resize_rel_pos_bias_table_simple
 from torch import Tensor, nn
 
-from dwskd_monai.weight_selection import Axis, Family, families, register_family, select_pair, select_weights
+from dwskd_monai.weight_selection import Rules, Teacher, select_pair, select_weights, weights
 from tests.conftest import tiny_convnext, tiny_vit
 
 
@@ -18,16 +20,22 @@ def randomised(model: nn.Module) -> nn.Module:
     return model
 
 
-def every_other(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """The paper's uniform element selection at ratio 2, axis by axis."""
-    for axis, length in enumerate(shape):
-        if tensor.shape[axis] != length:
-            tensor = torch.stack([part for i, part in enumerate(tensor.unbind(axis)) if i % 2 == 0], axis)
+def evenly(length: int, wanted: int) -> list[int]:
+    """The paper's uniform element selection of one dimension."""
+    return [i * length // wanted for i in range(wanted)]
+
+
+def naive(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """The paper's uniform element selection of one tensor, axis by axis."""
+    for axis, wanted in enumerate(shape):
+        parts = tensor.unbind(axis)
+        tensor = torch.stack([parts[i] for i in evenly(len(parts), wanted)], axis)
     return tensor
 
 
-def test_convnext_equals_the_naive_selection_of_each_tensor():
-    teacher = randomised(tiny_convnext((16, 32, 48, 64), (2, 1, 3, 1)))
+@pytest.mark.parametrize("dims", [(16, 32, 48, 64), (11, 21, 29, 37)])
+def test_convnext_equals_the_naive_selection_of_each_tensor(dims):
+    teacher = randomised(tiny_convnext(dims, (2, 1, 3, 1)))
     student = tiny_convnext((8, 16, 24, 32), (1, 1, 2, 1))
     classifier = {name: tensor.clone() for name, tensor in student.head.fc.state_dict().items()}
     select_weights(teacher, student)
@@ -36,26 +44,27 @@ def test_convnext_equals_the_naive_selection_of_each_tensor():
         if name.startswith("head.fc."):
             assert torch.equal(tensor, classifier[name.removeprefix("head.fc.")]), "the classifier stays new"
         else:
-            assert torch.equal(tensor, every_other(source[name], tensor.shape)), name
+            assert torch.equal(tensor, naive(source[name], tensor.shape)), name
 
 
-def test_vit_takes_whole_heads_and_the_same_ones_for_q_k_v_and_the_projection():
-    teacher, student = randomised(tiny_vit(64, 4, 3)), tiny_vit(32, 2, 2)
+@pytest.mark.parametrize(("teacher_heads", "student_heads"), [(4, 2), (5, 3), (3, 1)])
+def test_vit_equals_the_naive_selection_with_heads_as_axes_of_their_own(teacher_heads, student_heads):
+    width, wanted = 16 * teacher_heads, 16 * student_heads
+    teacher, student = randomised(tiny_vit(width, teacher_heads, 3)), tiny_vit(wanted, student_heads, 2)
     select_weights(teacher, student)
     source = teacher.state_dict()
     for name, tensor in student.state_dict().items():
         if name in ("head.weight", "head.bias"):
             continue
-        expected = source[name]
-        if name.endswith("attn.qkv.weight"):  # (q k v, heads, head width, width)
-            expected = expected.view(3, 4, 16, 64)[:, ::2, :, ::2].reshape(96, 32)
-        elif name.endswith("attn.qkv.bias"):
-            expected = expected.view(3, 4, 16)[:, ::2].reshape(96)
+        apart = source[name]  # q, k, v and heads as axes, so that each axis is one thing
+        if ".attn.qkv." in name:
+            rest = apart.shape[1:]
+            apart = naive(apart.view(3, teacher_heads, 16, *rest), (3, student_heads, 16, *tensor.shape[1:]))
         elif name.endswith("attn.proj.weight"):
-            expected = expected[::2].view(32, 4, 16)[:, ::2].reshape(32, 32)
+            apart = naive(apart.view(width, teacher_heads, 16), (wanted, student_heads, 16))
         else:
-            expected = every_other(expected, tensor.shape)
-        assert torch.equal(tensor, expected), name
+            apart = naive(apart, tensor.shape)
+        assert torch.equal(tensor, apart.reshape(tensor.shape)), name
 
 
 @pytest.mark.parametrize(
@@ -72,14 +81,15 @@ def test_vit_takes_whole_heads_and_the_same_ones_for_q_k_v_and_the_projection():
 def test_uniform_elements_are_evenly_spaced(teacher_size, student_size, offset, expected):
     teacher = tiny_convnext((teacher_size, 8, 8, 8), (1, 1, 1, 1))
     student = tiny_convnext((student_size, 8, 8, 8), (1, 1, 1, 1))
-    assert select_weights(teacher, student, offset=offset).indices["width.0"] == tuple(expected)
+    assert select_weights(teacher, student, Rules(offset=offset)).dimensions["stem.0"].indices == tuple(expected)
 
 
 def test_ratios_that_do_not_divide_use_one_index_set_per_dimension():
     teacher, student = randomised(tiny_convnext((11, 16, 24, 32))), tiny_convnext((4, 10, 17, 20))
     report = select_weights(teacher, student)
     block = teacher.stages[1].blocks[0]
-    width, hidden = report.indices["width.1"], report.indices["stages.1.blocks.0.hidden"]
+    width = report.dimensions["stages.1.downsample.1"].indices
+    hidden = report.dimensions["stages.1.blocks.0.mlp.fc1"].indices
     assert len(width) == 10
     assert len(hidden) == 40
     ours = student.stages[1].blocks[0]
@@ -100,8 +110,8 @@ def test_ratios_that_do_not_divide_use_one_index_set_per_dimension():
 def test_complementary_students_share_nothing_where_the_teacher_is_twice_as_wide(teacher, student):
     teacher, main, auxiliary = teacher(), student(), student()
     report = select_pair(teacher, main, auxiliary)
-    for dimension, indices in report.main.indices.items():
-        assert not set(indices) & set(report.auxiliary.indices[dimension]), dimension
+    for name, dimension in report.main.dimensions.items():
+        assert not set(dimension.indices) & set(report.auxiliary.dimensions[name].indices), name
     assert report.overlap == 0
     assert report.coverage == pytest.approx(report.main.coverage + report.auxiliary.coverage)
 
@@ -109,8 +119,8 @@ def test_complementary_students_share_nothing_where_the_teacher_is_twice_as_wide
 def test_complementary_students_overlap_as_little_as_possible_below_twice_the_width():
     teacher = tiny_convnext((12, 12, 12, 12))
     report = select_pair(teacher, tiny_convnext((8, 8, 8, 8)), tiny_convnext((8, 8, 8, 8)))
-    for dimension, indices in report.main.indices.items():
-        theirs = set(report.auxiliary.indices[dimension])
+    for dimension, chosen in report.main.dimensions.items():
+        indices, theirs = chosen.indices, set(report.auxiliary.dimensions[dimension].indices)
         assert len(theirs) == len(indices)
         assert len(set(indices) & theirs) == len(indices) // 2, dimension
         assert len(set(indices) | theirs) == len(indices) * 3 // 2, dimension
@@ -135,7 +145,8 @@ def test_coverage_is_the_share_of_the_teachers_elements():
     stem = next(tensor for tensor in report.tensors if tensor.name == "stem.0.weight")
     assert (stem.source, stem.source_shape, stem.shape) == ("stem.0.weight", (16, 1, 4, 4), (8, 1, 4, 4))
     assert stem.rules == ("selected",)
-    assert stem.dimensions == ("width.0", None, None, None)
+    assert stem.taken[0].tolist() == list(range(0, 16, 2))
+    assert stem.taken[1:] == (None, None, None)
     assert "new: head.fc.weight, head.fc.bias" in str(report)
 
 
@@ -197,20 +208,20 @@ def test_the_teacher_is_untouched_and_dtype_is_the_students():
         (tiny_convnext, tiny_vit, "one family, got teacher ConvNeXt .* student VisionTransformer"),
         (
             tiny_convnext,
-            lambda: timm.create_model("resnet18"),
-            "student: no weight selection for ResNet.*ConvNeXt, ViT",
+            lambda: timm.create_model("resnet18", in_chans=1),
+            "one family, got teacher ConvNeXt and student ResNet",
         ),
         (
             lambda: tiny_convnext((8, 16, 24, 32)),
             lambda: tiny_convnext((8, 16, 24, 40)),
-            r"stages.3.downsample.1.weight: teacher \(32, 24, 2, 2\) .* student \(40, 24, 2, 2\).*wider.*40 > 32",
+            r"stages.3.downsample.1.weight: the student is wider than the teacher \(40 > 32 along axis 0\)",
         ),
         (
             lambda: tiny_convnext(depths=(1, 1, 1, 1)),
             lambda: tiny_convnext(depths=(1, 1, 2, 1)),
             "stages.2.blocks: the student is deeper than the teacher, 2 blocks against 1",
         ),
-        (lambda: tiny_vit(64, 4), lambda: tiny_vit(32, 4), r"qkv.weight: teacher \(192, 64\).*taken whole.*16.* 8 "),
+        (lambda: tiny_vit(64, 4), lambda: tiny_vit(32, 4), r"qkv.weight: axis 0 .*whole.*heads.* 16 elements .* 8 in"),
         (
             lambda: tiny_vit(64, 4, patch_size=8),
             lambda: tiny_vit(32, 2, patch_size=4),
@@ -244,32 +255,180 @@ def test_what_does_not_fit_is_named_and_leaves_the_student_as_it_was(teacher, st
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"elements": "best"}, "elements must be one of uniform, got 'best'"),
-        ({"layers": "last"}, "layers must be one of first, got 'last'"),
+        ({"elements": "best"}, "elements must be one of uniform, consecutive, random, importance, got 'best'"),
+        ({"layers": "last"}, "layers must be one of first, uniform or a map of stages, got 'last'"),
         ({"offset": 1.0}, "offset is a fraction"),
     ],
 )
 def test_unknown_rules_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        select_weights(tiny_convnext(), tiny_convnext(), **arguments)
+        select_weights(tiny_convnext(), tiny_convnext(), Rules(**arguments))
 
 
-def test_a_family_can_be_added(monkeypatch):
-    monkeypatch.setattr(families, "_FAMILIES", list(families._FAMILIES))
-
+def test_a_network_of_nobodys_library_is_followed_too():
     class Perceptron(nn.Module):
         def __init__(self, hidden: int) -> None:
             super().__init__()
-            self.inside, self.fc = nn.Linear(4, hidden), nn.Linear(hidden, 3)
-            self.default_cfg = {"classifier": "fc"}
+            self.inside, self.gate, self.last = nn.Linear(4, hidden), nn.Linear(4, hidden), nn.Linear(hidden, 3)
 
-    hidden = Axis("hidden")
-    register_family(
-        Family(
-            "MLP", Perceptron, lambda model: {"inside.weight": (hidden, None), "inside.bias": (hidden,)}, lambda m: []
+        def forward(self, image: Tensor) -> Tensor:
+            left, right = self.inside(image), self.gate(image)
+            return self.last(left * right.sigmoid())
+
+    teacher, student = Perceptron(6), Perceptron(3)
+    report = select_weights(teacher, student, input_shape=(4,))
+    assert torch.equal(student.inside.weight, teacher.inside.weight[::2])
+    assert torch.equal(student.gate.bias, teacher.gate.bias[::2])
+    assert list(report.dimensions) == ["inside"]
+    assert [tensor.name for tensor in report.tensors if tensor.source is None] == ["last.weight", "last.bias"]
+
+
+def test_an_operation_without_a_rule_is_named_with_its_module():
+    class Sorting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(1, 4, 3)
+            self.inner = nn.Module()
+
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.sort(self.layer(image), dim=1).values.mean((2, 3))
+
+    with pytest.raises(ValueError, match=r"Sorting could not be followed .*\(1, 64, 64\).*no rule for aten.sort"):
+        select_weights(Sorting(), Sorting())
+
+
+@pytest.mark.parametrize("layers", ["uniform", {"stages.2.blocks": [1, 2]}, "first"])
+def test_layers_are_first_uniform_or_named(layers):
+    teacher, student = randomised(tiny_convnext(depths=(1, 1, 4, 1))), tiny_convnext(depths=(1, 1, 2, 1))
+    report = select_weights(teacher, student, Rules(layers=layers))
+    expected = {"uniform": (0, 2), "first": (0, 1)}[layers] if isinstance(layers, str) else (1, 2)
+    assert report.blocks == {
+        "stages.0.blocks": (0,),
+        "stages.1.blocks": (0,),
+        "stages.2.blocks": expected,
+        "stages.3.blocks": (0,),
+    }
+    for ours, theirs in enumerate(expected):
+        mine, other = student.stages[2].blocks[ours], teacher.stages[2].blocks[theirs]
+        assert torch.equal(mine.conv_dw.weight, other.conv_dw.weight)
+
+
+def test_importance_takes_the_largest_norm_over_all_weights_of_a_dimension():
+    teacher, student = randomised(tiny_convnext((16, 32, 48, 64))), tiny_convnext((6, 32, 48, 64))
+    chosen = select_weights(teacher, student, Rules(elements="importance")).dimensions["stem.0"].indices
+    block, down = teacher.stages[0].blocks[0], teacher.stages[1].downsample[1]
+    norms = sum(
+        weight.detach().double().square().flatten(1).sum(1)
+        for weight in (
+            teacher.stem[0].weight,
+            block.conv_dw.weight,
+            block.mlp.fc1.weight.transpose(0, 1),
+            block.mlp.fc2.weight,
+            down.weight.transpose(0, 1),
         )
     )
-    teacher, student = Perceptron(6), Perceptron(3)
+    assert list(chosen) == sorted(norms.topk(6).indices.tolist())
+
+
+def test_random_elements_are_the_same_for_one_seed_and_others_for_another():
+    teacher = randomised(tiny_convnext((16, 32, 48, 64)))
+    chosen = [
+        select_weights(teacher, tiny_convnext(), Rules(elements="random", seed=seed)).dimensions["stem.0"].indices
+        for seed in (0, 0, 1)
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_consecutive_elements_are_neighbours():
+    teacher = tiny_convnext((20, 32, 48, 64))
+    report = select_pair(teacher, tiny_convnext(), tiny_convnext(), Rules(elements="consecutive"))
+    assert report.main.dimensions["stem.0"].indices == tuple(range(8))
+    assert report.auxiliary.dimensions["stem.0"].indices == tuple(range(8, 16))
+    shifted = select_weights(teacher, tiny_convnext(), Rules(elements="consecutive", offset=0.5))
+    assert shifted.dimensions["stem.0"].indices == tuple(range(6, 14))
+
+
+def test_rescaling_makes_up_for_lost_inputs_of_layers_alone():
+    teacher = randomised(tiny_convnext((16, 32, 48, 64)))
+    plain, rescaled = tiny_convnext(), tiny_convnext()
+    select_weights(teacher, plain)
+    select_weights(teacher, rescaled, Rules(rescale=True))
+    lost = ("mlp.fc1.weight", "mlp.fc2.weight", "downsample.1.weight")
+    for name, tensor in rescaled.state_dict().items():
+        if not name.startswith("head.fc"):
+            factor = 2**0.5 if name.endswith(lost) else 1
+            assert torch.allclose(tensor, plain.state_dict()[name] * factor), name
+
+
+def test_a_table_of_relative_positions_is_resampled_for_another_window():
+    def swin(heads: int, window: int) -> nn.Module:
+        return timm.create_model(
+            "swin_tiny_patch4_window7_224", embed_dim=8 * heads, depths=(1,), num_heads=(heads,), img_size=32,
+            window_size=window, in_chans=1,
+        )  # fmt: skip
+
+    teacher, student = randomised(swin(4, 8)), swin(2, 4)
     report = select_weights(teacher, student)
-    assert torch.equal(student.inside.weight, teacher.inside.weight[::2])
-    assert report.family == "MLP"
+    name = "layers.0.blocks.0.attn.relative_position_bias_table"
+    table = teacher.get_parameter(name)
+    expected = resize_rel_pos_bias_table_simple(table, (4, 4), (49, 4))[:, ::2]
+    assert torch.equal(student.get_parameter(name), expected)
+    assert next(t for t in report.tensors if t.name == name).rules == ("resampled", "selected")
+
+
+def test_positions_of_a_volume_are_resampled():
+    def vit(heads: int, side: int) -> nn.Module:
+        return monai.networks.nets.ViT(
+            1, (side,) * 3, (8,) * 3, hidden_size=12 * heads, mlp_dim=16, num_layers=1, num_heads=heads,
+            classification=True,
+        )  # fmt: skip
+
+    teacher, student = randomised(vit(2, 16)), vit(1, 24)
+    select_weights(teacher, student)
+    table = teacher.patch_embedding.position_embeddings[..., ::2]
+    volume = table.mT.reshape(1, 12, 2, 2, 2)
+    expected = nn.functional.interpolate(volume, size=(3, 3, 3), mode="trilinear").flatten(2).mT
+    assert torch.allclose(student.patch_embedding.position_embeddings, expected)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ({"stages.9.blocks": [0]}, "no stage stages.9.blocks; the student's stages are stages, stages.0.blocks"),
+        ({"stages.2.blocks": [0]}, "stages.2.blocks needs 2 increasing numbers of the teacher's 4"),
+        ({"stages.2.blocks": [1, 4]}, "stages.2.blocks needs 2 increasing numbers of the teacher's 4"),
+        ({"stages.2.blocks": [2, 1]}, "stages.2.blocks needs 2 increasing numbers of the teacher's 4"),
+    ],
+)
+def test_a_map_of_layers_that_cannot_be_is_named(layers, message):
+    teacher, student = tiny_convnext(depths=(1, 1, 4, 1)), tiny_convnext(depths=(1, 1, 2, 1))
+    with pytest.raises(ValueError, match=message):
+        select_weights(teacher, student, Rules(layers=layers))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_file_gives_what_the_network_gives(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(weights, "MAPPED_BYTES", 1000)  # so that the file is opened anew again and again
+    teacher = randomised(tiny_convnext((16, 32, 48, 64), in_chans=3))
+    path = tmp_path / f"teacher{suffix}"
+    (torch.save if suffix == ".pt" else save_file)(teacher.state_dict(), path)
+    with torch.device("meta"):
+        empty = tiny_convnext((16, 32, 48, 64))
+    for elements in ("uniform", "importance"):
+        expected, found = tiny_convnext(), tiny_convnext()
+        select_weights(teacher, expected, Rules(elements=elements))
+        select_weights(Teacher(empty, path), found, Rules(elements=elements))
+        for name, tensor in found.state_dict().items():
+            assert name.startswith("head.fc") or torch.equal(tensor, expected.state_dict()[name]), name
+
+
+def test_a_file_of_another_network_is_named(tmp_path):
+    path = tmp_path / "teacher.pt"
+    torch.save(tiny_convnext((16, 32, 48, 80)).state_dict(), path)
+    with pytest.raises(
+        ValueError, match=r"stages.3.downsample.1.weight: \(80, 48, 2, 2\) in the teacher's weights.*64"
+    ):
+        select_weights(Teacher(tiny_convnext((16, 32, 48, 64)), path), tiny_convnext())
+    torch.save({"stem.0.weight": torch.zeros(16, 1, 4, 4)}, path)
+    with pytest.raises(ValueError, match=r"teacher.pt: missing stem.0.bias, which a ConvNeXt has"):
+        select_weights(Teacher(tiny_convnext((16, 32, 48, 64)), path), tiny_convnext())

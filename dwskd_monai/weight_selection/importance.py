@@ -1,0 +1,40 @@
+"""How much each element of a teacher's coupled dimensions weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwskd_monai.weight_selection.tracing import Coupling
+from dwskd_monai.weight_selection.weights import Weights
+
+
+def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) -> NDArray[np.float64]:
+    """Squared L2 norm of all that a network's linear layers and convolutions have of each element.
+
+    An element counts wherever its dimension occurs, as an output and as an input, as in the group norm of DepGraph
+    (Fang et al., arXiv 2301.12900). Norms, biases and tables are left out: they are of other scales.
+
+    Args:
+        teacher: coupling of the network.
+        weights: its tensors; one is read at a time.
+        names: tensors that count, those that the student takes a part of.
+
+    Returns:
+        A score for each element.
+    """
+    scores = np.zeros(len(teacher.bundles))
+    for name in names:
+        if name not in teacher.layers:
+            continue
+        weight = weights[name].detach().double()
+        table = weight.reshape(*weight.shape[:2], -1).square().sum(2).cpu().numpy()
+        outputs, inputs = teacher.axes[name][:2]
+        if (name, 0) not in teacher.fixed:
+            np.add.at(scores, outputs, table.sum(1))
+        if (name, 1) in teacher.fixed or np.array_equal(inputs.ravel(), outputs):  # depthwise: output is input
+            continue
+        np.add.at(scores, inputs, table if inputs.ndim > 1 else table.sum(0))
+    return scores

@@ -1,0 +1,59 @@
+"""What weight selection asks of a network beside its coupling: its family, its classifier, the images it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, cast
+
+from torch import nn
+
+
+def family_of(teacher: nn.Module, student: nn.Module) -> str:
+    """Name of the class that both networks are of.
+
+    Raises:
+        ValueError: if they have none in common but ``nn.Module``.
+    """
+    for kind in type(student).__mro__:
+        if kind in nn.Module.__mro__ or kind.__module__.startswith("torch.nn"):
+            break
+        if isinstance(teacher, kind):
+            return kind.__name__
+    raise ValueError(
+        f"teacher and student must be of one family, got teacher {type(teacher).__name__} and student "
+        f"{type(student).__name__}; choose a student of the teacher's family"
+    )
+
+
+def in_classifier(name: str, network: nn.Module) -> bool:
+    """Whether a state dict's tensor belongs to a timm network's classifier, found through its ``default_cfg``."""
+    names: str | Iterable[str] | None = cast(Any, getattr(network, "default_cfg", {})).get("classifier")
+    modules = (names,) if isinstance(names, str) else names or ()
+    return any(name.startswith(f"{module}.") for module in modules)
+
+
+def image_shape(network: Any) -> tuple[int, ...]:
+    """Shape ``(channels, *space)`` of an image that a network of timm or MONAI takes.
+
+    Raises:
+        ValueError: if the network has no convolution to read it from.
+    """
+    config = getattr(network, "default_cfg", None)
+    if config is not None:
+        first = config["first_conv"]
+        first = first if isinstance(first, str) else first[0]
+        embedding = getattr(network, "patch_embed", None)
+        size = getattr(embedding, "img_size", None) or config["input_size"][1:]
+        return network.get_submodule(first).weight.shape[1], *size
+    convolution = next((m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d))), None)
+    if convolution is None:
+        raise ValueError(
+            f"{type(network).__name__} has no convolution that tells what images it takes; give input_shape, "
+            "(channels, height, width)"
+        )
+    embedding = getattr(network, "patch_embedding", None)
+    if embedding is None:
+        return convolution.in_channels, *(64 for _ in convolution.kernel_size)
+    side = round(math.prod([int(embedding.n_patches)]) ** (1 / len(convolution.kernel_size)))
+    return convolution.in_channels, *(side * length for length in convolution.kernel_size)

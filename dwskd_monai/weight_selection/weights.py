@@ -1,0 +1,95 @@
+"""Where a teacher's tensors are read from: a network in memory, or a file of which only what is asked for is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+# A file's pages stay in memory while it is mapped; it is mapped anew after so many bytes of tensors were handed out.
+MAPPED_BYTES = 64 * 2**20
+
+
+class Weights(Protocol):
+    """Tensors by name."""
+
+    def names(self) -> list[str]:
+        """Names of all tensors."""
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor, valid until the next one is asked for; its values are read when they are used."""
+
+
+class NetworkWeights:
+    """The tensors of a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._tensors = network.state_dict()
+
+    def names(self) -> list[str]:
+        """Names of all tensors."""
+        return list(self._tensors)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The network's own tensor."""
+        return self._tensors[name]
+
+
+class FileWeights:
+    """The tensors of a ``.safetensors`` or ``.pt`` file, mapped into memory rather than read.
+
+    Args:
+        path: a file with one state dict; that of a ``.pt`` file may also be its ``state_dict`` or ``model``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no state dict of tensors.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f"teacher_weights: no file {path}; give a .pt or .safetensors file with the teacher's state dict, or "
+                "'pretrained' to download timm's"
+            )
+        self._open()
+
+    def _open(self) -> None:
+        self._handed_out = 0
+        try:
+            if self.path.suffix == ".safetensors":
+                self._file: Any = safe_open(self.path, framework="pt")
+                self._names = list(self._file.keys())
+            else:
+                self._file = _state_dict(torch.load(self.path, map_location="cpu", mmap=True, weights_only=True))
+                self._names = list(self._file)
+        except (SafetensorError, RuntimeError, ValueError, TypeError, EOFError, KeyError, OSError, Exception) as error:
+            raise ValueError(
+                f"{self.path}: not a .pt or .safetensors file with a state dict of tensors ({error})"
+            ) from error
+
+    def names(self) -> list[str]:
+        """Names of all tensors in the file."""
+        return self._names
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor that is mapped, not read."""
+        if self._handed_out > MAPPED_BYTES:
+            self._file = None
+            self._open()
+        tensor: Tensor = self._file.get_tensor(name) if self.path.suffix == ".safetensors" else self._file[name]
+        self._handed_out += tensor.nbytes
+        return tensor
+
+
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ValueError(f"it holds {type(content).__name__}, not tensors by name")
+    return content
