@@ -125,7 +125,7 @@ def initialise_teacher(
 def initialise_students(
     main: nn.Module,
     auxiliary: nn.Module,
-    teacher: Teacher,
+    teacher: nn.Module | Teacher,
     *,
     layers: str | Mapping[str, Sequence[int]] = "first",
     elements: str = "uniform",
@@ -144,6 +144,7 @@ def initialise_students(
         complementary: False gives both students the same subset.
     """
     rules = Rules(layers, elements, offset, seed, flag("rescale", rescale))
+    teacher = Teacher.of(teacher)
     report = select_pair(teacher, main, auxiliary, rules, complementary=flag("complementary", complementary))
     sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (teacher.network, main)]
     _logger.info(

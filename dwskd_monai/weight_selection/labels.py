@@ -10,6 +10,7 @@ of a head), which is how a fused projection keeps its meaning when it is reshape
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -83,24 +84,45 @@ class Edges:
 
     def __init__(self) -> None:
         self._count = 0
+        self._fresh: list[Numbers] = []  # keeps them alive, so that an id is one array's
+        self._start: dict[int, int] = {}
+        self._alias: dict[int, int] = {}
         self._links: list[tuple[Numbers, Numbers]] = []
         self._bundles: list[tuple[Numbers, Numbers]] = []
         self._whole: list[Numbers] = []
         self._used: list[Numbers] = []
+        self._linked: list[Numbers] = []
         self.inputs: dict[str, Numbers] = {}
         self.image_weights: set[str] = set()
         self.layers: set[str] = set()
 
     def fresh(self, shape: Sequence[int]) -> Numbers:
         """Numbers that were never given before."""
-        size = int(np.prod(shape))
+        start, size = self._count, math.prod(shape)
         self._count += size
-        return np.arange(self._count - size, self._count, dtype=np.int64).reshape(tuple(shape))
+        numbers = np.arange(start, self._count, dtype=np.int64).reshape(tuple(shape))
+        self._fresh.append(numbers)
+        self._start[id(numbers)] = start
+        return numbers
 
     def link(self, first: Numbers, second: Numbers) -> None:
         """Both stand for the same elements, one by one."""
-        if first is not second:
+        if first is second:
+            return
+        starts = self._start.get(id(first)), self._start.get(id(second))
+        if starts[0] is None or starts[1] is None:
             self._links.append((first.ravel(), second.ravel()))
+            return
+        # Most links are of two whole arrays of numbers; which is which is then settled once, not for each number.
+        roots = self._root(starts[0]), self._root(starts[1])
+        if roots[0] != roots[1]:
+            self._alias[max(roots)] = min(roots)
+        self._linked += [first, second]
+
+    def _root(self, start: int) -> int:
+        while start in self._alias:
+            start = self._alias[start]
+        return start
 
     def use(self, numbers: Numbers) -> None:
         """They are the input or output of a layer, so a subset of them can be taken."""
@@ -128,7 +150,8 @@ class Edges:
     def known(self) -> NDArray[np.bool_]:
         """For each number whether any operation said something of it."""
         known = np.zeros(self._count, dtype=bool)
-        for numbers in [*(side for edge in (*self._links, *self._bundles) for side in edge), *self._whole, *self._used]:
+        said = [side for edge in (*self._links, *self._bundles) for side in edge]
+        for numbers in [*said, *self._linked, *self._whole, *self._used]:
             known[numbers] = True
         return known
 
@@ -138,13 +161,28 @@ class Edges:
         Returns:
             For each number its element; for each element its bundle; for each bundle whether it is taken whole.
         """
-        elements = _components(self._count, self._links)
+        first = np.arange(self._count, dtype=np.int64)
+        for numbers in self._fresh:
+            start = self._start[id(numbers)]
+            root = self._root(start)
+            if root != start:
+                first[start : start + numbers.size] = np.arange(root, root + numbers.size)
+        elements = _components(self._count, [(first[a], first[b]) for a, b in self._links])[first]
+        elements = _renumbered(elements)
         count = int(elements.max(initial=-1)) + 1
         bundles = _components(count, [(elements[a], elements[b]) for a, b in self._bundles])
         whole = np.zeros(int(bundles.max(initial=-1)) + 1, dtype=bool)
         for numbers in self._whole:
             whole[bundles[elements[numbers]]] = True
         return elements, bundles, whole
+
+
+def _renumbered(numbers: Numbers) -> Numbers:
+    """The same partition with numbers from 0 on without gaps."""
+    used = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
+    used[numbers] = 1
+    renumbered: Numbers = (np.cumsum(used) - 1)[numbers]
+    return renumbered
 
 
 def _components(count: int, edges: Sequence[tuple[Numbers, Numbers]]) -> Numbers:

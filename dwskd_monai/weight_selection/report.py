@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dwskd_monai.weight_selection.labels import Numbers
 from dwskd_monai.weight_selection.matching import Dimension, Taken
-
-if TYPE_CHECKING:
-    from dwskd_monai.weight_selection.selection import Rules
+from dwskd_monai.weight_selection.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,8 @@ class TensorSelection:
         shape: shape in the student.
         source_shape: shape in the teacher; None for a new tensor.
         rules: what was done, in order: ``selected``, ``copied``, ``resampled`` (positions), ``adapted`` (input
-            convolution), ``reshaped`` (linear layer and 1x1 convolution), ``new`` (classifier).
+            convolution), ``reshaped`` (linear layer and 1x1 convolution), ``rescaled`` (for lost inputs); or ``new``
+            (classifier), ``unused`` (of another shape, but without a part in the forward pass of either network).
         taken: per axis of the teacher's tensor, the positions taken ``(n,)``; None for the whole axis. The inputs of a
             grouped convolution can be others for each output ``(outputs, n)``.
     """

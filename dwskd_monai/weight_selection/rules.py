@@ -1,4 +1,4 @@
-"""Which elements of a coupled dimension a student takes."""
+"""Which elements of a coupled dimension a student takes, and all that a user can say about a selection."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dwskd_monai.weight_selection.layers import LayerMap
 
 Indices = NDArray[np.int64]
 
@@ -96,3 +98,36 @@ def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indic
 def _among(choice: Choice, elements: Indices, count: int) -> Choice:
     scores = choice.scores[elements] if len(choice.scores) else choice.scores
     return Choice(choice.name, len(elements), count, scores, choice.offset, choice.seed)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a subset is chosen.
+
+    Args:
+        layers: ``first``, ``uniform``, or for each stage by its name the teacher's blocks (counted from 0) in the order
+            of the student's; stages that are not named take their first blocks.
+        elements: ``uniform``, ``consecutive``, ``random`` or ``importance`` (largest norm over all weights of the
+            coupled dimension).
+        offset: shift of ``uniform`` as a fraction of its spacing, of ``consecutive`` as one of the way to the end, in
+            [0, 1).
+        seed: of ``random``.
+        rescale: multiply the weights of linear layers and convolutions that lost inputs by the square root of the
+            teacher's number of inputs over the student's, which keeps the variance of their outputs where inputs are
+            independent.
+
+    Raises:
+        ValueError: if a rule is unknown or ``offset`` is outside [0, 1).
+    """
+
+    layers: str | LayerMap = "first"
+    elements: str = "uniform"
+    offset: float = 0.0
+    seed: int = 0
+    rescale: bool = False
+
+    def __post_init__(self) -> None:
+        if self.elements not in ELEMENT_RULES:
+            raise ValueError(f"elements must be one of {', '.join(ELEMENT_RULES)}, got {self.elements!r}")
+        if not 0 <= self.offset < 1:
+            raise ValueError(f"offset is a fraction of the spacing between elements, in [0, 1), got {self.offset}")

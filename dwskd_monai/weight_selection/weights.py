@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,3 +94,26 @@ def _state_dict(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"it holds {type(content).__name__}, not tensors by name")
     return content
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The large network and where its weights are.
+
+    Args:
+        network: the network; with ``weights`` it may be on the meta device, where it takes no memory.
+        weights: a ``.safetensors`` or ``.pt`` file with its state dict, of which only what is needed is read; None for
+            the network's own.
+    """
+
+    network: nn.Module
+    weights: str | Path | None = None
+
+    @classmethod
+    def of(cls, teacher: nn.Module | Teacher) -> Teacher:
+        """A network as the teacher that it is."""
+        return teacher if isinstance(teacher, Teacher) else cls(teacher)
+
+    def open(self) -> Weights:
+        """The tensors."""
+        return NetworkWeights(self.network) if self.weights is None else FileWeights(self.weights)
