@@ -15,8 +15,6 @@ from torch import Tensor
 from dwskd_monai.weight_selection import combining, reshaping
 from dwskd_monai.weight_selection.labels import Edges, Labels, labels_of, put_labels
 
-aten = torch.ops.aten
-
 
 def _first(rule: Callable[..., Labels]) -> Callable[..., list[Labels]]:
     """A rule for the first of several results; the others are statistics that nobody reads."""
@@ -29,6 +27,10 @@ def _same(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> L
 
 def _nothing(edges: Edges, result: Tensor, *_: Any, **__: Any) -> Labels:
     return Labels(constant=frozenset(range(result.ndim)), weight=True)
+
+
+def _range(edges: Edges, result: Tensor, *_: Any, **__: Any) -> Labels:
+    return Labels(weight=True)
 
 
 def _view(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
@@ -198,83 +200,38 @@ def _roll(edges: Edges, result: Tensor, tensor: Tensor, shifts: Sequence[int], d
     return reshaping.roll(tensor, shifts, dims)
 
 
-RULES: dict[Any, Callable[..., Any]] = {
-    **dict.fromkeys((aten.view, aten._unsafe_view, aten.reshape, aten.unsqueeze, aten.squeeze), _view),
-    **dict.fromkeys(
-        (
-            aten.alias,
-            aten.detach,
-            aten._to_copy,
-            aten.lift_fresh,
-            aten._softmax,
-            aten._safe_softmax,
-            aten._log_softmax,
-            aten.as_strided_,
-            aten.hardswish_,
-            aten.contiguous,
-            aten.copy_,
-        ),
-        _same,
-    ),
-    **dict.fromkeys(
-        (
-            aten.empty,
-            aten.zeros,
-            aten.ones,
-            aten.full,
-            aten.zeros_like,
-            aten.ones_like,
-            aten.new_zeros,
-            aten.new_ones,
-            aten.new_empty,
-            aten.empty_like,
-            aten.empty_strided,
-            aten.new_empty_strided,
-            aten.scalar_tensor,
-            aten.new_full,
-        ),
-        _nothing,
-    ),
-    aten.arange: lambda edges, result, *args, **kwargs: Labels(weight=True),
-    **dict.fromkeys(
-        (
-            aten.avg_pool2d,
-            aten.avg_pool3d,
-            aten._adaptive_avg_pool2d,
-            aten._adaptive_avg_pool3d,
-            aten.constant_pad_nd,
-            aten.upsample_bilinear2d,
-            aten.upsample_nearest2d,
-            aten.upsample_bicubic2d,
-            aten.upsample_trilinear3d,
-        ),
-        _resize,
-    ),
-    **dict.fromkeys(
-        (aten.max_pool2d_with_indices, aten.max_pool3d_with_indices, aten.adaptive_max_pool2d), _first(_resize)
-    ),
-    **dict.fromkeys((aten.mean, aten.sum, aten.amax, aten.amin, aten.logsumexp), _reduce),
-    aten.linalg_vector_norm: _vector_norm,
-    **dict.fromkeys((aten.var, aten.var_mean), _variance),
-    aten.transpose: _transpose,
-    aten.permute: _permute,
-    aten.t: _t,
-    **dict.fromkeys((aten.split, aten.split_with_sizes), _split),
-    aten.unbind: _unbind,
-    aten.select: _select,
-    aten.slice: _slice,
-    aten.cat: _cat,
-    aten.stack: _stack,
-    aten.expand: _expand,
-    aten.index: _index,
-    aten.index_select: _index_select,
-    **dict.fromkeys((aten.native_layer_norm, aten._fused_rms_norm), _first(layer_norm)),
-    **dict.fromkeys(
-        (aten.native_batch_norm, aten._native_batch_norm_legit_no_training, aten.cudnn_batch_norm), _first(batch_norm)
-    ),
-    aten.native_group_norm: _first(_group_norm),
-    aten.convolution: _convolution,
-    **dict.fromkeys((aten.mm, aten.bmm), matmul),
-    aten.addmm: _addmm,
-    aten.roll: _roll,
+# By the names of the operations, since not every release of torch has all of them.
+_NAMES: dict[Callable[..., Any], str] = {
+    _view: "view _unsafe_view reshape unsqueeze squeeze",
+    _same: "alias detach lift_fresh contiguous copy_ _to_copy as_strided_ hardswish_ _softmax _safe_softmax "
+    "_log_softmax",
+    _nothing: "empty empty_like empty_strided new_empty new_empty_strided scalar_tensor zeros zeros_like new_zeros "
+    "ones ones_like new_ones full new_full",
+    _range: "arange",
+    _resize: "avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d upsample_nearest2d upsample_bilinear2d "
+    "upsample_bicubic2d upsample_trilinear3d constant_pad_nd",
+    _first(_resize): "max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d",
+    _reduce: "mean sum amax amin logsumexp",
+    _vector_norm: "linalg_vector_norm",
+    _variance: "var var_mean",
+    _transpose: "transpose",
+    _permute: "permute",
+    _t: "t",
+    _split: "split split_with_sizes",
+    _unbind: "unbind",
+    _select: "select",
+    _slice: "slice",
+    _cat: "cat",
+    _stack: "stack",
+    _expand: "expand",
+    _index: "index",
+    _index_select: "index_select",
+    _roll: "roll",
+    _first(layer_norm): "native_layer_norm _fused_rms_norm",
+    _first(batch_norm): "native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm",
+    _first(_group_norm): "native_group_norm",
+    _convolution: "convolution",
+    matmul: "mm bmm",
+    _addmm: "addmm",
 }
+RULES: dict[str, Callable[..., Any]] = {name: rule for rule, names in _NAMES.items() for name in names.split()}

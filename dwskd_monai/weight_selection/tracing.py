@@ -186,7 +186,7 @@ class _Operations(TorchDispatchMode):
         result = func(*args, **kwargs)
         if isinstance(result, Tensor) and not result.ndim:
             return result
-        rule = aten_rules.RULES.get(func.overloadpacket)
+        rule = aten_rules.RULES.get(func.overloadpacket.__name__)
         if rule is not None:
             labels = rule(self._edges, result, *args, **kwargs)
         elif torch.Tag.pointwise in func.tags:
