@@ -165,7 +165,7 @@ class Matching:
         if not known.all():
             if known.any():
                 raise ValueError(f"{name}: a part of axis {axis} is bundled with dimensions that were chosen before")
-            self._choose_bundles(name, axis, mine, our_bundles, their_bundles, len(other))
+            self._choose_bundles(name, axis, mine, our_bundles, other, their_bundles)
         if len(mine) == len(our_bundles) and len(other) == len(their_bundles):
             place = np.full(len(self._teacher.whole), -1, dtype=np.int64)
             place[theirs] = other
@@ -234,18 +234,22 @@ class Matching:
         self.dimensions[free] = Dimension(teacher_size, student_size, unit, tuple(indices.tolist()))
 
     def _choose_bundles(
-        self, name: str, axis: int, mine: Numbers, ours: Numbers, theirs: Numbers, their_size: int
+        self, name: str, axis: int, mine: Numbers, ours: Numbers, other: Numbers, theirs: Numbers
     ) -> None:
+        """Choose among the teacher's bundles, or among equal parts of them where the student has more, smaller ones."""
         our_size, parts = len(mine), 1
         if len(ours) > len(theirs):
             parts = -(-len(ours) // len(theirs))
-            if self._student.whole[ours].any() or their_size // len(theirs) // parts < our_size // len(ours):
+            if self._student.whole[ours].any() or len(other) // len(theirs) // parts < our_size // len(ours):
                 raise ValueError(f"{name}: {_wider(len(ours), len(theirs), axis)}")
         count = len(theirs) * parts
         scores = np.repeat(self._bundle_scores(theirs), parts)
-        avoid = np.repeat(self._avoid.bundles[theirs], parts)
-        if len(ours) == len(theirs) or parts > 1:
-            avoid = np.zeros(count, bool)
+        if parts == 1:
+            avoid = self._avoid.bundles[theirs]
+        else:
+            elements = np.stack([other[self._teacher.bundles[other] == bundle] for bundle in theirs])
+            length = elements.shape[1] // parts
+            avoid = self._avoid.elements[elements[:, : parts * length]].reshape(count, length).any(1)
         maker = self._maker(name, mine)
         indices = choose(self._rule, self._choice(maker, count, len(ours), scores), avoid)
         self._bundles[ours] = theirs[indices // parts]
