@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dwskd_monai.files import replacing
-from dwskd_monai.networks import PRETRAINED, load_backbone, open_teacher
+from dwskd_monai.networks import PRETRAINED, create_teacher, open_teacher
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.transforms import FitSlicesd, LoadStudyd
-from dwskd_monai.weight_selection import PairReport, Rules, Teacher, select_pair, select_weights
+from dwskd_monai.weight_selection import PairReport, Rules, select_pair, select_weights
 from dwskd_monai.weight_selection.layers import LayerSelection, stages
 from dwskd_monai.weight_selection.networks import image_shape
 from dwskd_monai.weight_selection.rules import ELEMENT_RULES
@@ -86,7 +86,8 @@ def select(
     report = select_pair(source, main, auxiliary, rules, complementary=complementary, progress=True)
     similarity = None
     if batches is not None:
-        similarity = _similarities(source, main, auxiliary, other, rules, batches)
+        in_memory = create_teacher(teacher, teacher_weights, in_chans, **size) if source.weights else source.network
+        similarity = _similarities(in_memory, main, auxiliary, other, rules, batches)
         _draw(similarity, rules.elements, out / FIGURE, f"{teacher} → {student}")
     content = {
         "teacher": {"name": teacher, "weights": str(teacher_weights), "parameters": _parameters(source.network)},
@@ -141,15 +142,14 @@ def _read_images(folder: Path, shape: Sequence[int]) -> list[Tensor]:
 
 
 def _similarities(
-    source: Teacher, main: nn.Module, auxiliary: nn.Module, other: nn.Module, rules: Rules, batches: Sequence[Tensor]
+    teacher: nn.Module, main: nn.Module, auxiliary: nn.Module, other: nn.Module, rules: Rules, batches: Sequence[Tensor]
 ) -> dict[str, dict[str, float]]:
     """CKA of each block with the teacher's block: of both students, of each rule for elements, of random weights."""
-    layers = LayerSelection(source.network, main, rules.layers)
+    layers = LayerSelection(teacher, main, rules.layers)
     names = stages(main)
     blocks = {
         f"{stage}.{name}": layers.teacher_name(f"{stage}.{name}") for stage in layers.blocks for name in names[stage]
     }
-    teacher = _with_weights(source)
     grams = block_grams(teacher, list(blocks.values()), batches)
     found = {
         f"main ({rules.elements})": block_similarity(grams, main, blocks, batches),
@@ -159,18 +159,9 @@ def _similarities(
     for elements in tqdm(
         [rule for rule in ELEMENT_RULES if rule != rules.elements], desc="comparing rules", leave=False
     ):
-        select_weights(source, other, Rules(rules.layers, elements, rules.offset, rules.seed, rules.rescale))
+        select_weights(teacher, other, Rules(rules.layers, elements, rules.offset, rules.seed, rules.rescale))
         found[elements] = block_similarity(grams, other, blocks, batches)
     return found
-
-
-def _with_weights(source: Teacher) -> nn.Module:
-    """The teacher in memory."""
-    if source.weights is None:
-        return source.network
-    network = source.network.to_empty(device="cpu")
-    load_backbone(network, source.weights)
-    return network
 
 
 def _draw(similarity: Mapping[str, Mapping[str, float]], elements: str, path: Path, title: str) -> None:
