@@ -52,17 +52,18 @@ def forget() -> None:
 
 def _architecture(network: nn.Module) -> Hashable:
     """All that a forward pass can depend on: modules with their plain attributes, and the shapes of their tensors."""
-    modules = tuple((name, type(module), _attributes(module)) for name, module in network.named_modules())
-    return modules, tuple((name, tensor.shape) for name, tensor in network.state_dict(keep_vars=True).items())
+    return tuple((name, type(module), _attributes(module)) for name, module in network.named_modules())
 
 
 def _attributes(module: nn.Module) -> Hashable:
     plain = (bool, int, float, str, type(None))
-    return tuple(
+    attributes = tuple(
         (key, value if isinstance(value, plain) else repr(value))
         for key, value in vars(module).items()
-        if key != "training" and not key.startswith("_") and isinstance(value, (*plain, tuple, list, dict))
+        if key[0] != "_" and key != "training" and isinstance(value, (*plain, tuple, list, dict))
     )
+    tensors = (*module._parameters.items(), *module._buffers.items())
+    return attributes, tuple((key, tensor if tensor is None else tensor.shape) for key, tensor in tensors)
 
 
 def _make_plan(
