@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -11,11 +12,17 @@ import pytest
 from monai.bundle import ConfigParser
 
 import dwskd_monai
+import dwskd_monai.__main__
 from tests.conftest import BUNDLES, REPOSITORY
 
 CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("*.yaml"))]
 PAGES = [bundle / "docs" / "README.md" for bundle in BUNDLES]
-DOCUMENTS = [REPOSITORY / "README.md", *PAGES, REPOSITORY / "benchmarks" / "RESULTS.md"]
+DOCUMENTS = [
+    REPOSITORY / "README.md",
+    *PAGES,
+    REPOSITORY / "benchmarks" / "RESULTS.md",
+    REPOSITORY / "docs" / "weight_selection.md",
+]
 each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 each_config = pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 
@@ -155,12 +162,16 @@ def test_every_override_in_our_documents_exists(document):
     assert commands, "the document shows commands"
     of_monai = {"config_file", "meta_file", "standalone", "nproc_per_node", "filepath", "ckpt_file", "tracking",
                 "input_shape"}  # fmt: skip
-    of_benchmarks = {"out", "labelled", "unlabelled", "model", "epochs", "image_size", "methods", "fractions", "seeds"}
+    of_benchmarks = {"out", "labelled", "unlabelled", "model", "epochs", "image_size", "img_size", "lr", "methods",
+                     "rules", "fractions", "seeds", "bundle"}  # fmt: skip
     for command in commands:
         for option in re.findall(r"--([A-Za-z_][\w#]*)", command):
             allowed = option in of_monai or any(option in config for config in configs)
-            if "benchmarks/" in command or "-m dwskd_monai" in command:
-                allowed = allowed or option in of_benchmarks | {"count", "seed", "check", "bundles", "bundle"}
+            if "benchmarks/" in command:
+                allowed = allowed or option in of_benchmarks
+            ours = re.search(r"-m dwskd_monai (\w+)", command)
+            if ours:
+                allowed = option in inspect.signature(getattr(dwskd_monai.__main__, ours[1])).parameters
             assert allowed, f"{document.name}: --{option} in {command}"
 
 
