@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,12 +68,12 @@ def resampled_positions(
     if source.ndim == 4:  # (1, channels or height, …) of a network that keeps its grid
         return None
     new = _grid(student)
-    prefix = shape[1] - _count(new)
+    prefix = shape[1] - math.prod(new)
     old = _grid(teacher)
-    if source.shape[1] != prefix + _count(old):  # a file of the teacher at another size, square as timm assumes
+    if source.shape[1] != prefix + math.prod(old):  # a file of the teacher at another size, square as timm assumes
         side = round((source.shape[1] - prefix) ** (1 / len(new)))
         old = [side] * len(new)
-    if prefix < 0 or source.shape[1] != prefix + _count(old):
+    if prefix < 0 or source.shape[1] != prefix + math.prod(old):
         raise ValueError(
             f"{misfit(name, source.shape, shape)}: a grid of {old} and another number of prefix tokens than the "
             f"student's {prefix}; both need the same class and register tokens"
@@ -92,10 +93,3 @@ def _grid(network: Any) -> list[int]:
     dimensions = embedding.patch_embeddings.weight.ndim - 2
     side = round(int(embedding.n_patches) ** (1 / dimensions))
     return [side] * dimensions
-
-
-def _count(grid: Sequence[int]) -> int:
-    count = 1
-    for side in grid:
-        count *= side
-    return count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -55,5 +54,5 @@ def image_shape(network: Any) -> tuple[int, ...]:
     embedding = getattr(network, "patch_embedding", None)
     if embedding is None:
         return convolution.in_channels, *(64 for _ in convolution.kernel_size)
-    side = round(math.prod([int(embedding.n_patches)]) ** (1 / len(convolution.kernel_size)))
+    side = round(int(embedding.n_patches) ** (1 / len(convolution.kernel_size)))
     return convolution.in_channels, *(side * length for length in convolution.kernel_size)
