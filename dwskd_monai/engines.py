@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from torch.utils.data import DataLoader
 from dwskd_monai.arguments import flag, optional
 from dwskd_monai.losses import SelfDistillationLoss
 
-AUXILIARY_MODES = ("ema", "mutual", "none")
+AUXILIARY_MODES = ("ema", "frozen", "mutual", "none")
 VIEWS = ("same", "two")
 DEPLOY = ("better", "main")
 AUXILIARY_VIEW = "image_auxiliary"
@@ -40,6 +41,7 @@ class DualStudentTrainer(Trainer):
     - ``ema``: a moving average of main that started from its own weights, ``θ_a ← μ θ_a + (1 - μ) θ_m`` after each
       optimiser step, with μ(t) from ``momentum`` to 1 by a cosine (Grill et al., arXiv 2006.07733, section 3.3);
     - ``mutual``: a second student with the mirrored loss and its own gradient (Zhang et al., arXiv 1706.00384);
+    - ``frozen``: any network that does not change, such as the fine-tuned teacher (Hinton et al., arXiv 1503.02531);
     - ``none``: absent; plain supervised training of main.
 
     ``SupervisedTrainer`` of MONAI has one network; beyond that, this trainer gives the networks plain tensors (the
@@ -56,13 +58,14 @@ class DualStudentTrainer(Trainer):
         network: main, the student that is deployed.
         optimizer: of main's parameters, and with ``auxiliary="mutual"`` of the auxiliary's too.
         loss_function: the objective of one student.
-        auxiliary_network: the other student, of main's architecture; not needed with ``auxiliary="none"``.
-        auxiliary: ``ema``, ``mutual`` or ``none``.
+        auxiliary_network: the other student, of main's architecture; not needed with ``auxiliary="none"``, and of any
+            architecture with ``frozen``.
+        auxiliary: ``ema``, ``mutual``, ``frozen`` or ``none``.
         views: ``same``: both students see one augmented image; ``two``: each sees its own augmentation.
         distillation_epochs: epochs with the auxiliary; all of ``max_epochs`` by default.
         momentum: μ at the start, in [0, 1].
-        deploy: ``better``: with an auxiliary that has its own gradient, the better one by the validation metric is
-            fine-tuned and deployed (see :class:`~dwskd_monai.handlers.BetterStudentHandler`); ``main``: always main.
+        deploy: ``better``: of two students, the better one by the validation metric is fine-tuned and deployed (see
+            :class:`~dwskd_monai.handlers.BetterStudentHandler`); ``main``: always main.
         clip_grad_norm: largest norm of each student's gradient; None for no clipping.
         accumulation_steps: batches per optimiser step.
         amp: automatic mixed precision: True, False, or ``auto`` (True on CUDA). On the CPU it is bfloat16.
@@ -131,9 +134,9 @@ class DualStudentTrainer(Trainer):
         self.accumulation_steps, self.optim_set_to_none = accumulation_steps, optim_set_to_none
         self.inferer = SimpleInferer() if inferer is None else inferer
         self._check_optimizer()
-        if self.auxiliary_network is not None and auxiliary == "ema":
+        if self.auxiliary_network is not None and auxiliary != "mutual":
             self.auxiliary_network.requires_grad_(False)
-        self._features = _PooledFeatures(self._students()) if loss_function.feature_weight > 0 else None
+        self._features = _PooledFeatures(self._students()) if loss_function.needs_features else None
         device = torch.device(device)
         amp = device.type == "cuda" if amp == "auto" else bool(amp)
         super().__init__(
@@ -173,16 +176,21 @@ class DualStudentTrainer(Trainer):
     @property
     def auxiliary_competes(self) -> bool:
         """Whether the auxiliary of the current epoch may be deployed in main's place."""
-        return self.distilling and self.auxiliary == "mutual" and self.deploy == "better"
+        return self.distilling and self.auxiliary in ("ema", "mutual") and self.deploy == "better"
 
     def promote_auxiliary(self) -> None:
-        """Make the auxiliary's weights and optimiser state main's; main's own are given up."""
+        """Let the students change places, with their weights and optimiser states."""
         assert self.auxiliary_network is not None
         main, auxiliary = unwrap(self.network), unwrap(self.auxiliary_network)
+        mains = copy.deepcopy(main.state_dict())
         main.load_state_dict(auxiliary.state_dict())
+        auxiliary.load_state_dict(mains)
+        if self.auxiliary != "mutual":
+            return  # a moving average has no optimiser state
+        state = self.optimizer.state
         for ours, theirs in zip(main.parameters(), auxiliary.parameters(), strict=True):
-            if theirs in self.optimizer.state:
-                self.optimizer.state[ours] = self.optimizer.state.pop(theirs)
+            held = [(ours, state.pop(theirs, None)), (theirs, state.pop(ours, None))]
+            state.update({parameter: value for parameter, value in held if value is not None})
 
     def _students(self) -> list[nn.Module]:
         """Main, and the auxiliary if there is one."""
@@ -239,7 +247,7 @@ class DualStudentTrainer(Trainer):
             return loss
         assert self.auxiliary_network is not None
         mutual = self.auxiliary == "mutual"
-        self.auxiliary_network.train(mutual)  # a moving average teaches without dropout
+        self.auxiliary_network.train(mutual)  # what has no gradient teaches without dropout
         view = inputs if self.views == "same" else self._auxiliary_view(batchdata)
         with torch.set_grad_enabled(mutual):
             peer_logits = self.inferer(view, self.auxiliary_network)
@@ -298,7 +306,9 @@ class _PooledFeatures:
         for index, student in enumerate(students):
             model: Any = unwrap(student)
             if not hasattr(model, "get_classifier"):
-                raise ValueError(f"feature_weight > 0 needs a timm network, got {type(model).__name__}")
+                raise ValueError(
+                    f"feature_weight > 0 and distillation: bake need a timm network, got {type(model).__name__}"
+                )
             model.get_classifier().register_forward_pre_hook(self._hook(index))
 
     def _hook(self, index: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dwskd_monai import transforms
 from dwskd_monai.engines import AUXILIARY_VIEW, DualStudentTrainer
-from dwskd_monai.losses import SelfDistillationLoss, softened_kl
+from dwskd_monai.losses import SelfDistillationLoss, batch_ensembled_kl, softened_kl
 
 BATCHES = 4
 
@@ -156,6 +156,37 @@ def test_after_distillation_main_is_fine_tuned_alone(auxiliary):
     assert "auxiliary_loss" not in trainer.state.output
 
 
+def test_a_frozen_network_of_another_architecture_teaches_and_does_not_change():
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.Dropout(0.9), nn.Linear(5, 3))
+    trainer = make_trainer(auxiliary="frozen", auxiliary_network=teacher)
+    before, main = copy.deepcopy(teacher), copy.deepcopy(trainer.network)
+    optimizer = torch.optim.SGD(main.parameters(), lr=0.1, momentum=0.9)
+    trainer.run()
+    for step, batch in enumerate(make_batches() * 2):
+        optimizer.zero_grad()
+        logits = main(batch["image"])
+        peer = before.eval()(batch["image"]).detach()
+        weight = 0.5 * math.exp(-5 * (1 - min(step / BATCHES, 1)) ** 2)
+        (F.cross_entropy(logits, batch["label"]) + weight * softened_kl(logits, peer, 2.0)).backward()
+        optimizer.step()
+    assert_same(trainer.network, main)
+    assert_same(trainer.auxiliary_network, before)
+
+
+def test_bake_gets_the_features_of_the_student_that_teaches():
+    loss = SelfDistillationLoss(distillation="bake", weight=1.0)
+    trainer = make_trainer(
+        loss_function=loss, max_epochs=1, auxiliary="mutual", train_data_loader=make_batches(count=1)
+    )
+    main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
+    trainer.run()
+    image, label = make_batches(count=1)[0]["image"], make_batches(count=1)[0]["label"]
+    pooled = [net.norm(net.body(image.flatten(1))).relu() for net in (main, auxiliary)]
+    logits = [net.fc(features) for net, features in zip((main, auxiliary), pooled)]
+    expected = F.cross_entropy(logits[0], label) + batch_ensembled_kl(logits[0], logits[1], pooled[1], 2.0)
+    assert trainer.state.output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_the_feature_term_compares_what_enters_the_classifiers():
     loss = SelfDistillationLoss(weight=0.0, feature_weight=1.0)
     trainer = make_trainer(
@@ -229,21 +260,32 @@ def test_amp_on_the_cpu_is_bfloat16_and_the_weights_stay_float32():
     assert make_trainer(amp="auto").amp is False
 
 
-def test_promotion_moves_weights_and_optimiser_state_to_main():
-    trainer = make_trainer(auxiliary="mutual", max_epochs=1)
+@pytest.mark.parametrize("auxiliary", ["mutual", "ema"])
+def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
+    trainer = make_trainer(auxiliary=auxiliary, max_epochs=1)
     trainer.run()
-    expected = copy.deepcopy(trainer.auxiliary_network)
-    momenta = [trainer.optimizer.state[p]["momentum_buffer"].clone() for p in trainer.auxiliary_network.parameters()]
+
+    def momenta(network):
+        states = [trainer.optimizer.state.get(parameter, {}) for parameter in network.parameters()]
+        return [state["momentum_buffer"].clone() for state in states if state]
+
+    students = (trainer.network, trainer.auxiliary_network)
+    main, other = (copy.deepcopy(student) for student in students)
+    mains, others = (momenta(student) for student in students)
     trainer.promote_auxiliary()
-    assert_same(trainer.network, expected)
-    for parameter, momentum in zip(trainer.network.parameters(), momenta):
-        assert torch.equal(trainer.optimizer.state[parameter]["momentum_buffer"], momentum)
+    assert_same(trainer.network, other)
+    assert_same(trainer.auxiliary_network, main)
+    expected = (others, mains) if auxiliary == "mutual" else (mains, [])
+    for student, states in zip(students, expected):
+        found = momenta(student)
+        assert len(found) == len(states)
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, states))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"auxiliary": "foo"}, "auxiliary must be one of ema, mutual, none; got 'foo'"),
+        ({"auxiliary": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
         ({"views": "three"}, "views must be one of same, two"),
         ({"deploy": "worse"}, "deploy must be one of better, main"),
         ({"amp": "yes"}, "amp, unless auto, must be true or false; got 'yes'"),

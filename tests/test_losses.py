@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from dwskd_monai.losses import SelfDistillationLoss, similarity_preserving, softened_kl
+from dwskd_monai.losses import (
+    SelfDistillationLoss,
+    batch_ensembled_kl,
+    ensembled_targets,
+    logit_standard,
+    similarity_preserving,
+    softened_kl,
+)
 
 
 def naive_kl(logits: list[list[float]], peer: list[list[float]], temperature: float) -> float:
@@ -32,6 +39,72 @@ def test_softened_kl_teaches_one_side_only():
     softened_kl(logits, peer, 2.0).backward()
     assert logits.grad is not None
     assert peer.grad is None
+
+
+def test_logit_standard_is_the_kl_of_standardised_logits():
+    logits, peer = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+
+    def standardise(row: list[float]) -> list[float]:
+        mean = sum(row) / len(row)
+        deviation = math.sqrt(sum((z - mean) ** 2 for z in row) / len(row))
+        return [(z - mean) / deviation for z in row]
+
+    expected = naive_kl([standardise(row) for row in logits.tolist()], [standardise(row) for row in peer.tolist()], 2.0)
+    assert logit_standard(logits, peer, 2.0).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_logit_standard_does_not_see_shift_and_scale():
+    logits = torch.randn(5, 3, dtype=torch.float64)
+    assert logit_standard(logits, 7 * logits - 2, 2.0).item() == pytest.approx(0, abs=1e-6)
+    assert softened_kl(logits, 7 * logits - 2, 2.0).item() > 0.1
+
+
+def test_logits_that_are_all_equal_are_no_nan():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    logit_standard(logits, torch.randn(2, 3)).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_bake_is_the_sum_of_its_series():
+    """(1 - ω) Σ ωᵏ Aᵏ P, the propagation repeated without end, with A from plain floats."""
+    features = torch.randn(4, 6, dtype=torch.float64)
+    probabilities = torch.randn(4, 3, dtype=torch.float64).softmax(1)
+    rows = [[value / math.sqrt(sum(v * v for v in row)) for value in row] for row in features.tolist()]
+    affinity = torch.zeros(4, 4, dtype=torch.float64)
+    for i in range(4):
+        weights = [0.0 if i == j else math.exp(sum(a * b for a, b in zip(rows[i], rows[j]))) for j in range(4)]
+        affinity[i] = torch.tensor([weight / sum(weights) for weight in weights], dtype=torch.float64)
+    expected, term = torch.zeros_like(probabilities), probabilities
+    for power in range(200):
+        expected = expected + 0.5 * 0.5**power * term
+        term = affinity @ term
+    found = ensembled_targets(probabilities, features, propagation=0.5)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found.sum(1), torch.ones(4, dtype=torch.float64))
+
+
+def test_bake_without_propagation_is_the_softened_kl():
+    logits, peer, features = torch.randn(4, 3), torch.randn(4, 3), torch.randn(4, 6)
+    found = batch_ensembled_kl(logits, peer, features, 2.0, propagation=0.0)
+    assert found.item() == pytest.approx(softened_kl(logits, peer, 2.0).item(), rel=1e-5)
+
+
+def test_bake_teaches_one_side_only_and_needs_two_samples():
+    logits, peer, features = (torch.randn(4, 3, requires_grad=True) for _ in range(3))
+    batch_ensembled_kl(logits, peer, features, 2.0).backward()
+    assert logits.grad is not None
+    assert peer.grad is None
+    assert features.grad is None
+    with pytest.raises(ValueError, match="bake needs a batch of at least 2 samples"):
+        batch_ensembled_kl(logits[:1], peer[:1], features[:1])
+
+
+@pytest.mark.parametrize(("name", "term"), [("kl", softened_kl), ("logit_standard", logit_standard)])
+def test_the_term_is_chosen_by_its_name(name, term):
+    logits, peer, target = torch.randn(6, 3), torch.randn(6, 3), torch.randint(3, (6,))
+    loss = SelfDistillationLoss(distillation=name, temperature=3.0, weight=0.7)
+    expected = nn.functional.cross_entropy(logits, target) + 0.7 * term(logits, peer, 3.0)
+    assert loss(logits, target, peer).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_similarity_is_the_formula():
