@@ -172,7 +172,7 @@ class BetterStudentHandler:
 
 
 class TrainingStateHandler:
-    """Write all that is needed to continue after each epoch, and continue from it.
+    """Write all that is needed to continue, and continue from it.
 
     ``monai.handlers.CheckpointSaver`` deletes the last file before it writes the next, and engine state alone holds
     neither the best metric nor the scaler.
@@ -181,22 +181,27 @@ class TrainingStateHandler:
         path: file of the state; replaced in one step, so there is always a whole one.
         objects: what has a state, by name: networks, optimiser, scheduler, the :class:`BestModelSaver`.
         resume: restore from ``path`` before the first epoch.
+        interval: epochs between writes; the last epoch is always written.
     """
 
-    def __init__(self, path: str | Path, objects: Mapping[str, Any], resume: bool = False) -> None:
+    def __init__(self, path: str | Path, objects: Mapping[str, Any], resume: bool = False, interval: int = 1) -> None:
+        if interval < 1:
+            raise ValueError(f"interval must be 1 or more epochs, got {interval}")
+        self.interval = interval
         self.path, self.objects, self.resume = Path(path), dict(objects), flag("resume", resume)
         if self.resume and not self.path.is_file():
             raise FileNotFoundError(f"resume: there is no training state {self.path} to continue from")
 
     def attach(self, engine: Engine) -> None:
-        """Restore at the start, save after each epoch; attach it after whatever else changes state then."""
+        """Restore at the start, save after epochs; attach it after whatever else changes state then."""
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def save(self, engine: DualStudentTrainer) -> None:
         """Write the state (on the first process)."""
-        if idist.get_rank() != 0:
+        last = engine.state.epoch == engine.state.max_epochs
+        if idist.get_rank() != 0 or (engine.state.epoch % self.interval and not last):
             return
         state = {name: _stateful(value).state_dict() for name, value in self.objects.items()}
         state["scaler"] = engine.scaler.state_dict()

@@ -12,7 +12,15 @@ import torch
 from torch import nn
 
 from dwskd_monai.arguments import flag
-from dwskd_monai.weight_selection import PairReport, Rules, Teacher, in_classifier, select_pair, select_weights
+from dwskd_monai.weight_selection import (
+    PairReport,
+    Rules,
+    SelectionReport,
+    Teacher,
+    in_classifier,
+    select_pair,
+    select_weights,
+)
 from dwskd_monai.weight_selection.weights import FileWeights
 
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -124,7 +132,7 @@ def initialise_teacher(
 
 def initialise_students(
     main: nn.Module,
-    auxiliary: nn.Module,
+    auxiliary: nn.Module | None,
     teacher: nn.Module | Teacher,
     *,
     layers: str | Mapping[str, Sequence[int]] = "first",
@@ -133,19 +141,23 @@ def initialise_students(
     seed: int = 0,
     rescale: bool = False,
     complementary: bool = True,
-) -> PairReport:
+) -> SelectionReport | PairReport:
     """Weight selection for a bundle: :func:`~dwskd_monai.weight_selection.select_pair`, with its report logged.
 
     Args:
         main: the student that is deployed; changed in place.
-        auxiliary: the student that main learns with; changed in place.
+        auxiliary: the student that main learns with; changed in place. None: main alone is initialised.
         teacher: the large network.
         layers, elements, offset, seed, rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
         complementary: False gives both students the same subset.
     """
     rules = Rules(layers, elements, offset, seed, flag("rescale", rescale))
     teacher = Teacher.of(teacher)
-    report = select_pair(teacher, main, auxiliary, rules, complementary=flag("complementary", complementary))
+    report: SelectionReport | PairReport
+    if auxiliary is None:
+        report = select_weights(teacher, main, rules)
+    else:
+        report = select_pair(teacher, main, auxiliary, rules, complementary=flag("complementary", complementary))
     sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (teacher.network, main)]
     _logger.info(
         "weight selection: %s; student %d of %d parameters (%.3f)", report, sizes[1], sizes[0], sizes[1] / sizes[0]

@@ -110,7 +110,9 @@ def test_the_auxiliarys_loss_is_watched_too():
         ("mutual", "better", 0.6, 0.5, False),
         ("mutual", "better", 0.5, 0.5, False),
         ("mutual", "main", 0.5, 0.6, False),
-        ("ema", "better", 0.5, 0.6, False),
+        ("ema", "better", 0.5, 0.6, True),
+        ("ema", "main", 0.5, 0.6, False),
+        ("frozen", "better", 0.5, 0.6, False),
     ],
 )
 def test_the_better_student_goes_on_after_distillation(monkeypatch, auxiliary, deploy, main, other, promoted):
@@ -122,7 +124,7 @@ def test_the_better_student_goes_on_after_distillation(monkeypatch, auxiliary, d
     monkeypatch.setattr(trainer, "promote_auxiliary", lambda: promotions.append(trainer.state.epoch))
     trainer.run()
     assert promotions == ([3] if promoted else [])
-    competes = auxiliary == "mutual" and deploy == "better"
+    competes = auxiliary in ("ema", "mutual") and deploy == "better"
     assert auxiliary_validator.evaluated == ([2, 3] if competes else [])
     assert validator.evaluated == ([3] if competes else []), "main too, when no validation was due"
 
@@ -165,6 +167,25 @@ def test_a_continued_run_ends_as_an_uninterrupted_one(tmp_path, auxiliary, stopp
         assert torch.equal(ours, theirs)
     assert (saver.best_metric, saver.best_epoch) == (0.9, 1), "a worse model never replaces the best"
     assert [file.name for file in sorted(path.parent.iterdir())] == ["model.pt", "state.pt"]
+
+
+@pytest.mark.parametrize(("interval", "epochs"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (2, [2, 4])])
+def test_the_state_is_written_at_its_interval_and_at_the_end(tmp_path, interval, epochs):
+    trainer = make_trainer(max_epochs=4, distillation_epochs=3)
+    handler = TrainingStateHandler(tmp_path / "state.pt", {"network": trainer.network}, interval=interval)
+    handler.attach(trainer)
+    written = []
+    trainer.add_event_handler(
+        Events.EPOCH_COMPLETED,
+        lambda engine: written.append(torch.load(handler.path)["trainer"]["epoch"] if handler.path.exists() else 0),
+    )
+    trainer.run()
+    assert sorted({epoch for epoch in written if epoch}) == epochs
+
+
+def test_an_interval_of_no_epoch_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="interval must be 1 or more epochs, got 0"):
+        TrainingStateHandler(tmp_path / "state.pt", {}, interval=0)
 
 
 def test_nothing_to_continue_from_is_said_at_once(tmp_path):
