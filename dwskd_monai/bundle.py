@@ -10,7 +10,13 @@ from types import TracebackType
 
 TEMPLATE = "_template"
 _WITH_HEADER = ("headers/{bundle}.yaml", "configs/settings.yaml")
-_ALONE = ("configs/evaluate.yaml", "configs/train_teacher.yaml", "configs/multi_gpu_train.yaml", "configs/demo.yaml")
+_ALONE = (
+    "configs/evaluate.yaml",
+    "configs/combine_students.yaml",
+    "configs/train_teacher.yaml",
+    "configs/multi_gpu_train.yaml",
+    "configs/demo.yaml",
+)
 # A file of each bundle, and the parts of the template that it is made of.
 RENDERED: dict[str, tuple[str, ...]] = {
     "configs/train.yaml": (*_WITH_HEADER, "configs/train.yaml", "configs/study_transforms.yaml"),
@@ -44,18 +50,23 @@ def explain_errors() -> None:
 
 
 class _Explanation:
-    """An exception hook that adds the first cause that the config's machinery did not raise itself."""
+    """An exception hook that adds the cause of an error."""
 
     def __init__(self) -> None:
         self._before = sys.excepthook
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self._before(kind, error, trace)
-        cause = error
-        while cause.__cause__ is not None and _raised_by_machinery(cause):
-            cause = cause.__cause__
+        cause = cause_of(error)
         if cause is not error:
             sys.stderr.write(f"\n{type(cause).__name__}: {cause}\n")
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The first cause of an error that MONAI's config machinery did not raise itself."""
+    while error.__cause__ is not None and _raised_by_machinery(error):
+        error = error.__cause__
+    return error
 
 
 def _raised_by_machinery(error: BaseException) -> bool:
