@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import fire
 
 from dwskd_monai.arguments import flag, optional
 from dwskd_monai.bundle import render as render_bundles
+from dwskd_monai.compare.comparison import FRACTIONS, METHODS, SEEDS, FailedRunsError
+from dwskd_monai.compare.comparison import compare as run_comparison
+from dwskd_monai.compare.methods import read_methods
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.networks import PRETRAINED
 from dwskd_monai.select import select as select_to_files
@@ -25,6 +30,80 @@ def phantoms(modality: str, directory: str, count: int | None = None, seed: int 
     """
     datalist = make_phantoms(modality, str(directory), count, seed)
     sys.stdout.write(f"phantoms written, listed in {datalist}\n")
+
+
+def compare(
+    bundle: str,
+    dataset_dir: str,
+    out: str,
+    methods: Sequence[str] = METHODS,
+    fractions: Sequence[float] = FRACTIONS,
+    seeds: Sequence[int] = SEEDS,
+    folds: int | None = None,
+    baseline: str = "selection",
+    learning_rates: Sequence[float] = (),
+    test_dir: str | None = None,
+    demo: bool = False,
+    jobs: int = 1,
+    ray_address: str | None = None,
+    methods_file: str | None = None,
+    keep_models: bool = False,
+    plan: bool = False,
+    **overrides: Any,
+) -> None:
+    """Methods side by side on your data: ``compare --bundle BUNDLE --dataset_dir DIR --out DIR``.
+
+    What is finished in ``out`` is not run again, so the same command continues a grid that was stopped, and one with
+    more methods, fractions or seeds extends it.
+
+    Args:
+        bundle: folder of the bundle.
+        dataset_dir: labelled images, as for training.
+        out: folder for results.csv, summary.md, summary.csv, index.html and figures.
+        methods: of scratch, scratch_label_smoothing, selection, selection_kd, mean_teacher, mutual_scratch,
+            mutual_selection_same, dws_skd_ema, dws_skd_mutual, teacher, probe_linear, probe_knn, and those of
+            methods_file; all for each of them.
+        fractions: shares of the training images.
+        seeds: each gives other folds, subsets, initialisation and order.
+        folds: each of so many stratified folds is the validation set once; without it the bundle's own split.
+        baseline: the method that the others are compared with.
+        learning_rates: each method's is chosen among these on a seed that is not measured; without them the config's.
+        test_dir: labelled images on which each run is evaluated once, at its end; nothing is chosen by them.
+        demo: apply the bundle's demo.yaml.
+        jobs: runs at a time; GPUs are shared out among them.
+        ray_address: of a Ray cluster to run on.
+        methods_file: YAML with methods of your own.
+        keep_models: keep each run's best network.
+        plan: run nothing; say how large the grid is, and which differences it can show.
+        overrides: any key of train.yaml, for all methods; KEY@FRACTION for one fraction alone.
+    """
+    said = run_comparison(
+        bundle,
+        dataset_dir,
+        out,
+        methods=_each(methods),
+        fractions=_each(fractions),
+        seeds=_each(seeds),
+        folds=optional(folds),
+        baseline=baseline,
+        learning_rates=_each(learning_rates),
+        test_dir=optional(test_dir),
+        demo=flag("demo", demo),
+        jobs=jobs,
+        ray_address=optional(ray_address),
+        methods_file=optional(methods_file),
+        keep_models=flag("keep_models", keep_models),
+        plan=flag("plan", plan),
+        overrides=overrides,
+    )
+    sys.stdout.write(said)
+
+
+def _each(values: Any) -> tuple[Any, ...]:
+    """What ``--seeds 0,1`` and ``--seeds 0`` give, and ``--methods all``."""
+    if values == "all":
+        return tuple(read_methods())
+    return tuple(values) if isinstance(values, (list, tuple)) else (values,)
 
 
 def select(
@@ -96,11 +175,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; bad input ends with its message and exit code 2."""
     try:
         fire.Fire(
-            {"phantoms": phantoms, "render": render, "select": select}, command=arguments, name="python -m dwskd_monai"
+            {"compare": compare, "phantoms": phantoms, "render": render, "select": select},
+            command=arguments,
+            name="python -m dwskd_monai",
         )
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+    except FailedRunsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""The images of a comparison: that they can be read and divided, and which ones they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from tqdm import tqdm
+
+from dwskd_monai.bundle import cause_of
+from dwskd_monai.data.cache import StudyCache
+
+_ITEMS = "train#dataset#data"
+
+
+def check_overrides(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
+    """Raise for an override that no id of the config has; MONAI would ignore it.
+
+    Raises:
+        ValueError: the message names it.
+    """
+    for key in overrides:
+        name = key.partition("@")[0]
+        parent = name.rpartition("#")[0]
+        if name not in parser and not (parent and parent in parser and isinstance(parser[parent], dict)):
+            raise ValueError(f"{name} is neither an option of compare nor an id of the bundle's train.yaml")
+
+
+def read_config(bundle: Path, configs: list[str], overrides: Mapping[str, Any]) -> ConfigParser:
+    """The bundle's configs with the overrides that hold for all fractions.
+
+    Raises:
+        FileNotFoundError: if the folder is no bundle.
+        ValueError: for an unknown override.
+    """
+    if not (bundle / "configs" / "train.yaml").is_file():
+        raise FileNotFoundError(f"bundle: {bundle} has no configs/train.yaml; give the folder of a bundle")
+    parser = ConfigParser()
+    parser.read_config(configs)
+    parser.read_meta(bundle / "configs" / "metadata.json")
+    check_overrides(parser, overrides)
+    parser.update(pairs={key: value for key, value in overrides.items() if "@" not in key})
+    return parser
+
+
+def data_hash(
+    parser: ConfigParser, dataset_dir: Path, folds: int | None, test_dir: Path | None, cache_dir: Path
+) -> str:
+    """Check the images, and give a digest of their contents, labels and splits; equal for equal data, wherever it lies.
+
+    Args:
+        parser: of the bundle's training.
+        dataset_dir: labelled images.
+        folds: number of folds that will be asked for; None: the bundle's own split.
+        test_dir: labelled images that each run is evaluated on at its end.
+        cache_dir: where the contents' digests are kept, so that no file is read twice for its own.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if folds are asked for where
+            the data names its own validation images; or if a test image is a training or validation image too.
+    """
+    parser["dataset_dir"] = str(dataset_dir)
+    if folds is not None:
+        parser["folds"] = folds
+        first, second = (_items(parser, "validation", fold) for fold in (0, 1))
+        if first == second:
+            raise ValueError(
+                f"{dataset_dir} names its own validation images, so all folds would be the same: leave folds out, or "
+                "give images that are not divided yet"
+            )
+    cache = StudyCache(cache_dir, [])
+    digest = hashlib.blake2b(digest_size=8)
+    contents: dict[str, str] = {}
+    for split in ("training", "validation"):
+        items = _items(parser, split, 0)
+        found = dict(_contents(items, cache, split))
+        contents |= {content: item["image"] for content, item in found.items()}
+        known = sorted((content, item["label"]) for content, item in found.items())
+        digest.update(repr((split if folds is None else "", known)).encode())
+    if test_dir is not None:
+        if not test_dir.exists():
+            raise FileNotFoundError(f"test_dir: {test_dir} does not exist")
+        parser["dataset_dir"] = str(test_dir)
+        shared = [
+            f"{item['image']} is {contents[content]}"
+            for content, item in _contents(_items(parser, "all", 0), cache, "test")
+            if content in contents
+        ]
+        if shared:
+            raise ValueError(
+                f"test_dir: {len(shared)} images are training or validation images too: {'; '.join(shared[:3])}"
+            )
+    cache.save_index()
+    return digest.hexdigest()
+
+
+def _contents(items: Sequence[dict[str, Any]], cache: StudyCache, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for item in tqdm(items, f"hashing {name} images", unit="image", leave=False):
+        yield cache.path_of(item["image"]).stem, item
+
+
+def _items(parser: ConfigParser, split: str, fold: int) -> list[dict[str, Any]]:
+    settings = {**parser[_ITEMS], "split": split, "fold": fold, "train_fraction": 1.0}
+    before = parser[_ITEMS]
+    parser[_ITEMS] = settings
+    parser.parse(reset=True)
+    try:
+        items: list[dict[str, Any]] = parser.get_parsed_content(_ITEMS)
+    except RuntimeError as error:
+        raise cause_of(error) from error
+    finally:
+        parser[_ITEMS] = before
+    return items

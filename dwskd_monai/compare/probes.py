@@ -1,0 +1,63 @@
+"""Classifiers of scikit-learn on the embeddings of a frozen network: what it takes no training to reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.utils import set_rnd
+from monai.utils.enums import CommonKeys
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+
+class Probe(nn.Module):
+    """A frozen network with a classifier of scikit-learn, as a network that gives log-probabilities.
+
+    So a probe is evaluated by the same config as any network.
+
+    Args:
+        backbone: gives pooled features ``(B, D)``.
+        classifier: fitted, with ``predict_proba``.
+    """
+
+    def __init__(self, backbone: nn.Module, classifier: Any) -> None:
+        super().__init__()
+        self.backbone, self.classifier = backbone.eval().requires_grad_(False), classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities ``(B, K)`` of images ``(B, C, H, W)``."""
+        with torch.no_grad():
+            embedded = self.backbone(images).float().cpu().numpy()
+        probabilities = self.classifier.predict_proba(embedded)
+        return torch.from_numpy(np.log(np.clip(probabilities, 1e-12, 1))).float().to(images.device)
+
+
+def fit_probe(
+    teacher: nn.Module,
+    dataset: Dataset,
+    classifier: Any,
+    device: torch.device | str,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> Probe:
+    """Embed the training images without augmentation, and fit the classifier on their labels.
+
+    Args:
+        teacher: without classifier; it is not changed.
+        dataset: items with ``image`` ``(C, H, W)`` and ``label``; each class must occur.
+        classifier: unfitted, of scikit-learn, with ``predict_proba``.
+        device: where to embed.
+        batch_size: images that are embedded at a time.
+        seed: of the slices that are drawn from volumes.
+    """
+    teacher = teacher.to(device).eval()
+    set_rnd(dataset, seed)
+    features, labels = [], []
+    with torch.no_grad():
+        for batch in DataLoader(dataset, batch_size):
+            features.append(teacher(batch[CommonKeys.IMAGE].to(device)).float().cpu().numpy())
+            labels.append(np.asarray(batch[CommonKeys.LABEL]))
+    embedded, target = np.concatenate(features), np.concatenate(labels)
+    return Probe(teacher, classifier.fit(embedded, target))

@@ -1,0 +1,95 @@
+"""Means, paired differences and their intervals; how many runs an interval needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+CONFIDENCE = 0.95
+PAIR = ("fraction", "fold", "seed")
+_MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its confidence interval.
+
+    Args:
+        mean: of the runs.
+        half_width: of Student's interval at 95 %; NaN for fewer than two runs.
+        deviation: standard deviation of the runs (n - 1); NaN for fewer than two.
+        runs: how many.
+    """
+
+    mean: float
+    half_width: float
+    deviation: float
+    runs: int
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.mean + self.half_width
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval of runs, by Student's t.
+
+    The runs of a grid share images: folds overlap in what they train on, and seeds do so wholly. The interval is of the
+    mean over further folds and seeds of these images, not over other images.
+
+    Args:
+        values: one per run; NaN is left out.
+    """
+    known = np.asarray([value for value in values if not math.isnan(value)], dtype=float)
+    runs = len(known)
+    if runs == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    deviation = float(known.std(ddof=1)) if runs > 1 else math.nan
+    return Estimate(float(known.mean()), half_width(deviation, runs), deviation, runs)
+
+
+def half_width(deviation: float, runs: int) -> float:
+    """Half the width of Student's 95 % interval of a mean; NaN for fewer than two runs."""
+    if runs < 2:
+        return math.nan
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1)) * deviation / math.sqrt(runs)
+
+
+def runs_needed(deviation: float, wanted: float) -> int:
+    """The smallest number of runs whose interval is at most ± ``wanted``.
+
+    Raises:
+        ValueError: if ``wanted`` is not greater than 0, or it would take more than 10,000 runs.
+    """
+    if not wanted > 0:
+        raise ValueError(f"the wanted half width must be greater than 0, got {wanted}")
+    for runs in range(2, _MOST_RUNS + 1):
+        if half_width(deviation, runs) <= wanted:
+            return runs
+    raise ValueError(f"more than {_MOST_RUNS} runs for ± {wanted} with a standard deviation of {deviation}")
+
+
+def differences(table: pd.DataFrame, method: str, baseline: str, metric: str) -> pd.Series:
+    """``method`` minus ``baseline`` for each pair: the same fraction, fold and seed.
+
+    Args:
+        table: results, one row per run.
+        method, baseline: names in the column ``method``.
+        metric: a column.
+
+    Returns:
+        Differences, indexed by fraction, fold and seed; of pairs that are whole.
+    """
+    ours, theirs = (table[table["method"] == name].set_index(list(PAIR))[metric] for name in (method, baseline))
+    return (ours - theirs).dropna()
