@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +11,14 @@ import fire
 
 from dwskd_monai.arguments import flag, optional
 from dwskd_monai.bundle import render as render_bundles
-from dwskd_monai.compare.comparison import FRACTIONS, METHODS, SEEDS, FailedRunsError
-from dwskd_monai.compare.comparison import compare as run_comparison
+from dwskd_monai.compare.comparison import FailedRunsError, prepare
 from dwskd_monai.compare.methods import read_methods
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.networks import PRETRAINED
 from dwskd_monai.select import select as select_to_files
 from dwskd_monai.weight_selection import Rules
+
+COMPARED = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema", "dws_skd_mutual", "teacher")
 
 
 def phantoms(modality: str, directory: str, count: int | None = None, seed: int = 0) -> None:
@@ -36,9 +38,9 @@ def compare(
     bundle: str,
     dataset_dir: str,
     out: str,
-    methods: Sequence[str] = METHODS,
-    fractions: Sequence[float] = FRACTIONS,
-    seeds: Sequence[int] = SEEDS,
+    methods: Sequence[str] = COMPARED,
+    fractions: Sequence[float] = (1.0, 0.25, 0.1, 0.05),
+    seeds: Sequence[int] = (0, 1, 2),
     folds: int | None = None,
     baseline: str = "selection",
     learning_rates: Sequence[float] = (),
@@ -77,26 +79,28 @@ def compare(
         plan: run nothing; say how large the grid is, and which differences it can show.
         overrides: any key of train.yaml, for all methods; KEY@FRACTION for one fraction alone.
     """
-    said = run_comparison(
+    if jobs < 1:
+        raise ValueError(f"jobs must be 1 or more, got {jobs}")
+    comparison = prepare(
         bundle,
         dataset_dir,
         out,
-        methods=_each(methods),
-        fractions=_each(fractions),
-        seeds=_each(seeds),
-        folds=optional(folds),
-        baseline=baseline,
-        learning_rates=_each(learning_rates),
-        test_dir=optional(test_dir),
-        demo=flag("demo", demo),
-        jobs=jobs,
-        ray_address=optional(ray_address),
-        methods_file=optional(methods_file),
-        keep_models=flag("keep_models", keep_models),
-        plan=flag("plan", plan),
-        overrides=overrides,
+        _each(methods),
+        _each(fractions),
+        _each(seeds),
+        optional(folds),
+        baseline,
+        optional(test_dir),
+        flag("demo", demo),
+        optional(methods_file),
+        flag("keep_models", keep_models),
+        overrides,
     )
-    sys.stdout.write(said)
+    sys.stdout.write(comparison.plan())
+    sys.stdout.flush()
+    if not flag("plan", plan):
+        command = shlex.join(["python", "-m", "dwskd_monai", *sys.argv[1:]])
+        sys.stdout.write("\n" + comparison.run(jobs, optional(ray_address), _each(learning_rates), command))
 
 
 def _each(values: Any) -> tuple[Any, ...]:

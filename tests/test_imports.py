@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "arguments": set(),
     "bundle": set(),
-    "compare": {"bundle", "data", "files"},
+    "compare": {"bundle", "data", "evaluation", "files"},
     "data": {"arguments", "files", "reading"},
     "distributed": set(),
     "files": set(),

@@ -1,10 +1,9 @@
-"""The command ``compare``: a grid of methods, data fractions, folds and seeds on a user's own data."""
+"""A comparison as a whole: what is asked for is checked, run, collected, and shown."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,121 +11,159 @@ from dwskd_monai.compare.cells import Cell, Setting, measured_cells
 from dwskd_monai.compare.dataset import data_hash, read_config
 from dwskd_monai.compare.figures import draw
 from dwskd_monai.compare.grid import run_grid
-from dwskd_monai.compare.methods import chosen_methods, read_methods
+from dwskd_monai.compare.methods import Method, chosen_methods, read_methods
 from dwskd_monai.compare.page import write_page
 from dwskd_monai.compare.results import collect, write_results
 from dwskd_monai.compare.summary import power, write_summary
-
-METHODS = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema", "dws_skd_mutual", "teacher")
-FRACTIONS = (1.0, 0.25, 0.1, 0.05)
-SEEDS = (0, 1, 2)
-_logger = logging.getLogger(__name__)
 
 
 class FailedRunsError(RuntimeError):
     """Some runs failed; the others are finished and in the tables."""
 
 
-def compare(
+@dataclass(frozen=True)
+class Comparison:
+    """A grid that can be run; made by :func:`prepare`.
+
+    Args:
+        cells: methods x fractions x folds x seeds.
+        setting: what they share.
+        methods: each after the one that it needs.
+        declared: names of all methods that there are, in their order.
+        baseline: the method that the others are compared with.
+    """
+
+    cells: Sequence[Cell]
+    setting: Setting
+    methods: Sequence[Method]
+    declared: Sequence[str]
+    baseline: str
+
+    def plan(self) -> str:
+        """How large the grid is, and which differences it can show."""
+        fractions = len({cell.fraction for cell in self.cells})
+        sizes = f"{len(self.methods)} methods, {fractions} fractions, {self._planned} folds x seeds"
+        return f"{len(self.cells)} runs: {sizes}\n{self._power()}"
+
+    def run(
+        self, jobs: int = 1, ray_address: str | None = None, learning_rates: Sequence[float] = (), command: str = ""
+    ) -> str:
+        """Run what is missing, and write tables, figures and the page.
+
+        Args:
+            jobs: runs at a time.
+            ray_address: of a Ray cluster to run on.
+            learning_rates: each method's is chosen among these for each fraction, on a seed that is not measured; none:
+                the config's.
+            command: for the page: what it was called by.
+
+        Returns:
+            The table, and what its intervals are.
+
+        Raises:
+            ValueError: if a run was finished with other settings; nothing is run then.
+            FailedRunsError: at the end, if runs failed.
+        """
+        out = self.setting.out
+        cells, failed = run_grid(self.cells, self.setting, jobs, ray_address, learning_rates)
+        table = collect(out, self.declared)
+        if table.empty:
+            raise FailedRunsError(_failures(failed))
+        write_results(table, out)
+        summary, text = write_summary(table, self.baseline, out)
+        page = write_page(
+            out,
+            f"{self.setting.bundle.name}: methods compared",
+            summary,
+            self.methods,
+            draw(summary, out),
+            {
+                "command": command,
+                "bundle": self.setting.bundle.name,
+                "data": f"{self.setting.dataset_dir.name}, digest {self.setting.data_hash}",
+                "baseline": self.baseline,
+                "runs": f"{len(table)}, of this command {len(cells) - len(failed)} of {len(cells)}",
+                "versions": "; ".join(sorted(table["versions"].unique())),
+            },
+            {str(cell): reason for cell, reason in failed.items()},
+        )
+        said = f"{text}\n{self._power()}\nwritten to {out}: results.csv, summary.md, figures, {page.name}\n"
+        if failed:
+            raise FailedRunsError(f"{said}\n{_failures(failed)}")
+        return said
+
+    @property
+    def _planned(self) -> int:
+        return len({(cell.fold, cell.seed) for cell in self.cells})
+
+    def _power(self) -> str:
+        names = [method.name for method in self.methods]
+        return power(collect(self.setting.out, self.declared), names, self.baseline, self._planned)
+
+
+def prepare(
     bundle: str | Path,
     dataset_dir: str | Path,
     out: str | Path,
-    *,
-    methods: Sequence[str] = METHODS,
-    fractions: Sequence[float] = FRACTIONS,
-    seeds: Sequence[int] = SEEDS,
-    folds: int | None = None,
-    baseline: str = "selection",
-    learning_rates: Sequence[float] = (),
+    methods: Sequence[str],
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    folds: int | None,
+    baseline: str,
     test_dir: str | Path | None = None,
     demo: bool = False,
-    jobs: int = 1,
-    ray_address: str | None = None,
     methods_file: str | Path | None = None,
     keep_models: bool = False,
-    plan: bool = False,
     overrides: Mapping[str, Any] | None = None,
-) -> str:
-    """Run what is missing of methods x fractions x folds x seeds by a bundle's configs, and say what came out.
+) -> Comparison:
+    """Check what is asked for; nothing is run.
 
     Args:
         bundle: folder of the bundle.
         dataset_dir: labelled images, as for training.
-        out: folder of the results; a grid that was stopped is continued there, a finished one is only drawn again.
-        methods: names in ``methods.yaml`` or ``methods_file``; one that another needs is added.
+        out: folder of the results.
+        methods: names; one that another needs is added.
         fractions: shares of the training images, in (0, 1].
         seeds: of folds, subsets, initialisation and order.
         folds: stratified folds, each of which is the validation set once; None: the bundle's own split.
-        baseline: the method that the others are compared with.
-        learning_rates: each method's is chosen among these for each fraction, on a seed that is not measured; none:
-            the config's.
+        baseline: among the methods.
         test_dir: labelled images on which each run is evaluated once, at its end; nothing is chosen by them.
         demo: apply the bundle's demo.yaml.
-        jobs: runs at a time.
-        ray_address: of a Ray cluster to run on.
         methods_file: YAML with further methods.
         keep_models: keep each run's best network.
-        plan: run nothing; say how large the grid is and what it can show.
         overrides: ids of the config and values, for all methods; ``ID@FRACTION`` for one fraction alone.
 
-    Returns:
-        What to print: the table, and what its intervals are.
-
     Raises:
-        FileNotFoundError, ValueError: for bad input, before anything is run.
-        FailedRunsError: at the end, if runs failed.
+        FileNotFoundError, ValueError: for bad input; the message names it.
     """
-    bundle, dataset_dir, out = Path(bundle).resolve(), Path(dataset_dir).resolve(), Path(out).resolve()
-    chosen = chosen_methods(methods, read_methods(methods_file))
+    declared = read_methods(methods_file)
+    chosen = chosen_methods(methods, declared)
     names = [method.name for method in chosen]
     if baseline not in names:
         raise ValueError(f"baseline must be among the methods {', '.join(names)}; got {baseline}")
-    wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
-    if wrong or not fractions or not seeds or jobs < 1 or (folds is not None and folds < 2):
+    too_few = folds is not None and folds < 2
+    if not fractions or not seeds or not all(0 < fraction <= 1 for fraction in fractions) or too_few:
         raise ValueError(
-            "expected fractions in (0, 1], at least one seed, jobs >= 1 and folds >= 2; got "
-            f"fractions={list(fractions)}, seeds={list(seeds)}, jobs={jobs}, folds={folds}"
+            "expected fractions in (0, 1], at least one seed, and 2 or more folds; got "
+            f"fractions={list(fractions)}, seeds={list(seeds)}, folds={folds}"
         )
-    overrides = overrides or {}
-    cells = measured_cells(chosen, fractions, range(folds or 1), seeds)
-    kept = set(names) if keep_models else {method.needs for method in chosen if method.needs is not None}
+    root, out = Path(bundle).resolve(), Path(out).resolve()
+    tests = None if test_dir is None else Path(test_dir).resolve()
+    configs = [str(root / "configs" / name) for name in ("train.yaml", *(["demo.yaml"] if demo else []))]
+    parser = read_config(root, configs, overrides or {})
     setting = Setting(
-        bundle, dataset_dir, out, folds, demo, None if test_dir is None else Path(test_dir).resolve(), overrides,
-        frozenset(kept),
-    )  # fmt: skip
-    parser = read_config(bundle, setting.configs(chosen[0]), overrides)
-    setting = replace(setting, data_hash=data_hash(parser, dataset_dir, folds, setting.test_dir, out / "cache"))
-    planned = (folds or 1) * len(seeds)
-    if plan:
-        runs = f"{len(cells)} runs: {len(names)} methods, {len(fractions)} fractions, {planned} folds x seeds\n"
-        return runs + power(collect(out, cells, setting.data_hash), names, baseline, planned)
-    cells, failed = run_grid(cells, setting, jobs, ray_address, learning_rates)
-    table = collect(out, cells, setting.data_hash)
-    if table.empty:
-        raise FailedRunsError(_failures(failed))
-    write_results(table, out)
-    summary, text = write_summary(table, baseline, out)
-    facts = {
-        "bundle": bundle.name,
-        "data": f"{dataset_dir.name}, {setting.data_hash}",
-        "baseline": baseline,
-        "runs": f"{len(table)} of {len(cells)}",
-        "changes of the config": ", ".join(f"{key} {value}" for key, value in overrides.items()) or "none",
-        "versions": "; ".join(sorted(table["versions"].unique())),
-    }
-    page = write_page(
-        out,
-        f"{bundle.name}: methods compared",
-        summary,
-        chosen,
-        draw(summary, out),
-        facts,
-        {str(cell): reason for cell, reason in failed.items()},
+        bundle=root,
+        dataset_dir=Path(dataset_dir).resolve(),
+        out=out,
+        folds=folds,
+        demo=demo,
+        test_dir=tests,
+        overrides=overrides or {},
+        kept=frozenset(names if keep_models else (method.needs for method in chosen if method.needs is not None)),
+        data_hash=data_hash(parser, Path(dataset_dir).resolve(), folds, tests, out / "cache"),
     )
-    said = f"{text}\n{power(table, names, baseline, planned)}\nwritten to {out}: results.csv, summary.md, {page.name}\n"
-    if failed:
-        raise FailedRunsError(f"{said}\n{_failures(failed)}")
-    return said
+    cells = measured_cells(chosen, fractions, range(folds or 1), seeds)
+    return Comparison(cells, setting, chosen, list(declared), baseline)
 
 
 def _failures(failed: Mapping[Cell, str]) -> str:

@@ -44,7 +44,7 @@ def by_fraction(summary: pd.DataFrame, metric: str) -> Figure:
     """A metric against the share of the training images, one line with its 95 % band per method."""
     figure, (axes,) = _figure(1)
     rows = summary[summary["metric"] == metric]
-    for method, style in _styles(rows).items():
+    for method, style in methods_styles(list(rows["method"].unique())).items():
         line = rows[rows["method"] == method].sort_values("fraction")
         axes.plot(line["fraction"], line["mean"], label=method, **style)
         axes.fill_between(line["fraction"], line["low"], line["high"], color=style["color"], alpha=0.1, linewidth=0)
@@ -64,7 +64,7 @@ def against(summary: pd.DataFrame, column: str, label: str) -> Figure:
     rows = summary[(summary["metric"] == "balanced_accuracy") & (summary[column] > 0)]
     fractions = sorted(rows["fraction"].unique(), reverse=True)
     figure, panels = _figure(max(1, len(fractions)))
-    styles = _styles(rows)
+    styles = methods_styles(list(rows["method"].unique()))
     for axes, fraction in zip(panels, fractions):
         for _, row in rows[rows["fraction"] == fraction].iterrows():
             style: dict[str, Any] = styles[row["method"]] | {"linestyle": "none"}
@@ -88,9 +88,8 @@ def _figure(panels: int) -> tuple[Figure, Sequence[Any]]:
     return figure, list(axes)
 
 
-def _styles(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def methods_styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     """One colour and marker per method; a combination has its method's colour and a broken line."""
-    methods = list(rows["method"].unique())
     bases = list(dict.fromkeys(method.partition("+")[0] for method in methods))
     colours: Any = matplotlib.color_sequences["tab20" if len(bases) > 10 else "tab10"]
     lines = {"": "-", "ensemble": "--", "soup": ":"}

@@ -1,26 +1,23 @@
-"""The table of finished runs: one row each, in the grid's order, whatever order they ended in."""
+"""The table of finished runs: one row each, in one order, whatever order they ended in."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dwskd_monai.compare.cells import Cell
-from dwskd_monai.compare.running import RESULT
+from dwskd_monai.compare.running import CELL, METRICS, RESULT
 from dwskd_monai.files import replacing
 
 RESULTS = "results.csv"
-COLUMNS = ("method", "fraction", "fold", "seed")
 TIMES = ("training_seconds", "needed_seconds")
 _FIRST = (
-    "balanced_accuracy",
-    "accuracy",
-    "macro_auc",
-    "macro_f1",
+    *CELL,
+    *METRICS,
     *TIMES,
     "parameters",
     "epochs",
@@ -28,6 +25,7 @@ _FIRST = (
     "learning_rate",
     "last_epoch_balanced_accuracy",
 )
+_LAST = ("versions", "data_hash")
 
 
 def read_result(out: Path, cell: Cell) -> dict[str, Any] | None:
@@ -36,21 +34,29 @@ def read_result(out: Path, cell: Cell) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def collect(out: Path, cells: Sequence[Cell], data_hash: str) -> pd.DataFrame:
-    """A row for each finished run: what it is, metrics, seconds of training, parameters, epochs, versions, data."""
-    rows = []
-    for cell in cells:
-        result = read_result(out, cell)
-        if result is not None:
-            identity = dict(zip(COLUMNS, (cell.method.name, cell.fraction, cell.fold, cell.seed)))
-            rows.append(identity | {key: value for key, value in result.items() if key != "model"})
-    if not rows:
+def collect(out: Path, methods: Iterable[str]) -> pd.DataFrame:
+    """A row for each run that was ever finished in ``out``: seeds in order, then folds, large fractions and methods.
+
+    Args:
+        out: folder of the results.
+        methods: names, in the order of the rows; methods that are not among them come last.
+    """
+    paths = sorted((out / "runs").rglob(RESULT))
+    if not paths:
         return pd.DataFrame()
-    table = pd.DataFrame(rows)
-    table["data_hash"] = data_hash
-    known = [column for column in (*COLUMNS, *_FIRST) if column in table]
-    last = [column for column in ("versions", "data_hash") if column in table]
-    return table[[*known, *(column for column in table if column not in (*known, *last)), *last]]
+    table = pd.DataFrame([json.loads(path.read_text()) for path in paths]).drop(columns="model", errors="ignore")
+    place = {name: index for index, name in enumerate(methods)}
+    order = pd.DataFrame(
+        {
+            "seed": table["seed"],
+            "fold": table["fold"],
+            "fraction": -table["fraction"],
+            "method": table["method"].map(place).fillna(len(place)),
+        }
+    )
+    table = table.loc[order.sort_values(list(order), kind="stable").index].reset_index(drop=True)
+    middle = [column for column in table if column not in (*_FIRST, *_LAST)]
+    return table[[*(column for column in _FIRST if column in table), *sorted(middle), *_LAST]]
 
 
 def write_results(table: pd.DataFrame, out: Path) -> None:

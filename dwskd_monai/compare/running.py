@@ -18,11 +18,12 @@ from monai.bundle import ConfigWorkflow
 
 from dwskd_monai.bundle import cause_of
 from dwskd_monai.compare.cells import Cell, Setting, refuse_other_settings
+from dwskd_monai.evaluation.combinations import COMBINATIONS
 from dwskd_monai.files import replacing
 
 RESULT, LOG = "result.json", "log.txt"
 METRICS = ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1")
-COMBINATIONS = ("ensemble", "soup")
+CELL = ("method", "fraction", "fold", "seed")
 PACKAGES = ("dwskd_monai", "monai", "timm", "torch", "scikit-learn")
 _TRAINED, _ATTEMPT, _STATE = "trained.json", "attempt.json", "training_state.pt"
 
@@ -60,12 +61,13 @@ def run_cell(cell: Cell, setting: Setting, needed: Path | None = None, device: s
             own |= setting.overrides_of(cell)
             if device is not None:
                 own["device"] = f"$torch.device('{device}')"
-            result: dict[str, Any] = {}
+            result: dict[str, Any] = dict(zip(CELL, (cell.method.name, cell.fraction, cell.fold, cell.seed)))
             if cell.method.trains:
                 result |= _train(cell, setting, own, method_overrides, folder)
             result |= _evaluate(cell, setting, own, method_overrides, folder, two=result.pop("two_students", False))
             result["needed_seconds"] = 0.0 if needed is None else _read(needed / RESULT)["training_seconds"]
             result["versions"] = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+            result["data_hash"] = setting.data_hash
             _write(folder / RESULT, result)
             for path in folder.glob("*.pt"):  # a grid of networks fills a disk
                 if cell.method.name not in setting.kept or path.name != result.get("model"):

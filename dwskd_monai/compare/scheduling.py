@@ -47,6 +47,7 @@ def run_cells(
     attempts = partial(_on_cluster, address=ray_address) if ray_address is not None else _on_this_machine
     with tqdm(total=len(jobs), desc=title, unit="run", dynamic_ncols=True, disable=not jobs) as bar:
         while waiting:
+            left = len(waiting)
             for cell, error in _until_killed(attempts(waiting, setting, processes)):
                 waiting = [job for job in waiting if job[0] != cell]
                 bar.update()
@@ -54,9 +55,10 @@ def run_cells(
                     failed[cell] = error
                     bar.write(f"failed: {cell}: {error}", file=sys.stderr)
             # What is still waiting shared a process that was killed. Which cell it had is not told: those that had
-            # begun are given up, the others go on.
-            for cell, _ in [job for job in waiting if (setting.out / job[0].folder / _RUNNING).exists()]:
-                (setting.out / cell.folder / _RUNNING).unlink()
+            # begun are given up, the others go on; where none had begun, none can.
+            begun = [cell for cell, _ in waiting if (setting.out / cell.folder / _RUNNING).exists()]
+            for cell in begun if begun or len(waiting) < left else [cell for cell, _ in waiting]:
+                (setting.out / cell.folder / _RUNNING).unlink(missing_ok=True)
                 waiting = [job for job in waiting if job[0] != cell]
                 bar.update()
                 failed[cell] = "its process, or one beside it, was killed, perhaps for want of memory"
@@ -106,7 +108,7 @@ def _on_cluster(jobs: Sequence[Job], setting: Setting, processes: int, address: 
         import ray
         from ray.util.multiprocessing import Pool
     except ImportError as error:
-        raise ImportError("ray_address needs Ray: pip install 'dwskd_monai[cluster]'") from error
+        raise ValueError("ray_address needs Ray: pip install 'dwskd_monai[cluster]'") from error
     ray.init(address=address, ignore_reinit_error=True)
     try:
         gpus = ray.cluster_resources().get("GPU", 0)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from dwskd_monai.compare.results import TIMES
-from dwskd_monai.compare.statistics import Estimate, differences, estimate, half_width, runs_needed
+from dwskd_monai.compare.running import METRICS
+from dwskd_monai.compare.statistics import differences, estimate, half_width, runs_needed
+from dwskd_monai.evaluation.combinations import COMBINATIONS
 from dwskd_monai.files import replacing
 
-METRICS = ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1")
-COMBINATIONS = ("ensemble", "soup")
 WANTED = 0.015  # half width of a paired difference at which two points can be seen
 ASSUMED_DEVIATION = 0.04  # of paired differences in balanced accuracy, where no run tells
 
@@ -114,7 +114,7 @@ def write_summary(table: pd.DataFrame, baseline: str, out: Path) -> tuple[pd.Dat
     with replacing(out / "summary.csv") as temporary:
         summary.to_csv(temporary, index=False, float_format="%.6g")
     with replacing(out / "summary.md") as temporary:
-        temporary.write_text(f"{text}\n{note}\n{versions}; data {table['data_hash'].iloc[0]}\n")
+        temporary.write_text(f"{text}\n{note}\n{versions}; data {', '.join(sorted(table['data_hash'].unique()))}\n")
     return summary, text
 
 
@@ -156,6 +156,3 @@ def _power(name: str, deviation: float, planned: int, wanted: float) -> str:
     return (
         f"{name}: standard deviation of a pair {deviation:.3f}: {shown} per fraction; ± {wanted:g} needs {needed} runs"
     )
-
-
-__all__ = ["Estimate", "as_markdown", "power", "summarise", "with_combinations", "write_summary"]

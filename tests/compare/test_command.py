@@ -1,4 +1,4 @@
-"""The real command on phantoms, with networks so small that a run takes a second or two."""
+"""What the command leaves, continues, refuses and reports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,51 +14,10 @@ import pytest
 
 from dwskd_monai.__main__ import main
 from dwskd_monai.data.phantoms import make_phantoms
-from tests.bundles.commands import SMALL
-from tests.conftest import BUNDLE, BUNDLES, REPOSITORY
+from tests.compare.command import grid, run, start, write_methods
+from tests.conftest import BUNDLES
 
-# The large model has other options than the students, so it is declared anew; `broken` is what a typing error does.
-OWN = """
-teacher:
-  description: a large model that is small enough for a test
-  configs: [train.yaml, train_teacher.yaml]
-  overrides:
-    network_def#dims: [16, 32, 48, 64]
-    first_weights#dims: [16, 32, 48, 64]
-    first_weights#depths: [1, 1, 2, 1]
-selection_kd:
-  description: distillation from it
-  needs: teacher
-  overrides:
-    auxiliary: frozen
-    first_weights#auxiliary: null
-    auxiliary_def#dims: [16, 32, 48, 64]
-    auxiliary_def#checkpoint_path: "@needed_weights"
-broken:
-  description: a temperature below zero
-  overrides: {temperature: -1.0}
-"""
 TIMES = ["training_seconds", "needed_seconds"]
-
-
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dwskd_monai", "compare", *map(str, arguments)],
-        env=environment,
-        text=True,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def run(*arguments: str | Path, expect: int = 0) -> str:
-    process = start(*arguments)
-    said, _ = process.communicate()
-    assert process.returncode == expect, said[-6000:]
-    return said
 
 
 def refused(capsys, *arguments: str | Path) -> str:
@@ -73,17 +30,7 @@ def refused(capsys, *arguments: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("methods") / "own.yaml"
-    path.write_text(OWN)
-    return path
-
-
-def grid(data: Path, out: Path, own: Path, methods: str, *more: str, epochs: int = 2) -> list[str]:
-    return [
-        *("--bundle", str(BUNDLE), "--dataset_dir", str(data), "--out", str(out), "--methods_file", str(own)),
-        *("--methods", methods, "--teacher_weights", "random", *SMALL),
-        *("--max_epochs", str(epochs), "--distillation_epochs", str(epochs - 1), *more),
-    ]
+    return write_methods(tmp_path_factory.mktemp("methods"))
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +82,16 @@ def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_pa
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
+def test_more_seeds_extend_the_table(whole, own, phantoms):
+    more = ("--fractions", "1.0", "--seeds", "2")
+    before = pd.read_csv(whole / "results.csv")
+    said = run(*grid(phantoms / "train", whole, own, "selection", *more, epochs=6))
+    assert "1 runs: 1 methods, 1 fractions, 1 folds x seeds" in said
+    table = pd.read_csv(whole / "results.csv")
+    assert table["seed"].tolist() == [0, 0, 1, 1, 2]
+    pd.testing.assert_frame_equal(table.iloc[:4], before)
+
+
 def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0")
     said = run(*grid(phantoms / "train", tmp_path, own, "broken,selection", *more), expect=1)
@@ -163,7 +120,7 @@ def test_folds_fractions_test_images_probes_and_what_a_method_needs(tmp_path, ow
     kept = {path.relative_to(tmp_path / "runs").parts[0] for path in tmp_path.rglob("*.pt")}
     assert kept == {"teacher"}, "the network that another method needs"
     before = (tmp_path / "results.csv").read_bytes()
-    assert "runs:" not in run(*command), "nothing is left to run"
+    assert "run/s" not in run(*command), "nothing is left to run"
     assert (tmp_path / "results.csv").read_bytes() == before
     log = (tmp_path / "runs" / "selection" / "0.5" / "fold1_seed3" / "log.txt").read_text()
     assert re.search(r" 1[12] training images", log), "half of one of two folds of 45 images"
@@ -200,6 +157,8 @@ def test_the_plan_runs_nothing(tmp_path, own, phantoms, capsys):
         (("--methods", "selektion"), "methods must be among scratch,"),
         (("--baseline", "teacher"), "baseline must be among the methods selection; got teacher"),
         (("--fractions", "25"), "expected fractions in (0, 1]"),
+        (("--folds", "1"), "2 or more folds"),
+        (("--jobs", "0"), "jobs must be 1 or more, got 0"),
         (("--test_dir", "nowhere"), "nowhere does not exist"),
     ],
 )
