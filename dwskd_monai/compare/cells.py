@@ -62,6 +62,7 @@ class Setting:
         overrides: ids of the config and values, for all methods; ``ID@FRACTION`` for one fraction alone.
         kept: methods whose best network is kept when a run is finished.
         data_hash: of the images and their labels.
+        test_hash: of the images of ``test_dir``.
     """
 
     bundle: Path
@@ -73,6 +74,7 @@ class Setting:
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
     kept: frozenset[str] = frozenset()
     data_hash: str = ""
+    test_hash: str = ""
 
     def configs(self, method: Method, *more: str) -> list[str]:
         """Files that a method is run with."""
@@ -102,7 +104,7 @@ class Setting:
             "method": dict(cell.method.overrides),
             "overrides": {key: value for key, value in self.overrides_of(cell).items() if key != "dataset_dir"},
             "data": self.data_hash,
-            "test": self.test_dir is not None,
+            "test": "" if cell.tuning else self.test_hash,
         }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.compare.cells import Cell, Setting, measured_cells
-from dwskd_monai.compare.dataset import data_hash, read_config
+from dwskd_monai.compare.dataset import data_hashes, read_config
 from dwskd_monai.compare.figures import draw
 from dwskd_monai.compare.grid import run_grid
 from dwskd_monai.compare.methods import Method, chosen_methods, read_methods
@@ -151,6 +151,7 @@ def prepare(
     tests = None if test_dir is None else Path(test_dir).resolve()
     configs = [str(root / "configs" / name) for name in ("train.yaml", *(["demo.yaml"] if demo else []))]
     parser = read_config(root, configs, overrides or {})
+    data_hash, test_hash = data_hashes(parser, Path(dataset_dir).resolve(), folds, tests, out / "cache")
     setting = Setting(
         bundle=root,
         dataset_dir=Path(dataset_dir).resolve(),
@@ -160,7 +161,8 @@ def prepare(
         test_dir=tests,
         overrides=overrides or {},
         kept=frozenset(names if keep_models else (method.needs for method in chosen if method.needs is not None)),
-        data_hash=data_hash(parser, Path(dataset_dir).resolve(), folds, tests, out / "cache"),
+        data_hash=data_hash,
+        test_hash=test_hash,
     )
     cells = measured_cells(chosen, fractions, range(folds or 1), seeds)
     return Comparison(cells, setting, chosen, list(declared), baseline)

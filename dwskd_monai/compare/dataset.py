@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dwskd_monai.bundle import cause_of
 from dwskd_monai.data.cache import StudyCache
 
 _ITEMS = "train#dataset#data"
+Contents = dict[str, dict[str, Any]]  # items by the digest of their image
 
 
 def check_overrides(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
@@ -46,10 +47,10 @@ def read_config(bundle: Path, configs: list[str], overrides: Mapping[str, Any]) 
     return parser
 
 
-def data_hash(
+def data_hashes(
     parser: ConfigParser, dataset_dir: Path, folds: int | None, test_dir: Path | None, cache_dir: Path
-) -> str:
-    """Check the images, and give a digest of their contents, labels and splits; equal for equal data, wherever it lies.
+) -> tuple[str, str]:
+    """Check the images, and give digests of contents, labels and splits; equal for equal data, wherever it lies.
 
     Args:
         parser: of the bundle's training.
@@ -57,6 +58,9 @@ def data_hash(
         folds: number of folds that will be asked for; None: the bundle's own split.
         test_dir: labelled images that each run is evaluated on at its end.
         cache_dir: where the contents' digests are kept, so that no file is read twice for its own.
+
+    Returns:
+        The digest of the training and validation images, and that of the test images, "" without any.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if folds are asked for where
@@ -72,34 +76,35 @@ def data_hash(
                 "give images that are not divided yet"
             )
     cache = StudyCache(cache_dir, [])
-    digest = hashlib.blake2b(digest_size=8)
-    contents: dict[str, str] = {}
-    for split in ("training", "validation"):
-        items = _items(parser, split, 0)
-        found = dict(_contents(items, cache, split))
-        contents |= {content: item["image"] for content, item in found.items()}
-        known = sorted((content, item["label"]) for content, item in found.items())
-        digest.update(repr((split if folds is None else "", known)).encode())
+    splits = {split: _contents(_items(parser, split, 0), cache, split) for split in ("training", "validation")}
+    tests: Contents = {}
     if test_dir is not None:
         if not test_dir.exists():
             raise FileNotFoundError(f"test_dir: {test_dir} does not exist")
         parser["dataset_dir"] = str(test_dir)
+        tests = _contents(_items(parser, "all", 0), cache, "test")
+        known = splits["training"] | splits["validation"]
         shared = [
-            f"{item['image']} is {contents[content]}"
-            for content, item in _contents(_items(parser, "all", 0), cache, "test")
-            if content in contents
+            f"{item['image']} is {known[content]['image']}" for content, item in tests.items() if content in known
         ]
         if shared:
             raise ValueError(
                 f"test_dir: {len(shared)} images are training or validation images too: {'; '.join(shared[:3])}"
             )
     cache.save_index()
-    return digest.hexdigest()
+    return _digest(splits if folds is None else {"": splits["training"] | splits["validation"]}), _digest({"": tests})
 
 
-def _contents(items: Sequence[dict[str, Any]], cache: StudyCache, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for item in tqdm(items, f"hashing {name} images", unit="image", leave=False):
-        yield cache.path_of(item["image"]).stem, item
+def _contents(items: Sequence[dict[str, Any]], cache: StudyCache, name: str) -> Contents:
+    bar = tqdm(items, f"hashing {name} images", unit="image", leave=False)
+    return {cache.path_of(item["image"]).stem: item for item in bar}
+
+
+def _digest(splits: Mapping[str, Contents]) -> str:
+    listed = [
+        (name, sorted((content, item["label"]) for content, item in items.items())) for name, items in splits.items()
+    ]
+    return hashlib.blake2b(repr(listed).encode(), digest_size=8).hexdigest() if any(splits.values()) else ""
 
 
 def _items(parser: ConfigParser, split: str, fold: int) -> list[dict[str, Any]]:

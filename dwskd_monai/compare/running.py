@@ -64,7 +64,8 @@ def run_cell(cell: Cell, setting: Setting, needed: Path | None = None, device: s
             result: dict[str, Any] = dict(zip(CELL, (cell.method.name, cell.fraction, cell.fold, cell.seed)))
             if cell.method.trains:
                 result |= _train(cell, setting, own, method_overrides, folder)
-            result |= _evaluate(cell, setting, own, method_overrides, folder, two=result.pop("two_students", False))
+            two = result.pop("two_students", False) and not cell.tuning
+            result |= _evaluate(cell, setting, own, method_overrides, folder, two)
             result["needed_seconds"] = 0.0 if needed is None else _read(needed / RESULT)["training_seconds"]
             result["versions"] = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
             result["data_hash"] = setting.data_hash
@@ -135,7 +136,7 @@ def _evaluate(
     """Metrics on the validation images, and on those of ``test_dir``; of the two students together too."""
     result: dict[str, Any] = {}
     splits: dict[str, dict[str, Any]] = {"validation": {"split": "validation"}}
-    if setting.test_dir is not None:
+    if setting.test_dir is not None and not cell.tuning:
         splits["test"] = {"split": "all", "dataset_dir": str(setting.test_dir)}
     for split, source in splits.items():
         for combination in ("", *(COMBINATIONS if two else ())):

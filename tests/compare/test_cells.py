@@ -51,6 +51,7 @@ def test_the_demo_is_applied_after_the_methods_configs():
         ({"overrides": {"batch_size": 4, "amp": True}}, "amp was nothing, now it is True"),
         ({"overrides": {}}, "batch_size was 4, now it is nothing"),
         ({"data_hash": "new"}, "data was old, now it is new"),
+        ({"test_hash": "other"}, "test was , now it is other"),
         ({"demo": True}, r"configs was \['train.yaml'\], now it is \['train.yaml', 'demo.yaml'\]"),
     ],
 )
