@@ -14,6 +14,7 @@ from dwskd_monai.compare.results import TIMES
 from dwskd_monai.files import replacing
 
 _MARKERS = "osD^vP*Xhp<>"
+Styles = dict[str, dict[str, Any]]  # of a method's line and marker
 _AXES = {"balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
 
 
@@ -27,11 +28,18 @@ def draw(summary: pd.DataFrame, out: Path) -> list[Path]:
     Returns:
         The files.
     """
-    figures = {f"{metric}_by_fraction": by_fraction(summary, metric) for metric in _AXES}
-    single = summary[~summary["method"].str.contains("+", regex=False)]  # a combination costs what its method does
+    combined = summary["method"].str.contains("+", regex=False)
+    single, styles = summary[~combined], methods_styles(list(summary["method"].unique()))
+    figures = {f"{metric}_by_fraction": by_fraction(single, metric, styles) for metric in _AXES}
+    if combined.any():
+        bases = summary.loc[combined, "method"].str.partition("+")[0].unique()
+        pairs = summary[combined | summary["method"].isin(bases)]
+        figures["both_students_by_fraction"] = by_fraction(pairs, "balanced_accuracy", styles)
     seconds = single.assign(seconds=single[list(TIMES)].sum(axis=1))
-    figures["accuracy_by_training_time"] = against(seconds, "seconds", "seconds of training, with what it needs")
-    figures["accuracy_by_parameters"] = against(summary, "parameters", "parameters of what is deployed")
+    figures["accuracy_by_training_time"] = against(
+        seconds, "seconds", "seconds of training, with what it needs", styles
+    )
+    figures["accuracy_by_parameters"] = against(single, "parameters", "parameters of what is deployed", styles)
     paths = []
     for name, figure in figures.items():
         paths.append(out / "figures" / f"{name}.png")
@@ -40,11 +48,12 @@ def draw(summary: pd.DataFrame, out: Path) -> list[Path]:
     return paths
 
 
-def by_fraction(summary: pd.DataFrame, metric: str) -> Figure:
+def by_fraction(summary: pd.DataFrame, metric: str, styles: Styles) -> Figure:
     """A metric against the share of the training images, one line with its 95 % band per method."""
     figure, (axes,) = _figure(1)
     rows = summary[summary["metric"] == metric]
-    for method, style in methods_styles(list(rows["method"].unique())).items():
+    for method in rows["method"].unique():
+        style = styles[method]
         line = rows[rows["method"] == method].sort_values("fraction")
         axes.plot(line["fraction"], line["mean"], label=method, **style)
         axes.fill_between(line["fraction"], line["low"], line["high"], color=style["color"], alpha=0.1, linewidth=0)
@@ -59,12 +68,11 @@ def by_fraction(summary: pd.DataFrame, metric: str) -> Figure:
     return figure
 
 
-def against(summary: pd.DataFrame, column: str, label: str) -> Figure:
+def against(summary: pd.DataFrame, column: str, label: str, styles: Styles) -> Figure:
     """Balanced accuracy against a cost, a panel per fraction, a point with its 95 % interval per method."""
     rows = summary[(summary["metric"] == "balanced_accuracy") & (summary[column] > 0)]
     fractions = sorted(rows["fraction"].unique(), reverse=True)
     figure, panels = _figure(max(1, len(fractions)))
-    styles = methods_styles(list(rows["method"].unique()))
     for axes, fraction in zip(panels, fractions):
         for _, row in rows[rows["fraction"] == fraction].iterrows():
             style: dict[str, Any] = styles[row["method"]] | {"linestyle": "none"}
@@ -88,10 +96,11 @@ def _figure(panels: int) -> tuple[Figure, Sequence[Any]]:
     return figure, list(axes)
 
 
-def methods_styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+def methods_styles(methods: Sequence[str]) -> Styles:
     """One colour and marker per method; a combination has its method's colour and a broken line."""
     bases = list(dict.fromkeys(method.partition("+")[0] for method in methods))
-    colours: Any = matplotlib.color_sequences["tab20" if len(bases) > 10 else "tab10"]
+    paired: Any = matplotlib.color_sequences["tab20"]
+    colours = [*paired[::2], *paired[1::2]]  # the strong ones first
     lines = {"": "-", "ensemble": "--", "soup": ":"}
     return {
         method: {

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 import pytest
 from PIL import Image
 
-from dwskd_monai.compare.figures import by_fraction, draw
+from dwskd_monai.compare.figures import by_fraction, draw, methods_styles
 from dwskd_monai.compare.methods import Method
 from dwskd_monai.compare.page import write_page
 from dwskd_monai.compare.summary import summarise
@@ -34,8 +35,18 @@ def test_the_figures_are_written_and_show_each_method(tmp_path):
             assert len(image.convert("RGB").getcolors(1 << 24)) > 20
 
 
+def test_both_students_together_have_a_figure_of_their_own(tmp_path):
+    both = SUMMARY[SUMMARY["method"] == "dws_skd_mutual"].assign(method="dws_skd_mutual+soup")
+    names = [path.stem for path in draw(pd.concat([SUMMARY, both]), tmp_path)]
+    assert "both_students_by_fraction" in names
+    styles = methods_styles(["selection", "dws_skd_mutual", "dws_skd_mutual+soup"])
+    assert styles["dws_skd_mutual+soup"]["color"] == styles["dws_skd_mutual"]["color"] != styles["selection"]["color"]
+
+
 def test_a_line_has_the_means_and_a_band_its_interval():
-    axes = by_fraction(SUMMARY, "balanced_accuracy").axes[0]
+    axes = by_fraction(SUMMARY, "balanced_accuracy", methods_styles(["selection", "dws_skd_mutual", "probe_knn"])).axes[
+        0
+    ]
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
     assert lines["dws_skd_mutual"] == [pytest.approx([0.1, 0.57]), pytest.approx([1.0, 0.66])]
     assert len(axes.collections) == 3
