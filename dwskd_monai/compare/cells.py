@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,13 +100,17 @@ class Setting:
     def identity(self, cell: Cell) -> dict[str, Any]:
         """What a finished run must have been made from to be taken for this cell's."""
         return {
-            "configs": [Path(name).name for name in self.configs(cell.method)],
+            "configs": {Path(name).name: _digest(name) for name in self.configs(cell.method)},
             "bundle": self.bundle.name,
             "method": dict(cell.method.overrides),
             "overrides": {key: value for key, value in self.overrides_of(cell).items() if key != "dataset_dir"},
             "data": self.data_hash,
             "test": "" if cell.tuning else self.test_hash,
         }
+
+
+def _digest(path: str) -> str:
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
 
 
 def measured_cells(
