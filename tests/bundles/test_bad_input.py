@@ -143,7 +143,7 @@ def test_a_teacher_file_whose_keys_do_not_match(workspace):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"auxiliary": "foo"}, "auxiliary must be one of ema, mutual, none; got 'foo'"),
+        ({"auxiliary": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
         ({"temperature": -1}, "temperature must be greater than 0, got -1"),
         ({"distillation_epochs": 9}, "distillation_epochs must be in [0, 2]; got 9"),
         ({"views": "both"}, "views must be one of same, two; got 'both'"),
