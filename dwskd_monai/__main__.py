@@ -11,7 +11,6 @@ import fire
 
 from dwskd_monai.arguments import flag, optional
 from dwskd_monai.bundle import render as render_bundles
-from dwskd_monai.compare.comparison import FailedRunsError, prepare
 from dwskd_monai.compare.methods import read_methods
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.networks import PRETRAINED
@@ -79,6 +78,9 @@ def compare(
         plan: run nothing; say how large the grid is, and which differences it can show.
         overrides: any key of train.yaml, for all methods; KEY@FRACTION for one fraction alone.
     """
+    # here, since monai.bundle takes longer to import than the other commands take to run
+    from dwskd_monai.compare.comparison import FailedRunsError, prepare
+
     if jobs < 1:
         raise ValueError(f"jobs must be 1 or more, got {jobs}")
     comparison = prepare(
@@ -100,7 +102,11 @@ def compare(
     sys.stdout.flush()
     if not flag("plan", plan):
         command = shlex.join(["python", "-m", "dwskd_monai", *sys.argv[1:]])
-        sys.stdout.write("\n" + comparison.run(jobs, optional(ray_address), _each(learning_rates), command))
+        try:
+            sys.stdout.write("\n" + comparison.run(jobs, optional(ray_address), _each(learning_rates), command))
+        except FailedRunsError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(1)
 
 
 def _each(values: Any) -> tuple[Any, ...]:
@@ -186,9 +192,6 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
-    except FailedRunsError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
 
 
 if __name__ == "__main__":
