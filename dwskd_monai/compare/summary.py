@@ -80,7 +80,12 @@ def summarise(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
 def as_markdown(summary: pd.DataFrame, baseline: str) -> str:
     """A table for people: a row per fraction and method, metrics with their intervals."""
     metrics = list(summary["metric"].unique())
-    names = ["training images", "method", "runs", *(name.replace("_", " ") for name in metrics)]
+    names = [
+        "training images",
+        "method",
+        "runs",
+        *(name.replace("_", " ").replace("auc", "AUC").replace("f1", "F1") for name in metrics),
+    ]
     names += [f"Δ balanced accuracy to {baseline}", "parameters", "seconds"]
     lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
     for (fraction, method), rows in summary.groupby(["fraction", "method"], sort=False):
