@@ -99,7 +99,7 @@ def by_fraction(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def pool(results: Sequence[str], out: str, method: str = "dws_skd_mutual", small: float = 0.25) -> None:
+def pool(results: str | Sequence[str], out: str, method: str = "dws_skd_mutual", small: float = 0.25) -> None:
     """Write ``pooled.md`` and ``by_fraction.png``.
 
     Args:
@@ -108,7 +108,8 @@ def pool(results: Sequence[str], out: str, method: str = "dws_skd_mutual", small
         method: that is compared with the others.
         small: largest share of the training images that counts as few.
     """
-    tables = {Path(folder).name: with_combinations(pd.read_csv(Path(folder) / "results.csv")) for folder in results}
+    folders = results.split(",") if isinstance(results, str) else results
+    tables = {Path(folder).name: with_combinations(pd.read_csv(Path(folder) / "results.csv")) for folder in folders}
     table = pooled_table(tables, method, small)
     text = as_markdown(table, method, small)
     with replacing(Path(out) / "pooled.md") as temporary:
