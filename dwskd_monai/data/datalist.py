@@ -12,9 +12,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dwskd_monai.arguments import flag
-from dwskd_monai.data.sources import SPLITS, LabelledImage, existing, read_dataset
+from dwskd_monai.data.sources import SPLITS, LabelledImage, read_dataset
 from dwskd_monai.reading import dicom
-from dwskd_monai.reading.find import SUFFIXES, find_images
 
 _logger = logging.getLogger(__name__)
 ClassNames = Sequence[str] | Mapping[str, str]
@@ -93,23 +92,6 @@ def load_split(
     counts = Counter(names[image.label] for image in chosen)
     _logger.info("%s: %d %s images (%s)", dataset_dir, len(chosen), split, ", ".join(f"{n} {counts[n]}" for n in names))
     return _items(chosen)
-
-
-def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict[str, str]]:
-    """Items ``{"image": path, "study": path}`` of one image, or of all images below a folder, by their names.
-
-    Args:
-        dataset_dir: a file, a folder of images, or the folder of a DICOM series.
-        dicom_series: whether DICOM files in one folder are the slices of one volume.
-
-    Raises:
-        FileNotFoundError: if the path does not exist, or there is no image below it.
-    """
-    root = existing(dataset_dir)
-    paths = [root] if root.is_file() else find_images(root, flag("dicom_series", dicom_series), True)[0]
-    if not paths:
-        raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}")
-    return [{"image": str(path), "study": str(path)} for path in paths]
 
 
 def _with_dicom_patient(image: LabelledImage) -> LabelledImage:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwskd_monai.reading.find import SUFFIXES, find_images
+from dwskd_monai.data.images import existing
+from dwskd_monai.reading.find import find_images
+from dwskd_monai.reading.kinds import SUFFIXES
 
 SPLITS = ("training", "validation", "test")
 _SPLIT_NAMES = {
@@ -67,16 +69,6 @@ def read_dataset(dataset_dir: str | Path, class_names: Sequence[str], dicom_seri
     if not images:
         raise FileNotFoundError(f"dataset_dir: {root} has no labelled image")
     return images
-
-
-def existing(dataset_dir: str | Path) -> Path:
-    """The path of a source; raises FileNotFoundError if there is nothing there."""
-    root = Path(dataset_dir).expanduser()
-    if not root.exists():
-        raise FileNotFoundError(
-            f"dataset_dir: {root} does not exist; give a folder with one folder per class, a CSV or a JSON datalist"
-        )
-    return root
 
 
 def _read_folder(root: Path, class_names: Sequence[str], dicom_series: bool) -> Iterable[LabelledImage]:

@@ -1,10 +1,11 @@
 """Reading image files of every kind as studies: slices of one orientation, with their spacing.
 
-``study`` tells the kind of a file and has it read, ``pictures`` reads PNG and JPEG, ``dicom`` files, series and
-multi-frame files, ``nifti`` NIfTI; ``geometry`` brings what was read to one orientation.
+``study`` has a file read by what ``kinds`` takes it for: ``pictures`` reads PNG and JPEG, ``dicom`` files, series and
+multi-frame files, ``nifti`` NIfTI; ``geometry`` brings a ``volume`` to one orientation. Libraries that only volumes
+need (pydicom, itk, nibabel) are imported when there is one.
 """
 
-from dwskd_monai.reading.geometry import Study, checked_slice_axis
 from dwskd_monai.reading.study import read_study
+from dwskd_monai.reading.volume import Study, checked_slice_axis
 
 __all__ = ["Study", "checked_slice_axis", "read_study"]

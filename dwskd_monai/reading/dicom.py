@@ -21,11 +21,10 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
-from dwskd_monai.reading import nifti, pictures
 from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
-from dwskd_monai.reading.geometry import Volume
+from dwskd_monai.reading.kinds import NIFTI, PICTURES, files_of_series, is_dicom
+from dwskd_monai.reading.volume import Volume
 
-SUFFIXES = (".dcm", ".dicom")
 _DAMAGED = (InvalidDicomError, EOFError, OSError, AttributeError, KeyError, struct.error)  # what pydicom raises
 _TAGS = (
     "SeriesInstanceUID",
@@ -63,23 +62,6 @@ class _Frame:
     thickness: float
     slope: float
     intercept: float
-
-
-def is_aside(name: str) -> bool:
-    """Whether a file is hidden, or the table of contents of a DICOM disc."""
-    return name.startswith(".") or name.upper() == "DICOMDIR"
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM files do."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def files_of_series(folder: Path) -> list[Path]:
-    """The files directly in a folder that are DICOM, or are called so, in the order of their names."""
-    files = (path for path in folder.iterdir() if path.is_file() and not is_aside(path.name))
-    return sorted(path for path in files if path.suffix.lower() in SUFFIXES or is_dicom(path))
 
 
 def is_multiframe(path: Path) -> bool:
@@ -138,8 +120,7 @@ def read_series(folder: Path, spacing_tolerance: float) -> Volume:
         if not is_dicom(path):
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
             raise ValueError(f"{path}: {what}; expected one slice of the series in {folder}")
-    others_called = (*pictures.SUFFIXES, *nifti.SUFFIXES)
-    others = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(others_called)]
+    others = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith((*PICTURES, *NIFTI))]
     if others:
         raise ValueError(f"{folder}: {others[0]} among the DICOM files of a series; expected slices only; move it away")
     if len(paths) == 1:

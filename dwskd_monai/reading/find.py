@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dwskd_monai.reading import dicom, nifti, pictures
-
-SUFFIXES = (*pictures.SUFFIXES, *dicom.SUFFIXES, *nifti.SUFFIXES)
+from dwskd_monai.reading.kinds import SUFFIXES, files_of_series, is_aside, is_dicom
 
 
 def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[Path]]:
@@ -31,12 +29,16 @@ def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) ->
         if may_be_series and _is_series(folder):
             images.append(folder)
             continue
-        for file in sorted(file for file in files if not dicom.is_aside(file)):
+        for file in sorted(file for file in files if not is_aside(file)):
             path = folder / file
-            (images if file.lower().endswith(SUFFIXES) or dicom.is_dicom(path) else others).append(path)
+            (images if file.lower().endswith(SUFFIXES) or is_dicom(path) else others).append(path)
     return sorted(images), others
 
 
 def _is_series(folder: Path) -> bool:
-    files = dicom.files_of_series(folder)
-    return len(files) > 1 and not all(map(dicom.is_multiframe, files))
+    files = files_of_series(folder)
+    if len(files) < 2:
+        return False
+    from dwskd_monai.reading.dicom import is_multiframe  # pydicom is needed only where there is DICOM
+
+    return not all(map(is_multiframe, files))

@@ -11,15 +11,9 @@ import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from dwskd_monai.reading.geometry import Volume
+from dwskd_monai.reading.volume import Volume
 
-SUFFIXES = (".nii", ".nii.gz")
 _logger = logging.getLogger(__name__)
-
-
-def is_nifti(path: Path) -> bool:
-    """Whether the file is called like one."""
-    return path.name.lower().endswith(SUFFIXES)
 
 
 def read_file(path: Path) -> Volume:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 # A grey picture saved in colour has equal channels, up to the rounding of JPEG; a mark or a ruler in colour is small.
 _HUE, _COLOURED_SHARE = 32, 0.02
 

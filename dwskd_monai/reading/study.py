@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from dwskd_monai.reading import dicom, nifti, pictures
-from dwskd_monai.reading.geometry import Study, Volume, checked_slice_axis, to_study
+from dwskd_monai.reading.kinds import DICOM, is_dicom, is_nifti
+from dwskd_monai.reading.pictures import read_grey
+from dwskd_monai.reading.volume import Study, Volume, checked_slice_axis
 
 
 def read_study(path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05) -> Study:
@@ -24,24 +27,49 @@ def read_study(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
         FileNotFoundError: if there is nothing at ``path``.
         ValueError: if it cannot be read, or what it holds is no grey picture or volume with finite pixels, one slice
             after the other; the message names the file and what is wrong.
+        ModuleNotFoundError: if the library that decodes the format is not installed.
     """
     path, slice_axis = Path(path), checked_slice_axis(slice_axis)
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such image")
-    if path.is_dir():
-        volume = dicom.read_series(path, spacing_tolerance)
-    elif path.stat().st_size == 0:
-        raise ValueError(f"{path}: an empty file (0 bytes); copy it again from its source")
-    elif dicom.is_dicom(path):
-        volume = dicom.read_file(path, spacing_tolerance)
-    elif path.suffix.lower() in dicom.SUFFIXES:
-        raise ValueError(f"{path}: not a DICOM file, whatever it is called; expected an image")
-    elif nifti.is_nifti(path):
-        volume = nifti.read_file(path)
-    else:
-        volume = Volume(pictures.read_grey(path)[None], "picture", None)
+    volume = _read(path, spacing_tolerance)
     _refuse_non_finite(volume, path)
+    if volume.affine is None:
+        return Study(volume.pixels, volume.spacing, None, volume.kind)
+    with _naming_what_is_missing(path, "nibabel"):
+        from dwskd_monai.reading.geometry import to_study
     return to_study(volume, slice_axis, path)
+
+
+def _read(path: Path, spacing_tolerance: float) -> Volume:
+    """Pixels and geometry of a file or folder; the libraries for volumes are imported when there is one."""
+    if path.is_dir() or (path.stat().st_size > 0 and is_dicom(path)):
+        with _naming_what_is_missing(path, "pydicom and itk"):
+            from dwskd_monai.reading import dicom
+        read = dicom.read_series if path.is_dir() else dicom.read_file
+        return read(path, spacing_tolerance)
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: an empty file (0 bytes); copy it again from its source")
+    if path.suffix.lower() in DICOM:
+        raise ValueError(f"{path}: not a DICOM file, whatever it is called; expected an image")
+    if is_nifti(path):
+        with _naming_what_is_missing(path, "nibabel"):
+            from dwskd_monai.reading import nifti
+        return nifti.read_file(path)
+    return Volume(read_grey(path)[None], "picture", None)
+
+
+@contextmanager
+def _naming_what_is_missing(path: Path, libraries: str) -> Iterator[None]:
+    """A network that was packed runs with monai and timm alone, which bring no library for volumes."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{path}: to read it, {libraries} must be installed (no {error.name} here): pip install "
+            f"{libraries.replace(' and', '')}",
+            name=error.name,
+        ) from error
 
 
 def _refuse_non_finite(volume: Volume, path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwskd_monai.data.datalist import list_images, load_split
+from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.phantoms.writing import write_series
 
 NAMES = ("cat", "dog")
@@ -203,16 +203,6 @@ def test_arguments_out_of_range_are_named(tmp_path, arguments, message):
         load_split(tmp_path, NAMES, "training", **arguments)
 
 
-def test_list_images_takes_a_folder_with_subfolders_or_one_file(tmp_path):
-    make_tree(tmp_path, {"b": 1, "a/inner": 2})
-    (tmp_path / "notes.txt").touch()
-    assert names(list_images(tmp_path)) == ["00.png", "01.png", "00.png"]
-    one = str(tmp_path / "b" / "00.png")
-    assert list_images(one) == [{"image": one, "study": one}]
-    with pytest.raises(FileNotFoundError, match="no image"):
-        list_images(make_tree(tmp_path / "empty", {"x": 0}))
-
-
 def write_scan(folder: Path, patient: str) -> Path:
     write_series(np.zeros((4, 5, 3)), np.diag([1.0, 1.0, 2.0, 1.0]), folder, patient, "CT")
     return folder
@@ -279,9 +269,3 @@ def test_a_divided_study_is_named(tmp_path, rows, message):
     path = make_csv(tmp_path, rows, "image,label,patient,study,split")
     with pytest.raises(ValueError, match=message):
         load_split(path, NAMES, "all")
-
-
-def test_list_images_takes_the_folder_of_a_series(scans):
-    assert [item["image"] for item in list_images(scans / "cat" / "00")] == [str(scans / "cat" / "00")]
-    assert len(list_images(scans)) == 20
-    assert len(list_images(scans / "cat" / "00", dicom_series=False)) == 3

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
-from dwskd_monai.reading.geometry import Volume, to_study
+from dwskd_monai.reading.geometry import to_study
+from dwskd_monai.reading.volume import Volume
 
 PATH = Path("scan.nii.gz")
 # The brightest pixel of a plane lies to the patient's left, back and top; sizes and spacings differ on all axes.

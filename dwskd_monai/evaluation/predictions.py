@@ -1,0 +1,117 @@
+"""A handler that writes what an evaluator predicted, study by study."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.utils.enums import CommonKeys
+from numpy.typing import NDArray
+
+from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.files import GrowingCsv
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class CollectedStudy:
+    """What was collected of one study: probabilities ``(K,)`` by slice, and its label."""
+
+    slices: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    label: int | None = None
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """``(S, K)`` in the order of the slices."""
+        return np.stack([self.slices[index] for index in sorted(self.slices)])
+
+
+class PredictionWriter:
+    """Write what was predicted: one CSV row per study, and where studies have several slices, one per slice.
+
+    ``monai.handlers.ClassificationSaver`` writes neither a header nor class names, and knows no studies.
+
+    ``predictions.csv``: study (file or folder), label where it is known, predicted class, one probability per class,
+    number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
+    as soon as a study is complete, into ``predictions.partial.csv`` until the last one is, so that an interruption
+    costs no finished study.
+
+    Args:
+        output_dir: folder of the files.
+        class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
+        aggregation: of the slices' probabilities to the study's.
+
+    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, its postprocessing must give
+    probabilities ``(K,)`` in ``pred``.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        class_names: Sequence[str] | Mapping[str, str],
+        aggregation: Aggregation | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+        self.aggregation = Aggregation() if aggregation is None else aggregation
+        self._reset()
+
+    def attach(self, engine: Engine) -> None:
+        """Collect after each iteration, finish at the end."""
+        engine.add_event_handler(Events.STARTED, self._reset)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def _reset(self, engine: Engine | None = None) -> None:
+        self._open: dict[str, CollectedStudy] = {}
+        self._studies = GrowingCsv(self.output_dir / "predictions.csv")
+        self._slices = GrowingCsv(self.output_dir / "slice_predictions.csv")
+
+    def _collect(self, engine: Engine) -> None:
+        batch: Any = engine.state.batch
+        output: Any = engine.state.output
+        for item, result in zip(batch, output, strict=True):
+            name = str(item["study"])
+            study = self._open.setdefault(name, CollectedStudy())
+            study.slices[int(item["slice"])] = self._checked(result[CommonKeys.PRED], name)
+            label = result.get(CommonKeys.LABEL)
+            study.label = None if label is None else int(label)
+            if len(study.slices) == int(item["slices"]):
+                self._finish(name, self._open.pop(name))
+
+    def _checked(self, prediction: Any, name: str) -> NDArray[np.float64]:
+        probabilities = np.asarray(prediction.detach().cpu(), dtype=np.float64)
+        if probabilities.shape != (len(self.class_names),):
+            raise ValueError(
+                f"{name}: the network has {probabilities.shape[-1]} outputs, the metadata "
+                f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
+            )
+        if not np.isfinite(probabilities).all():
+            raise FloatingPointError(f"{name}: the network's prediction is not finite: {probabilities}")
+        return probabilities
+
+    def _finish(self, name: str, study: CollectedStudy) -> NDArray[np.float64]:
+        """Write a complete study; returns its probabilities ``(K,)``."""
+        whole = self.aggregation(study.probabilities)
+        label = {} if study.label is None else {"label": self.class_names[study.label]}
+        self._studies.write({"study": name, **label, **self._columns(whole), "slices": len(study.slices)})
+        if len(study.slices) > 1:
+            for index, row in sorted(study.slices.items()):
+                self._slices.write({"study": name, "slice": index, **label, **self._columns(row)})
+        return whole
+
+    def _columns(self, probabilities: NDArray[np.float64]) -> dict[str, str]:
+        values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
+        return {"predicted": self.class_names[int(probabilities.argmax())], **values}
+
+    def write(self, engine: Engine) -> None:
+        """Give the files their names."""
+        self._slices.finish()
+        count = self._studies.finish()
+        _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")

@@ -1,0 +1,54 @@
+"""What reading gives: a volume as its file has it, and a study, the same in slices of one orientation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.float32]
+PLANES = ("axial", "coronal", "sagittal")
+SLICE_AXES = (*PLANES, "thickest")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Pixels as a file has them.
+
+    Args:
+        pixels: three axes in any order.
+        kind: ``picture``, ``nifti``, or the DICOM modality, ``CT`` for instance.
+        affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI; None where there is none:
+            the axes are then slice, row, column.
+        spacing: mm per pixel and axis, used where there is no affine.
+    """
+
+    pixels: Pixels
+    kind: str
+    affine: NDArray[np.float64] | None
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Study:
+    """All slices of one examination.
+
+    Args:
+        pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left.
+        spacing: mm between slices, rows and columns; ones for a picture.
+        plane: ``axial``, ``coronal`` or ``sagittal``; None where the file does not tell.
+        kind: as in :class:`Volume`.
+    """
+
+    pixels: Pixels
+    spacing: tuple[float, float, float]
+    plane: str | None
+    kind: str
+
+
+def checked_slice_axis(slice_axis: str) -> str:
+    """``slice_axis``, if it is one of ``SLICE_AXES``; raises ValueError if it is not."""
+    if slice_axis not in SLICE_AXES:
+        raise ValueError(f"slice_axis must be one of {', '.join(SLICE_AXES)}; got {slice_axis!r}")
+    return slice_axis

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.predictions import PredictionWriter
+from tests.evaluation.evaluate import LOGITS, evaluate, read_rows
+
+
+def test_predictions_have_a_row_per_picture_with_names(tmp_path):
+    evaluate(PredictionWriter(tmp_path, {"0": "a", "1": "b", "2": "c"}))
+    rows = read_rows(tmp_path / "predictions.csv")
+    assert rows[0] == ["study", "label", "predicted", "a", "b", "c", "slices"]
+    assert [row[:3] for row in rows[1:]] == [
+        ["0.png", "a", "a"],
+        ["1.png", "c", "b"],
+        ["2.png", "c", "c"],
+        ["3.png", "c", "b"],
+    ]
+    assert np.allclose(np.array([row[3:6] for row in rows[1:]], float), LOGITS.softmax(1).numpy(), atol=1e-6)
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"], "studies have one slice each"
+
+
+def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):
+    logits = torch.randn(7, 3)
+    evaluate(PredictionWriter(tmp_path, ("a", "b", "c"), Aggregation("max")), logits, (4, 1, 2), labelled=False)
+    probabilities = logits.softmax(1).double().numpy()
+    rows = read_rows(tmp_path / "predictions.csv")
+    assert rows[0] == ["study", "predicted", "a", "b", "c", "slices"]
+    parts = [probabilities[:4], probabilities[4:5], probabilities[5:]]
+    expected = [largest / largest.sum() for largest in (part.max(0) for part in parts)]
+    assert np.allclose(np.array([row[2:5] for row in rows[1:]], float), expected, atol=1e-6)
+    assert [row[5] for row in rows[1:]] == ["4", "1", "2"]
+    slices = read_rows(tmp_path / "slice_predictions.csv")
+    assert slices[0] == ["study", "slice", "predicted", "a", "b", "c"]
+    assert [row[:2] for row in slices[1:]] == [["0.png", str(i)] for i in range(4)] + [["2.png", "0"], ["2.png", "1"]]
+    assert np.allclose(np.array([row[3:] for row in slices[1:]], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
+
+
+def test_an_interruption_costs_no_finished_study(tmp_path):
+    logits = torch.randn(7, 3)
+    logits[6] = torch.nan
+    (tmp_path / "predictions.csv").write_text("of an earlier run")
+    with pytest.raises(FloatingPointError, match="2.png: the network's prediction is not finite"):
+        evaluate(PredictionWriter(tmp_path, ("a", "b", "c")), logits, (4, 1, 2))
+    assert [row[0] for row in read_rows(tmp_path / "predictions.partial.csv")] == ["study", "0.png", "1.png"]
+    assert (tmp_path / "predictions.csv").read_text() == "of an earlier run"
+
+
+def test_a_handler_used_twice_starts_anew(tmp_path):
+    handler = PredictionWriter(tmp_path, ("a", "b", "c"))
+    evaluate(handler)
+    evaluate(handler)
+    assert len(read_rows(tmp_path / "predictions.csv")) == 5
+
+
+def test_a_network_with_another_number_of_outputs_is_named(tmp_path):
+    with pytest.raises(ValueError, match="0.png: the network has 3 outputs, the metadata 2 classes"):
+        evaluate(PredictionWriter(tmp_path, ("a", "b")))
+    assert not (tmp_path / "predictions.csv").exists()

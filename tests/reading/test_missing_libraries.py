@@ -1,0 +1,43 @@
+"""A packed network runs where there is neither pydicom nor itk nor nibabel; what cannot be read there is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+READ = """
+import sys
+for name in ("pydicom", "itk", "nibabel"):
+    sys.modules[name] = None
+from dwskd_monai.reading import read_study
+try:
+    print(read_study(sys.argv[1]).pixels.shape)
+except ModuleNotFoundError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+def read(path: Path) -> str:
+    return subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_picture_needs_none(tmp_path):
+    Image.fromarray(np.eye(6, 4, dtype=np.uint8)).save(tmp_path / "x.png")
+    assert read(tmp_path / "x.png") == "(1, 6, 4)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "libraries"),
+    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom itk")],
+)
+def test_a_volume_says_what_to_install(tmp_path, name, content, libraries):
+    path = tmp_path / name
+    path.write_bytes(content)
+    printed = read(path)
+    assert printed.startswith(f"ModuleNotFoundError: {path}: ")
+    assert printed.endswith(f"pip install {libraries}")
