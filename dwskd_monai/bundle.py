@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -37,6 +37,21 @@ def find_bundle_root() -> str:
         if (Path(entry) / "configs" / "metadata.json").is_file():
             return str(Path(entry).resolve())
     return str(Path.cwd())
+
+
+def check_classes(class_names: Sequence[str] | Mapping[str, str], num_classes: int) -> None:
+    """Raise where the network has another number of outputs than ``metadata.json`` names classes.
+
+    Args:
+        class_names: names in the order of the outputs, or metadata's ``channel_def``.
+        num_classes: outputs of the network.
+    """
+    names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+    if len(names) != num_classes:
+        raise ValueError(
+            f"num_classes is {num_classes}, configs/metadata.json names {len(names)} classes ({', '.join(names)}); set "
+            "num_classes in the configs, or channel_def and num_channels of outputs.pred in metadata.json"
+        )
 
 
 def explain_errors() -> None:

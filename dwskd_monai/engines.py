@@ -62,7 +62,8 @@ class DualStudentTrainer(Trainer):
             architecture with ``frozen``.
         auxiliary: ``ema``, ``mutual``, ``frozen`` or ``none``.
         views: ``same``: both students see one augmented image; ``two``: each sees its own augmentation.
-        distillation_epochs: epochs with the auxiliary; all of ``max_epochs`` by default.
+        distillation_epochs: epochs with the auxiliary: a whole number of them, or a float, their share of
+            ``max_epochs``; all by default.
         momentum: μ at the start, in [0, 1].
         deploy: ``better``: of two students, the better one by the validation metric is fine-tuned and deployed (see
             :class:`~dwskd_monai.handlers.BetterStudentHandler`); ``main``: always main.
@@ -90,7 +91,7 @@ class DualStudentTrainer(Trainer):
         auxiliary_network: nn.Module | None = None,
         auxiliary: str = "mutual",
         views: str = "same",
-        distillation_epochs: int | None = None,
+        distillation_epochs: int | float | None = None,
         momentum: float = 0.99,
         deploy: str = "better",
         clip_grad_norm: float | None = None,
@@ -112,13 +113,12 @@ class DualStudentTrainer(Trainer):
         to_kwargs: dict | None = None,
         amp_kwargs: dict | None = None,
     ) -> None:
-        distillation_epochs = max_epochs if distillation_epochs is None else distillation_epochs
         clip_grad_norm, amp = optional(clip_grad_norm), amp if amp == "auto" else flag("amp, unless auto,", amp)
         _one_of("auxiliary", auxiliary, AUXILIARY_MODES)
         _one_of("views", views, VIEWS)
         _one_of("deploy", deploy, DEPLOY)
         _in_range("max_epochs", max_epochs, 1, math.inf)
-        _in_range("distillation_epochs", distillation_epochs, 0, max_epochs)
+        distillation_epochs = _whole_epochs(distillation_epochs, max_epochs)
         _in_range("momentum", momentum, 0, 1)
         _in_range("accumulation_steps", accumulation_steps, 1, math.inf)
         if clip_grad_norm is not None and not clip_grad_norm > 0:
@@ -328,6 +328,16 @@ def unwrap(network: nn.Module) -> nn.Module:
 
 def _plain(value: Tensor) -> Tensor:
     return value.as_tensor() if isinstance(value, MetaTensor) else value
+
+
+def _whole_epochs(distillation_epochs: int | float | None, max_epochs: int) -> int:
+    if distillation_epochs is None:
+        return max_epochs
+    if isinstance(distillation_epochs, float):
+        _in_range("distillation_epochs, as a share,", distillation_epochs, 0, 1)
+        return round(distillation_epochs * max_epochs)
+    _in_range("distillation_epochs", distillation_epochs, 0, max_epochs)
+    return distillation_epochs
 
 
 def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,8 @@ class BestModelSaver:
     metric of NaN in the first epoch block all later ones, and saves one fixed network.
 
     Args:
-        path: the state dict. A file that is there from an earlier run is kept as ``<stem>.previous<suffix>``.
+        path: the state dict. A file that is there from an earlier run is kept as ``<stem>.previous<suffix>``, unless it
+            holds the very weights.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -110,13 +113,16 @@ class BestModelSaver:
         broken = [key for key, value in weights.items() if not torch.isfinite(value).all()]
         if broken:
             raise FloatingPointError(f"epoch {engine.state.epoch}: weights of {broken[0]} are not finite; not saved")
+        self.best_metric, self.best_epoch = metric, engine.state.epoch
+        if not self._saved and holds_weights(self.path, weights):
+            return
         if idist.get_rank() == 0:
             if self.path.exists() and not self._saved:
-                self.path.replace(self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}"))
+                with replacing(self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")) as temporary:
+                    shutil.copy2(self.path, temporary)
             with replacing(self.path) as temporary:
                 torch.save(weights, temporary)
         self._saved = True
-        self.best_metric, self.best_epoch = metric, engine.state.epoch
         _logger.info("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,6 +133,47 @@ class BestModelSaver:
         """Restore :meth:`state_dict`'s content."""
         self.best_metric, self.best_epoch = float(state["best_metric"]), int(state["best_epoch"])
         self._saved = bool(state["saved"])
+
+
+class DeployedModelHandler:
+    """Where training starts from the deployed network, let that be the one to beat.
+
+    MONAI Label trains on from the network that it serves, and ``monai.handlers.CheckpointLoader`` loads one to be
+    fine-tuned; the first epoch, however bad, would take its place. So if main is what ``path`` holds when training
+    starts, it is validated first, and the validator's :class:`BestModelSaver` keeps the file until another is better.
+
+    Args:
+        path: of the deployed state dict.
+        validator: main's evaluator.
+    """
+
+    def __init__(self, path: str | Path, validator: Evaluator) -> None:
+        self.path, self.validator = Path(path), validator
+
+    def attach(self, engine: Engine) -> None:
+        """Compare at the start; attach it after whatever loads weights then."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: DualStudentTrainer) -> None:
+        """Validate main if it is the deployed network."""
+        if engine.state.epoch == 0 and holds_weights(self.path, unwrap(engine.network).state_dict()):
+            _logger.info("training starts from %s, which is kept unless a better network is found", self.path)
+            self.validator.run(0)
+
+
+def holds_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a file is a state dict with just these weights."""
+    if not path.is_file():
+        return False
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        return False
+    return (
+        isinstance(found, dict)
+        and found.keys() == weights.keys()
+        and all(torch.equal(found[name], value.cpu()) for name, value in weights.items())
+    )
 
 
 class BetterStudentHandler:

@@ -138,8 +138,8 @@ class WindowHounsfieldd(MapTransform):
             raise ValueError(f"picture_range must be [black, white], such as [0, 255], or null; got {picture_range}")
         if channels is not None and channels != len(windows):
             raise ValueError(
-                f"{len(windows)} windows need as many input channels, the network has {channels}: set num_channels of "
-                "inputs.image in metadata.json"
+                f"{len(windows)} windows need as many input channels, the network has {channels}: set in_chans, and "
+                "num_channels of inputs.image in metadata.json"
             )
         self.ranges = [(level - width / 2, level + width / 2) for width, level in windows]
         self.picture_range = picture_range

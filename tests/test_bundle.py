@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dwskd_monai.bundle import StaleBundleError, find_bundle_root, render
+from dwskd_monai.bundle import StaleBundleError, check_classes, find_bundle_root, render
 from tests.conftest import BUNDLE
 
 
@@ -17,6 +17,12 @@ def test_the_bundle_is_found_where_monai_put_it(monkeypatch, tmp_path):
     assert find_bundle_root() == str(BUNDLE)
     monkeypatch.setattr(sys, "path", ["", str(tmp_path)])
     assert find_bundle_root() == str(tmp_path)
+
+
+def test_a_network_with_other_classes_than_the_metadata_is_refused():
+    check_classes({"0": "a", "1": "b"}, 2)
+    with pytest.raises(ValueError, match=r"num_classes is 3, configs/metadata.json names 2 classes \(a, b\)"):
+        check_classes(["a", "b"], 3)
 
 
 def test_an_error_in_a_config_ends_with_its_cause(tmp_path: Path):

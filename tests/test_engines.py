@@ -291,6 +291,7 @@ def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
         ({"amp": "yes"}, "amp, unless auto, must be true or false; got 'yes'"),
         ({"max_epochs": 0}, "max_epochs"),
         ({"distillation_epochs": 3}, r"distillation_epochs must be in \[0, 2\]; got 3"),
+        ({"distillation_epochs": 1.5}, r"distillation_epochs, as a share, must be in \[0, 1\]; got 1.5"),
         ({"momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
         ({"clip_grad_norm": 0.0}, "clip_grad_norm must be greater than 0, or null"),
         ({"accumulation_steps": 0}, "accumulation_steps"),
@@ -301,6 +302,13 @@ def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
 def test_wrong_values_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         make_trainer(**changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"), [(None, 4), (0, 0), (1, 1), (3, 3), (0.0, 0), (0.75, 3), (0.6, 2), (1.0, 4)]
+)
+def test_distillation_takes_epochs_or_a_share_of_them(given, epochs):
+    assert make_trainer(max_epochs=4, distillation_epochs=given).distillation_epochs == epochs
 
 
 def test_an_optimizer_without_the_auxiliary_is_refused():

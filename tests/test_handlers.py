@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
-from monai.handlers import LrScheduleHandler
+from monai.handlers import LrScheduleHandler, ValidationHandler
 from torch import nn
 
 from dwskd_monai.handlers import (
     BestModelSaver,
     BetterStudentHandler,
+    DeployedModelHandler,
     EpochSeedHandler,
     NonFiniteLossHandler,
     TrainingStateHandler,
@@ -61,6 +63,46 @@ def test_best_model_saver_keeps_the_model_of_an_earlier_run(tmp_path):
     evaluator.run(2)
     assert list(torch.load(tmp_path / "model.previous.pt", weights_only=True)) == ["old"]
     assert "fc.bias" in torch.load(path, weights_only=True)
+
+
+def train_from(network: nn.Module, path: Path, evaluator: StubEvaluator) -> None:
+    """Two epochs, with the handlers of train.yaml."""
+    make_trainer(
+        auxiliary="none",
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        max_epochs=2,
+        train_handlers=[ValidationHandler(1, evaluator), DeployedModelHandler(path, evaluator)],
+    ).run()
+
+
+@pytest.mark.parametrize(("metrics", "kept"), [([0.5, 0.4, 0.5], True), ([0.5, 0.6, 0.4], False)])
+def test_training_that_starts_from_the_deployed_network_keeps_it_unless_it_finds_a_better_one(tmp_path, metrics, kept):
+    path, network = tmp_path / "model.pt", Student()
+    deployed = {name: value.clone() for name, value in network.state_dict().items()}
+    torch.save(deployed, path)
+    evaluator = StubEvaluator(network, dict(enumerate(metrics)), [BestModelSaver(path)])
+    train_from(network, path, evaluator)
+    assert evaluator.evaluated == [0, 1, 2]
+    found, previous = torch.load(path, weights_only=True), tmp_path / "model.previous.pt"
+    assert all(torch.equal(found[name], deployed[name]) for name in deployed) == kept
+    assert previous.exists() == (not kept)
+    if not kept:
+        assert all(torch.equal(torch.load(previous, weights_only=True)[name], deployed[name]) for name in deployed)
+
+
+@pytest.mark.parametrize("content", ["nothing", "other weights", "another network", "damaged"])
+def test_training_that_starts_from_other_weights_validates_after_its_first_epoch(tmp_path, content):
+    path, network = tmp_path / "model.pt", Student()
+    if content == "other weights":
+        torch.save(Student().state_dict(), path)
+    elif content == "another network":
+        torch.save({"fc.bias": network.fc.bias.detach()}, path)
+    elif content == "damaged":
+        path.write_bytes(b"PK damaged")
+    evaluator = StubEvaluator(network, {1: 0.1, 2: 0.1})
+    train_from(network, path, evaluator)
+    assert evaluator.evaluated == [1, 2]
 
 
 def test_best_model_saver_refuses_weights_that_are_not_finite(tmp_path):

@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "select": {"files", "networks", "reading", "transforms", "weight_selection"},
     "engines": {"arguments", "losses"},
     "handlers": {"arguments", "engines", "files"},
+    "inferers": {"evaluation"},
 }
 
 

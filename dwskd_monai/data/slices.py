@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from dwskd_monai.arguments import optional
 from dwskd_monai.data.cache import StudyCache
+from dwskd_monai.data.labels import ClassNames, label_index
 
 _MOST_ERRORS = 10
 _logger = logging.getLogger(__name__)
@@ -45,9 +46,12 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             al., Temporal Segment Networks, arXiv 1608.00859, section 3.1); no more than it has. None: all, in order.
         num_workers: studies that are read at a time.
         progress: whether to show a progress bar while studies are read.
+        class_names: names of the labels, or metadata's ``channel_def``, where labels are not indices but names or
+            files (see :func:`~dwskd_monai.data.labels.label_index`).
 
     Raises:
-        ValueError: if studies cannot be read, with each file and what is wrong; those that can be are kept.
+        ValueError: if there is no item, a label is unknown, or studies cannot be read, with each file and what is
+            wrong; those that can be are kept.
     """
 
     def __init__(
@@ -58,7 +62,10 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         slices_per_study: int | None = None,
         num_workers: int = 0,
         progress: bool = True,
+        class_names: ClassNames | None = None,
     ) -> None:
+        if not data:
+            raise ValueError("no images: this split is empty; training and validation need one or more each")
         if slices_per_study is not None and slices_per_study < 1:
             raise ValueError(f"slices_per_study must be 1 or more, got {slices_per_study}")
         super().__init__(list(data), transform)
@@ -77,7 +84,8 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             study = str(item.get("study", item[CommonKeys.IMAGE]))
             known: dict[str, Any] = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
             if CommonKeys.LABEL in item:
-                known[CommonKeys.LABEL] = item[CommonKeys.LABEL]
+                label = item[CommonKeys.LABEL]
+                known[CommonKeys.LABEL] = label if class_names is None else label_index(label, class_names, study)
             slots = length if slices_per_study is None else min(slices_per_study, length)
             self._slots += [(len(self._images), slot, slots) for slot in range(slots)]
             self._images.append(_Image(kept, length, slices[study], known))

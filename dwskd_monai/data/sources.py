@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwskd_monai.data.images import existing
+from dwskd_monai.data.labels import label_index
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.kinds import SUFFIXES
 
@@ -142,17 +143,7 @@ def _labelled(
     file = source.parent / Path(image).expanduser()
     if not file.exists():
         raise FileNotFoundError(f"{source}: {place}: image {file} does not exist")
-    label = row.get("label")
-    text = "" if label is None else str(label).strip()
-    if text in class_names:
-        index = list(class_names).index(text)
-    elif text.isdecimal() and int(text) < len(class_names):
-        index = int(text)
-    else:
-        what = f"unknown label {text!r}" if text else "no label"
-        raise ValueError(
-            f"{source}: {place}: {what}; expected one of {', '.join(class_names)} or 0 to {len(class_names) - 1}"
-        )
+    index = label_index(row.get("label"), class_names, f"{source}: {place}")
     part = str(split or "").strip().lower()
     if part and part not in _SPLIT_NAMES:
         raise ValueError(f"{source}: {place}: unknown split {part!r}; expected one of {', '.join(_SPLIT_NAMES)}")

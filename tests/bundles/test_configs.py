@@ -127,8 +127,9 @@ def test_the_header_is_short_and_the_input_has_a_channel_per_window(bundle):
     header = REPOSITORY / "bundles" / "_template" / "headers" / f"{bundle.name}.yaml"
     assert len(header.read_text().splitlines()) <= 40
     config = parser(bundle, "train")
-    channels = config["_meta_#network_data_format#inputs#image#num_channels"]
-    assert channels == len(config.get("windows", [None]))
+    formats = config["_meta_#network_data_format"]
+    assert config["in_chans"] == formats["inputs"]["image"]["num_channels"] == len(config.get("windows", [None]))
+    assert config["num_classes"] == len(formats["outputs"]["pred"]["channel_def"])
 
 
 @each_bundle

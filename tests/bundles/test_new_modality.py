@@ -25,7 +25,9 @@ def bundles(tmp_path: Path) -> Path:
     headers = folder / "_template" / "headers"
     header = (headers / "chest_xray_classification.yaml").read_text()
     name = "breast_ultrasound_classification"
-    (headers / f"{name}.yaml").write_text(header.replace("data/chest_xray", "data/breast_ultrasound"))
+    (headers / f"{name}.yaml").write_text(
+        header.replace("data/chest_xray", "data/breast_ultrasound").replace("num_classes: 3", "num_classes: 2")
+    )
     (headers / f"{name}.md").write_text("# Breast ultrasound classification by DWS-SKD\n\n")
     metadata = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
     pred = metadata["network_data_format"]["outputs"]["pred"]

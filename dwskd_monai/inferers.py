@@ -1,0 +1,49 @@
+"""Running a network on whole studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from dwskd_monai.evaluation.aggregation import Aggregation
+
+
+class StudyInferer(Inferer):
+    """Logits of slices ``(B, C, H, W)``; of studies ``(B, C, D, H, W)``, one for all their slices.
+
+    ``monai.inferers.SliceInferer`` gives a study's slices back as a volume; here their probabilities are aggregated, as
+    :class:`~dwskd_monai.evaluation.predictions.PredictionWriter` does with slices that come in batches. What is
+    returned for a study is the logarithm of its probabilities, so a softmax afterwards gives just these.
+
+    Args:
+        batch_size: slices of a study that are run at a time.
+        aggregation: of the slices' probabilities to the study's.
+    """
+
+    def __init__(self, batch_size: int = 16, aggregation: Aggregation | None = None) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more slices, got {batch_size}")
+        self.batch_size = batch_size
+        self.aggregation = Aggregation() if aggregation is None else aggregation
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Logits ``(B, K)``.
+
+        Raises:
+            ValueError: for an input of another number of axes.
+        """
+        if inputs.ndim == 4:
+            return network(inputs, *args, **kwargs)
+        if inputs.ndim != 5:
+            raise ValueError(f"expected slices (B, C, H, W) or studies (B, C, D, H, W), got {tuple(inputs.shape)}")
+        return torch.stack([self._study(study, network, *args, **kwargs) for study in inputs])
+
+    def _study(self, study: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        slices = study.movedim(1, 0)
+        logits = torch.cat([network(part, *args, **kwargs) for part in slices.split(self.batch_size)])
+        whole = self.aggregation(logits.softmax(1).double().cpu().numpy())
+        return torch.as_tensor(whole, dtype=logits.dtype, device=logits.device).log()
