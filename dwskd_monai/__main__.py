@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import fire
@@ -181,11 +182,73 @@ def render(bundles: str = "bundles", check: bool = False) -> None:
     sys.stdout.write("".join(f"{path}\n" for path in changed) or "all files are as rendered\n")
 
 
+def pack(
+    bundle: str,
+    out: str | None = None,
+    models: str | None = None,
+    metrics: str | None = None,
+    dataset_dir: str | None = None,
+    sample: str | None = None,
+    **overrides: Any,
+) -> None:
+    """A trained bundle as one file to share: ``pack BUNDLE``.
+
+    MONAI loads and runs what it holds with monai and timm alone; training needs this package.
+
+    Args:
+        bundle: folder of the bundle.
+        out: the file; <name>_v<version>.zip beside the bundle by default.
+        models: folder with model.pt and what export wrote; the bundle's models by default.
+        metrics: metrics.json of an evaluation of this network, for its page.
+        dataset_dir: labelled images that it was trained on; only their digest is kept.
+        sample: a study to try the network on; a phantom by default.
+        overrides: keys of the configs that the network was trained with, --student NAME for instance.
+    """
+    from dwskd_monai.packing.pack import pack as pack_to_file
+
+    folder = Path(bundle)
+    paths = [None if optional(path) is None else Path(str(path)) for path in (out, models, metrics, sample)]
+    data_hash = None
+    if optional(dataset_dir) is not None:
+        from dwskd_monai.compare.dataset import hash_of_data
+
+        data_hash = hash_of_data(folder, Path(str(dataset_dir)), overrides)
+    file = pack_to_file(
+        folder,
+        paths[0],
+        models=paths[1],
+        metrics=paths[2],
+        sample=paths[3],
+        data_hash=data_hash,
+        overrides=overrides,
+    )
+    sys.stdout.write(f"{file}\n")
+
+
+def unpack(file: str, out: str = ".") -> None:
+    """Check a packed bundle and write its folder: ``unpack FILE``.
+
+    Args:
+        file: what pack wrote.
+        out: folder in which the bundle's folder is made.
+    """
+    from dwskd_monai.packing.unpack import unpack as unpack_to_folder
+
+    sys.stdout.write(f"all checksums are right; written to {unpack_to_folder(Path(file), Path(out))}\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; bad input ends with its message and exit code 2."""
     try:
         fire.Fire(
-            {"compare": compare, "phantoms": phantoms, "render": render, "select": select},
+            {
+                "compare": compare,
+                "pack": pack,
+                "phantoms": phantoms,
+                "render": render,
+                "select": select,
+                "unpack": unpack,
+            },
             command=arguments,
             name="python -m dwskd_monai",
         )

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"arguments", "losses"},
     "handlers": {"arguments", "engines", "files"},
     "inferers": {"evaluation"},
+    "packing": {"data", "files"},
 }
 
 

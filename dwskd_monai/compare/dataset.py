@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,18 @@ def read_config(bundle: Path, configs: list[str], overrides: Mapping[str, Any]) 
     check_overrides(parser, overrides)
     parser.update(pairs={key: value for key, value in overrides.items() if "@" not in key})
     return parser
+
+
+def hash_of_data(bundle: Path, dataset_dir: Path, overrides: Mapping[str, Any]) -> str:
+    """The digest of a bundle's training and validation images; see :func:`data_hashes`."""
+    known = read_config(bundle, [str(bundle / "configs" / "train.yaml")], {})
+    parser = read_config(
+        bundle,
+        [str(bundle / "configs" / "train.yaml")],
+        {key: value for key, value in overrides.items() if key in known},
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        return data_hashes(parser, dataset_dir, None, None, Path(cache))[0]
 
 
 def data_hashes(

@@ -107,6 +107,7 @@ def _train(
     )
     workflow.initialize()
     get = workflow.parser.get_parsed_content
+    get("first_weights")  # in the order of the bundle's run
     get("train#trainer")  # reads the data, which is not training time
     _write(folder / _ATTEMPT, {"started": time.time(), "spent": spent})
     clock = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -32,9 +33,7 @@ def make_phantoms(modality: str, directory: str | Path, count: int | None = None
         ValueError: for an unknown modality or too small a number.
         FileExistsError: if ``directory`` has content.
     """
-    if modality not in MODALITIES:
-        raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")
-    maker = MODALITIES[modality]
+    maker = _maker(modality)
     count = maker.COUNT if count is None else count
     if count < maker.LEAST:
         raise ValueError(f"count must be at least {maker.LEAST}, so that each split has each class; got {count}")
@@ -63,3 +62,28 @@ def make_phantoms(modality: str, directory: str | Path, count: int | None = None
         writer.writerow(["image", "label", "patient", "split"])
         writer.writerows(rows)
     return datalist
+
+
+def make_phantom(modality: str, path: str | Path, seed: int = 0) -> Path:
+    """Write one synthetic study, of the first class, a PNG or NIfTI file.
+
+    Args:
+        modality: ``chest_xray``, ``lung_ct`` or ``brain_mri``.
+        path: the file without its suffix.
+        seed: the same seed writes the same pixels.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: for an unknown modality.
+    """
+    maker = _maker(modality)
+    written: Path = maker.write(maker.CLASSES[0], Path(path), 0, "P0000", np.random.default_rng(seed))
+    return written
+
+
+def _maker(modality: str) -> Any:
+    if modality not in MODALITIES:
+        raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")
+    return MODALITIES[modality]

@@ -1,0 +1,46 @@
+"""The page of a packed network: the bundle's own, with what was measured on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEADING = "## Performance\n"
+
+
+def model_card(page: str, provenance: Mapping[str, Any]) -> str:
+    """The bundle's ``docs/README.md`` with the metrics of ``provenance`` in its section Performance.
+
+    Raises:
+        ValueError: if the page has no such section.
+    """
+    if page.count(_HEADING) != 1:
+        raise ValueError("docs/README.md: expected one section '## Performance', where the metrics are put")
+    metrics = provenance["metrics"]
+    measured = _tables(metrics) if metrics else "Nothing was measured when this network was packed.\n"
+    before, after = page.split(_HEADING)
+    text = after.partition("\n## ")
+    return f"{before}{_HEADING}\n{measured}\n## {text[2]}" if text[1] else f"{before}{_HEADING}\n{measured}"
+
+
+def _tables(metrics: Mapping[str, Any]) -> str:
+    overall, classes = metrics["study"]["overall"], metrics["study"]["per_class"]
+    lines = [
+        f"Of this network, on {overall['count']:.0f} labelled studies (`provenance.json` has the digest of the data it "
+        "was trained on, where it was given):",
+        "",
+        "| | value |",
+        "|---|---|",
+    ]
+    names = ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1")
+    lines += [f"| {name.replace('_', ' ')} | {_number(overall[name])} |" for name in names]
+    columns = ("auc", "f1", "sensitivity", "specificity", "count")
+    lines += ["", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(_number(row[column]) for column in columns)} |" for name, row in classes.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "not defined"
+    return f"{value:.0f}" if float(value).is_integer() and value > 1 else f"{value:.3f}"
