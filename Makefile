@@ -1,6 +1,9 @@
 # make demo   from nothing to predictions: installs, makes phantom studies, trains, evaluates, predicts; offline;
 #             BUNDLE=lung_ct_classification or brain_mri_classification for another one
 # make test   from nothing: installs with the test extra, lint, types, and the whole suite
+# make monailabel         a MONAI Label server on 127.0.0.1 with the bundle BUNDLE, its demo's network and phantoms
+# make test-integration   from nothing: a MONAI Label server that is driven over HTTP, and a packed bundle in an
+#             environment that has only monai and timm
 PYTHON ?= python3
 BUNDLE ?= chest_xray_classification
 
@@ -14,7 +17,10 @@ MODELS := --ckpt_dir $(DEMO)/models
 CACHE := --cache_dir $(DEMO)/cache
 SMALL := --student convnext_atto --image_size 64 --num_workers 0
 
-.PHONY: demo test lint clean
+LABEL := .venv-monailabel
+LABEL_NEEDS := monailabel==0.8.5 'pydicom<3' dicomweb-client==0.59.3
+
+.PHONY: demo test test-integration monailabel lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -56,5 +62,27 @@ lint: $(VENV)/installed_test
 test: lint
 	$(RUN) -m pytest
 
+$(LABEL)/installed: pyproject.toml
+	$(PYTHON) -m venv $(LABEL)
+	$(LABEL)/bin/python -m pip install --quiet --editable . $(LABEL_NEEDS)
+	touch $@
+
+$(LABEL)/installed_test: pyproject.toml
+	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
+	$(LABEL)/bin/python -m pip install --quiet --editable '.[test]' $(LABEL_NEEDS)
+	touch $(LABEL)/installed $@
+
+monailabel: $(LABEL)/installed
+	test -f $(DEMO)/models/model.pt || $(MAKE) demo VENV=$(LABEL)
+	$(LABEL)/bin/python -m dwskd_monai pack bundles/$(BUNDLE) --out $(DEMO)/$(BUNDLE).zip --models $(DEMO)/models $(SMALL) \
+	  --teacher convnext_pico --teacher_weights $(abspath $(DEMO)/models/teacher.pt) --train#random_transforms#1#translate_range [2,2]
+	mkdir -p $(DEMO)/studies
+	find $(DATA)/test -type f \( -name '*.png' -o -name '*.nii.gz' -o -name '[0-9]*[0-9].dcm' \) -path '*/test/*/*' \
+	  -not -path '*/test/*/*/*' -exec cp {} $(DEMO)/studies \;
+	PATH="$(abspath $(LABEL))/bin:$$PATH" tools/monailabel.sh $(DEMO)/$(BUNDLE).zip $(DEMO)/studies $(DEMO)/monailabel
+
+test-integration: $(LABEL)/installed_test
+	$(LABEL)/bin/python -m pytest tests/integration
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) $(LABEL) demo build *.egg-info

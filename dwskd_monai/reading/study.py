@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,18 @@ import numpy as np
 from dwskd_monai.reading.kinds import DICOM, is_dicom, is_nifti
 from dwskd_monai.reading.pictures import read_grey
 from dwskd_monai.reading.volume import Study, Volume, checked_slice_axis
+
+# A network that was packed runs with monai and timm alone, which bring no library for volumes. They are looked for here
+# and not when there is a volume: MONAI Label forgets where a bundle's code lies once it has its transforms.
+_missing: dict[str, ModuleNotFoundError] = {}
+try:
+    from dwskd_monai.reading import dicom
+except ModuleNotFoundError as error:
+    _missing["pydicom and itk"] = error
+try:
+    from dwskd_monai.reading import geometry, nifti
+except ModuleNotFoundError as error:
+    _missing["nibabel"] = error
 
 
 def read_study(path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05) -> Study:
@@ -36,16 +46,14 @@ def read_study(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
     _refuse_non_finite(volume, path)
     if volume.affine is None:
         return Study(volume.pixels, volume.spacing, None, volume.kind)
-    with _naming_what_is_missing(path, "nibabel"):
-        from dwskd_monai.reading.geometry import to_study
-    return to_study(volume, slice_axis, path)
+    _require("nibabel", path)
+    return geometry.to_study(volume, slice_axis, path)
 
 
 def _read(path: Path, spacing_tolerance: float) -> Volume:
-    """Pixels and geometry of a file or folder; the libraries for volumes are imported when there is one."""
+    """Pixels and geometry of a file or folder."""
     if path.is_dir() or (path.stat().st_size > 0 and is_dicom(path)):
-        with _naming_what_is_missing(path, "pydicom and itk"):
-            from dwskd_monai.reading import dicom
+        _require("pydicom and itk", path)
         read = dicom.read_series if path.is_dir() else dicom.read_file
         return read(path, spacing_tolerance)
     if path.stat().st_size == 0:
@@ -53,18 +61,15 @@ def _read(path: Path, spacing_tolerance: float) -> Volume:
     if path.suffix.lower() in DICOM:
         raise ValueError(f"{path}: not a DICOM file, whatever it is called; expected an image")
     if is_nifti(path):
-        with _naming_what_is_missing(path, "nibabel"):
-            from dwskd_monai.reading import nifti
+        _require("nibabel", path)
         return nifti.read_file(path)
     return Volume(read_grey(path)[None], "picture", None)
 
 
-@contextmanager
-def _naming_what_is_missing(path: Path, libraries: str) -> Iterator[None]:
-    """A network that was packed runs with monai and timm alone, which bring no library for volumes."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
+def _require(libraries: str, path: Path) -> None:
+    """Raise where they could not be imported."""
+    if libraries in _missing:
+        error = _missing[libraries]
         raise ModuleNotFoundError(
             f"{path}: to read it, {libraries} must be installed (no {error.name} here): pip install "
             f"{libraries.replace(' and', '')}",

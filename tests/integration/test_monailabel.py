@@ -1,0 +1,146 @@
+"""The three bundles in the stock monaibundle app: inference, labels, training, and the new network in use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dwskd_monai.data.phantoms.brain_mri import brain_mri
+from dwskd_monai.data.phantoms.chest_xray import chest_xray
+from dwskd_monai.data.phantoms.lung_ct import lung_ct
+from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
+from dwskd_monai.packing.pack import pack
+from tests.bundles.commands import DEPTHS, DIMS, TEACHER_DIMS
+from tests.conftest import BUNDLES, tiny_convnext
+from tests.integration.server import Server, serving
+
+SMALL = {
+    "student": "convnext_atto",
+    "network_def#dims": json.loads(DIMS),
+    "network_def#depths": json.loads(DEPTHS),
+    "teacher": "convnext_atto",
+    "teacher_weights": "random",
+    "teacher_def#dims": json.loads(TEACHER_DIMS),
+    "teacher_def#depths": json.loads(DEPTHS),
+    "image_size": 32,
+    "num_workers": 0,
+    "learning_rate": 0.01,
+    "warmup_epochs": 0,
+    "train#random_transforms#1#translate_range": [2, 2],
+}
+
+
+def write_pictures(folder: Path) -> None:
+    """Chest X-rays: PNG, JPEG and DICOM."""
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(("covid19", "no_findings", "pneumonia") * 6):
+        unit = np.clip(0.5 + 0.17 * chest_xray(name, rng), 0, 1)
+        if index % 3 == 2:
+            write_dicom(np.round(unit * 4095).astype(np.uint16), folder / f"xray{index:02d}.dcm", "P", index % 2 == 1)
+        else:
+            suffix = "jpeg" if index % 3 else "png"
+            Image.fromarray(np.round(unit * 255).astype(np.uint8)).save(folder / f"xray{index:02d}.{suffix}")
+
+
+def write_volumes(folder: Path, modality: str) -> None:
+    """NIfTI and multi-frame DICOM files, and a series in a folder of its own."""
+    rng = np.random.default_rng(0)
+    for index in range(9):
+        if modality == "CT":
+            volume, affine = lung_ct(("covid", "non_covid")[index % 2], rng)
+        else:
+            volume, affine = brain_mri(("glioma", "meningioma", "no_tumor", "pituitary")[index % 4], rng)
+        if index == 8:
+            write_series(volume, affine, folder / "series", "P", modality)
+        elif index % 2:
+            write_multiframe(volume, affine, folder / f"scan{index}.dcm", "P", modality)
+        else:
+            write_nifti(volume, affine, folder / f"scan{index}.nii.gz")
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
+def server(request, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
+    """A server with a network of random weights, and its studies."""
+    folder = tmp_path_factory.mktemp(request.param.name)
+    studies = folder / "studies"
+    studies.mkdir()
+    if request.param.name.startswith("chest"):
+        write_pictures(studies)
+    else:
+        write_volumes(studies, "CT" if request.param.name.startswith("lung") else "MR")
+    outputs = json.loads((request.param / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
+    torch.manual_seed(0)
+    (folder / "models").mkdir()
+    network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
+    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    file = pack(request.param, folder / f"{request.param.name}.zip", models=folder / "models", overrides=SMALL)
+    with serving(file, studies, folder / "server") as started:
+        yield started, studies
+
+
+def images(studies: Path) -> list[Path]:
+    """What was written there; the server adds files of its own."""
+    return sorted(path for path in studies.iterdir() if path.name.startswith(("xray", "scan", "series")))
+
+
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_info_names_the_classes(server):
+    started, _ = server
+    model = started.info()["models"][started.model]
+    names = json.loads((started.folder / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
+    assert model["type"] == "classification"
+    assert list(model["labels"]) == list(names["pred"]["channel_def"].values())
+    assert started.model in started.info()["trainers"]
+
+
+def test_each_format_is_classified(server):
+    started, studies = server
+    classes = started.info()["models"][started.model]["labels"]
+    kinds = {"series" if path.is_dir() else path.suffix for path in images(studies)}
+    assert kinds == ({".png", ".jpeg", ".dcm"} if started.model.startswith("chest") else {".gz", ".dcm", "series"})
+    for kind in sorted(kinds):
+        image = next(path for path in images(studies) if path.name.endswith(kind))
+        by_path = started.infer(image)
+        assert list(by_path) == list(classes)
+        assert sum(by_path.values()) == pytest.approx(1, abs=1e-5)
+        if image.is_file():
+            assert started.infer(image.name.split(".")[0]) == by_path
+            assert started.infer(image, upload=True) == by_path
+
+
+def submit(started: Server, studies: Path, folder: Path, agree: bool) -> None:
+    """Label each image with the class that the network predicts, or with another one."""
+    for name in (path.name.split(".")[0] for path in images(studies) if path.is_file()):
+        scores = started.infer(name)
+        order = sorted(scores, key=lambda label: -scores[label])
+        started.submit(name, order[0 if agree else 1], folder)
+
+
+def test_a_better_network_is_used_at_once_and_a_worse_one_never(server, tmp_path):
+    started, studies = server
+    model = started.folder / "models" / "model.pt"
+    image = images(studies)[0]
+    first, scores = digest(model), started.infer(image)
+
+    submit(started, studies, tmp_path, agree=False)  # the served network has no label right
+    started.train(max_epochs=1)
+    second, new_scores = digest(model), started.infer(image)
+    assert second != first
+    assert new_scores != scores
+    assert digest(model.with_name("model.previous.pt")) == first, "what was served before is kept"
+
+    submit(started, studies, tmp_path, agree=True)  # the served network has each label right: none can be better
+    started.train(max_epochs=1)
+    assert digest(model) == second
+    assert digest(model.with_name("model.previous.pt")) == first
+    assert started.infer(image) == new_scores

@@ -1,0 +1,70 @@
+"""A packed bundle in a new environment that has monai and timm, with what they need, and nothing of ours."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+import torch
+
+from dwskd_monai.packing.pack import pack
+from dwskd_monai.packing.unpack import unpack
+from tests.bundles.commands import DEPTHS, DIMS, run
+from tests.conftest import BUNDLES, tiny_convnext
+
+SMALL = {
+    "student": "convnext_atto",
+    "network_def#dims": json.loads(DIMS),
+    "network_def#depths": json.loads(DEPTHS),
+    "image_size": 32,
+    "num_workers": 0,
+}
+LOAD = """
+import sys, monai.bundle
+network = monai.bundle.load(sys.argv[1], bundle_dir=sys.argv[2], device="cpu")
+print(type(network).__name__, sum(parameter.numel() for parameter in network.parameters()))
+"""
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory) -> Path:
+    """Python of the new environment."""
+    folder = tmp_path_factory.mktemp("alone")
+    venv.create(folder, with_pip=True)
+    file = folder / "bin" / "python"
+    subprocess.run([file, "-m", "pip", "install", "--quiet", "monai[ignite,fire,nibabel]", "timm"], check=True)
+    assert subprocess.run([file, "-c", "import dwskd_monai"], capture_output=True, check=False).returncode != 0
+    return file
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_it_predicts_what_the_bundle_predicts_and_monai_loads_it(bundle, python, tmp_path):
+    outputs = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
+    (tmp_path / "models").mkdir()
+    network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
+    torch.save(network.state_dict(), tmp_path / "models" / "model.pt")
+    unpacked = unpack(pack(bundle, tmp_path / "x.zip", models=tmp_path / "models", overrides=SMALL), tmp_path)
+    predictions = []
+    for name, launcher, config in (
+        ("before", sys.executable, bundle / "configs" / "inference.yaml"),
+        ("after", str(python), unpacked / "configs" / "inference.json"),
+    ):
+        options = [item for key, value in SMALL.items() for item in (f"--{key}", json.dumps(value).strip('"'))]
+        run(
+            *("run", "--config_file", config, "--dataset_dir", unpacked / "sample"),
+            *("--ckpt_dir", unpacked / "models", "--output_dir", tmp_path / name, *options),
+            cwd=tmp_path,
+            launcher=(launcher,),
+        )
+        with (tmp_path / name / "predictions.csv").open(newline="") as rows:
+            predictions.append(list(csv.reader(rows)))
+    assert predictions[0] == predictions[1]
+    command = [python, "-W", "ignore", "-c", LOAD, bundle.name, tmp_path]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    size = sum(parameter.numel() for parameter in network.parameters())
+    assert printed.splitlines()[-1] == f"ConvNeXt {size}"
