@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "arguments": set(),
     "bundle": set(),
-    "compare": {"bundle", "data", "evaluation", "files"},
+    "compare": {"bundle", "configs", "data", "evaluation", "files"},
     "data": {"arguments", "files", "reading"},
     "distributed": set(),
     "files": set(),
@@ -34,7 +34,10 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"arguments", "losses"},
     "handlers": {"arguments", "engines", "files"},
     "inferers": {"evaluation"},
-    "packing": {"data", "files"},
+    "configs": set(),
+    "deployed": {"configs"},
+    "exporting": {"bundle", "configs", "data", "deployed", "evaluation", "files"},
+    "packing": {"configs", "data", "deployed", "files"},
 }
 
 

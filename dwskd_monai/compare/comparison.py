@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.compare.cells import Cell, Setting, measured_cells
-from dwskd_monai.compare.dataset import data_hashes, read_config
+from dwskd_monai.compare.dataset import data_hashes, grid_config
 from dwskd_monai.compare.figures import draw
 from dwskd_monai.compare.grid import run_grid
 from dwskd_monai.compare.methods import Method, chosen_methods, read_methods
@@ -149,8 +149,7 @@ def prepare(
         )
     root, out = Path(bundle).resolve(), Path(out).resolve()
     tests = None if test_dir is None else Path(test_dir).resolve()
-    configs = [str(root / "configs" / name) for name in ("train.yaml", *(["demo.yaml"] if demo else []))]
-    parser = read_config(root, configs, overrides or {})
+    parser = grid_config(root, demo, overrides or {})
     data_hash, test_hash = data_hashes(parser, Path(dataset_dir).resolve(), folds, tests, out / "cache")
     setting = Setting(
         bundle=root,

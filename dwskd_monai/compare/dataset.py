@@ -12,52 +12,30 @@ from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from dwskd_monai.bundle import cause_of
+from dwskd_monai.configs import read_config, refuse_unknown
 from dwskd_monai.data.cache import StudyCache
 
 _ITEMS = "train#dataset#data"
 Contents = dict[str, dict[str, Any]]  # items by the digest of their image
 
 
-def check_overrides(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
-    """Raise for an override that no id of the config has; MONAI would ignore it.
-
-    Raises:
-        ValueError: the message names it.
-    """
-    for key in overrides:
-        name = key.partition("@")[0]
-        parent = name.rpartition("#")[0]
-        if name not in parser and not (parent and parent in parser and isinstance(parser[parent], dict)):
-            raise ValueError(f"{name} is neither an option of compare nor an id of the bundle's train.yaml")
-
-
-def read_config(bundle: Path, configs: list[str], overrides: Mapping[str, Any]) -> ConfigParser:
-    """The bundle's configs with the overrides that hold for all fractions.
+def grid_config(bundle: Path, demo: bool, overrides: Mapping[str, Any]) -> ConfigParser:
+    """The bundle's config of training with the overrides that hold for all fractions.
 
     Raises:
         FileNotFoundError: if the folder is no bundle.
-        ValueError: for an unknown override.
+        ValueError: for an unknown override; the message names it.
     """
-    if not (bundle / "configs" / "train.yaml").is_file():
-        raise FileNotFoundError(f"bundle: {bundle} has no configs/train.yaml; give the folder of a bundle")
-    parser = ConfigParser()
-    parser.read_config(configs)
-    parser.read_meta(bundle / "configs" / "metadata.json")
-    check_overrides(parser, overrides)
-    parser.update(pairs={key: value for key, value in overrides.items() if "@" not in key})
+    common = {key: value for key, value in overrides.items() if "@" not in key}
+    parser = read_config(bundle, ["train", *(["demo"] if demo else [])], common)
+    refuse_unknown([key.partition("@")[0] for key in overrides], "compare", parser)
     return parser
 
 
 def hash_of_data(bundle: Path, dataset_dir: Path, overrides: Mapping[str, Any]) -> str:
     """The digest of a bundle's training and validation images; see :func:`data_hashes`."""
-    known = read_config(bundle, [str(bundle / "configs" / "train.yaml")], {})
-    parser = read_config(
-        bundle,
-        [str(bundle / "configs" / "train.yaml")],
-        {key: value for key, value in overrides.items() if key in known},
-    )
     with tempfile.TemporaryDirectory() as cache:
-        return data_hashes(parser, dataset_dir, None, None, Path(cache))[0]
+        return data_hashes(read_config(bundle, "train", overrides), dataset_dir, None, None, Path(cache))[0]
 
 
 def data_hashes(

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
+from dwskd_monai.configs import has, refuse_unknown
 from dwskd_monai.packing.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
@@ -35,14 +36,11 @@ def packed_configs(bundle: Path, overrides: Mapping[str, Any]) -> dict[str, str]
     """
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle / "configs").glob("*.yaml"))}
     parsers = {name: ConfigParser(yaml.safe_load(texts[name])) for name in _ALONE}
+    refuse_unknown(overrides, "pack", *parsers.values())
     for key, value in overrides.items():
-        having = [name for name in _ALONE if _has(parsers[name], key)]
-        if not having:
-            raise ValueError(
-                f"{key} is neither an option of pack nor an id of the bundle's train.yaml or inference.yaml"
-            )
-        for name in having:
-            texts[name] = _set(texts[name], key, value)
+        for name in _ALONE:
+            if has(parsers[name], key):
+                texts[name] = _set(texts[name], key, value)
     texts["inference"] = _set(_TARGET.sub(SCRIPTS, texts["inference"]), "dataset_dir", _SAMPLE_DIR)
     texts["train"] = _asking_for_the_package(texts["train"])
     files = {}
@@ -56,11 +54,6 @@ def packed_configs(bundle: Path, overrides: Mapping[str, Any]) -> dict[str, str]
 def targets(text: str) -> list[str]:
     """What a config's text instantiates from this package."""
     return sorted(set(re.findall(rf"_target_: ({PACKAGE}\.[\w.]+)", text)))
-
-
-def _has(parser: ConfigParser, key: str) -> bool:
-    parent = key.rpartition("#")[0]
-    return key in parser or bool(parent and parent in parser and isinstance(parser[parent], dict))
 
 
 def _set(text: str, key: str, value: Any) -> str:

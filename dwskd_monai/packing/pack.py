@@ -12,11 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from monai.bundle import ConfigParser
-from torch import nn
 
 from dwskd_monai.data.phantoms import MODALITIES, make_phantom
+from dwskd_monai.deployed import load_deployed
 from dwskd_monai.files import replacing
 from dwskd_monai.packing.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.packing.inference_code import inference_code
@@ -56,22 +55,13 @@ def pack(
         FileNotFoundError: if there is no bundle, no ``model.pt``, or no ``metrics`` or ``sample``.
         ValueError: if ``model.pt`` does not fit the configs, or an override is unknown; the message names it.
     """
-    metadata_file = bundle / "configs" / "metadata.json"
-    if not metadata_file.is_file():
-        raise FileNotFoundError(f"bundle: {bundle} has no configs/metadata.json; give the folder of a bundle")
-    metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
-    models = bundle / "models" if models is None else models
-    if not (models / "model.pt").is_file():
-        raise FileNotFoundError(
-            f"{models / 'model.pt'} does not exist; train the bundle first, or give the folder: --models"
-        )
     overrides = {} if overrides is None else overrides
-    configs = packed_configs(bundle, overrides)
-    inference = ConfigParser(json.loads(configs["configs/inference.json"]))
-    _check_weights(models / "model.pt", inference)
+    models = bundle / "models" if models is None else models
+    inference = load_deployed(bundle, models, overrides, "pack").inference
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     origin = provenance(models / "model.pt", overrides, None if metrics is None else read_metrics(metrics), data_hash)
     texts = {
-        **configs,
+        **packed_configs(bundle, overrides),
         **inference_code(targets((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))),
         "configs/metadata.json": json.dumps(_metadata(metadata, inference, origin), indent=4) + "\n",
         "configs/logging.conf": (bundle / "configs" / "logging.conf").read_text(encoding="utf-8"),
@@ -94,18 +84,6 @@ def pack(
         with replacing(out) as temporary:
             _zip(folder, temporary)
     return out
-
-
-def _check_weights(path: Path, inference: ConfigParser) -> None:
-    """Raise where the weights are not those of the network that the configs describe."""
-    network: nn.Module = inference.get_parsed_content("network_def")
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} does not fit the bundle's network (student {inference['student']}, {inference['num_classes']} "
-            f"classes); give what it was trained with, such as --student NAME. {error}"
-        ) from error
 
 
 def _metadata(metadata: dict[str, Any], inference: ConfigParser, origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ DOCUMENTS = [
     REPOSITORY / "benchmarks" / "RESULTS.md",
     REPOSITORY / "docs" / "weight_selection.md",
     REPOSITORY / "docs" / "comparison.md",
+    REPOSITORY / "docs" / "export.md",
     REPOSITORY / "docs" / "packing.md",
 ]
 each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)

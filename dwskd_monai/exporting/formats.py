@@ -1,0 +1,123 @@
+"""The formats that a network can be exported to: how each is written, described and run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data.torchscript_utils import load_net_with_metadata, save_net_with_metadata
+from monai.networks.utils import convert_to_torchscript
+from monai.utils import optional_import
+from torch import Tensor, nn
+
+Runner = Callable[[Tensor], Tensor]
+INPUT, OUTPUT = "image", "logits"
+_DESCRIPTION = "description.json"
+_MISSING = "{name} is not installed; pip install 'dwskd_monai[export]'"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to keep a network in a file.
+
+    Args:
+        suffix: of the file.
+        write: a network, an input ``(B, C, H, W)`` with B >= 2, the file and its description.
+        read: the file as a function from images to logits.
+        describe: the description that the file holds.
+    """
+
+    suffix: str
+    write: Callable[[nn.Module, Tensor, Path, Mapping[str, str]], None]
+    read: Callable[[Path], Runner]
+    describe: Callable[[Path], dict[str, str]]
+
+
+def library(name: str) -> Any:
+    """A library of the extra ``export``; raises ValueError where it is not installed."""
+    module, found = optional_import(name)
+    if not found:
+        raise ValueError(_MISSING.format(name=name.split(".")[0]))
+    return module
+
+
+def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
+    """By torch's exporter, with any batch size; the description becomes ``metadata_props``."""
+    library("onnxscript")
+    onnx = library("onnx")
+    torch.onnx.export(
+        network,
+        (example,),
+        path,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, dict(description))
+    onnx.save(model, path)
+
+
+def read_onnx(path: Path) -> Runner:
+    """By ONNX Runtime on the CPU."""
+    runtime = library("onnxruntime")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+
+def describe_onnx(path: Path) -> dict[str, str]:
+    """Its ``metadata_props``."""
+    return {prop.key: prop.value for prop in library("onnx").load(path).metadata_props}
+
+
+def write_torchscript(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
+    """Scripted, and saved as MONAI saves networks: ``monai.data.load_net_with_metadata`` reads it."""
+    scripted = convert_to_torchscript(network)
+    save_net_with_metadata(
+        scripted, str(path), meta_values={key: json.loads(value) for key, value in description.items()}
+    )
+
+
+def read_torchscript(path: Path) -> Runner:
+    """By torch.jit."""
+    network = torch.jit.load(path, map_location="cpu")
+    return lambda images: network(images)
+
+
+def describe_torchscript(path: Path) -> dict[str, str]:
+    """Its metadata."""
+    return {key: json.dumps(value) for key, value in load_net_with_metadata(str(path))[1].items()}
+
+
+def write_exported_program(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
+    """By ``torch.export``, with any batch size; the description becomes an extra file."""
+    program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, path, extra_files={_DESCRIPTION: json.dumps(dict(description))})
+
+
+def read_exported_program(path: Path) -> Runner:
+    """By ``torch.export``."""
+    module = torch.export.load(path).module()
+    return lambda images: module(images)
+
+
+def describe_exported_program(path: Path) -> dict[str, str]:
+    """Its extra file."""
+    extra = {_DESCRIPTION: ""}
+    torch.export.load(path, extra_files=extra)
+    content: dict[str, str] = json.loads(extra[_DESCRIPTION])
+    return content
+
+
+FORMATS = {
+    "onnx": Format(".onnx", write_onnx, read_onnx, describe_onnx),
+    "torchscript": Format(".ts", write_torchscript, read_torchscript, describe_torchscript),
+    "exported_program": Format(".pt2", write_exported_program, read_exported_program, describe_exported_program),
+}
