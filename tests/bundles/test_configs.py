@@ -24,6 +24,7 @@ DOCUMENTS = [
     REPOSITORY / "docs" / "weight_selection.md",
     REPOSITORY / "docs" / "comparison.md",
     REPOSITORY / "docs" / "export.md",
+    REPOSITORY / "docs" / "monailabel.md",
     REPOSITORY / "docs" / "packing.md",
 ]
 each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
@@ -175,7 +176,7 @@ def test_every_override_in_our_documents_exists(document):
                 allowed = allowed or option in of_benchmarks
             ours = re.search(r"-m dwskd_monai (\w+)", command)
             if ours:
-                of_config = ours[1] == "compare" and allowed
+                of_config = ours[1] in ("compare", "export", "pack") and allowed
                 allowed = of_config or option in inspect.signature(getattr(dwskd_monai.__main__, ours[1])).parameters
             assert allowed, f"{document.name}: --{option} in {command}"
 
