@@ -53,7 +53,7 @@ def _in_file(path: Path, count: int) -> tuple[NDArray[np.integer], int] | None:
     usual = header.get("PhotometricInterpretation") == "MONOCHROME2" and header.get("BitsAllocated") == 16
     if not plain or not usual or header.get("HighBit") != header.get("BitsStored", 0) - 1 or _PIXEL_DATA not in header:
         return None
-    element = header.get_item(_PIXEL_DATA, keep_deferred=True)
+    element = next(element for element in header.values() if element.tag == _PIXEL_DATA)  # as it is, not read
     shape = (count, int(header.Rows), int(header.Columns))
     size, there = 2 * int(np.prod(shape)), path.stat().st_size - element.value_tell
     if element.length < size or there < size:
