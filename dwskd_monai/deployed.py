@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from dwskd_monai.configs import read_config, refuse_unknown
+from dwskd_monai.data.phantoms import MODALITIES, make_phantom
 
 MODEL = "model.pt"
 
@@ -22,11 +23,13 @@ class Deployed:
 
     Args:
         bundle: folder of its bundle.
+        models: folder of its ``model.pt``.
         inference: the bundle's ``inference.yaml``, with what the network was trained with.
         network: on the CPU, in evaluation mode; from slices ``(B, C, H, W)`` to logits ``(B, K)``.
     """
 
     bundle: Path
+    models: Path
     inference: ConfigParser
     network: nn.Module
 
@@ -34,6 +37,21 @@ class Deployed:
     def class_names(self) -> list[str]:
         """In the order of the logits."""
         return list(self.inference["_meta_#network_data_format#outputs#pred#channel_def"].values())
+
+    def phantom(self, path: Path, otherwise: str) -> Path:
+        """Write a synthetic study of the bundle's modality; ``path`` is without its suffix.
+
+        Args:
+            path: of the file.
+            otherwise: how the message goes on where there are no phantoms of the modality.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        modality = self.bundle.name.removesuffix("_classification")
+        if modality not in MODALITIES:
+            raise ValueError(f"there is no phantom of {modality}{otherwise}")
+        return make_phantom(modality, path)
 
     def slices(self, dataset_dir: Path, most: int) -> Tensor:
         """The first slices ``(N, C, H, W)`` of a study or a folder of studies, preprocessed.
@@ -85,5 +103,5 @@ def load_deployed(bundle: Path, models: Path | None, overrides: Mapping[str, Any
     """
     inference = read_config(bundle, "inference", overrides)
     refuse_unknown(overrides, command, inference, read_config(bundle, "train", {}))
-    network = load_network(inference, (bundle / "models" if models is None else models) / MODEL)
-    return Deployed(bundle, inference, network)
+    models = bundle / "models" if models is None else models
+    return Deployed(bundle, models, inference, load_network(inference, models / MODEL))

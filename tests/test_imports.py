@@ -35,9 +35,9 @@ ALLOWED: dict[str, set[str]] = {
     "handlers": {"arguments", "engines", "files"},
     "inferers": {"evaluation"},
     "configs": set(),
-    "deployed": {"configs"},
-    "exporting": {"bundle", "configs", "data", "deployed", "evaluation", "files"},
-    "packing": {"configs", "data", "deployed", "files"},
+    "deployed": {"configs", "data"},
+    "exporting": {"bundle", "configs", "deployed", "evaluation", "files"},
+    "packing": {"configs", "deployed", "files"},
 }
 
 

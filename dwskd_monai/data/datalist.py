@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,11 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dwskd_monai.arguments import flag
+from dwskd_monai.data.labels import ClassNames, in_order
 from dwskd_monai.data.sources import SPLITS, LabelledImage, read_dataset
 from dwskd_monai.reading import dicom
 
 _logger = logging.getLogger(__name__)
-ClassNames = Sequence[str] | Mapping[str, str]
 
 
 def load_split(
@@ -67,7 +67,7 @@ def load_split(
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
     dicom_series, dicom_patients = flag("dicom_series", dicom_series), flag("dicom_patients", dicom_patients)
-    names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+    names = in_order(class_names)
     images = read_dataset(dataset_dir, names, dicom_series)
     _refuse_divided_studies(images, dataset_dir)
     if dicom_patients:

@@ -10,6 +10,11 @@ from typing import Any
 ClassNames = Sequence[str] | Mapping[str, str]
 
 
+def in_order(class_names: ClassNames) -> list[str]:
+    """The names in the order of their indices."""
+    return list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+
+
 def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     """The index of a class.
 
@@ -22,7 +27,7 @@ def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     Raises:
         ValueError: for a label that is none of these; the message names the classes.
     """
-    names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+    names = in_order(class_names)
     if isinstance(label, str) and label.endswith(".json"):
         place, label = label, _in_file(Path(label))
     text = "" if label is None else str(label).strip()

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from dwskd_monai.deployed import Deployed
+from dwskd_monai.exporting.formats import INPUT, OUTPUT
 
 _CONSTANTS = ("image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range")
 
@@ -25,8 +26,8 @@ def description(deployed: Deployed) -> dict[str, str]:
         "intended_use": metadata["intended_use"],
         "network": config["student"],
         "classes": deployed.class_names,
-        "input": {"name": "image", "shape": ["batch", channels, size, size], "dtype": "float32"},
-        "output": {"name": "logits", "shape": ["batch", len(deployed.class_names)], "then": "softmax over the classes"},
+        "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},
+        "output": {"name": OUTPUT, "shape": ["batch", len(deployed.class_names)], "then": "softmax over the classes"},
         "preprocessing": {key: config[key] for key in _CONSTANTS if key in config} | {"intensity": config["intensity"]},
         "study_transforms": config["study_transforms"],
     }

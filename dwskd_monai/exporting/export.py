@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dwskd_monai.data.phantoms import MODALITIES, make_phantom
 from dwskd_monai.deployed import Deployed, load_deployed
 from dwskd_monai.exporting.description import description
 from dwskd_monai.exporting.formats import FORMATS, Runner
@@ -88,13 +87,13 @@ def export(
     if len(images) == 1:
         images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free
     kind = FORMATS[form]
-    folder = bundle / "models" if models is None else models
-    out = folder / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
+    out = deployed.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
     metrics: dict[str, Mapping[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         written = Path(name) / f"model{kind.suffix}"
         kind.write(deployed.network, images[:2], written, description(deployed))
-        difference = largest_difference(deployed.network, kind.read(written), images)
+        run = kind.read(written)
+        difference = largest_difference(deployed.network, run, images)
         if difference > TOLERANCE:
             raise ParityError(
                 f"{form}: its logits differ by up to {difference:.2g} from PyTorch's on {len(images)} images, more "
@@ -106,10 +105,10 @@ def export(
             training = LabelledSlices(bundle, dataset_dir, "training", overrides)
             quantised = written.with_name("quantised.onnx")
             quantise(written, training.images(_CALIBRATION), quantised)
-            metrics["float32"] = labelled.metrics(kind.read(written), "float32")
-            metrics["int8"] = labelled.metrics(kind.read(quantised), "int8")
-            difference = largest_difference(deployed.network, kind.read(quantised), images)
-            written = quantised
+            metrics["float32"] = labelled.metrics(run, "float32")
+            written, run = quantised, kind.read(quantised)
+            metrics["int8"] = labelled.metrics(run, "int8")
+            difference = largest_difference(deployed.network, run, images)
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)
     return Exported(out, difference, len(images), metrics)
@@ -123,8 +122,6 @@ def largest_difference(network: nn.Module, other: Runner, images: Tensor) -> flo
 
 
 def _phantom(deployed: Deployed) -> Tensor:
-    modality = deployed.bundle.name.removesuffix("_classification")
-    if modality not in MODALITIES:
-        raise ValueError(f"there is no phantom of {modality} to compare on; give labelled images: --dataset_dir")
     with tempfile.TemporaryDirectory() as name:
-        return deployed.slices(make_phantom(modality, Path(name) / "phantom"), _IMAGES)
+        file = deployed.phantom(Path(name) / "phantom", " to compare on; give labelled images: --dataset_dir")
+        return deployed.slices(file, _IMAGES)

@@ -14,8 +14,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from dwskd_monai.data.phantoms import MODALITIES, make_phantom
-from dwskd_monai.deployed import load_deployed
+from dwskd_monai.deployed import MODEL, Deployed, load_deployed
 from dwskd_monai.files import replacing
 from dwskd_monai.packing.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.packing.inference_code import inference_code
@@ -24,7 +23,7 @@ from dwskd_monai.packing.provenance import provenance, read_metrics
 
 CHECKSUMS = "SHA256SUMS"
 _DAY_ONE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
-_NETWORKS = ("model.pt", "model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
+_NETWORKS = (MODEL, "model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
 
 
 def pack(
@@ -56,14 +55,14 @@ def pack(
         ValueError: if ``model.pt`` does not fit the configs, or an override is unknown; the message names it.
     """
     overrides = {} if overrides is None else overrides
-    models = bundle / "models" if models is None else models
-    inference = load_deployed(bundle, models, overrides, "pack").inference
+    deployed = load_deployed(bundle, models, overrides, "pack")
+    models = deployed.models
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    origin = provenance(models / "model.pt", overrides, None if metrics is None else read_metrics(metrics), data_hash)
+    origin = provenance(models / MODEL, overrides, None if metrics is None else read_metrics(metrics), data_hash)
     texts = {
         **packed_configs(bundle, overrides),
         **inference_code(targets((bundle / "configs" / "inference.yaml").read_text(encoding="utf-8"))),
-        "configs/metadata.json": json.dumps(_metadata(metadata, inference, origin), indent=4) + "\n",
+        "configs/metadata.json": json.dumps(_metadata(metadata, deployed.inference, origin), indent=4) + "\n",
         "configs/logging.conf": (bundle / "configs" / "logging.conf").read_text(encoding="utf-8"),
         "docs/README.md": model_card((bundle / "docs" / "README.md").read_text(encoding="utf-8"), origin),
         "provenance.json": json.dumps(origin, indent=2) + "\n",
@@ -79,7 +78,7 @@ def pack(
         for network in _NETWORKS:
             if (models / network).is_file():
                 shutil.copyfile(models / network, folder / "models" / network)
-        _put_sample(folder / SAMPLE, sample, bundle.name)
+        _put_sample(folder / SAMPLE, sample, deployed)
         _write_checksums(folder)
         with replacing(out) as temporary:
             _zip(folder, temporary)
@@ -96,13 +95,10 @@ def _metadata(metadata: dict[str, Any], inference: ConfigParser, origin: Mapping
     return metadata
 
 
-def _put_sample(folder: Path, sample: Path | None, bundle: str) -> None:
+def _put_sample(folder: Path, sample: Path | None, deployed: Deployed) -> None:
     folder.mkdir()
     if sample is None:
-        modality = bundle.removesuffix("_classification")
-        if modality not in MODALITIES:
-            raise ValueError(f"there is no phantom of {modality}; give a study to try the network on: --sample")
-        make_phantom(modality, folder / "phantom")
+        deployed.phantom(folder / "phantom", "; give a study to try the network on: --sample")
         return
     if not sample.exists():
         raise FileNotFoundError(f"sample: {sample} does not exist; give one study, a file or the folder of a series")

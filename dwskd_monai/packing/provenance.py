@@ -44,11 +44,11 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"metrics: {path} does not exist; evaluate.yaml writes metrics.json into output_dir")
     try:
-        content = json.loads(path.read_text())
-        overall = content["study"]["overall"]
-        return {"study": content["study"], "count": overall["count"]} | content
+        content: dict[str, Any] = json.loads(path.read_text())
+        content["study"]["overall"]["count"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"metrics: {path} is no metrics.json of evaluate.yaml ({error!r})") from error
+    return content
 
 
 def _commit(folder: Path) -> str | None:

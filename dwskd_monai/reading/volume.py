@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
-PLANES = ("axial", "coronal", "sagittal")
-SLICE_AXES = (*PLANES, "thickest")
+SLICE_AXES = ("axial", "coronal", "sagittal", "thickest")
 
 
 @dataclass(frozen=True)

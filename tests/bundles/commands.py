@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import BUNDLE
 
 DIMS, TEACHER_DIMS, DEPTHS = "[8,16,24,32]", "[16,32,48,64]", "[1,1,2,1]"
+# The small network as the overrides of pack and export; SMALL_STUDENT and SMALL are options of training
+SMALL_SETTINGS = {
+    "student": "convnext_atto",
+    "network_def#dims": json.loads(DIMS),
+    "network_def#depths": json.loads(DEPTHS),
+    "image_size": 32,
+    "num_workers": 0,
+}
 SMALL_STUDENT = ("--student", "convnext_atto", "--network_def#dims", DIMS, "--network_def#depths", DEPTHS)
 SMALL = (
     *SMALL_STUDENT,
@@ -21,6 +32,11 @@ SMALL_TEACHER = (
     *("--first_weights#dims", TEACHER_DIMS, "--first_weights#depths", DEPTHS),
     *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0"),
 )
+
+
+def as_options(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as the command line of ``monai.bundle`` has them."""
+    return [item for key, value in settings.items() for item in (f"--{key}", json.dumps(value).strip('"'))]
 
 
 def config(*names: str, bundle: Path = BUNDLE) -> str:

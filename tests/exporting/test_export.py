@@ -17,16 +17,9 @@ import dwskd_monai.exporting.export as exporting
 from dwskd_monai.__main__ import main
 from dwskd_monai.exporting.export import ParityError, export
 from dwskd_monai.exporting.formats import FORMATS, Format
-from tests.bundles.commands import DEPTHS, DIMS
+from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
 
-SMALL = {
-    "student": "convnext_atto",
-    "network_def#dims": json.loads(DIMS),
-    "network_def#depths": json.loads(DEPTHS),
-    "image_size": 32,
-    "num_workers": 0,
-}
 SMALL_VIT = {
     "student": "vit_tiny_patch16_224",
     "network_def#embed_dim": 32,
@@ -55,7 +48,7 @@ def models(tmp_path_factory) -> Path:
 def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, family):
     network = (tiny_convnext() if family == "convnext" else tiny_vit()).eval()
     folder = save(network, tmp_path / "models")
-    result = export(BUNDLE, form, models=folder, overrides=SMALL if family == "convnext" else SMALL_VIT)
+    result = export(BUNDLE, form, models=folder, overrides=SMALL_SETTINGS if family == "convnext" else SMALL_VIT)
     assert result.file == folder / f"model{FORMATS[form].suffix}"
     assert result.difference <= 1e-4
     run = FORMATS[form].read(result.file)
@@ -71,7 +64,7 @@ def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, 
 def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
     pred = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
     folder = save(tiny_convnext(num_classes=pred["num_channels"]), tmp_path)
-    result = export(bundle, form, models=folder, overrides=SMALL | {"intensity_mean": 0.25})
+    result = export(bundle, form, models=folder, overrides=SMALL_SETTINGS | {"intensity_mean": 0.25})
     found = FORMATS[form].describe(result.file)
     assert json.loads(found["classes"]) == list(pred["channel_def"].values())
     assert json.loads(found["input"])["shape"] == ["batch", 1, 32, 32]
@@ -81,17 +74,17 @@ def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
 
 
 def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
-    onnx_file = export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL).file
+    onnx_file = export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS).file
     properties = {prop.key: prop.value for prop in onnx.load(onnx_file).metadata_props}
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map == properties
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "logits"]
-    script = export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL).file
+    script = export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL_SETTINGS).file
     assert load_net_with_metadata(str(script))[1]["classes"] == ["covid19", "no_findings", "pneumonia"]
 
 
 def test_int8_is_measured_on_labelled_images(models, phantoms, tmp_path, capsys):
-    options = {**SMALL, "models": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
+    options = {**SMALL_SETTINGS, "models": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
     main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().out
     for name in ("float32", "int8"):
@@ -109,7 +102,7 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
     monkeypatch.setitem(exporting.FORMATS, "torchscript", wrong)
     (tmp_path / "x.ts").write_text("of an earlier run")
     with pytest.raises(ParityError, match=r"differ by up to 0.0002 from PyTorch's on 2 images, more than 0.0001"):
-        export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL)
+        export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL_SETTINGS)
     assert (tmp_path / "x.ts").read_text() == "of an earlier run"
 
 
@@ -126,8 +119,7 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
 )
 def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch, changes, message):
     monkeypatch.chdir(tmp_path)
-    options = {"bundle": BUNDLE, "models": models, "out": tmp_path / "x.onnx", "student": "convnext_atto"} | changes
-    options |= {"network_def#dims": DIMS, "network_def#depths": DEPTHS, "image_size": 32}
+    options = {"bundle": BUNDLE, "models": models, "out": tmp_path / "x.onnx"} | SMALL_SETTINGS | changes
     with pytest.raises(SystemExit):
         main(["export", *(f"--{key}={value}" for key, value in options.items())])
     assert message in capsys.readouterr().err
@@ -137,4 +129,4 @@ def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch,
 def test_a_missing_library_is_named(models, tmp_path, monkeypatch):
     monkeypatch.setattr("dwskd_monai.exporting.formats.optional_import", lambda name: (None, name != "onnx"))
     with pytest.raises(ValueError, match=r"onnx is not installed; pip install 'dwskd_monai\[export\]'"):
-        export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL)
+        export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS)

@@ -17,20 +17,15 @@ from dwskd_monai.data.phantoms.chest_xray import chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
 from dwskd_monai.packing.pack import pack
-from tests.bundles.commands import DEPTHS, DIMS, TEACHER_DIMS
+from tests.bundles.commands import DEPTHS, SMALL_SETTINGS, TEACHER_DIMS
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.integration.server import Server, serving
 
-SMALL = {
-    "student": "convnext_atto",
-    "network_def#dims": json.loads(DIMS),
-    "network_def#depths": json.loads(DEPTHS),
+SMALL = SMALL_SETTINGS | {
     "teacher": "convnext_atto",
     "teacher_weights": "random",
     "teacher_def#dims": json.loads(TEACHER_DIMS),
     "teacher_def#depths": json.loads(DEPTHS),
-    "image_size": 32,
-    "num_workers": 0,
     "learning_rate": 0.01,
     "warmup_epochs": 0,
     "train#random_transforms#1#translate_range": [2, 2],

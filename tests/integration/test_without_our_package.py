@@ -14,16 +14,9 @@ import torch
 
 from dwskd_monai.packing.pack import pack
 from dwskd_monai.packing.unpack import unpack
-from tests.bundles.commands import DEPTHS, DIMS, run
+from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext
 
-SMALL = {
-    "student": "convnext_atto",
-    "network_def#dims": json.loads(DIMS),
-    "network_def#depths": json.loads(DEPTHS),
-    "image_size": 32,
-    "num_workers": 0,
-}
 LOAD = """
 import sys, monai.bundle
 network = monai.bundle.load(sys.argv[1], bundle_dir=sys.argv[2], device="cpu")
@@ -48,13 +41,13 @@ def test_it_predicts_what_the_bundle_predicts_and_monai_loads_it(bundle, python,
     (tmp_path / "models").mkdir()
     network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
     torch.save(network.state_dict(), tmp_path / "models" / "model.pt")
-    unpacked = unpack(pack(bundle, tmp_path / "x.zip", models=tmp_path / "models", overrides=SMALL), tmp_path)
+    unpacked = unpack(pack(bundle, tmp_path / "x.zip", models=tmp_path / "models", overrides=SMALL_SETTINGS), tmp_path)
     predictions = []
     for name, launcher, config in (
         ("before", sys.executable, bundle / "configs" / "inference.yaml"),
         ("after", str(python), unpacked / "configs" / "inference.json"),
     ):
-        options = [item for key, value in SMALL.items() for item in (f"--{key}", json.dumps(value).strip('"'))]
+        options = as_options(SMALL_SETTINGS)
         run(
             *("run", "--config_file", config, "--dataset_dir", unpacked / "sample"),
             *("--ckpt_dir", unpacked / "models", "--output_dir", tmp_path / name, *options),

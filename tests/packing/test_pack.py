@@ -19,16 +19,9 @@ import dwskd_monai
 from dwskd_monai.__main__ import main
 from dwskd_monai.packing.pack import pack
 from dwskd_monai.packing.unpack import unpack
-from tests.bundles.commands import DEPTHS, DIMS, run
+from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext
 
-SMALL = {
-    "student": "convnext_atto",
-    "network_def#dims": json.loads(DIMS),
-    "network_def#depths": json.loads(DEPTHS),
-    "image_size": 32,
-    "num_workers": 0,
-}
 METRICS = {
     "study": {
         "overall": {"accuracy": 0.5, "balanced_accuracy": 0.625, "macro_auc": 0.75, "macro_f1": 0.4375, "count": 8},
@@ -60,7 +53,7 @@ def packed(request, tmp_path_factory) -> tuple[Path, Path, Path]:
     (folder / "models" / "training_state.pt").write_bytes(b"large, and of no use to others")
     (folder / "metrics.json").write_text(json.dumps(METRICS))
     file = folder / "bundle.zip"
-    pack(request.param, file, models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL)
+    pack(request.param, file, models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL_SETTINGS)
     return request.param, file, folder
 
 
@@ -83,7 +76,7 @@ def test_it_predicts_alone_what_the_bundle_predicts(packed, tmp_path):
     unpacked = unpack(file, tmp_path)
     assert unpacked == tmp_path / bundle.name
     sample = next((unpacked / "sample").iterdir())
-    options = [item for key, value in SMALL.items() for item in (f"--{key}", json.dumps(value).strip('"'))]
+    options = as_options(SMALL_SETTINGS)
     run(
         *("run", "--config_file", bundle / "configs" / "inference.yaml", "--dataset_dir", sample),
         *("--ckpt_dir", folder / "models", "--output_dir", tmp_path / "before", *options),
@@ -120,7 +113,7 @@ def test_it_says_where_it_comes_from(packed, tmp_path):
     unpacked = unpack(file, tmp_path)
     origin = json.loads((unpacked / "provenance.json").read_text())
     assert origin["model_sha256"] == hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
-    assert origin["overrides"] == SMALL
+    assert origin["overrides"] == SMALL_SETTINGS
     assert origin["metrics"]["study"] == METRICS["study"]
     assert origin["packages"]["dwskd_monai"] == dwskd_monai.__version__
     page = (unpacked / "docs" / "README.md").read_text()
@@ -137,7 +130,9 @@ def test_it_says_where_it_comes_from(packed, tmp_path):
 
 def test_the_same_content_gives_the_same_file(packed, tmp_path):
     bundle, file, folder = packed
-    again = pack(bundle, tmp_path / "x.zip", models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL)
+    again = pack(
+        bundle, tmp_path / "x.zip", models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL_SETTINGS
+    )
     assert again.read_bytes() == file.read_bytes()
 
 
@@ -207,7 +202,7 @@ def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path,
 def test_what_cannot_be_packed_is_named(packed, tmp_path, capsys, monkeypatch, changes, message):
     bundle, _, folder = packed
     monkeypatch.chdir(tmp_path)
-    options = {"bundle": bundle, "models": folder / "models", "out": tmp_path / "x.zip"} | SMALL | changes
+    options = {"bundle": bundle, "models": folder / "models", "out": tmp_path / "x.zip"} | SMALL_SETTINGS | changes
     with pytest.raises(SystemExit):
         main(["pack", *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().err
