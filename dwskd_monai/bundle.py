@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+
+from monai.bundle import ConfigWorkflow
 
 TEMPLATE = "_template"
 _WITH_HEADER = ("headers/{bundle}.yaml", "configs/settings.yaml")
@@ -30,13 +33,24 @@ _MACHINERY = (str(Path("monai", "bundle")), str(Path("monai", "utils", "module.p
 def find_bundle_root() -> str:
     """Folder of the bundle that runs.
 
-    ``monai.bundle.run`` puts the bundle's folder on ``sys.path`` before it runs a config, and tells it in no other way;
-    so a config that is started from any working directory finds its bundle there. Without it, the working directory.
+    ``monai.bundle`` tells a config nowhere where it lies, and a command may be started from any working directory. The
+    workflow that is evaluating the config knows, and is found among the callers; a workflow that has begun to run has
+    put the bundle's folder on ``sys.path``. Without either, the working directory.
     """
-    for entry in sys.path[1:]:
+    for entry in (*_folder_of_the_calling_workflow(), *sys.path[1:]):
         if (Path(entry) / "configs" / "metadata.json").is_file():
             return str(Path(entry).resolve())
     return str(Path.cwd())
+
+
+def _folder_of_the_calling_workflow() -> list[str]:
+    frame = inspect.currentframe()
+    while frame is not None:
+        workflow = frame.f_locals.get("self")
+        if isinstance(workflow, ConfigWorkflow):
+            return [str(Path(workflow.config_root_path).resolve().parent)]
+        frame = frame.f_back
+    return []
 
 
 def check_classes(class_names: Sequence[str] | Mapping[str, str], num_classes: int) -> None:

@@ -32,6 +32,11 @@ class CollectedStudy:
         return np.stack([self.slices[index] for index in sorted(self.slices)])
 
 
+def mean_top_probability(output: Sequence[Mapping[str, Any]]) -> float:
+    """Mean over a batch's predictions ``(K,)`` of the probability of the most likely class."""
+    return sum(float(item[CommonKeys.PRED].max()) for item in output) / len(output)
+
+
 class PredictionWriter:
     """Write what was predicted: one CSV row per study, and where studies have several slices, one per slice.
 

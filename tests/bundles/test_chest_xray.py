@@ -11,12 +11,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import timm
 import torch
 
 from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run, start
+from tests.bundles.tracking import (
+    TRACKING,
+    check_evaluation_is_tracked,
+    check_inference_is_tracked,
+    check_training_is_tracked,
+)
 from tests.conftest import BUNDLE
 
 CLASSES = ["covid19", "no_findings", "pneumonia"]
@@ -49,7 +54,7 @@ def trained(bundle, phantoms, teacher, tmp_path_factory) -> tuple[Path, str]:
     """The bundle after training, and what the training printed."""
     printed = run(
         *("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms),
-        *("--teacher_weights", teacher, *EPOCHS, *SMALL),
+        *("--teacher_weights", teacher, *EPOCHS, *SMALL, *TRACKING),
         cwd=tmp_path_factory.mktemp("elsewhere"),
     )
     return bundle, printed
@@ -68,16 +73,17 @@ def test_training_says_what_it_does_and_keeps_the_best_student(trained):
     )
     student.load_state_dict(state)
     assert (bundle / "models" / "training_state.pt").exists()
-    assert list((bundle / "eval" / "tensorboard" / "train").glob("events*"))
-    assert list((bundle / "eval" / "tensorboard" / "validate").glob("events*"))
+    check_training_is_tracked(bundle)
 
 
 def test_evaluation_writes_metrics_matrix_and_predictions(trained, phantoms, tmp_path):
     bundle, _ = trained
     run(
         *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms, *SMALL),
+        *TRACKING,
         cwd=tmp_path,
     )
+    check_evaluation_is_tracked(bundle)
     folder = bundle / "eval" / "test"
     metrics = json.loads((folder / "metrics.json").read_text())
     test_images = [path for path in (phantoms / "test").rglob("*") if path.is_file()]
@@ -105,9 +111,10 @@ def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
     bundle, _ = trained
     run(
         *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", phantoms / "test"),
-        *("--image_size", "32", "--num_workers", "0", *SMALL_STUDENT),
+        *("--image_size", "32", "--num_workers", "0", *SMALL_STUDENT, *TRACKING),
         cwd=tmp_path,
     )
+    check_inference_is_tracked(bundle)
     with (bundle / "eval" / "inference" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["study", "predicted", *CLASSES, "slices"]
@@ -167,41 +174,3 @@ def test_two_gloo_processes_measure_what_one_measures(bundle, phantoms, teacher,
     overall = json.loads((tmp_path / "metrics.json").read_text())["study"]["overall"]
     assert overall["count"] % 2 == 1, "an uneven number, so that padding would show"
     assert overall["balanced_accuracy"] == pytest.approx(best["best_metric"], abs=1e-9)
-
-
-def test_monais_own_checks_and_exports(trained, tmp_path):
-    bundle, _ = trained
-    meta = ("--meta_file", bundle / "configs" / "metadata.json")
-    inference = ("--config_file", config("inference", bundle=bundle))
-    run("verify_net_in_out", "network_def", *meta, *inference, "--device", "cpu", *SMALL_STUDENT, cwd=tmp_path)
-    schema = Path(__file__).with_name("metadata_schema.json")
-    run("verify_metadata", *meta, "--filepath", schema, cwd=tmp_path)
-    checkpoint = ("--ckpt_file", bundle / "models" / "model.pt")
-    exported, onnx = tmp_path / "model.ts", tmp_path / "model.onnx"
-    run(
-        "ckpt_export",
-        "network_def",
-        "--filepath",
-        exported,
-        *checkpoint,
-        *meta,
-        *inference,
-        *SMALL_STUDENT,
-        cwd=tmp_path,
-    )
-    run(
-        *("onnx_export", "network_def", "--filepath", onnx, *checkpoint, *meta, *inference, *SMALL_STUDENT),
-        *("--input_shape", "[1,1,32,32]"),
-        cwd=tmp_path,
-    )
-    student = timm.create_model(
-        "convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS)
-    )
-    student.load_state_dict(torch.load(bundle / "models" / "model.pt", weights_only=True))
-    image = torch.randn(1, 1, 32, 32)
-    with torch.no_grad():
-        expected = student.eval()(image)
-        torch.testing.assert_close(torch.jit.load(exported)(image), expected, rtol=1e-4, atol=1e-5)
-    session = onnxruntime.InferenceSession(onnx)
-    (result,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
-    np.testing.assert_allclose(result, expected.numpy(), rtol=1e-3, atol=1e-4)
