@@ -6,10 +6,12 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import monai.bundle
 import pytest
@@ -97,6 +99,39 @@ def test_monai_loads_it(packed, tmp_path):
         with pytest.warns(UserWarning, match="Only proceed if this config is from a source you trust"):
             network = monai.bundle.load(bundle.name, bundle_dir=tmp_path, workflow_type=workflow, device="cpu")
         assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+@of_one_bundle
+def test_the_hub_takes_it_and_gives_it_back(packed, tmp_path, monkeypatch):
+    """With a folder in place of the hub."""
+    bundle, file, folder = packed
+    hub = tmp_path / "hub"
+    api = SimpleNamespace(
+        create_repo=lambda repo_id, private, exist_ok: hub.mkdir(),
+        upload_folder=lambda repo_id, folder_path: shutil.copytree(folder_path, hub / repo_id),
+    )
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda token: api)
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda repo_id, revision, local_dir: shutil.copytree(hub / repo_id, local_dir),
+    )
+    unpacked = unpack(file, tmp_path / "ours")
+    monai.bundle.push_to_hf_hub("owner/chest", name=bundle.name, bundle_dir=str(tmp_path / "ours"))
+    card = (hub / "owner" / "chest" / "README.md").read_text()
+    assert card.startswith("---\ntags:\n- monai\n- medical\nlibrary_name: monai\nlicense: apache-2.0\n---")
+    assert card.endswith((unpacked / "docs" / "README.md").read_text()), "with what was measured"
+    with pytest.warns(UserWarning, match="Only proceed if this config is from a source you trust"):
+        network = monai.bundle.load(
+            bundle.name,
+            bundle_dir=tmp_path / "theirs",
+            source="huggingface_hub",
+            repo="owner/chest",
+            version=dwskd_monai.__version__,
+            device="cpu",
+        )
+    weights = torch.load(folder / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "theirs" / bundle.name, check=True)
 
 
 @of_one_bundle
