@@ -20,7 +20,7 @@ from dwskd_monai.exporting.formats import Runner
 
 
 class LabelledSlices:
-    """The slices of a split, as the bundle's validation reads them.
+    """The slices of a split, as the bundle's validation reads them, from the cache that its training left.
 
     Args:
         bundle: folder of the bundle.
@@ -35,7 +35,7 @@ class LabelledSlices:
 
     def __init__(self, bundle: Path, dataset_dir: Path, split: str, overrides: Mapping[str, Any]) -> None:
         config = read_config(bundle, "train", overrides)
-        config["dataset_dir"], config["cache_dir"] = str(dataset_dir), None
+        config["dataset_dir"] = str(dataset_dir)
         config["validate#dataset#data#split"] = split
         names = config["_meta_#network_data_format#outputs#pred#channel_def"]
         self.class_names = list(names.values())

@@ -85,12 +85,14 @@ def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
 
 def test_int8_is_measured_on_labelled_images(models, phantoms, tmp_path, capsys):
     options = {**SMALL_SETTINGS, "models": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
+    options["cache_dir"] = tmp_path / "cache"
     main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().out
     for name in ("float32", "int8"):
         measured = rf"^{name}: accuracy [\d.]+, balanced accuracy [\d.]+, macro auc [\d.]+"
         assert re.search(measured, printed, re.MULTILINE)
     assert printed.splitlines()[-1] == str(tmp_path / "x.onnx")
+    assert list((tmp_path / "cache").rglob("*.safetensors")), "a training before would have left them"
     model = onnx.load(tmp_path / "x.onnx")
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
     assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantisation"}
