@@ -31,7 +31,8 @@ def python(tmp_path_factory) -> Path:
     venv.create(folder, with_pip=True)
     file = folder / "bin" / "python"
     subprocess.run([file, "-m", "pip", "install", "--quiet", "monai[ignite,fire,nibabel]", "timm"], check=True)
-    assert subprocess.run([file, "-c", "import dwskd_monai"], capture_output=True, check=False).returncode != 0
+    found = subprocess.run([file, "-c", "import dwskd_monai"], cwd=folder, capture_output=True, check=False)
+    assert found.returncode != 0
     return file
 
 
@@ -58,6 +59,6 @@ def test_it_predicts_what_the_bundle_predicts_and_monai_loads_it(bundle, python,
             predictions.append(list(csv.reader(rows)))
     assert predictions[0] == predictions[1]
     command = [python, "-W", "ignore", "-c", LOAD, bundle.name, tmp_path]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     size = sum(parameter.numel() for parameter in network.parameters())
     assert printed.splitlines()[-1] == f"ConvNeXt {size}"
