@@ -3,8 +3,8 @@
     python benchmarks/pool_comparisons.py --results results/chest_xray,results/lung_ct --out results/pooled
 
 A pair is the same set, fraction, fold and seed. ``pooled.md`` has, for each method, the mean over all pairs with its
-95 % interval (Student, over pairs), for fractions up to ``small`` and for the whole sets, and the ratio of training
-times; ``by_fraction.png`` has a panel per set.
+95 % interval (Student, over pairs), for fractions up to ``small`` and for the whole sets, on the images that chose the
+epoch and on test images where there are any, and the ratio of training times; ``by_fraction.png`` has a panel per set.
 """
 
 from __future__ import annotations
@@ -22,57 +22,50 @@ from dwskd_monai.compare.summary import with_combinations
 from dwskd_monai.files import replacing
 
 PAIR = ["fraction", "fold", "seed"]
+MEASURES = {
+    "balanced accuracy": "balanced_accuracy",
+    "by the last epoch": "last_epoch_balanced_accuracy",
+    "macro AUC": "macro_auc",
+    "balanced accuracy, test": "test_balanced_accuracy",
+    "macro AUC, test": "test_macro_auc",
+}
 
 
-def pooled_table(tables: dict[str, pd.DataFrame], method: str, small: float) -> pd.DataFrame:
-    """A row per other method: mean difference ``method`` minus it, over the small fractions and over all images."""
+def pooled_table(tables: dict[str, pd.DataFrame], method: str, share: tuple[float, float]) -> pd.DataFrame:
+    """A row per other method: its mean, and the mean difference ``method`` minus it with its interval.
+
+    Args:
+        tables: results of each set of images.
+        method: name of the method.
+        share: smallest and largest share of the training images.
+    """
+    parts = [table[table["fraction"].between(*share)] for table in tables.values()]
+    known = [name for name, column in MEASURES.items() if all(column in part for part in parts)]
     rows = []
-    for other in dict.fromkeys(name for table in tables.values() for name in table["method"]):
-        row: dict[str, object] = {"method": other}
-        for part, wanted in (("small", lambda share: share <= small), ("all", lambda share: share == 1)):
-            found: dict[str, list[float]] = {"difference": [], "value": [], "last": [], "ratio": []}
-            for table in tables.values():
-                here = table[wanted(table["fraction"])]
-                found["difference"] += differences(here, method, other, "balanced_accuracy").tolist()
-                found["last"] += differences(here, method, other, "last_epoch_balanced_accuracy").tolist()
-                found["value"] += here.loc[here["method"] == other, "balanced_accuracy"].tolist()
-                seconds = [
-                    here[here["method"] == name].set_index(PAIR)["training_seconds"] for name in (other, "selection")
-                ]
-                found["ratio"] += (seconds[0] / seconds[1]).dropna().tolist()
-            paired, last = estimate(found["difference"]), estimate(found["last"])
-            row |= {
-                f"{part} mean": estimate(found["value"]).mean,
-                f"{part} pairs": paired.runs,
-                f"{part} difference": paired.mean,
-                f"{part} half width": paired.half_width,
-                f"{part} difference, last epoch": last.mean,
-                f"{part} half width, last epoch": last.half_width,
-                f"{part} time": estimate(found["ratio"]).mean,
-            }
+    for other in dict.fromkeys(name for part in parts for name in part["method"]):
+        pairs = [differences(part, method, other, "balanced_accuracy") for part in parts]
+        values = [value for part in parts for value in part.loc[part["method"] == other, "balanced_accuracy"]]
+        row: dict[str, object] = {"method": other, "mean": f"{estimate(values).mean:.3f}"}
+        for name in known:
+            found = [value for part in parts for value in differences(part, method, other, MEASURES[name])]
+            paired = estimate(found)
+            row[name] = f"{paired.mean:+.3f} ± {paired.half_width:.3f}" if found and other != method else ""
+        ratios: list[float] = []
+        for part in parts:
+            ours, theirs = (
+                part[part["method"] == name].set_index(PAIR)["training_seconds"] for name in (other, "selection")
+            )
+            ratios += (ours / theirs).dropna().tolist()
+        row |= {"pairs": sum(map(len, pairs)), "time / selection": f"{estimate(ratios).mean:.2f}"}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def as_markdown(table: pd.DataFrame, method: str, small: float) -> str:
+def as_markdown(table: pd.DataFrame, method: str) -> str:
     """The pooled table for people."""
-    lines = []
-    for part, title in (("small", f"up to {small:.0%} of the training images"), ("all", "all training images")):
-        lines += [
-            f"{title.capitalize()}:",
-            "",
-            f"| method | balanced accuracy | {method} minus it | by the last epoch | pairs | time / selection |",
-            "|---|---|---|---|---|---|",
-        ]
-        for _, row in table.iterrows():
-            cells = [row["method"], f"{row[f'{part} mean']:.3f}"]
-            for suffix in ("", ", last epoch"):
-                shown = f"{row[f'{part} difference{suffix}']:+.3f} ± {row[f'{part} half width{suffix}']:.3f}"
-                cells.append("" if row["method"] == method or "nan" in shown else shown)
-            cells += [f"{row[f'{part} pairs']}", f"{row[f'{part} time']:.2f}"]
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
+    names = {"mean": "balanced accuracy", "balanced accuracy": f"{method} minus it"}
+    rows = [[names.get(name, name) for name in table], ["---"] * len(table.columns), *table.values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
 
 
 def by_fraction(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -110,10 +103,12 @@ def pool(results: str | Sequence[str], out: str, method: str = "dws_skd_mutual",
     """
     folders = results.split(",") if isinstance(results, str) else results
     tables = {Path(folder).name: with_combinations(pd.read_csv(Path(folder) / "results.csv")) for folder in folders}
-    table = pooled_table(tables, method, small)
-    text = as_markdown(table, method, small)
+    text = ""
+    for title, share in ((f"Up to {small:.0%} of", (0.0, small)), ("All", (1.0, 1.0))):
+        if any(table["fraction"].between(*share).any() for table in tables.values()):
+            text += f"{title} the training images:\n\n{as_markdown(pooled_table(tables, method, share), method)}\n"
     with replacing(Path(out) / "pooled.md") as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text)
     with replacing(Path(out) / "by_fraction.png") as temporary:
         by_fraction(tables).savefig(temporary, format="png", dpi=130)
     print(text)
