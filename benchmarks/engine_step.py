@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import fire
@@ -24,6 +23,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from ignite.engine import Engine, Events
+from peak_memory import peak_kibibytes
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -150,19 +150,14 @@ def peak_memory(kind: str, student: str, auxiliary_mode: str, batch_size: int, i
 
 def _peak(kind: str, student: str, auxiliary_mode: str, batch_size: int, image_size: int) -> None:
     batches = make_batches(4, batch_size, image_size)
-    before = _high_water()
+    before = peak_kibibytes()
     if kind == "engine":
         next(engine_loop(student, auxiliary_mode, batches, 1))
     else:
         loop = bare_loop(student, auxiliary_mode, batches)
         for _ in batches:
             next(loop)
-    print((_high_water() - before) // 1024)
-
-
-def _high_water() -> int:
-    """Peak resident KiB of this process since it was started (``ru_maxrss`` includes the parent's)."""
-    return int(next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM")))
+    print((peak_kibibytes() - before) // 1024)
 
 
 def benchmark(

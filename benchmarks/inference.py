@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peak_memory import peak_kibibytes
+
 BATCHES = (1, 32)
 FORMATS = {"eager": ".pt", "torchscript": ".ts", "onnxruntime": ".onnx", "int8": "_int8.onnx"}
 STUDENT, TEACHER = "student", "teacher"
@@ -117,7 +119,7 @@ def _measure(form: str, network: str, stem: str, counts: str) -> None:
             started = time.perf_counter()
             predict(part)
             seconds.append(time.perf_counter() - started)
-        result[str(batch)] = {"seconds": seconds[_WARM_UP:], "peak": _peak_mebibytes()}
+        result[str(batch)] = {"seconds": seconds[_WARM_UP:], "peak": peak_kibibytes() / 1024}
     print(json.dumps(result), flush=True)
 
 
@@ -151,12 +153,6 @@ def _onnxruntime(file: Path, network: str) -> Callable[[Any], Any]:
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda images: session.run(None, {"image": images})[0]
-
-
-def _peak_mebibytes() -> float:
-    """Peak resident memory of this process (``ru_maxrss`` includes the parent's)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
 
 def summarise(results: list[dict[str, Any]]) -> dict[str, float]:

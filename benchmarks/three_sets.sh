@@ -6,13 +6,7 @@
 # DATA has chest_xray, lung_ct, brain_mri and ct_pool. Teachers are pretrained without any image of the set that they are
 # used on (for lung CT with unlabelled slices of other collections). It goes on where it was stopped; JOBS runs at a time,
 # METHODS, SEEDS and LUNG_SEEDS choose others than all methods, seed 0 of two folds, and seeds 0, 1, 2.
-set -euo pipefail
-DATA=$(realpath "$1")
-OUT=$(realpath -m "$2")
-JOBS=${JOBS:-2}
-cd "$(dirname "$0")/.."
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-mkdir -p "$OUT"
+source "$(dirname "$0")/sets.sh"
 
 teacher() { # name, epochs, labelled folders
   test -f "$OUT/$1.done" && return
@@ -24,28 +18,21 @@ teacher without_chest 10 "['$DATA/brain_mri/train','$DATA/lung_ct/train']" &
 teacher without_brain_and_lung 14 "['$DATA/chest_xray/train']" &
 wait
 
-compare() { # set, bundle, teacher, pixels, and what is special
-  local set=$1 bundle=$2 teacher=$3 pixels=$4
-  shift 4
-  python -m dwskd_monai compare --bundle "bundles/${bundle}_classification" --dataset_dir "$DATA/$set" --out "$OUT/$set" \
-    --methods "${METHODS:-all}" --fractions 1.0,0.25,0.1,0.05 --jobs "$JOBS" --teacher_weights "$OUT/$teacher.pt" \
-    --teacher convnext_nano --student convnext_atto --image_size "$pixels" --intensity_mean 0 --intensity_std 1 \
-    --momentum 0.9 --num_workers 0 --warmup_epochs 1 "$@"
-}
+COMMON=(--fractions 1.0,0.25,0.1,0.05 --warmup_epochs 1)
 # Half of the images validate where no validation images are named: with few of them, differences of two points drown.
-compare brain_mri brain_mri without_brain_and_lung 64 --folds 2 --seeds "${SEEDS:-0}" \
+compare brain_mri "$DATA/brain_mri" without_brain_and_lung 64 "$OUT/brain_mri" "${COMMON[@]}" --folds 2 --seeds "${SEEDS:-0}" \
   --train#random_transforms#1#translate_range "[3,3]" \
   --batch_size 32 --max_epochs 4 --distillation_epochs 2 --ramp_up_epochs 1 --val_interval 2 \
   --batch_size@0.25 16 --max_epochs@0.25 12 --distillation_epochs@0.25 8 --ramp_up_epochs@0.25 2 --val_interval@0.25 4 \
   --batch_size@0.1 16 --max_epochs@0.1 20 --distillation_epochs@0.1 15 --ramp_up_epochs@0.1 4 --val_interval@0.1 5 \
   --batch_size@0.05 8 --max_epochs@0.05 30 --distillation_epochs@0.05 24 --ramp_up_epochs@0.05 6 --val_interval@0.05 6
-compare chest_xray chest_xray without_chest 64 --folds 2 --seeds "${SEEDS:-0}" \
+compare chest_xray "$DATA/chest_xray" without_chest 64 "$OUT/chest_xray" "${COMMON[@]}" --folds 2 --seeds "${SEEDS:-0}" \
   --train#random_transforms#1#translate_range "[3,3]" \
   --batch_size 32 --max_epochs 12 --distillation_epochs 9 --ramp_up_epochs 2 --val_interval 3 \
   --batch_size@0.25 16 --max_epochs@0.25 30 --distillation_epochs@0.25 24 --ramp_up_epochs@0.25 5 --val_interval@0.25 6 \
   --batch_size@0.1 8 --max_epochs@0.1 40 --distillation_epochs@0.1 32 --ramp_up_epochs@0.1 6 --val_interval@0.1 8 \
   --batch_size@0.05 8 --max_epochs@0.05 60 --distillation_epochs@0.05 48 --ramp_up_epochs@0.05 10 --val_interval@0.05 12
-compare lung_ct lung_ct without_brain_and_lung 96 --seeds "${LUNG_SEEDS:-0,1,2}" --picture_range "[0,255]" \
+compare lung_ct "$DATA/lung_ct" without_brain_and_lung 96 "$OUT/lung_ct" "${COMMON[@]}" --seeds "${LUNG_SEEDS:-0,1,2}" --picture_range "[0,255]" \
   --train#random_transforms#1#translate_range "[4,4]" \
   --batch_size 16 --max_epochs 8 --distillation_epochs 6 --ramp_up_epochs 2 --val_interval 2 \
   --batch_size@0.25 16 --max_epochs@0.25 16 --distillation_epochs@0.25 12 --ramp_up_epochs@0.25 3 --val_interval@0.25 4 \

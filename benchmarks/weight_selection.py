@@ -24,6 +24,7 @@ import fire
 import published_selection
 import timm
 import torch
+from peak_memory import peak_kibibytes
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -93,23 +94,18 @@ def large_file(directory: Path) -> Path:
     return path
 
 
-def _resident() -> int:
-    """Peak resident bytes of this process since it was started."""
-    return int(next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM"))) * 1024
-
-
 def _from_file(kind: str, path: str) -> None:
     """Select once; print seconds and peak bytes above the process with the student made."""
     student = timm.create_model(**SMALL, num_classes=0)
     with torch.device("meta"):
         network: nn.Module = timm.create_model(**LARGE, num_classes=0)
-    before = _resident()
+    before = peak_kibibytes() * 1024
     started = time.perf_counter()
     if kind == "reference":
         published_selection.select(load_file(path), student)
     else:
         select_weights(Teacher(network, path), student)
-    print(time.perf_counter() - started, _resident() - before)
+    print(time.perf_counter() - started, peak_kibibytes() * 1024 - before)
 
 
 def from_file(path: Path, rounds: int) -> str:
