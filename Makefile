@@ -62,17 +62,17 @@ lint: $(VENV)/installed_test
 test: lint
 	$(RUN) -m pytest
 
-$(LABEL)/installed: pyproject.toml
-	$(PYTHON) -m venv $(LABEL)
-	$(LABEL)/bin/python -m pip install --quiet --editable . $(LABEL_NEEDS)
-	touch $@
-
-$(LABEL)/installed_test: pyproject.toml
+$(LABEL)/installed_monailabel: pyproject.toml
 	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
-	$(LABEL)/bin/python -m pip install --quiet --editable '.[test]' $(LABEL_NEEDS)
+	$(LABEL)/bin/python -m pip install --quiet --editable . $(LABEL_NEEDS)
 	touch $(LABEL)/installed $@
 
-monailabel: $(LABEL)/installed
+$(LABEL)/installed_monailabel_test: pyproject.toml
+	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
+	$(LABEL)/bin/python -m pip install --quiet --editable '.[test]' $(LABEL_NEEDS)
+	touch $(LABEL)/installed $(LABEL)/installed_monailabel $@
+
+monailabel: $(LABEL)/installed_monailabel
 	test -f $(DEMO)/models/model.pt || $(MAKE) demo VENV=$(LABEL)
 	$(LABEL)/bin/python -m dwskd_monai pack bundles/$(BUNDLE) --out $(DEMO)/$(BUNDLE).zip --models $(DEMO)/models $(SMALL) \
 	  --teacher convnext_pico --teacher_weights $(abspath $(DEMO)/models/teacher.pt) --train#random_transforms#1#translate_range [2,2]
@@ -81,7 +81,7 @@ monailabel: $(LABEL)/installed
 	  -not -path '*/test/*/*/*' -exec cp {} $(DEMO)/studies \;
 	PATH="$(abspath $(LABEL))/bin:$$PATH" tools/monailabel.sh $(DEMO)/$(BUNDLE).zip $(DEMO)/studies $(DEMO)/monailabel
 
-test-integration: $(LABEL)/installed_test
+test-integration: $(LABEL)/installed_monailabel_test
 	$(LABEL)/bin/python -m pytest tests/integration
 
 clean:

@@ -6,7 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from dwskd_monai.packing.pack import pack
 from dwskd_monai.packing.unpack import unpack
 from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext
+from tests.integration.environment import new_environment
 
 LOAD = """
 import sys, monai.bundle
@@ -28,9 +28,7 @@ print(type(network).__name__, sum(parameter.numel() for parameter in network.par
 def python(tmp_path_factory) -> Path:
     """Python of the new environment."""
     folder = tmp_path_factory.mktemp("alone")
-    venv.create(folder, with_pip=True)
-    file = folder / "bin" / "python"
-    subprocess.run([file, "-m", "pip", "install", "--quiet", "monai[ignite,fire,nibabel]", "timm"], check=True)
+    file = new_environment(folder, "monai[ignite,fire,nibabel]", "timm")
     found = subprocess.run([file, "-c", "import dwskd_monai"], cwd=folder, capture_output=True, check=False)
     assert found.returncode != 0
     return file
