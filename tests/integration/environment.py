@@ -22,8 +22,8 @@ def new_environment(folder: Path, *packages: str) -> Path:
     (site_packages,) = folder.glob("lib/python*/site-packages")
     for package in _with_their_needs(packages):
         for file in package.files or ():
-            if ".." not in file.parts:  # scripts, which start another Python
-                target = site_packages / file
+            target = site_packages / file
+            if ".." not in file.parts and not target.exists():  # scripts start another Python; some are listed twice
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(Path(str(package.locate_file(file))), target)
     return folder / "bin" / "python"
