@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import shutil
@@ -15,6 +16,7 @@ import pytest
 import timm
 import torch
 
+from tests.bundles import processes
 from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run, start
 from tests.bundles.tracking import (
     TRACKING,
@@ -154,12 +156,19 @@ def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teach
             assert torch.equal(ours[name][key], tensor), f"{name} {key}"
 
 
-def test_two_gloo_processes_measure_what_one_measures(bundle, phantoms, teacher, tmp_path):
+@pytest.mark.parametrize("auxiliary", ["mutual", "ema"])
+def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measures(
+    auxiliary, bundle, phantoms, teacher, tmp_path
+):
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    shutil.copy(processes.__file__, tmp_path)
+    check = tmp_path / "check.yaml"
+    check.write_text("+run: [{_target_: processes.assert_same_parameters, networks: '@students'}]\n")
+    configs = ast.literal_eval(config("train", "multi_gpu_train", bundle=bundle))
     printed = run(
-        *("run", "training", "--config_file", config("train", "multi_gpu_train", bundle=bundle)),
+        *("run", "--config_file", str([*configs, str(check)])),
         *("--backend", "gloo", "--dataset_dir", phantoms, "--teacher_weights", teacher, *SMALL),
-        *("--max_epochs", "2", "--distillation_epochs", "2", "--auxiliary", "mutual"),
+        *("--max_epochs", "2", "--distillation_epochs", "2", "--auxiliary", auxiliary),
         *("--ckpt_dir", tmp_path, "--output_dir", tmp_path),
         cwd=tmp_path,
         launcher=launcher,
