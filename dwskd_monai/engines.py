@@ -35,8 +35,9 @@ AUXILIARY_LOSS = "auxiliary_loss"
 class DualStudentTrainer(Trainer):
     """Train ``network`` (main) together with an auxiliary student, then fine-tune main alone.
 
-    Self-distillation (Tsutsumi et al., arXiv 2508.20461) for ``distillation_epochs``, then cross-entropy on main for
-    the rest of ``max_epochs``. The auxiliary is
+    Both learn from the labels alone for ``independent_epochs``, then from each other too, by self-distillation
+    (Tsutsumi et al., arXiv 2508.20461), until ``distillation_epochs``; then cross-entropy on main for the rest of
+    ``max_epochs``. The auxiliary is
 
     - ``ema``: a moving average of main that started from its own weights, ``θ_a ← μ θ_a + (1 - μ) θ_m`` after each
       optimiser step, with μ(t) from ``momentum`` to 1 by a cosine (Grill et al., arXiv 2006.07733, section 3.3);
@@ -64,6 +65,8 @@ class DualStudentTrainer(Trainer):
         views: ``same``: both students see one augmented image; ``two``: each sees its own augmentation.
         distillation_epochs: epochs with the auxiliary: a whole number of them, or a float, their share of
             ``max_epochs``; all by default.
+        independent_epochs: how many of these pass before the students learn from each other, which is when the ramp of
+            λ starts: a whole number, or a float, their share of ``distillation_epochs``.
         momentum: μ at the start, in [0, 1].
         deploy: ``better``: of two students, the better one by the validation metric is fine-tuned and deployed (see
             :class:`~dwskd_monai.handlers.BetterStudentHandler`); ``main``: always main.
@@ -92,6 +95,7 @@ class DualStudentTrainer(Trainer):
         auxiliary: str = "mutual",
         views: str = "same",
         distillation_epochs: int | float | None = None,
+        independent_epochs: int | float = 0,
         momentum: float = 0.99,
         deploy: str = "better",
         clip_grad_norm: float | None = None,
@@ -118,7 +122,10 @@ class DualStudentTrainer(Trainer):
         _one_of("views", views, VIEWS)
         _one_of("deploy", deploy, DEPLOY)
         _in_range("max_epochs", max_epochs, 1, math.inf)
-        distillation_epochs = _whole_epochs(distillation_epochs, max_epochs)
+        if distillation_epochs is None:
+            distillation_epochs = max_epochs
+        distillation_epochs = _whole_epochs("distillation_epochs", distillation_epochs, max_epochs)
+        independent_epochs = _whole_epochs("independent_epochs", independent_epochs, distillation_epochs)
         _in_range("momentum", momentum, 0, 1)
         _in_range("accumulation_steps", accumulation_steps, 1, math.inf)
         if clip_grad_norm is not None and not clip_grad_norm > 0:
@@ -129,7 +136,7 @@ class DualStudentTrainer(Trainer):
         self.auxiliary_network = auxiliary_network if auxiliary != "none" else None
         self.auxiliary, self.views, self.deploy = auxiliary, views, deploy
         self.optimizer, self.loss_function = optimizer, loss_function
-        self.distillation_epochs = distillation_epochs
+        self.distillation_epochs, self.independent_epochs = distillation_epochs, independent_epochs
         self.momentum, self.clip_grad_norm = momentum, clip_grad_norm
         self.accumulation_steps, self.optim_set_to_none = accumulation_steps, optim_set_to_none
         self.inferer = SimpleInferer() if inferer is None else inferer
@@ -172,6 +179,11 @@ class DualStudentTrainer(Trainer):
     def distilling(self) -> bool:
         """Whether the auxiliary takes part in the current epoch."""
         return self.auxiliary != "none" and self.state.epoch <= self.distillation_epochs
+
+    @property
+    def independent(self) -> bool:
+        """Whether both students still learn from the labels alone."""
+        return self.distilling and self.state.epoch <= self.independent_epochs
 
     @property
     def auxiliary_competes(self) -> bool:
@@ -239,29 +251,37 @@ class DualStudentTrainer(Trainer):
         """Logits and losses of this batch into ``state.output``; returns what to differentiate."""
         logits = self.inferer(inputs, self.network)
         self.state.output[CommonKeys.PRED] = logits
-        if not self.distilling:
+        mutual = self.auxiliary == "mutual"
+        if not self.distilling or (self.independent and not mutual):
             self.fire_event(IterationEvents.FORWARD_COMPLETED)
             loss = self.loss_function(logits, targets)
             self.state.output[CommonKeys.LOSS] = loss.detach()
             self.fire_event(IterationEvents.LOSS_COMPLETED)
             return loss
         assert self.auxiliary_network is not None
-        mutual = self.auxiliary == "mutual"
         self.auxiliary_network.train(mutual)  # what has no gradient teaches without dropout
         view = inputs if self.views == "same" else self._auxiliary_view(batchdata)
         with torch.set_grad_enabled(mutual):
             peer_logits = self.inferer(view, self.auxiliary_network)
         self.fire_event(IterationEvents.FORWARD_COMPLETED)
         features = self._features.take() if self._features is not None else [None, None]
-        epoch = (self.state.iteration - 1) / self.state.epoch_length
-        loss = self.loss_function(logits, targets, peer_logits, *features, epoch=epoch)
+        loss = self._objective(logits, targets, peer_logits, features)
         self.state.output[CommonKeys.LOSS] = loss.detach()
         if mutual:
-            peer_loss = self.loss_function(peer_logits, targets, logits, *reversed(features), epoch=epoch)
+            peer_loss = self._objective(peer_logits, targets, logits, features[::-1])
             self.state.output[AUXILIARY_LOSS] = peer_loss.detach()
             loss = loss + peer_loss
         self.fire_event(IterationEvents.LOSS_COMPLETED)
         return loss
+
+    def _objective(
+        self, logits: Tensor, targets: Tensor, peer_logits: Tensor, features: Sequence[Tensor | None]
+    ) -> Tensor:
+        """Loss of the student with ``logits``; ``features`` are its own and its peer's."""
+        if self.independent:
+            return self.loss_function(logits, targets)
+        epoch = (self.state.iteration - 1) / self.state.epoch_length - self.independent_epochs
+        return self.loss_function(logits, targets, peer_logits, *features, epoch=epoch)
 
     def _auxiliary_view(self, batchdata: dict[str, Tensor]) -> Tensor:
         if AUXILIARY_VIEW not in batchdata:
@@ -330,14 +350,12 @@ def _plain(value: Tensor) -> Tensor:
     return value.as_tensor() if isinstance(value, MetaTensor) else value
 
 
-def _whole_epochs(distillation_epochs: int | float | None, max_epochs: int) -> int:
-    if distillation_epochs is None:
-        return max_epochs
-    if isinstance(distillation_epochs, float):
-        _in_range("distillation_epochs, as a share,", distillation_epochs, 0, 1)
-        return round(distillation_epochs * max_epochs)
-    _in_range("distillation_epochs", distillation_epochs, 0, max_epochs)
-    return distillation_epochs
+def _whole_epochs(name: str, epochs: int | float, of: int) -> int:
+    if isinstance(epochs, float):
+        _in_range(f"{name}, as a share,", epochs, 0, 1)
+        return round(epochs * of)
+    _in_range(name, epochs, 0, of)
+    return epochs
 
 
 def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:

@@ -81,9 +81,16 @@ def test_none_is_plain_supervised_training():
     assert trainer.state.iteration == 2 * BATCHES
 
 
+def distillation_weight(step: int, independent_epochs: int) -> float:
+    """λ of make_trainer's loss, with 0 for the epochs in which students learn alone."""
+    epoch = step / BATCHES - independent_epochs
+    return 0.5 * math.exp(-5 * (1 - min(epoch, 1)) ** 2) if epoch >= 0 else 0.0
+
+
+@pytest.mark.parametrize("independent_epochs", [0, 1])
 @pytest.mark.parametrize("views", ["same", "two"])
-def test_ema_follows_the_formulas(views):
-    trainer = make_trainer(auxiliary="ema", views=views, momentum=0.8)
+def test_ema_follows_the_formulas(views, independent_epochs):
+    trainer = make_trainer(auxiliary="ema", views=views, momentum=0.8, independent_epochs=independent_epochs)
     main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
     optimizer = torch.optim.SGD(main.parameters(), lr=0.1, momentum=0.9)
     trainer.run()
@@ -93,8 +100,7 @@ def test_ema_follows_the_formulas(views):
         with torch.no_grad():
             auxiliary.eval()
             peer = auxiliary(batch["image"] if views == "same" else batch[AUXILIARY_VIEW])
-        epoch = step / BATCHES
-        weight = 0.5 * math.exp(-5 * (1 - min(epoch, 1)) ** 2)
+        weight = distillation_weight(step, independent_epochs)
         (F.cross_entropy(logits, batch["label"]) + weight * softened_kl(logits, peer, 2.0)).backward()
         optimizer.step()
         momentum = 1 - (1 - 0.8) * (math.cos(math.pi * (step + 1) / (2 * BATCHES)) + 1) / 2
@@ -108,13 +114,14 @@ def test_ema_follows_the_formulas(views):
     assert_same(trainer.auxiliary_network, auxiliary)
 
 
-def test_mutual_students_have_mirrored_losses_and_their_own_clipped_gradients():
-    trainer = make_trainer(auxiliary="mutual", clip_grad_norm=0.3)
+@pytest.mark.parametrize("independent_epochs", [0, 1])
+def test_mutual_students_have_mirrored_losses_and_their_own_clipped_gradients(independent_epochs):
+    trainer = make_trainer(auxiliary="mutual", clip_grad_norm=0.3, independent_epochs=independent_epochs)
     main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
     optimizers = [torch.optim.SGD(student.parameters(), lr=0.1, momentum=0.9) for student in (main, auxiliary)]
     trainer.run()
     for step, batch in enumerate(make_batches() * 2):
-        weight = 0.5 * math.exp(-5 * (1 - min(step / BATCHES, 1)) ** 2)
+        weight = distillation_weight(step, independent_epochs)
         logits, peer = main(batch["image"]), auxiliary(batch["image"])
         losses = [
             F.cross_entropy(ours, batch["label"]) + weight * softened_kl(ours, theirs, 2.0)
@@ -292,6 +299,8 @@ def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
         ({"max_epochs": 0}, "max_epochs"),
         ({"distillation_epochs": 3}, r"distillation_epochs must be in \[0, 2\]; got 3"),
         ({"distillation_epochs": 1.5}, r"distillation_epochs, as a share, must be in \[0, 1\]; got 1.5"),
+        ({"independent_epochs": 2, "distillation_epochs": 1}, r"independent_epochs must be in \[0, 1\]; got 2"),
+        ({"independent_epochs": -0.5}, r"independent_epochs, as a share, must be in \[0, 1\]; got -0.5"),
         ({"momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
         ({"clip_grad_norm": 0.0}, "clip_grad_norm must be greater than 0, or null"),
         ({"accumulation_steps": 0}, "accumulation_steps"),
@@ -309,6 +318,20 @@ def test_wrong_values_are_named(changes, message):
 )
 def test_distillation_takes_epochs_or_a_share_of_them(given, epochs):
     assert make_trainer(max_epochs=4, distillation_epochs=given).distillation_epochs == epochs
+
+
+@pytest.mark.parametrize(("given", "epochs"), [(0, 0), (1, 1), (2, 2), (0.5, 1), (1.0, 2)])
+def test_independent_epochs_are_some_of_those_of_distillation(given, epochs):
+    trainer = make_trainer(max_epochs=4, distillation_epochs=2, independent_epochs=given)
+    assert trainer.independent_epochs == epochs
+    found = []
+
+    @trainer.on(Events.EPOCH_STARTED)
+    def _(engine):
+        found.append((engine.independent, engine.distilling))
+
+    trainer.run()
+    assert found == [(epoch <= epochs, epoch <= 2) for epoch in (1, 2, 3, 4)]
 
 
 def test_an_optimizer_without_the_auxiliary_is_refused():
