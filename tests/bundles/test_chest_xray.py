@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 import shutil
@@ -164,7 +163,7 @@ def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measu
     shutil.copy(processes.__file__, tmp_path)
     check = tmp_path / "check.yaml"
     check.write_text("+run: [{_target_: processes.assert_same_parameters, networks: '@students'}]\n")
-    configs = ast.literal_eval(config("train", "multi_gpu_train", bundle=bundle))
+    configs = [str(bundle / "configs" / name) for name in ("train.yaml", "multi_gpu_train.yaml")]
     printed = run(
         *("run", "--config_file", str([*configs, str(check)])),
         *("--backend", "gloo", "--dataset_dir", phantoms, "--teacher_weights", teacher, *SMALL),
