@@ -42,7 +42,7 @@ def _resize(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) ->
 
 
 def _reduce(edges: Edges, result: Tensor, tensor: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Labels:
-    return combining.reduce(edges, tensor, [dim] if isinstance(dim, int) else dim, keepdim, result.shape)
+    return combining.reduce(edges, tensor, [dim] if isinstance(dim, int) else dim, keepdim)
 
 
 def _vector_norm(
@@ -173,7 +173,7 @@ def _convolution(
 ) -> Labels:
     if transposed:
         raise NotImplementedError("no rule for transposed convolutions")
-    return combining.convolution(edges, tensor, weight, bias, groups, result.shape)
+    return combining.convolution(edges, tensor, weight, bias, groups)
 
 
 def matmul(edges: Edges, result: Tensor, first: Tensor, second: Tensor) -> Labels:
@@ -182,7 +182,7 @@ def matmul(edges: Edges, result: Tensor, first: Tensor, second: Tensor) -> Label
     right = [*_batch(second.ndim - 2), "sum", "column"] if second.ndim > 1 else ["sum"]
     batch = _batch(max(first.ndim, second.ndim) - 2)
     found = [*batch, *left[len(left) - 2 : -1], *(["column"] if second.ndim > 1 else [])]
-    return combining.combine(edges, [first, second], [left, right], found, result.shape)
+    return combining.combine(edges, [first, second], [left, right], found)
 
 
 def _batch(count: int) -> list[str]:

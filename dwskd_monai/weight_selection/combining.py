@@ -15,9 +15,7 @@ from dwskd_monai.weight_selection.labels import Edges, Label, Labels, Numbers, l
 Letters = Sequence[str | None]
 
 
-def combine(
-    edges: Edges, operands: Sequence[Tensor], letters: Sequence[Letters], result: Letters, shape: Sequence[int]
-) -> Labels:
+def combine(edges: Edges, operands: Sequence[Tensor], letters: Sequence[Letters], result: Letters) -> Labels:
     """Labels of an operation that is an Einstein sum as far as axes are concerned.
 
     Axes with the same letter are the same index. A letter that is missing in ``result`` is contracted.
@@ -26,7 +24,6 @@ def combine(
         operands: the tensors.
         letters: for each operand one letter for each axis; None for an axis that is nobody else's.
         result: the letters of the result's axes.
-        shape: of the result.
     """
     lengths: dict[str, int] = {}
     for operand, names in zip(operands, letters):
@@ -192,17 +189,17 @@ def pointwise(edges: Edges, operands: Sequence[Tensor], shape: Sequence[int]) ->
     if len(tensors) == 1 and tuple(tensors[0].shape) == tuple(shape):
         return labels_of(tensors[0])
     names = [str(axis) for axis in range(len(shape))]
-    return combine(edges, tensors, [names[len(names) - tensor.ndim :] for tensor in tensors], names, shape)
+    return combine(edges, tensors, [names[len(names) - tensor.ndim :] for tensor in tensors], names)
 
 
-def reduce(edges: Edges, tensor: Tensor, axes: Sequence[int] | None, keep: bool, shape: Sequence[int]) -> Labels:
+def reduce(edges: Edges, tensor: Tensor, axes: Sequence[int] | None, keep: bool) -> Labels:
     """Sum, mean, norm, … over some axes (all if None)."""
     gone = set(range(tensor.ndim)) if not axes else {axis % tensor.ndim for axis in axes}
     names = [str(axis) for axis in range(tensor.ndim)]
     left: list[str | None] = [
         None if axis in gone else name for axis, name in enumerate(names) if keep or axis not in gone
     ]
-    return combine(edges, [tensor], [names], left, shape)
+    return combine(edges, [tensor], [names], left)
 
 
 def normalise(edges: Edges, tensor: Tensor, axes: Sequence[int], parameters: Sequence[Tensor | None]) -> Labels:
@@ -210,15 +207,15 @@ def normalise(edges: Edges, tensor: Tensor, axes: Sequence[int], parameters: Seq
     names = [str(axis) for axis in range(tensor.ndim)]
     inner = [names[axis] for axis in axes]
     given = [parameter for parameter in parameters if parameter is not None and parameter.ndim]
-    labels = combine(edges, [tensor, *given], [names, *(inner for _ in given)], names, tensor.shape)
+    labels = combine(edges, [tensor, *given], [names, *(inner for _ in given)], names)
     return Labels(labels.labels, labels.constant, labels_of(tensor).weight, labels_of(tensor).parameter)
 
 
-def linear(edges: Edges, tensor: Tensor, weight: Tensor, bias: Tensor | None, shape: Sequence[int]) -> Labels:
+def linear(edges: Edges, tensor: Tensor, weight: Tensor, bias: Tensor | None) -> Labels:
     """``tensor @ weight.T + bias``."""
     names: list[str | None] = [str(axis) for axis in range(tensor.ndim - 1)]
     result = [*names, "out"]
-    labels = combine(edges, [tensor, weight], [[*names, "in"], ["out", "in"]], result, shape)
+    labels = combine(edges, [tensor, weight], [[*names, "in"], ["out", "in"]], result)
     _use(edges, weight)
     return labels if bias is None else _biased(edges, labels, bias, tensor.ndim - 1)
 
@@ -230,9 +227,7 @@ def _biased(edges: Edges, labels: Labels, bias: Tensor, axis: int) -> Labels:
     return labels
 
 
-def convolution(
-    edges: Edges, tensor: Tensor, weight: Tensor, bias: Tensor | None, groups: int, shape: Sequence[int]
-) -> Labels:
+def convolution(edges: Edges, tensor: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Labels:
     """A convolution of any number of spatial axes; with groups, inputs and outputs of a group are a bundle."""
     own = labels_of(weight)
     inputs, outputs = labels_of(tensor).along(1), own.along(0)
@@ -245,7 +240,6 @@ def convolution(
             [tensor, weight],
             [["batch", "in" if groups == 1 else None, *space], ["out", "in", *space]],
             ["batch", "out", *space],
-            shape,
         )
         _use(edges, weight)
         return labels if bias is None else _biased(edges, labels, bias, 1)

@@ -25,7 +25,7 @@ def _result(labels: Labels, like: Tensor, shape: Sequence[int]) -> Tensor:
 
 def _f_linear(edges: Edges, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     shape = (*input.shape[:-1], weight.shape[0])
-    return _result(combining.linear(edges, input, weight, bias, shape), input, shape)
+    return _result(combining.linear(edges, input, weight, bias), input, shape)
 
 
 def _f_identity(edges: Edges, input: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -108,7 +108,7 @@ def _f_einsum(edges: Edges, equation: str, *operands: Any) -> Tensor:
     letters = [list(part) for part in before.split(",")]
     lengths = {name: n for names, tensor in zip(letters, tensors) for name, n in zip(names, tensor.shape)}
     shape = [lengths[name] for name in after]
-    return _result(combining.combine(edges, tensors, letters, list(after), shape), tensors[0], shape)
+    return _result(combining.combine(edges, tensors, letters, list(after)), tensors[0], shape)
 
 
 def _f_conv(dimensions: int) -> Callable[..., Tensor]:
@@ -136,7 +136,7 @@ def _f_conv(dimensions: int) -> Callable[..., Tensor]:
         if len(space) != dimensions or min(space) < 1 or input.shape[1] != weight.shape[1] * groups:
             raise ValueError(f"input {tuple(input.shape)} does not fit the convolution's weight {tuple(weight.shape)}")
         shape = (input.shape[0], weight.shape[0], *space)
-        return _result(combining.convolution(edges, input, weight, bias, groups, shape), input, shape)
+        return _result(combining.convolution(edges, input, weight, bias, groups), input, shape)
 
     return answer
 

@@ -133,8 +133,7 @@ def join(edges: Edges, tensors: Sequence[Tensor], axis: int) -> Labels:
         )
         for tensor in tensors
     ]
-    shape = list(tensors[0].shape)
-    joined = combine(edges, others, [names] * len(others), names, shape)
+    joined = combine(edges, others, [names] * len(others), names)
     found = list(joined.labels)
     if any(along) and not _are_positions(tensors, along):
         kinds = {label.axes for group in along for label in group}
