@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,6 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 PAIR = ("fraction", "fold", "seed")
-_MOST_RUNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ def runs_needed(deviation: float, wanted: float) -> int:
     """The smallest number of runs whose interval is at most ± ``wanted``.
 
     Raises:
-        ValueError: if ``wanted`` is not greater than 0, or it would take more than 10,000 runs.
+        ValueError: if ``wanted`` is not greater than 0.
     """
     if not wanted > 0:
         raise ValueError(f"the wanted half width must be greater than 0, got {wanted}")
-    for runs in range(2, _MOST_RUNS + 1):
-        if half_width(deviation, runs) <= wanted:
-            return runs
-    raise ValueError(f"more than {_MOST_RUNS} runs for ± {wanted} with a standard deviation of {deviation}")
+    most = 2
+    while half_width(deviation, most) > wanted:
+        most *= 2
+    return bisect_left(range(most), True, lo=2, key=lambda runs: half_width(deviation, runs) <= wanted)
 
 
 def differences(table: pd.DataFrame, method: str, baseline: str, metric: str) -> pd.Series:

@@ -51,6 +51,7 @@ def test_values_that_are_not_defined_are_left_out():
         (1.0, 8.9, 3),
         (1.0, 2.49, 3),
         (1.0, 2.48, 4),
+        (2**0.5, 0.015, 34149),  # two pairs that are as far apart as can be, 1 and -1: t is 1.96003
         (0.04, 0.015, 30),  # t(0.975, 29) = 2.045: 0.01494; t(0.975, 28) = 2.048: 0.01521
     ],
 )
@@ -58,10 +59,9 @@ def test_runs_needed(deviation, wanted, needed):
     assert runs_needed(deviation, wanted) == needed
 
 
-@pytest.mark.parametrize(("deviation", "wanted", "message"), [(1, 0, "greater than 0"), (9.0, 0.01, "more than 10000")])
-def test_what_cannot_be_reached_is_said(deviation, wanted, message):
-    with pytest.raises(ValueError, match=message):
-        runs_needed(deviation, wanted)
+def test_no_number_of_runs_has_an_interval_of_no_width():
+    with pytest.raises(ValueError, match="greater than 0"):
+        runs_needed(1, 0)
 
 
 def test_differences_are_of_whole_pairs_only():
