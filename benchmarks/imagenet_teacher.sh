@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Does it win with a strong teacher? EfficientNet-Lite2 with ImageNet weights, and students of a fifth of its parameters.
 #
-#     benchmarks/imagenet_teacher.sh DATA OUT
+#     benchmarks/imagenet_teacher.sh DATA OUT [few|all]
 #
-# DATA has chest_xray, brain_mri and lung_ct. A third of the images is held out: nothing is chosen by them, and each run is
-# measured on them once, at its end (for lung CT they are the authors' validation images). It goes on where it was stopped;
-# SEEDS, METHODS and JOBS choose others than seed 0, these methods and two runs at a time.
+# DATA has chest_xray, brain_mri and lung_ct; with few (the default) 53 to 85 of their images are trained on. A third of the
+# images is held out: nothing is chosen by them, and each run is measured on them once, at its end (for lung CT they are the
+# authors' validation images). It goes on where it was stopped; SEEDS, METHODS and JOBS choose others than seed 0, these
+# methods and two runs at a time. METHODS may name those of distillation.yaml too.
 METHODS=${METHODS:-scratch,selection,two_starts,dws_skd_mutual,dws_skd_ema,mean_teacher,mutual_scratch,selection_kd,teacher}
 NETWORKS=(--teacher tf_efficientnet_lite2 --student tf_efficientnet_lite0_050 --intensity_mean 0.5 --intensity_std 0.5
   --network_def#_target_ narrow_efficientnet.create_model)
@@ -14,13 +15,31 @@ export PYTHONPATH=benchmarks${PYTHONPATH:+:$PYTHONPATH}
 test -f "$OUT/imagenet.safetensors" || python benchmarks/imagenet_weights.py --out "$OUT/imagenet.safetensors"
 hold_out chest_xray brain_mri
 
-COMMON=(--folds 2 --seeds "${SEEDS:-0}" --methods_file benchmarks/two_starts.yaml --learning_rate 0.002 --batch_size 16
-  --max_epochs 40 --warmup_epochs 2 --ramp_up_epochs 5 --val_interval 10 --train#random_transforms#1#translate_range "[4,4]")
-compare brain_mri "$OUT/few/brain_mri/train.csv" imagenet.safetensors 96 "$OUT/imagenet/brain_mri" "${COMMON[@]}" \
-  --test_dir "$OUT/few/brain_mri/test.csv" --fractions 0.1
-compare chest_xray "$OUT/few/chest_xray/train.csv" imagenet.safetensors 96 "$OUT/imagenet/chest_xray" "${COMMON[@]}" \
-  --test_dir "$OUT/few/chest_xray/test.csv" --fractions 0.25
-compare lung_ct "$DATA/lung_ct/train" imagenet.safetensors 96 "$OUT/imagenet/lung_ct" "${COMMON[@]}" \
-  --test_dir "$DATA/lung_ct/val" --fractions 0.25 --picture_range "[0,255]" --max_epochs 60
-python benchmarks/pool_comparisons.py --results "$OUT/imagenet/chest_xray,$OUT/imagenet/lung_ct,$OUT/imagenet/brain_mri" \
-  --out "$OUT/imagenet/pooled"
+case ${3:-few} in
+few)
+  RESULTS=$OUT/imagenet
+  BRAIN_MRI=(--fractions 0.1 --max_epochs 40) CHEST_XRAY=(--fractions 0.25 --max_epochs 40)
+  LUNG_CT=(--fractions 0.25 --max_epochs 60)
+  COMMON=(--ramp_up_epochs 5 --val_interval 10)
+  ;;
+all)
+  RESULTS=$OUT/imagenet_all
+  BRAIN_MRI=(--max_epochs 15 --val_interval 3) CHEST_XRAY=(--max_epochs 30 --val_interval 5)
+  LUNG_CT=(--max_epochs 40 --val_interval 5)
+  COMMON=(--fractions 1.0 --ramp_up_epochs 2)
+  ;;
+*)
+  echo "$3: the third argument is few or all" >&2
+  exit 2
+  ;;
+esac
+COMMON+=(--folds 2 --seeds "${SEEDS:-0}" --methods_file benchmarks/distillation.yaml --learning_rate 0.002 --batch_size 16
+  --warmup_epochs 2 --train#random_transforms#1#translate_range "[4,4]")
+compare brain_mri "$OUT/few/brain_mri/train.csv" imagenet.safetensors 96 "$RESULTS/brain_mri" "${COMMON[@]}" \
+  --test_dir "$OUT/few/brain_mri/test.csv" "${BRAIN_MRI[@]}"
+compare chest_xray "$OUT/few/chest_xray/train.csv" imagenet.safetensors 96 "$RESULTS/chest_xray" "${COMMON[@]}" \
+  --test_dir "$OUT/few/chest_xray/test.csv" "${CHEST_XRAY[@]}"
+compare lung_ct "$DATA/lung_ct/train" imagenet.safetensors 96 "$RESULTS/lung_ct" "${COMMON[@]}" \
+  --test_dir "$DATA/lung_ct/val" --picture_range "[0,255]" "${LUNG_CT[@]}"
+python benchmarks/pool_comparisons.py --results "$RESULTS/chest_xray,$RESULTS/lung_ct,$RESULTS/brain_mri" \
+  --out "$RESULTS/pooled"
