@@ -7,32 +7,33 @@
 # images is held out: nothing is chosen by them, and each run is measured on them once, at its end (for lung CT they are the
 # authors' validation images). It goes on where it was stopped; SEEDS, METHODS and JOBS choose others than seed 0, these
 # methods and two runs at a time. METHODS may name those of distillation.yaml too.
-METHODS=${METHODS:-scratch,selection,two_starts,dws_skd_mutual,dws_skd_ema,mean_teacher,mutual_scratch,selection_kd,teacher}
-NETWORKS=(--teacher tf_efficientnet_lite2 --student tf_efficientnet_lite0_050 --intensity_mean 0.5 --intensity_std 0.5
-  --network_def#_target_ narrow_efficientnet.create_model)
-source "$(dirname "$0")/sets.sh"
-export PYTHONPATH=benchmarks${PYTHONPATH:+:$PYTHONPATH}
-test -f "$OUT/imagenet.safetensors" || python benchmarks/imagenet_weights.py --out "$OUT/imagenet.safetensors"
-hold_out chest_xray brain_mri
-
 case ${3:-few} in
 few)
-  RESULTS=$OUT/imagenet
+  RESULTS=imagenet
   BRAIN_MRI=(--fractions 0.1 --max_epochs 40) CHEST_XRAY=(--fractions 0.25 --max_epochs 40)
   LUNG_CT=(--fractions 0.25 --max_epochs 60)
   COMMON=(--ramp_up_epochs 5 --val_interval 10)
   ;;
 all)
-  RESULTS=$OUT/imagenet_all
+  RESULTS=imagenet_all
   BRAIN_MRI=(--max_epochs 15 --val_interval 3) CHEST_XRAY=(--max_epochs 30 --val_interval 5)
   LUNG_CT=(--max_epochs 40 --val_interval 5)
   COMMON=(--fractions 1.0 --ramp_up_epochs 2)
   ;;
 *)
-  echo "$3: the third argument is few or all" >&2
+  echo "the third argument must be few or all, not $3" >&2
   exit 2
   ;;
 esac
+METHODS=${METHODS:-scratch,selection,two_starts,dws_skd_mutual,dws_skd_ema,mean_teacher,mutual_scratch,selection_kd,teacher}
+NETWORKS=(--teacher tf_efficientnet_lite2 --student tf_efficientnet_lite0_050 --intensity_mean 0.5 --intensity_std 0.5
+  --network_def#_target_ narrow_efficientnet.create_model)
+source "$(dirname "$0")/sets.sh"
+RESULTS=$OUT/$RESULTS
+export PYTHONPATH=benchmarks${PYTHONPATH:+:$PYTHONPATH}
+test -f "$OUT/imagenet.safetensors" || python benchmarks/imagenet_weights.py --out "$OUT/imagenet.safetensors"
+hold_out chest_xray brain_mri
+
 COMMON+=(--folds 2 --seeds "${SEEDS:-0}" --methods_file benchmarks/distillation.yaml --learning_rate 0.002 --batch_size 16
   --warmup_epochs 2 --train#random_transforms#1#translate_range "[4,4]")
 compare brain_mri "$OUT/few/brain_mri/train.csv" imagenet.safetensors 96 "$RESULTS/brain_mri" "${COMMON[@]}" \
