@@ -54,9 +54,8 @@ def _vector_norm(
 def _variance(
     edges: Edges, result: Any, tensor: Tensor, dim: Any = None, *, keepdim: bool = False, **_: Any
 ) -> list[Labels] | Labels:
-    if isinstance(result, Tensor):
-        return _reduce(edges, result, tensor, dim, keepdim)
-    return [_reduce(edges, part, tensor, dim, keepdim) for part in result]
+    labels = _reduce(edges, result, tensor, dim, keepdim)
+    return labels if isinstance(result, Tensor) else [labels] * len(result)
 
 
 def _transpose(edges: Edges, result: Tensor, tensor: Tensor, first: int, second: int) -> Labels:
