@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
 import dwskd_monai.__main__
@@ -156,3 +157,17 @@ def test_every_override_in_our_documents_exists(document):
                 of_config = ours[1] in ("compare", "export", "pack") and allowed
                 allowed = of_config or option in inspect.signature(getattr(dwskd_monai.__main__, ours[1])).parameters
             assert allowed, f"{document.name}: --{option} in {command}"
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous_format", "channels_last"])
+@pytest.mark.parametrize(
+    ("name", "key"), [("train", "network"), ("train", "auxiliary_network"), ("inference", "network")]
+)
+@each_bundle
+def test_networks_have_the_memory_format_of_the_config(bundle, name, key, memory_format):
+    config = parser(bundle, name)
+    config["student"] = "mobilenetv3_small_050"
+    config["memory_format"] = f"$torch.{memory_format}"
+    kernels = [weight for weight in config.get_parsed_content(key).parameters() if weight.dim() == 4]
+    assert kernels
+    assert all(weight.is_contiguous(memory_format=getattr(torch, memory_format)) for weight in kernels)
