@@ -100,8 +100,8 @@ def test_overlays_change_only_what_is_there(bundle):
                             "validate#dataloader#sampler", "finalize"},
         "demo": set(),
     }  # fmt: skip
-    base = parser(bundle, "train")
     for name, added in new.items():
+        base = parser(bundle, "train", *(["evaluate"] if name == "combine_students" else []))
         for key in ConfigParser.load_config_file(bundle / "configs" / f"{name}.yaml"):
             if key not in added and not key.endswith("_disabled_"):
                 assert key in base, f"{name}.yaml: {key}"
@@ -171,3 +171,20 @@ def test_networks_have_the_memory_format_of_the_config(bundle, name, key, memory
     kernels = [weight for weight in config.get_parsed_content(key).parameters() if weight.dim() == 4]
     assert kernels
     assert all(weight.is_contiguous(memory_format=getattr(torch, memory_format)) for weight in kernels)
+
+
+@each_bundle
+def test_students_of_an_overridden_network_are_combined(bundle, tmp_path):
+    """Overrides come after the overlay's own keys: it must not be the network's key that the overlay changes."""
+    config = parser(bundle, "train", "evaluate", "combine_students")
+    config["student"] = "mobilenetv3_small_050"
+    config["network"] = "$@network_def.to(@device).eval()"
+    config["best_model"], config["training_state"] = str(tmp_path / "model.pt"), str(tmp_path / "state.pt")
+    main, auxiliary = (config.get_parsed_content(key).state_dict() for key in ("network", "auxiliary_network"))
+    saved = [{name: torch.randn_like(value.float()).to(value.dtype) for name, value in state.items()}
+             for state in (main, auxiliary)]  # fmt: skip
+    torch.save(saved[0], tmp_path / "model.pt")
+    torch.save({"auxiliary_network": saved[1]}, tmp_path / "state.pt")
+    students = config.get_parsed_content("evaluator#network").networks
+    for student, expected in zip(students, saved, strict=True):
+        torch.testing.assert_close(dict(student.state_dict()), expected, rtol=0, atol=0)

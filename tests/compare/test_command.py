@@ -152,6 +152,9 @@ def test_the_plan_runs_nothing(tmp_path, own, phantoms, capsys):
     ("changes", "message"),
     [
         (("--bundel", "x"), "bundel is neither an option of compare nor an id of the bundle's train.yaml"),
+        (("--seed", "3"), "seed: each run has its own, which compare makes from --seeds; leave it out"),
+        (("--best_model", "x.pt"), "best_model: each run has its own, which compare makes from --out; leave it out"),
+        (("--train_fraction@1.0", "0.5"), "train_fraction: each run has its own, which compare makes from --fractions"),
         (("--bundle", "nowhere"), "has no configs/train.yaml; give the folder of a bundle"),
         (("--dataset_dir", "nowhere"), "nowhere"),
         (("--methods", "selektion"), "methods must be among scratch,"),
