@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.compare.cells import Cell, Setting, measured_cells
-from dwskd_monai.compare.dataset import data_hashes, grid_config
+from dwskd_monai.compare.dataset import data_hashes
 from dwskd_monai.compare.figures import draw
 from dwskd_monai.compare.grid import run_grid
 from dwskd_monai.compare.methods import Method, chosen_methods, read_methods
+from dwskd_monai.compare.overrides import grid_config
 from dwskd_monai.compare.page import write_page
 from dwskd_monai.compare.results import collect, write_results
 from dwskd_monai.compare.summary import power, write_summary

@@ -12,40 +12,11 @@ from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from dwskd_monai.bundle import cause_of
-from dwskd_monai.configs import read_config, refuse_unknown
+from dwskd_monai.configs import read_config
 from dwskd_monai.data.cache import StudyCache
 
 _ITEMS = "train#dataset#data"
-_OF_EACH_RUN = {  # ids, and the option of compare that they come from
-    "seed": "seeds",
-    "fold": "folds",
-    "train_fraction": "fractions",
-    "ckpt_dir": "out",
-    "output_dir": "out",
-    "best_model": "out",
-    "training_state": "out",
-    "resume": "out",
-}
 Contents = dict[str, dict[str, Any]]  # items by the digest of their image
-
-
-def grid_config(bundle: Path, demo: bool, overrides: Mapping[str, Any]) -> ConfigParser:
-    """The bundle's config of training with the overrides that hold for all fractions.
-
-    Raises:
-        FileNotFoundError: if the folder is no bundle.
-        ValueError: for an unknown override, or one that each run has a value of its own for; the message names it.
-    """
-    ids = [key.partition("@")[0] for key in overrides]
-    for key in ids:
-        if key in _OF_EACH_RUN:
-            raise ValueError(
-                f"{key}: each run has its own, which compare makes from --{_OF_EACH_RUN[key]}; leave it out"
-            )
-    common = {key: value for key, value in overrides.items() if "@" not in key}
-    parser = read_config(bundle, ["train", *(["demo"] if demo else [])], common)
-    refuse_unknown(ids, "compare", parser)
-    return parser
 
 
 def hash_of_data(bundle: Path, dataset_dir: Path, overrides: Mapping[str, Any]) -> str:
