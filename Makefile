@@ -59,8 +59,9 @@ lint: $(VENV)/installed_test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# one worker per core, and no threads in it: many tests wait for a process that they start
 test: lint
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 $(LABEL)/installed_monailabel: pyproject.toml
 	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
