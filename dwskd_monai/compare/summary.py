@@ -14,7 +14,8 @@ from dwskd_monai.evaluation.combinations import COMBINATIONS
 from dwskd_monai.files import replacing
 
 WANTED = 0.015  # half width of a paired difference at which two points can be seen
-ASSUMED_DEVIATION = 0.04  # of paired differences in balanced accuracy, where no run tells
+ASSUMED_DEVIATION = 0.04  # of paired differences in balanced accuracy, where too few runs tell
+FEWEST_DEGREES_OF_FREEDOM = 2  # two pairs may be alike by chance, and would promise an interval of nothing
 
 
 def with_combinations(table: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +135,8 @@ def power(table: pd.DataFrame, methods: list[str], baseline: str, planned: int, 
         wanted: half width of the interval that is wanted.
 
     Returns:
-        A line per method for which runs tell the deviation, or one for an assumed deviation.
+        A line per method of which at least three pairs tell the deviation (pooled over the fractions), or one for an
+        assumed deviation.
     """
     lines = []
     for method in methods:
@@ -146,11 +148,13 @@ def power(table: pd.DataFrame, methods: list[str], baseline: str, planned: int, 
             for _, rows in table.groupby("fraction")
         ]
         known = [value for value in each if value.runs > 1]
-        if known:
-            deviation = math.sqrt(sum(value.deviation**2 for value in known) / len(known))
-            lines.append(_power(f"{method} - {baseline}", deviation, planned, wanted))
+        freedom = sum(value.runs - 1 for value in known)
+        if freedom >= FEWEST_DEGREES_OF_FREEDOM:
+            deviation = math.sqrt(sum((value.runs - 1) * value.deviation**2 for value in known) / freedom)
+            pairs = sum(value.runs for value in known)
+            lines.append(_power(f"{method} - {baseline}, by {pairs} pairs", deviation, planned, wanted))
     if not lines:
-        lines = [_power("no runs yet; for a deviation as assumed", ASSUMED_DEVIATION, planned, wanted)]
+        lines = [_power("too few runs yet; for a deviation as assumed", ASSUMED_DEVIATION, planned, wanted)]
     return "\n".join(lines) + "\n"
 
 

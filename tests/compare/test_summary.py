@@ -68,13 +68,24 @@ def test_power_tells_the_interval_that_is_reached_and_the_runs_that_are_needed()
     # deviation 0.02: 3 runs reach 4.303 * 0.02 / sqrt(3) = 0.050; 10 runs 2.262 * 0.02 / sqrt(10) = 0.0143 <= 0.015
     said = power(TABLE, ["selection", "selection_kd"], "selection", 3)
     assert said == (
-        "selection_kd - selection: standard deviation of a pair 0.020: ± 0.050 with 3 runs per fraction; "
+        "selection_kd - selection, by 3 pairs: standard deviation of a pair 0.020: ± 0.050 with 3 runs per fraction; "
         "± 0.015 needs 10 runs\n"
     )
 
 
-def test_power_before_any_run_assumes_a_deviation():
-    said = power(pd.DataFrame(), ["selection", "scratch"], "selection", 15)
+def test_power_pools_the_deviations_of_the_fractions_by_their_degrees_of_freedom():
+    # with all images deviation 0.02 of 3 pairs; of these two, 0.00 and 0.04, variance 0.0008: (2 * 0.0004 + 0.0008) / 3
+    few = runs(
+        ("selection", 0.1, 1, 0.50), ("selection", 0.1, 2, 0.50), ("selection_kd", 0.1, 1, 0.50),
+        ("selection_kd", 0.1, 2, 0.54),
+    )  # fmt: skip
+    said = power(pd.concat([TABLE, few]), ["selection_kd"], "selection", 3)
+    assert "selection_kd - selection, by 5 pairs: standard deviation of a pair 0.023:" in said
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame(), TABLE[TABLE["seed"] < 2]], ids=["no run", "two pairs"])
+def test_power_of_too_few_runs_assumes_a_deviation(table):
+    said = power(table, ["selection", "selection_kd"], "selection", 15)
     assert "as assumed: standard deviation of a pair 0.040: ± 0.022 with 15 runs" in said
     assert "needs 30 runs" in said
 
