@@ -7,7 +7,8 @@
 # long, which trains for three times as many epochs, 212 to 849. A third of the images is held out: nothing is chosen by
 # them, and each run is measured on them once, at its end (for lung CT they are the authors' validation images). It goes on
 # where it was stopped; SEEDS, METHODS and JOBS choose others than seed 0, these methods and two runs at a time; METHODS may
-# name those of variants.yaml too. LEARNING_RATE takes the place of 0.002, with results in a folder of their own.
+# name those of variants.yaml too. BASELINE, one of them, takes the place of selection, LEARNING_RATE that of 0.002, with
+# results in a folder of their own.
 case ${3:-few} in
 few)
   RESULTS=imagenet
@@ -41,8 +42,9 @@ export PYTHONPATH=benchmarks${PYTHONPATH:+:$PYTHONPATH}
 test -f "$OUT/imagenet.safetensors" || python benchmarks/imagenet_weights.py --out "$OUT/imagenet.safetensors"
 hold_out chest_xray brain_mri
 
-COMMON+=(--folds 2 --seeds "${SEEDS:-0}" --methods_file benchmarks/variants.yaml --learning_rate "${LEARNING_RATE:-0.002}" --batch_size 16
-  --warmup_epochs 2 --train#random_transforms#1#translate_range "[4,4]")
+COMMON+=(--folds 2 --seeds "${SEEDS:-0}" --methods_file benchmarks/variants.yaml --baseline "${BASELINE:-selection}"
+  --learning_rate "${LEARNING_RATE:-0.002}" --batch_size 16 --warmup_epochs 2
+  --train#random_transforms#1#translate_range "[4,4]")
 compare brain_mri "$OUT/few/brain_mri/train.csv" imagenet.safetensors 96 "$RESULTS/brain_mri" "${COMMON[@]}" \
   --test_dir "$OUT/few/brain_mri/test.csv" "${BRAIN_MRI[@]}"
 compare chest_xray "$OUT/few/chest_xray/train.csv" imagenet.safetensors 96 "$RESULTS/chest_xray" "${COMMON[@]}" \
