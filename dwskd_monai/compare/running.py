@@ -50,7 +50,8 @@ def run_cell(cell: Cell, setting: Setting, needed: Path | None = None, device: s
     folder.mkdir(parents=True, exist_ok=True)
     with _printing_to(folder / LOG):
         try:
-            refuse_other_settings(folder, setting.identity(cell))
+            if is_finished(cell, setting):  # by another command meanwhile
+                return
             _write(folder / "settings.json", setting.identity(cell))
             method_overrides = dict(cell.method.overrides)
             if needed is not None:

@@ -13,6 +13,7 @@ from queue import Queue
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from tqdm import tqdm
@@ -69,19 +70,33 @@ def run_cells(
 def _attempt(job: Job, setting: Setting, devices: Queue[str] | None) -> _Result:
     """Run a cell on a device that is free; what is wrong is returned, since an error would end the whole grid."""
     cell, needed = job
-    running = setting.out / cell.folder / _RUNNING
-    running.parent.mkdir(parents=True, exist_ok=True)
-    device = None if devices is None else devices.get()
-    try:
-        running.touch()
-        run_cell(cell, setting, needed, device)
-    except CellError as error:
-        return cell, str(error)
-    finally:
-        running.unlink(missing_ok=True)
-        if devices is not None and device is not None:
-            devices.put(device)
+    folder = setting.out / cell.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(cell, folder):
+        device = None if devices is None else devices.get()
+        try:
+            (folder / _RUNNING).touch()
+            run_cell(cell, setting, needed, device)
+        except CellError as error:
+            return cell, str(error)
+        finally:
+            (folder / _RUNNING).unlink(missing_ok=True)
+            if devices is not None and device is not None:
+                devices.put(device)
     return cell, None
+
+
+@contextmanager
+def _alone(cell: Cell, folder: Path) -> Iterator[None]:
+    """Waits for another command that runs the cell: two at a time would continue each other's training."""
+    lock = FileLock(folder / ".lock")
+    try:
+        held = lock.acquire(blocking=False)
+    except Timeout:
+        _logger.warning("%s: another command runs it; waiting for that", cell)
+        held = lock.acquire()
+    with held:
+        yield
 
 
 def _until_killed(results: Iterator[_Result]) -> Iterator[_Result]:

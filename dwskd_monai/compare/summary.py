@@ -161,7 +161,7 @@ def power(table: pd.DataFrame, methods: list[str], baseline: str, planned: int, 
 def _power(name: str, deviation: float, planned: int, wanted: float) -> str:
     reached = half_width(deviation, planned)
     shown = "no interval with one run" if math.isnan(reached) else f"± {reached:.3f} with {planned} runs"
-    needed = "two" if deviation == 0 else f"{runs_needed(deviation, wanted)}"
+    needed = runs_needed(deviation, wanted)
     return (
         f"{name}: standard deviation of a pair {deviation:.3f}: {shown} per fraction; ± {wanted:g} needs {needed} runs"
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event, Thread
 
 import pandas as pd
 import pytest
@@ -14,9 +17,9 @@ import torch
 from dwskd_monai.compare import scheduling
 from dwskd_monai.compare.cells import Cell, Setting
 from dwskd_monai.compare.methods import read_methods
-from dwskd_monai.compare.running import CellError
+from dwskd_monai.compare.running import CellError, run_cell
 from tests.compare.command import grid, run, write_methods
-from tests.conftest import REPOSITORY
+from tests.conftest import BUNDLE, REPOSITORY
 
 # A head and another node, one processor each; the cluster ends with the process that made it.
 ON_RAY = """
@@ -94,6 +97,49 @@ def test_a_device_is_given_back_whatever_happens(monkeypatch, tmp_path, error):
         results = [scheduling._attempt((cell, None), setting, devices) for _ in range(3)]
     assert used == ["cuda:0", "cuda:1", "cuda:0"]
     assert results == [(cell, None if error is None else "torn")] * 3
+
+
+class Said(logging.Handler):
+    """Sets an event once the text is logged."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text, self.event = text, Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.text in record.getMessage():
+            self.event.set()
+
+
+def test_a_second_command_waits_for_a_run_that_the_first_is_at(monkeypatch, tmp_path):
+    setting = Setting(Path("bundle"), Path("data"), tmp_path)
+    cell = Cell(read_methods()["selection"], 1.0, 0, 0)
+    said, events = Said("another command runs it; waiting"), []
+    second = Thread(target=lambda: scheduling.run_cells([(cell, None)], setting))
+
+    def run_cell(cell: Cell, setting: Setting, needed: Path | None, device: str | None) -> None:
+        events.append("begun")
+        if len(events) == 1:
+            second.start()
+            events.append("waiting" if said.event.wait(60) else "not waiting")
+        events.append("ended")
+
+    monkeypatch.setattr(scheduling, "run_cell", run_cell)
+    monkeypatch.setattr(scheduling._logger, "handlers", [said])
+    scheduling.run_cells([(cell, None)], setting)
+    second.join()
+    assert events == ["begun", "waiting", "ended", "begun", "ended"]
+
+
+def test_a_run_that_another_command_finished_is_left_as_it_is(tmp_path):
+    setting = Setting(BUNDLE, Path("data"), tmp_path)
+    cell = Cell(read_methods()["selection"], 1.0, 0, 0)
+    folder = tmp_path / cell.folder
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text(json.dumps(setting.identity(cell)))
+    (folder / "result.json").write_text("{}")
+    run_cell(cell, setting)
+    assert (folder / "result.json").read_text() == "{}"
 
 
 def test_without_ray_the_message_names_the_extra(monkeypatch, tmp_path):
