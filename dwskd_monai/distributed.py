@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a group: its functions keep the one that they find when imported
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -56,3 +58,19 @@ def wrap(network: nn.Module) -> DistributedDataParallel:
 def is_not_first(device: torch.device) -> bool:
     """Whether another process than this one writes logs; ``device`` makes sure that the group has been joined."""
     return dist.get_rank() != 0
+
+
+def leave_process_group(networks: Iterable[nn.Module] = ()) -> None:
+    """Leave the process group, so that none of its threads outlives this call.
+
+    ``destroy_process_group`` alone gives up its own reference; a wrapped network keeps the group and its threads. A
+    thread of gloo that lets go of a tensor while Python ends aborts a training that had succeeded, with "terminate
+    called without an active exception" (https://github.com/pytorch/pytorch/issues/190489).
+
+    Args:
+        networks: what :func:`wrap` gave; ``network.module`` is all that can be used of them afterwards.
+    """
+    for network in networks:
+        if isinstance(network, DistributedDataParallel):
+            del network.reducer, network.logger, network.process_group
+    dist.destroy_process_group()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch.distributed as dist
 from torch import nn
 
@@ -13,3 +15,10 @@ def assert_same_parameters(networks: nn.Module) -> None:
         dist.broadcast(first, src=0)
         if not first.equal(parameter):
             raise AssertionError(f"process {dist.get_rank()} has another {name} than the first")
+
+
+def assert_threads_of_gloo(there: bool) -> None:
+    """Raise where this process has threads of a process group and should have none, or has none and should."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    if ("pt_gloo_runloop" in names) != there:
+        raise AssertionError(f"threads of gloo expected: {there}; found {names}")

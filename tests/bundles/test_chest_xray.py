@@ -162,7 +162,11 @@ def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measu
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     shutil.copy(processes.__file__, tmp_path)
     check = tmp_path / "check.yaml"
-    check.write_text("+run: [{_target_: processes.assert_same_parameters, networks: '@students'}]\n")
+    check.write_text(
+        "+run:\n- {_target_: processes.assert_same_parameters, networks: '@students'}\n"
+        "- {_target_: processes.assert_threads_of_gloo, there: true}\n"
+        "+finalize: [{_target_: processes.assert_threads_of_gloo, there: false}]\n"
+    )
     configs = [str(bundle / "configs" / name) for name in ("train.yaml", "multi_gpu_train.yaml")]
     printed = run(
         *("run", "--config_file", str([*configs, str(check)])),
