@@ -60,7 +60,7 @@ def is_not_first(device: torch.device) -> bool:
     return dist.get_rank() != 0
 
 
-def leave_process_group(networks: Iterable[nn.Module] = ()) -> None:
+def leave_process_group(networks: Iterable[DistributedDataParallel]) -> None:
     """Leave the process group, so that none of its threads outlives this call.
 
     ``destroy_process_group`` alone gives up its own reference; a wrapped network keeps the group and its threads. A
@@ -71,6 +71,5 @@ def leave_process_group(networks: Iterable[nn.Module] = ()) -> None:
         networks: what :func:`wrap` gave; ``network.module`` is all that can be used of them afterwards.
     """
     for network in networks:
-        if isinstance(network, DistributedDataParallel):
-            del network.reducer, network.logger, network.process_group
+        del network.reducer, network.logger, network.process_group
     dist.destroy_process_group()
