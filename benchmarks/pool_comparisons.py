@@ -92,7 +92,13 @@ def by_fraction(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def pool(results: str | Sequence[str], out: str, method: str = "dws_skd_mutual", small: float = 0.25) -> None:
+def pool(
+    results: str | Sequence[str],
+    out: str,
+    method: str = "dws_skd_mutual",
+    small: float = 0.25,
+    without: str | None = None,
+) -> None:
     """Write ``pooled.md`` and ``by_fraction.png``.
 
     Args:
@@ -100,9 +106,13 @@ def pool(results: str | Sequence[str], out: str, method: str = "dws_skd_mutual",
         out: folder of the files.
         method: that is compared with the others.
         small: largest share of the training images that counts as few.
+        without: runs that are left out, as a query of pandas; for instance one that failed to learn.
     """
     folders = results.split(",") if isinstance(results, str) else results
-    tables = {Path(folder).name: with_combinations(pd.read_csv(Path(folder) / "results.csv")) for folder in folders}
+    tables = {}
+    for folder in map(Path, folders):
+        table = pd.read_csv(folder / "results.csv")
+        tables[folder.name] = with_combinations(table if without is None else table.query(f"not ({without})"))
     text = ""
     for title, share in ((f"Up to {small:.0%} of", (0.0, small)), ("All", (1.0, 1.0))):
         if any(table["fraction"].between(*share).any() for table in tables.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -134,6 +135,15 @@ def test_the_header_is_short_and_the_input_has_a_channel_per_window(bundle):
     assert config["num_classes"] == len(formats["outputs"]["pred"]["channel_def"])
 
 
+def options_of(script: Path) -> set[str]:
+    """Options of a benchmark: what the function that it gives to fire takes, without running it."""
+    tree = ast.parse(script.read_text())
+    entry = re.search(r"fire\.Fire\((\w+)\)", script.read_text())[1]
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == entry)
+    passed_on = {"img_size"} if function.args.kwarg else set()  # of timm's networks
+    return passed_on | {argument.arg for argument in function.args.args + function.args.kwonlyargs}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_override_in_our_documents_exists(document):
     """MONAI ignores an unknown override; a document that shows one would mislead in silence."""
@@ -146,12 +156,11 @@ def test_every_override_in_our_documents_exists(document):
     assert commands, "the document shows commands"
     of_monai = {"config_file", "meta_file", "standalone", "nproc_per_node", "filepath", "ckpt_file", "tracking",
                 "input_shape", "experiment_name", "run_name", "tracking_uri"}  # fmt: skip
-    of_benchmarks = {"out", "labelled", "unlabelled", "model", "epochs", "image_size", "img_size", "lr"}
     for command in commands:
+        script = re.search(r"benchmarks/\w+\.py", command)
+        of_script = options_of(REPOSITORY / script[0]) if script else set()
         for option in re.findall(r"--([A-Za-z_][\w#]*)", command):
-            allowed = option in of_monai or any(option in config for config in configs)
-            if "benchmarks/" in command:
-                allowed = allowed or option in of_benchmarks
+            allowed = option in of_monai | of_script or any(option in config for config in configs)
             ours = re.search(r"-m dwskd_monai (\w+)", command)
             if ours:
                 of_config = ours[1] in ("compare", "export", "pack") and allowed
