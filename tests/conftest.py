@@ -19,6 +19,10 @@ BUNDLES = [REPOSITORY / "bundles" / f"{name}_classification" for name in ("chest
 BUNDLE = BUNDLES[0]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/expected anew, on purpose")
+
+
 def tiny_convnext(
     dims: tuple[int, ...] = (8, 16, 24, 32), depths: tuple[int, ...] = (1, 1, 2, 1), **kwargs
 ) -> nn.Module:
