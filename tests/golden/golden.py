@@ -80,18 +80,18 @@ def rounded(number: float) -> float:
     return float(f"{number:.7g}")
 
 
-def as_text(value: Any, indent: int = 0) -> str:
+def as_text(value: Any, indent: int = 0, key: str = "") -> str:
     """JSON in which what fits into a line is not broken up, so that lists of numbers stay readable."""
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, (dict, list)) or (indent and len(line) + indent < _WIDTH):
+    start = f"{' ' * indent}{key}"
+    line = start + json.dumps(value, ensure_ascii=False)
+    if not value or not isinstance(value, (dict, list)) or (indent and len(line) < _WIDTH):
         return line
-    spaces = " " * (indent + 1)
     if isinstance(value, dict):
-        items = [
-            f"{spaces}{json.dumps(key, ensure_ascii=False)}: {as_text(item, indent + 1)}" for key, item in value.items()
-        ]
-        return "{\n" + ",\n".join(items) + "\n" + " " * indent + "}"
-    return "[\n" + ",\n".join(spaces + as_text(item, indent + 1) for item in value) + "\n" + " " * indent + "]"
+        items = [as_text(item, indent + 1, f"{json.dumps(name, ensure_ascii=False)}: ") for name, item in value.items()]
+    else:
+        items = [as_text(item, indent + 1) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{start}{opening}\n" + ",\n".join(items) + f"\n{' ' * indent}{closing}"
 
 
 def _is_number(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """Frozen: what the configs of each bundle say, for each combination of them that is used, as key -> value.
 
 ``train`` and ``inference`` are kept whole; of the other combinations what they add to ``train``, change or remove.
-Macros and relative ids are resolved. Of what a config names in Python only the last name is kept (``AugmentViewsd``), so
-that a class may move to another module.
+Macros and relative ids are resolved. Of what a config names in Python only the last name is kept (``AugmentViewsd``),
+so that a class may move to another module.
 
 Where a config is meant to change: ``pytest tests/golden/test_configs.py --update-golden``, and read the difference of
 ``expected/configs_<bundle>.json``.
@@ -67,13 +67,13 @@ def without_modules(value: Any, target: bool = False) -> Any:
 
 
 def compared(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """What a combination adds to another config, changes there (old and new value) and removes."""
+    """What a combination adds to another config, changes there and removes, each with its value."""
     return {
         "added": {key: value for key, value in config.items() if key not in base},
         "changed": {
             key: {"from": base[key], "to": value} for key, value in config.items() if base.get(key, value) != value
         },
-        "removed": sorted(set(base) - set(config)),
+        "removed": {key: value for key, value in base.items() if key not in config},
     }
 
 

@@ -46,7 +46,7 @@ def test_a_value_is_written_only_on_demand_and_then_compared(tmp_path, monkeypat
 
 
 def test_what_is_written_is_json_and_short_lists_stay_in_one_line():
-    value = {"a": [1, 2, 3], "b": {"long": ["x" * 50] * 3, "empty": {}}, "c": "é"}
+    value = {"a": [1, 2, 3], "b" * 50: {"long": ["x" * 35] * 3, "empty": {}}, "c": "é"}
     assert json.loads(as_text(value)) == value
     assert '"a": [1, 2, 3],' in as_text(value).splitlines()[1]
-    assert max(map(len, as_text(value).splitlines())) < 120
+    assert max(map(len, as_text(value).splitlines())) <= 120
