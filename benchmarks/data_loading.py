@@ -4,9 +4,10 @@
 
 Per modality, on phantoms, through the bundle's own preprocessing and augmentation: slices per second of the first
 epoch (files are read, resized, scaled and kept), of later epochs of another dataset on the same cache, and of a
-training step on batches in memory, the two in turns. Then the peak memory of inference on a volume of 512 × 512 ×
-600 in each format: the proportional set size of the process and its workers, above what they hold with the network
-loaded and nothing read.
+training step on batches in memory, the two in turns. Then the time of reading and preprocessing a CT series and
+pictures, with the numpy core and in turns with it the same steps by torch and MONAI. Then the peak memory of inference
+on a volume of 512 × 512 × 600 in each format: the proportional set size of the process and its workers, above what they
+hold with the network loaded and nothing read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import fire
 import numpy as np
@@ -27,10 +29,21 @@ import torch
 from engine_step import engine_loop, make_batches
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, set_track_meta
+from monai.transforms import (
+    Compose,
+    NormalizeIntensityd,
+    ScaleIntensityRanged,
+    ScaleIntensityRangePercentilesd,
+    SpatialPadd,
+)
+from PIL import Image
+from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
+from dwskd_monai.preprocessing import LoadStudyd
+from dwskd_monai.preprocessing.fitting import fitted_size
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 MODALITIES = ("chest_xray", "lung_ct", "brain_mri")
@@ -97,6 +110,80 @@ def write_volume(format_name: str, folder: Path, shape: Sequence[int]) -> Path:
     return path
 
 
+PICTURES = {"PNG 1024 × 1024": ((1024, 1024), "png"), "JPEG 2500 × 2000": ((2500, 2000), "jpg")}
+
+
+def fit_by_torch(item: dict[str, Any], image_size: int, keep_aspect: bool) -> dict[str, Any]:
+    """What ``FitSlicesd`` was before its numpy core."""
+    pixels = np.asarray(item["image"])
+    height, width = pixels.shape[-2:]
+    size = fitted_size(height, width, item["image_spacing"], image_size, keep_aspect)
+    fitted = torch.empty(*pixels.shape[:2], *size)
+    for first in range(0, pixels.shape[1], 32):
+        slab = np.ascontiguousarray(pixels[:, first : first + 32], dtype=np.float32)
+        fitted[:, first : first + 32] = interpolate(torch.from_numpy(slab), size, mode="area")
+    return item | {"image": fitted}
+
+
+def reference_chain(modality: str, image_size: int) -> Compose:
+    """Reading and preprocessing of a bundle with torch and MONAI in place of the numpy core."""
+    ct = modality == "lung_ct"
+    return Compose(
+        [
+            LoadStudyd("image", slice_axis="axial" if ct else "thickest"),
+            lambda item: fit_by_torch(item, image_size, keep_aspect=ct),
+            ScaleIntensityRanged("image", -1350, 150, 0, 1, clip=True)
+            if ct
+            else ScaleIntensityRangePercentilesd("image", 0.5, 99.5, 0, 1, clip=True),
+            SpatialPadd("image", [-1, image_size, image_size]),
+            NormalizeIntensityd("image", 0.449, 0.226),
+        ]
+    )
+
+
+def preprocessing_chain(modality: str, image_size: int) -> Compose:
+    """Reading and preprocessing as the bundle has it."""
+    configs = BUNDLES / f"{modality}_classification" / "configs"
+    parser = ConfigParser()
+    parser.read_config([configs / "inference.yaml"])
+    parser.read_meta(configs / "metadata.json")
+    parser["image_size"] = image_size
+    return parser.get_parsed_content("preprocessing")
+
+
+def time_of_preprocessing(name: str, modality: str, image: Path, image_size: int, rounds: int) -> str:
+    """One row: seconds of the numpy core and of torch and MONAI, in turns, and the median ratio."""
+    set_track_meta(False)
+    chains = preprocessing_chain(modality, image_size), reference_chain(modality, image_size)
+    seconds: list[list[float]] = []
+    for _ in tqdm(range(rounds + 1), desc=name):
+        turn = []
+        for chain in chains:
+            started = time.perf_counter()
+            chain({"image": str(image)})
+            turn.append(time.perf_counter() - started)
+        seconds.append(turn)
+    core, reference = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
+    ratio = statistics.median(turn[0] / turn[1] for turn in seconds[1:])
+    return f"| {name} | {core * 1000:.1f} | {reference * 1000:.1f} | {ratio:.2f} |"
+
+
+def times_of_preprocessing(image_size: int, rounds: int) -> None:
+    """Print the table for a CT series of 300 slices and two pictures."""
+    print("\n| image | numpy ms | torch and MONAI ms | ratio |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        series = write_volume("series", Path(folder), (512, 512, 300))
+        row = time_of_preprocessing("CT series 512 × 512 × 300", "lung_ct", series, image_size, rounds)
+        print(row, flush=True)
+        rng = np.random.default_rng(0)
+        for name, (shape, suffix) in PICTURES.items():
+            coarse = Image.fromarray(rng.integers(0, 255, (shape[0] // 20, shape[1] // 20), dtype=np.uint8))
+            path = Path(folder) / f"picture.{suffix}"
+            coarse.resize(shape[::-1], Image.Resampling.BICUBIC).save(path)
+            print(time_of_preprocessing(name, "chest_xray", path, image_size, 5 * rounds), flush=True)
+
+
 def _write(format_name: str, folder: str, *shape: str) -> None:
     write_volume(format_name, Path(folder), [int(side) for side in shape])
 
@@ -160,7 +247,7 @@ def benchmark(
     student: str = "convnext_femto",
     shape: Sequence[int] = (512, 512, 600),
 ) -> None:
-    """Measure and print two tables.
+    """Measure and print three tables.
 
     Args:
         modalities: chest_xray, lung_ct, brain_mri.
@@ -177,6 +264,7 @@ def benchmark(
     print("|---|---|---|---|---|---|---|")
     for modality in modalities:
         print(loading(modality, image_size, num_workers, rounds, student), flush=True)
+    times_of_preprocessing(image_size, rounds)
     print("\n| format | workers | baseline MiB | peak MiB | above baseline MiB | seconds |")
     print("|---|---|---|---|---|---|")
     for format_name in formats:

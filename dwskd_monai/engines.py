@@ -55,7 +55,7 @@ class DualStudentTrainer(Trainer):
         device: where to train.
         max_epochs: epochs in all.
         train_data_loader: batches with IMAGE ``(B, C, H, W)`` and LABEL ``(B,)``; with ``views="two"`` also
-            ``image_auxiliary`` ``(B, C, H, W)``, which :class:`~dwskd_monai.transforms.AugmentViewsd` makes.
+            ``image_auxiliary`` ``(B, C, H, W)``, which :class:`~dwskd_monai.views.AugmentViewsd` makes.
         network: main, the student that is deployed.
         optimizer: of main's parameters, and with ``auxiliary="mutual"`` of the auxiliary's too.
         loss_function: the objective of one student.

@@ -13,15 +13,15 @@ from typing import Any, cast
 import matplotlib.figure
 import timm
 import torch
-from monai.transforms import Compose, ScaleIntensityRangePercentilesd
+from monai.transforms import Compose
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from dwskd_monai.files import replacing
 from dwskd_monai.networks import PRETRAINED, create_teacher, open_teacher
+from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadStudyd, NormalizeSlicesd, ScalePercentilesd
 from dwskd_monai.reading.find import find_images
-from dwskd_monai.transforms import FitSlicesd, LoadStudyd
 from dwskd_monai.weight_selection import PairReport, Rules, select_pair, select_weights
 from dwskd_monai.weight_selection.layers import LayerSelection, stages
 from dwskd_monai.weight_selection.networks import image_shape
@@ -129,7 +129,8 @@ def _read_images(folder: Path, shape: Sequence[int]) -> list[Tensor]:
         [
             LoadStudyd("image"),
             FitSlicesd("image", shape[-1], keep_aspect=False),
-            ScaleIntensityRangePercentilesd("image", 0.5, 99.5, -1, 1, clip=True),
+            ScalePercentilesd("image"),
+            NormalizeSlicesd("image", mean=0.5, std=0.5),
         ]
     )
     slices = []

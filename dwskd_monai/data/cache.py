@@ -12,7 +12,6 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import monai
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -34,11 +33,12 @@ class StudyCache:
 
     Args:
         folder: of the entries.
-        transforms: whose results are kept; part of the key with all their attributes, and the code that they call.
+        transforms: whose results are kept; part of the key with all their attributes. Ours have a version among them,
+            which is raised when their results change.
     """
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
-        described = describe([_code(), monai.__version__, torch.__version__, list(transforms)])
+        described = describe([monai.__version__, list(transforms)])
         self.folder = Path(folder) / hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
         self._index_path = Path(folder) / _INDEX
         self._index: dict[str, str] = _read_index(self._index_path)
@@ -115,12 +115,6 @@ def describe(value: Any) -> str:
     if " at 0x" in text:
         raise TypeError(f"a transform that is cached has {text}, which has another name in each run")
     return text
-
-
-def _code() -> str:
-    """Digest of our own reading and scaling, so that a change of them makes what they made before stale."""
-    package = Path(__file__).parents[1]
-    return _content([package / "transforms.py", *sorted((package / "reading").glob("*.py"))])
 
 
 def _files(image: Path) -> list[Path]:

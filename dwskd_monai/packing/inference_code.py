@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import pydoc
 import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "dwskd_monai"
 SCRIPTS = "scripts"  # what the model zoo calls the code of a bundle, and MONAI Label keeps apart for each
@@ -17,12 +19,13 @@ def inference_code(targets: Iterable[str]) -> dict[str, str]:
     """Source files, by their path in the bundle, of the modules that hold ``targets`` and of all that those import.
 
     Args:
-        targets: ``dwskd_monai.transforms.LoadStudyd`` for instance.
+        targets: ``dwskd_monai.preprocessing.LoadStudyd`` for instance.
 
     Raises:
         ValueError: for a target that no module of this package holds.
     """
-    todo, code = [_module_of(target) for target in targets], {}
+    code: dict[str, str] = {}
+    todo = [_module_of(_defined_as(target)) for target in targets]
     while todo:
         path = todo.pop()
         name = path.relative_to(_root()).as_posix()
@@ -40,6 +43,12 @@ def inference_code(targets: Iterable[str]) -> dict[str, str]:
 
 def _root() -> Path:
     return Path(__file__).parents[1]
+
+
+def _defined_as(target: str) -> str:
+    """The full name of what a config names by its room: ``dwskd_monai.preprocessing.transforms.LoadStudyd``."""
+    found: Any = pydoc.locate(target)
+    return target if found is None else f"{found.__module__}.{found.__qualname__}"
 
 
 def _module_of(target: str) -> Path:

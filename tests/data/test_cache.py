@@ -9,7 +9,7 @@ import torch
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRangePercentilesd, SpatialPadd
 
 from dwskd_monai.data.cache import StudyCache, describe
-from dwskd_monai.transforms import FitSlicesd
+from dwskd_monai.preprocessing.transforms import FitSlicesd
 
 
 def transforms(size: int = 8) -> list[object]:
@@ -72,9 +72,9 @@ def test_other_transforms_have_other_entries(tmp_path, image):
     assert StudyCache(tmp_path, transforms()).path_of(image) in paths
 
 
-def test_other_code_has_other_entries(tmp_path, image, monkeypatch):
+def test_another_version_of_preprocessing_has_other_entries(tmp_path, image, monkeypatch):
     before = StudyCache(tmp_path, transforms()).path_of(image)
-    monkeypatch.setattr("dwskd_monai.data.cache._code", lambda: "edited")
+    monkeypatch.setattr("dwskd_monai.preprocessing.transforms.PREPROCESSING_VERSION", 0)
     assert StudyCache(tmp_path, transforms()).path_of(image) != before
 
 
@@ -115,7 +115,7 @@ def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
     scale = ScaleIntensityRangePercentilesd(keys="image", lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)
     ours = describe([*transforms(), scale])
     code = (
-        "import torch; from monai.transforms import *; from dwskd_monai.transforms import FitSlicesd;"
+        "import torch; from monai.transforms import *; from dwskd_monai.preprocessing.transforms import FitSlicesd;"
         "from dwskd_monai.data.cache import describe; key = 'im' + 'age'[:];"
         "print(describe([FitSlicesd(keys=key, spatial_size=8),"
         "EnsureTyped(keys=[key], dtype=torch.float32, track_meta=False),"

@@ -14,7 +14,8 @@ from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
 from PIL import Image
 
 from dwskd_monai.data.slices import SliceDataset, SliceStream
-from dwskd_monai.transforms import AugmentViewsd, FitSlicesd, LoadStudyd
+from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadStudyd
+from dwskd_monai.views import AugmentViewsd
 
 LENGTHS = {"a.nii.gz": 12, "b.nii.gz": 5, "c.png": 1}
 
@@ -107,7 +108,7 @@ def test_worker_processes_draw_differently(studies):
 def test_a_second_epoch_and_a_second_run_read_no_file(tmp_path, studies, monkeypatch):
     cache_dir = tmp_path / "cache"
     first = values(SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False))
-    monkeypatch.setattr("dwskd_monai.transforms.read_study", lambda *_: pytest.fail("a file was decoded"))
+    monkeypatch.setattr("dwskd_monai.preprocessing.transforms.read_study", lambda *_: pytest.fail("a file was decoded"))
     dataset = SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
     for _ in range(2):
         assert values(dataset) == first

@@ -4,8 +4,9 @@ Kept are the shape and eighteen pixels, with a tolerance of 1e-5: nine from ever
 nothing is padded. Sizes are chosen so that slices shrink by whole and by other ratios, grow, or do both, and pixels are
 squares and not.
 
-Where preprocessing is meant to change: ``pytest tests/golden/test_preprocessing.py --update-golden``, and read the
-difference of ``expected/preprocessing.json``.
+Where preprocessing is meant to change: raise ``PREPROCESSING_VERSION``, so that nobody's cache mixes old and new
+pixels, rename the file in ``expected`` alike, then ``pytest tests/golden/test_preprocessing.py --update-golden``, and
+read what changed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from monai.transforms import Compose
 from PIL import Image
 
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
+from dwskd_monai.preprocessing import PREPROCESSING_VERSION
 from tests.conftest import BUNDLES
 from tests.golden.files import affine, change, picture, save, volume
 from tests.golden.golden import Golden, assert_no_case_is_left_over
 
+FILE = f"preprocessing_v{PREPROCESSING_VERSION}"
 SIZE = 24
 CUBE = (1.0, 1.0, 1.0)
 WIDE = (2.5, 1.0, 4.0)  # axial pixels that are wider than high
@@ -119,8 +122,8 @@ def test_a_study_looks_to_the_network_as_it_did(golden: Golden, tmp_path, case):
         "all": spread(pixels),
         "middle": spread(pixels[..., quarter:-quarter, quarter:-quarter]),
     }
-    golden.check("preprocessing", case, got, atol=1e-5)
+    golden.check(FILE, case, got, atol=1e-5)
 
 
 def test_each_study_that_is_kept_is_compared():
-    assert_no_case_is_left_over("preprocessing", CASES)
+    assert_no_case_is_left_over(FILE, CASES)

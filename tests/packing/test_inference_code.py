@@ -17,7 +17,11 @@ FOR_VOLUMES = {"itk", "nibabel", "pydicom"}
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_the_code_that_travels_is_whole_and_needs_only_monai_and_timm(bundle):
     code = inference_code(targets((bundle / "configs" / "inference.yaml").read_text()))
-    assert {"scripts/transforms.py", "scripts/reading/dicom.py", "scripts/evaluation/predictions.py"} <= set(code)
+    assert {
+        "scripts/preprocessing/transforms.py",
+        "scripts/reading/dicom.py",
+        "scripts/evaluation/predictions.py",
+    } <= set(code)
     for name, source in code.items():
         for node in ast.walk(ast.parse(source)):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

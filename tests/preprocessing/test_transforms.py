@@ -3,13 +3,17 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-import torch
-from monai.data import CacheDataset
-from monai.data.utils import set_rnd
-from monai.transforms import Compose, RandGaussianNoised
+from monai.transforms import Compose
 from PIL import Image
 
-from dwskd_monai.transforms import AugmentViewsd, FitSlicesd, LoadStudyd, WindowHounsfieldd
+from dwskd_monai.preprocessing import (
+    FitSlicesd,
+    LoadStudyd,
+    NormalizeSlicesd,
+    PadSlicesd,
+    ScalePercentilesd,
+    WindowHounsfieldd,
+)
 
 
 def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
@@ -25,7 +29,7 @@ def test_an_unknown_slice_axis_is_named():
         LoadStudyd(keys="image", slice_axis="z")
 
 
-def fit(pixels: np.ndarray, size: int, spacing: tuple[float, float, float] = (1, 1, 1), **kwargs) -> torch.Tensor:
+def fit(pixels: np.ndarray, size: int, spacing: tuple[float, float, float] = (1, 1, 1), **kwargs) -> np.ndarray:
     return FitSlicesd(keys="image", spatial_size=size, **kwargs)({"image": pixels, "image_spacing": spacing})["image"]
 
 
@@ -39,7 +43,7 @@ def test_more_slices_than_are_copied_at_a_time_and_mirrored_views():
     pixels = np.random.default_rng(0).normal(size=(1, 75, 8, 8)).astype(np.float32)
     whole = fit(pixels, 4)
     assert whole.shape == (1, 75, 4, 4)
-    np.testing.assert_allclose(whole.flip(1), fit(pixels[:, ::-1], 4))
+    np.testing.assert_allclose(whole[:, ::-1], fit(pixels[:, ::-1], 4))
     np.testing.assert_allclose(whole[:, 70:], fit(pixels[:, 70:], 4))
 
 
@@ -58,7 +62,7 @@ def test_the_longer_side_in_mm_gets_the_size(shape, spacing, expected):
     ramp = np.broadcast_to(np.arange(shape[1], dtype=np.float32), (1, 3, *shape))
     fitted = fit(ramp, 16, spacing)
     assert fitted.shape == (1, 3, *expected)
-    assert (fitted.diff(dim=-1) > 0).all()
+    assert (np.diff(fitted) > 0).all()
     assert float(fitted.mean()) == pytest.approx((shape[1] - 1) / 2, abs=1e-3)
 
 
@@ -68,10 +72,10 @@ def test_without_keeping_the_aspect_it_is_a_square():
         FitSlicesd(keys="image", spatial_size=0)
 
 
-HU = torch.tensor([-2000.0, -1350, -600, 0, 150, 3000]).reshape(1, 1, 2, 3)
+HU = np.array([-2000.0, -1350, -600, 0, 150, 3000], dtype=np.float32).reshape(1, 1, 2, 3)
 
 
-def window(windows, kind="CT", pixels=HU, **kwargs) -> torch.Tensor:
+def window(windows, kind="CT", pixels=HU, **kwargs) -> np.ndarray:
     transform = WindowHounsfieldd(keys="image", windows=windows, **kwargs)
     return transform({"image": pixels, "image_kind": kind, "file": "scan"})["image"]
 
@@ -79,18 +83,18 @@ def window(windows, kind="CT", pixels=HU, **kwargs) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["CT", "nifti"])
 def test_windows_become_channels_between_black_and_white(kind):
     lung = [0, 0, 0.5, 0.9, 1, 1]
-    np.testing.assert_allclose(window([[1500, -600]], kind).flatten(), lung)
+    np.testing.assert_allclose(window([[1500, -600]], kind).flatten(), lung, atol=1e-6)
     both = window([[1500, -600], [400, 40]], kind)
     assert both.shape == (2, 1, 2, 3)
-    np.testing.assert_allclose(both[0].flatten(), lung)
+    np.testing.assert_allclose(both[0].flatten(), lung, atol=1e-6)
     np.testing.assert_allclose(both[1].flatten(), [0, 0, 0, 0.4, 0.775, 1], atol=1e-6)
     assert HU[0, 0, 0, 0] == -2000, "the input is untouched"
 
 
 def test_a_picture_is_taken_as_windowed_only_where_that_is_said():
-    grey = torch.tensor([0.0, 51, 255]).reshape(1, 1, 1, 3)
+    grey = np.array([0.0, 51, 255], dtype=np.float32).reshape(1, 1, 1, 3)
     taken = window([[1500, -600]], "picture", grey, picture_range=[0, 255])
-    np.testing.assert_allclose(taken.flatten(), [0, 0.2, 1])
+    np.testing.assert_allclose(taken.flatten(), [0, 0.2, 1], atol=1e-6)
     with pytest.raises(ValueError, match="scan: a picture has no Hounsfield units; .* set picture_range"):
         window([[1500, -600]], "picture", grey)
     with pytest.raises(ValueError, match="scan: a picture has one window already, 2 windows are configured"):
@@ -128,31 +132,33 @@ def test_a_png_that_is_no_slice_of_a_ct_names_its_file(tmp_path):
     assert "x.png: a picture has no Hounsfield units" in str(caught.value.__cause__)
 
 
-def noise(views: str) -> AugmentViewsd:
-    return AugmentViewsd(Compose([RandGaussianNoised(keys="image", prob=1.0, std=1.0)]), views)
+def test_the_values_at_two_percentiles_become_0_and_1():
+    pixels = np.arange(1001, dtype=np.float32).reshape(1, 7, 11, 13)
+    scaled = ScalePercentilesd("image", lower=10, upper=80)({"image": pixels})["image"]
+    np.testing.assert_allclose(scaled, ((pixels - 100) / 700).clip(0, 1), atol=1e-6)
+    assert pixels.max() == 1000, "the input is untouched"
 
 
-def test_two_views_are_augmented_independently_and_one_is_not_copied():
-    item = {"image": torch.zeros(1, 8, 8), "label": 2}
-    two, same = noise("two")(item), noise("same")(item)
-    assert not torch.equal(two["image"], two["image_auxiliary"])
-    assert "image_auxiliary" not in same
-    assert (two["label"], same["label"]) == (2, 2)
-    assert not item["image"].any(), "the cached image is untouched"
+def test_a_constant_image_becomes_zeros():
+    assert not ScalePercentilesd("image")({"image": np.full((1, 1, 4, 4), 7, np.float32)})["image"].any()
 
 
-def test_augmentation_is_seeded_and_ends_the_cache():
-    dataset = CacheDataset([{"image": torch.zeros(1, 4, 4)}], Compose([noise("two")]), progress=False)
-    set_rnd(dataset, 3)
-    first = [dataset[0] for _ in range(2)]
-    set_rnd(dataset, 3)
-    again = [dataset[0] for _ in range(2)]
-    assert not torch.equal(first[0]["image"], first[1]["image"]), "random at each access"
-    for ours, theirs in zip(first, again):
-        assert torch.equal(ours["image"], theirs["image"])
-        assert torch.equal(ours["image_auxiliary"], theirs["image_auxiliary"])
+@pytest.mark.parametrize(("lower", "upper"), [(-1, 99), (5, 5), (0.5, 101)])
+def test_percentiles_out_of_order_are_named(lower, upper):
+    with pytest.raises(ValueError, match=rf"percentiles 0 <= lower < upper <= 100, got lower={lower}, upper={upper}"):
+        ScalePercentilesd("image", lower, upper)
 
 
-def test_unknown_views_are_named():
-    with pytest.raises(ValueError, match="views must be one of same, two; got 'three'"):
-        noise("three")
+def test_slices_are_padded_to_the_middle_of_a_square():
+    padded = PadSlicesd("image", 4)({"image": np.ones((1, 2, 1, 4), np.float32)})["image"]
+    assert padded.shape == (1, 2, 4, 4)
+    assert padded[0, 0].sum(1).tolist() == [0, 4, 0, 0]
+
+
+def test_normalizing_subtracts_the_mean_and_divides_by_the_deviation():
+    pixels = np.array([[0.0, 0.5, 1.0]], np.float32)
+    normalized = NormalizeSlicesd("image", mean=0.5, std=0.25)({"image": pixels})["image"]
+    assert normalized.tolist() == [[-2, 0, 2]]
+    assert pixels.tolist() == [[0, 0.5, 1]], "the input is untouched"
+    with pytest.raises(ValueError, match="intensity_std must be greater than 0, got 0"):
+        NormalizeSlicesd("image", mean=0.5, std=0)

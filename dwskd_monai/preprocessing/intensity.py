@@ -1,0 +1,90 @@
+"""Intensities of whatever unit to [0, 1], and from there to what networks were pretrained with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dwskd_monai.preprocessing.resizing import Pixels
+
+Range = Sequence[float]  # the values that become 0 and 1
+PICTURE, NIFTI, CT = "picture", "nifti", "CT"  # kinds of images, see dwskd_monai.reading
+
+
+def scale_range(pixels: Pixels, low: float, high: float) -> Pixels:
+    """``low`` and less to 0, ``high`` and more to 1, linear between; all to 0 if the two are equal."""
+    if high == low:
+        return np.zeros_like(pixels)
+    # in place: a volume is large
+    scaled = pixels - np.float32(low)
+    scaled /= np.float32(high - low)
+    return np.asarray(np.clip(scaled, 0, 1, out=scaled))
+
+
+def scale_percentiles(pixels: Pixels, lower: float, upper: float) -> Pixels:
+    """The values at two percentiles of all pixels to 0 and 1, so that 8-bit, 16-bit and arbitrary units are alike.
+
+    Args:
+        pixels: of a whole image, of any shape.
+        lower: percentile that becomes 0, in [0, 100].
+        upper: percentile that becomes 1.
+    """
+    low, high = np.percentile(pixels, (lower, upper))
+    return scale_range(pixels, float(low), float(high))
+
+
+def window(pixels: Pixels, ranges: Sequence[Range]) -> Pixels:
+    """One channel ``(1, ...)`` to one per range, each in [0, 1]: ``(C, ...)``."""
+    return np.concatenate([scale_range(pixels, low, high) for low, high in ranges])
+
+
+def window_ranges(windows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """Black and white of each window of width and level in Hounsfield units.
+
+    Raises:
+        ValueError: unless there are one or more pairs of a width > 0 and a level.
+    """
+    if not windows or any(len(pair) != 2 or not pair[0] > 0 for pair in windows):
+        raise ValueError(f"windows must be pairs of width > 0 and level in HU, such as [[1500, -600]]; got {windows}")
+    return [(level - width / 2, level + width / 2) for width, level in windows]
+
+
+def checked_picture_range(picture_range: Range | None) -> Range | None:
+    """Black and white of pictures that were windowed already; raises ValueError unless black is less than white."""
+    if picture_range is not None and (len(picture_range) != 2 or not picture_range[0] < picture_range[1]):
+        raise ValueError(f"picture_range must be [black, white], such as [0, 255], or null; got {picture_range}")
+    return picture_range
+
+
+def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | None, place: str) -> Sequence[Range]:
+    """The ranges to window an image of a kind with.
+
+    Args:
+        kind: ``picture``, ``nifti``, or the DICOM modality.
+        ranges: of the windows.
+        picture_range: of pictures; None refuses them.
+        place: how messages call the image.
+
+    Raises:
+        ValueError: for an image that is not in Hounsfield units.
+    """
+    if kind == PICTURE:
+        if picture_range is None:
+            raise ValueError(
+                f"{place}: a picture has no Hounsfield units; if pictures were windowed before they were saved, "
+                "set picture_range, such as --picture_range '[0,255]'"
+            )
+        if len(ranges) > 1:
+            raise ValueError(f"{place}: a picture has one window already, {len(ranges)} windows are configured")
+        return [picture_range]
+    if kind not in (CT, NIFTI):
+        raise ValueError(f"{place}: a DICOM image of modality {kind} has no Hounsfield units; expected CT")
+    return ranges
+
+
+def normalize(pixels: Pixels, mean: float, std: float) -> Pixels:
+    """``(pixels - mean) / std``."""
+    normalized = pixels - np.float32(mean)
+    normalized /= np.float32(std)
+    return normalized

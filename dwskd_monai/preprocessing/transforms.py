@@ -1,0 +1,217 @@
+"""Reading and preprocessing as MONAI's dictionary transforms; what they do to pixels is in the modules beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from dwskd_monai.arguments import flag, optional
+from dwskd_monai.preprocessing import fitting, intensity
+from dwskd_monai.preprocessing.resizing import Pixels
+from dwskd_monai.reading import checked_slice_axis, read_study
+
+# Part of the key under which preprocessed images are kept on disk. Raise it whenever any pixel that reading or
+# preprocessing gives changes, so that no training mixes what two versions made; the golden pixels of the tests tell.
+PREPROCESSING_VERSION = 1
+FILE_KEY = "file"
+
+
+class _Preprocessing(MapTransform):
+    """A transform whose results depend on this package's version of reading and preprocessing."""
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.version = PREPROCESSING_VERSION  # an attribute, since the cache's key is made of these
+
+    def _changed(self, data: Mapping[Hashable, Any], change: Callable[[Pixels], Pixels]) -> dict[Hashable, Any]:
+        """A copy of ``data`` with ``change`` applied to the pixels of each key."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            result[key] = change(np.asarray(result[key]))
+        return result
+
+
+class LoadStudyd(_Preprocessing):
+    """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
+
+    Also sets ``<key>_spacing``, mm between slices, rows and columns, and ``<key>_kind``: ``picture``, ``nifti``, or the
+    DICOM modality. See :func:`dwskd_monai.reading.read_study`.
+
+    MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
+    which ITK reads a truncated JPEG without a word; its pictures are transposed, palettes arrive as indices; a second
+    series or a missing slice goes unnoticed; its errors often do not name the file, and its metadata holds the
+    patient's name.
+
+    Args:
+        keys: of the paths, replaced by the pixels.
+        slice_axis: ``axial``, ``coronal``, ``sagittal`` or ``thickest``.
+        spacing_tolerance: share by which distances between DICOM slices may differ from the usual one.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        slice_axis: str = "thickest",
+        spacing_tolerance: float = 0.05,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.slice_axis = checked_slice_axis(slice_axis)
+        self.spacing_tolerance = spacing_tolerance
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Raises ValueError or FileNotFoundError, with the file, if one cannot be read."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            study = read_study(result[key], self.slice_axis, self.spacing_tolerance)
+            result[key] = study.pixels[None]
+            result[f"{key}_spacing"] = study.spacing
+            result[f"{key}_kind"] = study.kind
+        return result
+
+
+class FitSlicesd(_Preprocessing):
+    """Resize each slice of ``(C, D, H, W)`` to a square's size, by area along each axis that shrinks.
+
+    See :func:`dwskd_monai.preprocessing.fitting.fit`. ``monai.transforms.Resized`` knows pixels, not mm, is right at
+    integer ratios only, and takes the whole volume at once; here the full resolution of a few slices is all that is
+    copied.
+
+    Args:
+        keys: of the pixels; ``<key>_spacing`` is read if it is there.
+        spatial_size: side of the square in pixels.
+        keep_aspect: the longer side in mm gets the size, and :class:`PadSlicesd` makes the square; False: each slice is
+            stretched to it.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, spatial_size: int, keep_aspect: bool = True, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if spatial_size < 1:
+            raise ValueError(f"image_size must be 1 or more pixels, got {spatial_size}")
+        self.spatial_size = spatial_size
+        self.keep_aspect = flag("keep_aspect", keep_aspect)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Slices ``(C, D, h, w)`` in float32, with h, w at most ``spatial_size`` and one of them equal to it."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            spacing = result.get(f"{key}_spacing", (1.0, 1.0, 1.0))
+            result[key] = fitting.fit(np.asarray(result[key]), spacing, self.spatial_size, self.keep_aspect)
+        return result
+
+
+class ScalePercentilesd(_Preprocessing):
+    """Intensities of a whole image to [0, 1], the values at two percentiles to its ends.
+
+    ``monai.transforms.ScaleIntensityRangePercentilesd`` does the same with torch; this one is numpy, which also runs
+    where torch is not installed.
+
+    Args:
+        keys: of the pixels.
+        lower: percentile that becomes 0, in [0, 100].
+        upper: percentile that becomes 1.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, lower: float = 0.5, upper: float = 99.5, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if not 0 <= lower < upper <= 100:
+            raise ValueError(f"expected percentiles 0 <= lower < upper <= 100, got lower={lower}, upper={upper}")
+        self.lower = lower
+        self.upper = upper
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Pixels of the same shape."""
+        return self._changed(data, lambda pixels: intensity.scale_percentiles(pixels, self.lower, self.upper))
+
+
+class WindowHounsfieldd(_Preprocessing):
+    """Hounsfield units ``(1, D, H, W)`` to one channel in [0, 1] per window, ``(C, D, H, W)``.
+
+    ``monai.transforms.ScaleIntensityRanged`` has one window, and takes the grey values of a PNG for Hounsfield units.
+
+    Args:
+        keys: of the pixels, read by :class:`LoadStudyd`.
+        windows: width and level of each window in HU, (1500, -600) for the lung.
+        picture_range: values of PNG and JPEG pictures that are black and white, for pictures that were windowed before
+            they were saved; None refuses them.
+        channels: number of channels that the network has, if it is to be checked.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        windows: Sequence[Sequence[float]],
+        picture_range: Sequence[float] | None = None,
+        channels: int | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.ranges = intensity.window_ranges(windows)
+        self.picture_range = intensity.checked_picture_range(optional(picture_range))
+        if channels is not None and channels != len(windows):
+            raise ValueError(
+                f"{len(windows)} windows need as many input channels, the network has {channels}: set in_chans, and "
+                "num_channels of inputs.image in metadata.json"
+            )
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Raises ValueError for pixels that are not in Hounsfield units."""
+        result = dict(data)
+        place = str(result.get(FILE_KEY, "an image"))
+        for key in self.key_iterator(result):
+            kind = str(result.get(f"{key}_kind", intensity.CT))
+            ranges = intensity.ranges_of_kind(kind, self.ranges, self.picture_range, place)
+            result[key] = intensity.window(np.asarray(result[key]), ranges)
+        return result
+
+
+class PadSlicesd(_Preprocessing):
+    """Slices ``(C, D, h, w)`` in the middle of a square of zeros.
+
+    Args:
+        keys: of the pixels, scaled to [0, 1].
+        spatial_size: side of the square in pixels.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(self, keys: KeysCollection, spatial_size: int, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.spatial_size = spatial_size
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Slices ``(C, D, spatial_size, spatial_size)``."""
+        return self._changed(data, lambda pixels: fitting.pad(pixels, self.spatial_size))
+
+
+class NormalizeSlicesd(_Preprocessing):
+    """Subtract a mean and divide by a standard deviation.
+
+    Args:
+        keys: of the pixels, scaled to [0, 1].
+        mean: of the intensities that the teacher was pretrained with.
+        std: their standard deviation, > 0.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(self, keys: KeysCollection, mean: float, std: float, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if not std > 0:
+            raise ValueError(f"intensity_std must be greater than 0, got {std}")
+        self.mean = mean
+        self.std = std
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Pixels of the same shape."""
+        return self._changed(data, lambda pixels: intensity.normalize(pixels, self.mean, self.std))

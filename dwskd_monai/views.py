@@ -1,0 +1,44 @@
+"""Augmentation that MONAI lacks: one or two views of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from monai.transforms import Compose, Randomizable, Transform
+from monai.utils.enums import CommonKeys
+
+VIEWS = ("same", "two")
+AUXILIARY_VIEW = "image_auxiliary"
+
+
+class AugmentViewsd(Randomizable, Transform):
+    """Apply random dictionary transforms to the image once, or twice independently for the two students.
+
+    MONAI's dictionary transforms draw one set of random parameters for all their keys; two independent views of one
+    image (as in mean teacher, arXiv 1703.01780) need two draws.
+
+    Args:
+        transform: random transforms of the key ``image``.
+        views: ``same``: one view, ``image``; ``two``: also ``image_auxiliary``, augmented on its own.
+    """
+
+    def __init__(self, transform: Compose, views: str = "same") -> None:
+        if views not in VIEWS:
+            raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
+        self.transform, self.views = transform, views
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> AugmentViewsd:
+        """Seed the transforms."""
+        super().set_random_state(seed, state)
+        self.transform.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Augmented copies of ``data``'s image, ``(C, H, W)`` each."""
+        result: dict[Hashable, Any] = dict(self.transform(dict(data)))
+        if self.views == "two":
+            second: Any = self.transform(dict(data))
+            result[AUXILIARY_VIEW] = second[CommonKeys.IMAGE]
+        return result
