@@ -28,8 +28,8 @@ from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from dwskd_monai.engines import DualStudentTrainer
-from dwskd_monai.losses import SelfDistillationLoss
+from dwskd_monai.training.losses import SelfDistillationLoss
+from dwskd_monai.training.trainer import DualStudentTrainer
 
 Batch = dict[str, Tensor]
 

@@ -76,8 +76,8 @@ def write_formats(network: str, image_size: int, stem: Path) -> None:
     import timm
     import torch
 
-    from dwskd_monai.exporting import formats
-    from dwskd_monai.exporting.quantise import quantise
+    from dwskd_monai.commands.export import formats
+    from dwskd_monai.commands.export.quantise import quantise
 
     torch.manual_seed(0)
     model = timm.create_model(network, in_chans=1, num_classes=_CLASSES).eval()

@@ -16,9 +16,9 @@ import fire
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dwskd_monai.compare.figures import methods_styles
-from dwskd_monai.compare.statistics import differences, estimate
-from dwskd_monai.compare.summary import with_combinations
+from dwskd_monai.commands.compare.figures import methods_styles
+from dwskd_monai.commands.compare.statistics import differences, estimate
+from dwskd_monai.commands.compare.summary import with_combinations
 from dwskd_monai.files import replacing
 
 PAIR = ["fraction", "fold", "seed"]

@@ -1,3 +1,9 @@
 """Small medical image classifiers from large pretrained models, by DWS-SKD."""
 
+from dwskd_monai.lazy import attribute_finder
+
 __version__ = "0.1.0"
+
+_MODULES = dict.fromkeys(("Rules", "Teacher", "select_pair", "select_weights"), "weight_selection")
+__all__ = list(_MODULES)
+__getattr__ = attribute_finder(__name__, _MODULES)

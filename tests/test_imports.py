@@ -1,74 +1,119 @@
-"""Imports inside the package point one way (see the table), so that each part can be read on its own."""
+"""What each room may import: of this package, and of libraries. Rooms do not import each other in a circle."""
 
 from __future__ import annotations
 
 import ast
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import dwskd_monai
 
 PACKAGE = Path(dwskd_monai.__file__).parent
-ALLOWED: dict[str, set[str]] = {
-    "__init__": set(),
-    "arguments": set(),
-    "bundle": set(),
-    "compare": {"bundle", "configs", "data", "evaluation", "files"},
-    "data": {"arguments", "files", "reading"},
-    "distributed": set(),
-    "files": set(),
-    "losses": set(),
-    "reading": set(),
-    "lazy": set(),
-    "preprocessing": {"arguments", "lazy", "reading"},
-    "views": set(),
-    "weight_selection": set(),
-    "evaluation.__init__": set(),
-    "evaluation.aggregation": set(),
-    "evaluation.combinations": set(),
-    "evaluation.metrics": set(),
-    "evaluation.study_metric": {"evaluation.aggregation", "evaluation.metrics"},
-    "evaluation.predictions": {"evaluation.aggregation", "files"},
-    "evaluation.report": {"evaluation.metrics", "evaluation.predictions", "files"},
-    "networks": {"arguments", "weight_selection"},
-    "select": {"files", "networks", "preprocessing", "reading", "weight_selection"},
-    "engines": {"arguments", "losses"},
-    "handlers": {"arguments", "engines", "files"},
-    "inferers": {"evaluation"},
-    "configs": set(),
-    "deployed": {"configs", "data"},
-    "exporting": {"bundle", "configs", "deployed", "evaluation", "files"},
-    "packing": {"configs", "deployed", "files"},
-}
 
 
-def siblings(path: Path) -> set[str]:
-    """Modules of the package that a file imports."""
-    found = set()
+class Room(NamedTuple):
+    """Rooms of this package, and libraries, that a room may import."""
+
+    rooms: set[str]
+    libraries: set[str] | None = None  # None: any
+
+
+EVERYWHERE = {"", "lazy"}  # the package itself; the names of a room, found when they are asked for
+COMMON = {"arguments", "files"}
+METHOD = {"data", "evaluation", "preprocessing", "reading", "training", "weight_selection"}
+TORCH = {"numpy", "torch", "monai", "ignite", "timm", "tqdm"}
+TABLE = {
+    "files": Room(set(), set()),
+    "lazy": Room(set(), set()),
+    "arguments": Room(set(), set()),
+    "reading": Room({"files"}, {"numpy", "PIL", "pydicom", "itk", "nibabel"}),
+    "preprocessing": Room(set(), {"numpy"}),
+    "preprocessing.transforms": Room({"arguments", "preprocessing", "reading"}, {"numpy", "monai"}),
+    "weight_selection": Room({"files"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
+    "bundle": Room({"files"}, {"monai", "yaml", "torch"}),
+    "data": Room({"arguments", "files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
+    "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
+    "training": Room({"arguments", "files", "weight_selection"}, TORCH),
+    "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),
+    "commands": Room({*COMMON, "bundle", *METHOD}),
+    "cli": Room({"arguments", "bundle", "commands", "data", "training", "weight_selection"}),
+    "__main__": Room({"cli"}, set()),
+    "__init__": Room({"weight_selection"}, set()),
+}  # fmt: skip
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules that a file imports, wherever in it, and those that its public names are found in."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            names = [node.module or ""]
             if node.module == "dwskd_monai":
-                names = [f"dwskd_monai.{alias.name}" for alias in node.names]
+                yield from (f"dwskd_monai.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        found |= {name.removeprefix("dwskd_monai.") for name in names if name.startswith("dwskd_monai")}
-    return found
+            yield from (alias.name for alias in node.names)
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path):
-    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    if name == "__main__":
-        return
-    allowed = next(ALLOWED[key] for key in (name, name.split(".")[0]) if key in ALLOWED)
-    home = name.split(".")[0]
-    outside = {module for module in siblings(path) if module.split(".")[0] != home or home == "evaluation"}
-    if home == "evaluation":
-        assert outside <= allowed
-    else:
-        assert {module.split(".")[0] for module in outside} <= allowed
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def room_of(module: str) -> str:
+    """The most special row of the table for a module."""
+    parts = module.split(".")
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next(name for name in names if name in TABLE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_room_imports_what_its_row_allows(path):
+    home = room_of(name_of(path))
+    row = TABLE[home]
+    for module in imported(path):
+        first, _, rest = module.partition(".")
+        if first == "dwskd_monai":
+            room = rest.split(".")[0]
+            assert room in row.rooms | EVERYWHERE | {home.split(".")[0]}, f"{path}: {module}"
+        elif row.libraries is not None and first not in sys.stdlib_module_names:
+            assert first in row.libraries, f"{path}: {module}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "commands").rglob("*.py")), ids=name_of)
+def test_no_command_imports_another(path):
+    command = name_of(path).split(".")[1]
+    for module in imported(path):
+        if module.startswith("dwskd_monai.commands."):
+            assert module.split(".")[2] == command, f"{path}: {module}"
+
+
+def test_the_rooms_have_no_circle():
+    def below(room: str, above: tuple[str, ...]) -> None:
+        assert room not in above, " imports ".join((*above, room))
+        for other in TABLE[room].rooms - {room.split(".")[0]}:
+            below(other, (*above, room))
+
+    for room in TABLE:
+        below(room, ())
+
+
+def test_modules_of_a_room_have_no_circle():
+    """A circle inside a room is one too: neither module can then be read first."""
+    uses = {name_of(path): {m.removeprefix("dwskd_monai.") for m in imported(path)} for path in FILES}
+    edges = {name: {other for other in others if other in uses} for name, others in uses.items()}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " imports ".join((*above, name))
+        if name not in done:
+            for other in sorted(edges[name]):
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())

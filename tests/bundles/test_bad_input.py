@@ -126,7 +126,7 @@ def test_a_teacher_of_another_family_or_narrower(workspace):
     torch.save(tiny_vit(num_classes=0).state_dict(), workspace / "teacher.pt")
     vit = {"model_name": "vit_tiny_patch16_224", "embed_dim": 32, "num_heads": 2, "depth": 2, "img_size": 32}
     definition = {
-        "_target_": "dwskd_monai.networks.create_teacher",
+        "_target_": "dwskd_monai.training.teachers.create_teacher",
         "weights": "@teacher_weights",
         "patch_size": 8,
     } | vit
@@ -167,7 +167,7 @@ def test_wrong_values(workspace, changes, message):
 
 def test_multi_gpu_without_torchrun(workspace):
     assert "must be started by torchrun" in refused(workspace, "multi_gpu_train", backend="gloo", device={
-        "_target_": "dwskd_monai.distributed.start_process_group", "backend": "@backend",
+        "_target_": "dwskd_monai.training.distributed.start_process_group", "backend": "@backend",
     })  # fmt: skip
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-import dwskd_monai.__main__
+import dwskd_monai.cli
+from dwskd_monai.bundle.render import TEMPLATE
 from tests.conftest import BUNDLES, REPOSITORY
 
 CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("*.yaml"))]
@@ -127,7 +128,7 @@ def test_the_demo_trains_what_the_teacher_can_give(bundle):
 
 @each_bundle
 def test_the_header_is_short_and_the_input_has_a_channel_per_window(bundle):
-    header = REPOSITORY / "bundles" / "_template" / "headers" / f"{bundle.name}.yaml"
+    header = TEMPLATE / "headers" / f"{bundle.name}.yaml"
     assert len(header.read_text().splitlines()) <= 40
     config = parser(bundle, "train")
     formats = config["_meta_#network_data_format"]
@@ -164,7 +165,7 @@ def test_every_override_in_our_documents_exists(document):
             ours = re.search(r"-m dwskd_monai (\w+)", command)
             if ours:
                 of_config = ours[1] in ("compare", "export", "pack") and allowed
-                allowed = of_config or option in inspect.signature(getattr(dwskd_monai.__main__, ours[1])).parameters
+                allowed = of_config or option in inspect.signature(getattr(dwskd_monai.cli, ours[1])).parameters
             assert allowed, f"{document.name}: --{option} in {command}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwskd_monai.bundle import RENDERED, render
+from dwskd_monai.bundle.render import RENDERED, TEMPLATE, render
 from tests.bundles.commands import SMALL, config, run
 from tests.conftest import BUNDLE, BUNDLES
 
@@ -19,10 +19,10 @@ CLASSES = ("benign", "malignant")
 
 @pytest.fixture
 def bundles(tmp_path: Path) -> Path:
-    """A folder with the template and our bundles, to which breast ultrasound was added."""
+    """A folder of our bundles, to which breast ultrasound was added, in a template of its own."""
     folder = tmp_path / "bundles"
     shutil.copytree(BUNDLE.parent, folder, ignore=shutil.ignore_patterns("*.pt", "eval", "cache"))
-    headers = folder / "_template" / "headers"
+    headers = shutil.copytree(TEMPLATE, tmp_path / "template") / "headers"
     header = (headers / "chest_xray_classification.yaml").read_text()
     name = "breast_ultrasound_classification"
     (headers / f"{name}.yaml").write_text(
@@ -38,7 +38,7 @@ def bundles(tmp_path: Path) -> Path:
 
 
 def test_a_fourth_modality_is_a_header_a_page_and_metadata(bundles, tmp_path):
-    written = render(bundles)
+    written = render(bundles, template=tmp_path / "template")
     bundle = bundles / "breast_ultrasound_classification"
     assert sorted(written) == sorted(bundle / name for name in RENDERED), "the others are as they were"
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dwskd_monai.data.slices import SliceDataset, SliceStream
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadStudyd
-from dwskd_monai.views import AugmentViewsd
+from dwskd_monai.training.views import AugmentViewsd
 
 LENGTHS = {"a.nii.gz": 12, "b.nii.gz": 5, "c.png": 1}
 

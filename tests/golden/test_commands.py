@@ -12,7 +12,7 @@ from typing import Any
 
 import fire
 
-from dwskd_monai.__main__ import main
+from dwskd_monai.cli import main
 from tests.golden.golden import Golden
 
 

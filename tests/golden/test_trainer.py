@@ -21,8 +21,8 @@ from ignite.engine import Events
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from dwskd_monai.engines import DualStudentTrainer
-from dwskd_monai.losses import SelfDistillationLoss
+from dwskd_monai.training.losses import SelfDistillationLoss
+from dwskd_monai.training.trainer import DualStudentTrainer
 from tests.conftest import tiny_convnext
 from tests.golden.golden import Golden, assert_no_case_is_left_over, rounded
 

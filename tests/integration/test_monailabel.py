@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from dwskd_monai.commands.pack.pack import pack
 from dwskd_monai.data.phantoms.brain_mri import brain_mri
 from dwskd_monai.data.phantoms.chest_xray import chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
-from dwskd_monai.packing.pack import pack
 from tests.bundles.commands import DEPTHS, SMALL_SETTINGS, TEACHER_DIMS
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.integration.server import Server, serving

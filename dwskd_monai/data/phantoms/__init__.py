@@ -83,6 +83,23 @@ def make_phantom(modality: str, path: str | Path, seed: int = 0) -> Path:
     return written
 
 
+def make_phantom_of(bundle: str, path: str | Path, otherwise: str) -> Path:
+    """:func:`make_phantom` of the modality that a bundle's name begins with.
+
+    Args:
+        bundle: its name, ``lung_ct_classification`` for instance.
+        path: the file without its suffix.
+        otherwise: what to do if there is no phantom of the modality, for the message.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    modality = bundle.removesuffix("_classification")
+    if modality not in MODALITIES:
+        raise ValueError(f"there is no phantom of {modality}; {otherwise}")
+    return make_phantom(modality, path)
+
+
 def _maker(modality: str) -> Any:
     if modality not in MODALITIES:
         raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")

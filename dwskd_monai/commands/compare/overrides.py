@@ -1,0 +1,41 @@
+"""What a comparison lets its user override: any id of the config, but those that each run has its own value of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from dwskd_monai.bundle.configs import read_config, refuse_unknown
+
+_OF_EACH_RUN = {  # ids, and the option of compare that they come from
+    "seed": "seeds",
+    "fold": "folds",
+    "train_fraction": "fractions",
+    "ckpt_dir": "out",
+    "output_dir": "out",
+    "best_model": "out",
+    "training_state": "out",
+    "resume": "out",
+}
+
+
+def grid_config(bundle: Path, demo: bool, overrides: Mapping[str, Any]) -> ConfigParser:
+    """The bundle's config of training with the overrides that hold for all fractions.
+
+    Raises:
+        FileNotFoundError: if the folder is no bundle.
+        ValueError: for an unknown override, or one that each run has a value of its own for; the message names it.
+    """
+    ids = [key.partition("@")[0] for key in overrides]
+    for key in ids:
+        if key in _OF_EACH_RUN:
+            raise ValueError(
+                f"{key}: each run has its own, which compare makes from --{_OF_EACH_RUN[key]}; leave it out"
+            )
+    common = {key: value for key, value in overrides.items() if "@" not in key}
+    parser = read_config(bundle, ["train", *(["demo"] if demo else [])], common)
+    refuse_unknown(ids, "compare", parser)
+    return parser

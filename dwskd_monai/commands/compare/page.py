@@ -1,0 +1,51 @@
+"""One HTML file with the tables and figures of a comparison, to be looked at and passed on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from dwskd_monai.commands.compare.methods import Method
+from dwskd_monai.files import replacing
+
+_TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
+
+def write_page(
+    out: Path,
+    title: str,
+    summary: pd.DataFrame,
+    methods: Sequence[Method],
+    figures: Sequence[Path],
+    facts: Mapping[str, str],
+    failed: Mapping[str, str],
+) -> Path:
+    """Write ``index.html``, which needs no other file.
+
+    Args:
+        out: folder of the results.
+        title: of the page.
+        summary: of :func:`~dwskd_monai.commands.compare.summary.summarise`.
+        methods: with their descriptions.
+        figures: PNG files.
+        facts: what the page says about the grid, name and value.
+        failed: runs that failed, and why.
+    """
+    images = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in figures}
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        rows=summary[summary["metric"] == "balanced_accuracy"].to_dict("records"),
+        aucs=summary[summary["metric"] == "macro_auc"].set_index(["fraction", "method"])["mean"].to_dict(),
+        methods=methods,
+        images=images,
+        facts=facts,
+        failed=failed,
+    )
+    with replacing(out / "index.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return out / "index.html"

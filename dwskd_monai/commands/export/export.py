@@ -1,0 +1,129 @@
+"""Write a deployed network in another format, once it is known to give the same."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dwskd_monai.bundle.trained import Deployed, load_deployed
+from dwskd_monai.commands.export.description import description
+from dwskd_monai.commands.export.formats import FORMATS, Runner
+from dwskd_monai.commands.export.labelled import LabelledSlices
+from dwskd_monai.commands.export.quantise import quantise
+from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.files import replacing
+
+TOLERANCE = 1e-4
+_IMAGES, _CALIBRATION = 32, 128
+
+
+class ParityError(ValueError):
+    """An exported network gives something else than the network it was made from."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written and how it compares.
+
+    Args:
+        file: the network.
+        difference: largest absolute difference of a logit to eager PyTorch.
+        images: number of images that were compared.
+        metrics: of float32 and int8 on labelled studies, where it was quantised.
+    """
+
+    file: Path
+    difference: float
+    images: int
+    metrics: Mapping[str, Mapping[str, float]]
+
+
+def export(
+    bundle: Path,
+    form: str = "onnx",
+    out: Path | None = None,
+    *,
+    models: Path | None = None,
+    dataset_dir: Path | None = None,
+    split: str = "validation",
+    int8: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write a bundle's network in another format, with its description, for any batch size.
+
+    Args:
+        bundle: folder of the bundle.
+        form: ``onnx``, ``torchscript`` or ``exported_program``.
+        out: the file; ``model`` with the format's suffix beside ``model.pt`` by default.
+        models: folder of ``model.pt``; the bundle's own by default.
+        dataset_dir: labelled images: those of ``split`` are compared, and measured where ``int8`` is asked for, which
+            training images calibrate. Without it, a phantom is compared.
+        split: ``validation``, ``test`` or ``all``.
+        int8: quantise; for ``onnx`` alone.
+        overrides: ids of the configs, and values that the network was trained with.
+
+    Raises:
+        ParityError: if a logit differs by more than ``TOLERANCE``; nothing is written then. (Of int8 the accuracy is
+            measured instead.)
+        FileNotFoundError, ValueError: for bad input, or a library that is missing; the message names it.
+    """
+    if form not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
+    if int8 and (form != "onnx" or dataset_dir is None):
+        raise ValueError(
+            "int8 needs --format onnx, and --dataset_dir with labelled images: training images calibrate it, and its "
+            f"loss of accuracy is measured; got format={form}, dataset_dir={dataset_dir}"
+        )
+    overrides = {} if overrides is None else overrides
+    deployed = load_deployed(bundle, models, overrides, "export")
+    labelled = None if dataset_dir is None else LabelledSlices(bundle, dataset_dir, split, overrides)
+    images = _phantom(deployed) if labelled is None else labelled.images(_IMAGES)
+    if len(images) == 1:
+        images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free
+    kind = FORMATS[form]
+    out = deployed.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
+    metrics: dict[str, Mapping[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        written = Path(name) / f"model{kind.suffix}"
+        kind.write(deployed.network, images[:2], written, description(deployed))
+        run = kind.read(written)
+        difference = largest_difference(deployed.network, run, images)
+        if difference > TOLERANCE:
+            raise ParityError(
+                f"{form}: its logits differ by up to {difference:.2g} from PyTorch's on {len(images)} images, more "
+                f"than {TOLERANCE:g}; nothing was written"
+            )
+        if int8:
+            assert labelled is not None
+            assert dataset_dir is not None
+            training = LabelledSlices(bundle, dataset_dir, "training", overrides)
+            quantised = written.with_name("quantised.onnx")
+            quantise(written, training.images(_CALIBRATION), quantised)
+            metrics["float32"] = labelled.metrics(run, "float32")
+            written, run = quantised, kind.read(quantised)
+            metrics["int8"] = labelled.metrics(run, "int8")
+            difference = largest_difference(deployed.network, run, images)
+        with replacing(out) as temporary:
+            shutil.copyfile(written, temporary)
+    return Exported(out, difference, len(images), metrics)
+
+
+@torch.inference_mode()
+def largest_difference(network: nn.Module, other: Runner, images: Tensor) -> float:
+    """Of the logits of all images, run one by one and together, in PyTorch and in the other format."""
+    together = [images, *images.split(1)]
+    return max(float((network(batch) - other(batch)).abs().max()) for batch in together)
+
+
+def _phantom(deployed: Deployed) -> Tensor:
+    with tempfile.TemporaryDirectory() as name:
+        otherwise = "give labelled images to compare on: --dataset_dir"
+        file = make_phantom_of(deployed.bundle.name, Path(name) / "phantom", otherwise)
+        return deployed.slices(file, _IMAGES)

@@ -1,0 +1,56 @@
+"""An ONNX network in int8, by ONNX Runtime's static quantisation."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dwskd_monai.commands.export.formats import INPUT, describe_onnx, library
+
+
+def quantise(source: Path, images: Tensor, target: Path) -> None:
+    """Write an int8 copy of an ONNX network: weights per channel, activations by the range that images give.
+
+    Args:
+        source: the network in float32.
+        images: ``(N, C, H, W)``, preprocessed, on which the activations' ranges are taken.
+        target: the file to write; it keeps the description.
+
+    Raises:
+        ValueError: if ONNX or ONNX Runtime is not installed.
+    """
+    onnx = library("onnx")
+    library("onnxruntime")
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Calibration(images),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+    model = onnx.load(target)
+    onnx.helper.set_model_props(model, describe_onnx(source) | {"quantisation": '"int8"'})
+    onnx.save(model, target)
+
+
+class _Calibration:
+    """What ONNX Runtime asks for images, one at a time; a ``CalibrationDataReader``."""
+
+    def __init__(self, images: Tensor) -> None:
+        self._images: Iterator[Tensor] = iter(images.split(1))
+
+    def get_next(self) -> dict[str, Any] | None:
+        image = next(self._images, None)
+        return None if image is None else {INPUT: image.numpy()}

@@ -1,0 +1,76 @@
+"""The modules of this package that inference needs, so that they can travel with a network."""
+
+from __future__ import annotations
+
+import ast
+import pydoc
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dwskd_monai
+
+PACKAGE = "dwskd_monai"
+SCRIPTS = "scripts"  # what the model zoo calls the code of a bundle, and MONAI Label keeps apart for each
+_IMPORTED = re.compile(rf"^(\s*(?:from|import) ){PACKAGE}\b", re.MULTILINE)
+
+
+def inference_code(targets: Iterable[str]) -> dict[str, str]:
+    """Source files, by their path in the bundle, of the modules that hold ``targets`` and of all that those import.
+
+    Args:
+        targets: ``dwskd_monai.preprocessing.LoadStudyd`` for instance.
+
+    Raises:
+        ValueError: for a target that no module of this package holds.
+    """
+    code: dict[str, str] = {}
+    todo = [_module_of(_defined_as(target)) for target in targets]
+    while todo:
+        path = todo.pop()
+        name = path.relative_to(_root()).as_posix()
+        if name in code:
+            continue
+        source = path.read_text(encoding="utf-8")
+        code[name] = source
+        todo += _imported_modules(source)
+        todo += [folder / "__init__.py" for folder in path.parents if _root() in (folder, *folder.parents)]
+    code["__init__.py"] = (
+        f'"""What inference needs of {PACKAGE} {version(PACKAGE)}, copied by its command pack; Apache-2.0."""\n'
+    )
+    return {f"{SCRIPTS}/{name}": _IMPORTED.sub(rf"\1{SCRIPTS}", source) for name, source in sorted(code.items())}
+
+
+def _root() -> Path:
+    return Path(dwskd_monai.__file__).parent
+
+
+def _defined_as(target: str) -> str:
+    """The full name of what a config names by its room: ``dwskd_monai.preprocessing.transforms.LoadStudyd``."""
+    found: Any = pydoc.locate(target)
+    return target if found is None else f"{found.__module__}.{found.__qualname__}"
+
+
+def _module_of(target: str) -> Path:
+    """The file of the module that a dotted name begins with."""
+    parts = target.split(".")[1:]
+    for length in range(len(parts), 0, -1):
+        for path in (
+            _root().joinpath(*parts[:length]).with_suffix(".py"),
+            _root().joinpath(*parts[:length], "__init__.py"),
+        ):
+            if path.is_file():
+                return path
+    raise ValueError(f"{target}: no module of {PACKAGE} holds it, so it cannot be packed")
+
+
+def _imported_modules(source: str) -> list[Path]:
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+            found += [_module_of(f"{node.module}.{alias.name}") for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [_module_of(alias.name) for alias in node.names if alias.name.split(".")[0] == PACKAGE]
+    return found

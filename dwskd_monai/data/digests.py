@@ -1,0 +1,33 @@
+"""Which images a dataset has, by digests of their contents: equal for equal data, wherever it lies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from dwskd_monai.data.cache import StudyCache
+
+Contents = dict[str, dict[str, Any]]  # items by the digest of their image
+
+
+def contents(items: Sequence[dict[str, Any]], cache: StudyCache, name: str) -> Contents:
+    """Items by the digest of their image.
+
+    Args:
+        items: with ``image``.
+        cache: where digests are kept, so that no file is read twice for its own.
+        name: of the images, for the progress bar.
+    """
+    bar = tqdm(items, f"hashing {name} images", unit="image", leave=False)
+    return {cache.path_of(item["image"]).stem: item for item in bar}
+
+
+def digest_of_splits(splits: Mapping[str, Contents]) -> str:
+    """One digest of contents and labels, by split; "" if there is no image."""
+    listed = [
+        (name, sorted((content, item["label"]) for content, item in items.items())) for name, items in splits.items()
+    ]
+    return hashlib.blake2b(repr(listed).encode(), digest_size=8).hexdigest() if any(splits.values()) else ""

@@ -1,0 +1,30 @@
+"""Training two students together, of which one is deployed; nothing outside of this room knows that there are two.
+
+``teachers`` gives the first weights, ``trainer`` and ``losses`` are the method, ``views`` augments, ``handlers`` watch
+and save, ``distributed`` is for several processes, ``both_students`` combines the two of a finished training.
+"""
+
+from dwskd_monai.lazy import attribute_finder
+
+_MODULES = {
+    "AugmentViewsd": "views",
+    "BestModelSaver": "handlers",
+    "BetterStudentHandler": "handlers",
+    "DeployedModelHandler": "handlers",
+    "DualStudentTrainer": "trainer",
+    "EpochSeedHandler": "handlers",
+    "NonFiniteLossHandler": "handlers",
+    "SelfDistillationLoss": "losses",
+    "TrainingStateHandler": "handlers",
+    "combine_students": "both_students",
+    "create_teacher": "teachers",
+    "initialise_students": "teachers",
+    "initialise_teacher": "teachers",
+    "is_not_first": "distributed",
+    "leave_process_group": "distributed",
+    "open_teacher": "teachers",
+    "start_process_group": "distributed",
+    "wrap": "distributed",
+}
+__all__ = list(_MODULES)
+__getattr__ = attribute_finder(__name__, _MODULES)

@@ -1,0 +1,64 @@
+"""The two students of a training together: their mean prediction, or the mean of their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+COMBINATIONS = ("ensemble", "soup")
+
+
+class Ensemble(nn.Module):
+    """The mean of several networks' probabilities, as logits.
+
+    Args:
+        networks: each gives logits ``(B, C)``.
+    """
+
+    def __init__(self, *networks: nn.Module) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log of the mean probabilities ``(B, C)``; their softmax is the mean itself."""
+        each = torch.stack([network(images).float().log_softmax(1) for network in self.networks])
+        return each.logsumexp(0) - torch.tensor(float(len(each))).log()
+
+
+def combine_students(
+    main: nn.Module, auxiliary: nn.Module, main_weights: str | Path, training_state: str | Path, combine: str
+) -> nn.Module:
+    """Both students of a finished training as one network.
+
+    Args:
+        main: of the students' architecture; its weights are replaced.
+        auxiliary: another of it; its weights are replaced.
+        main_weights: state dict of main, as it is deployed.
+        training_state: what :class:`~dwskd_monai.training.handlers.TrainingStateHandler` wrote; it holds the auxiliary
+            as it was when it last learnt.
+        combine: ``ensemble``: mean of the probabilities; ``soup``: mean of the weights (Wortsman et al., *Model soups*,
+            arXiv 2203.05482), which needs students that correspond neuron by neuron.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if ``combine`` is something else, or the training had one student.
+    """
+    if combine not in COMBINATIONS:
+        raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}; got {combine!r}")
+    for path in (main_weights, training_state):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")
+    state = torch.load(training_state, map_location="cpu", weights_only=True)
+    if "auxiliary_network" not in state:
+        raise ValueError(f"combine {combine}: {training_state} holds one student; train with auxiliary: ema or mutual")
+    main.load_state_dict(torch.load(main_weights, map_location="cpu", weights_only=True))
+    auxiliary.load_state_dict(state["auxiliary_network"])
+    if combine == "ensemble":
+        return Ensemble(main, auxiliary)
+    ours, theirs = main.state_dict(), auxiliary.state_dict()
+    main.load_state_dict(
+        {name: (ours[name] + theirs[name]) / 2 if ours[name].is_floating_point() else ours[name] for name in ours}
+    )
+    return main

@@ -1,0 +1,194 @@
+"""What the command leaves, continues, refuses and reports."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dwskd_monai.cli import main
+from dwskd_monai.data.phantoms import make_phantoms
+from tests.commands.compare.command import grid, run, start, write_methods
+from tests.conftest import BUNDLES
+
+TIMES = ["training_seconds", "needed_seconds"]
+
+
+def refused(capsys, *arguments: str | Path) -> str:
+    """What the command says, in this process, to input that it does not take."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", *map(str, arguments)])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Path:
+    return write_methods(tmp_path_factory.mktemp("methods"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, own, phantoms) -> Path:
+    """A finished grid: two seeds of two methods on two jobs at a time."""
+    out = tmp_path_factory.mktemp("whole")
+    more = ("--fractions", "1.0", "--seeds", "0,1", "--jobs", "2")
+    run(*grid(phantoms / "train", out, own, "selection,dws_skd_mutual", *more, epochs=6))
+    return out
+
+
+def test_the_tables_figures_and_the_page_are_there(whole):
+    table = pd.read_csv(whole / "results.csv")
+    assert table[["method", "fraction", "fold", "seed"]].values.tolist() == [
+        [method, 1.0, 0, seed] for seed in (0, 1) for method in ("selection", "dws_skd_mutual")
+    ]
+    for column in ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1", "last_epoch_balanced_accuracy"):
+        assert table[column].between(0, 1).all()
+    assert (table["training_seconds"] > 0).all()
+    assert table["parameters"].nunique() == table["data_hash"].nunique() == 1
+    assert table["epochs"].tolist() == [6] * 4
+    assert table["versions"].str.contains("torch ").all()
+    mutual = table["method"] == "dws_skd_mutual"
+    assert table.loc[mutual, ["ensemble_macro_auc", "soup_macro_auc"]].notna().all(axis=None)
+    assert table.loc[~mutual, ["ensemble_macro_auc", "soup_macro_auc"]].isna().all(axis=None)
+    assert {path.name for path in whole.iterdir()} == {
+        "cache", "figures", "index.html", "results.csv", "runs", "summary.csv", "summary.md",
+    }  # fmt: skip
+    assert not list(whole.rglob("*.pt")), "networks are not kept unless they are asked for"
+
+
+def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_path, own, phantoms):
+    more = ("--fractions", "1.0", "--seeds", "0,1")
+    command = grid(phantoms / "train", tmp_path, own, "selection,dws_skd_mutual", *more, epochs=6)
+    process = start(*command)
+    second = tmp_path / "runs" / "dws_skd_mutual" / "1" / "fold0_seed0"
+    while not (second / "training_state.pt").exists():  # a training in its middle
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert (tmp_path / "runs" / "selection" / "1" / "fold0_seed0" / "result.json").exists()
+    assert not (second / "result.json").exists()
+    said = run(*command)
+    assert "0/3" in said, "the finished run is not repeated"
+    assert "continuing after epoch" in (second / "log.txt").read_text()
+    ours, theirs = (pd.read_csv(out / "results.csv").drop(columns=TIMES) for out in (tmp_path, whole))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_more_seeds_extend_the_table(whole, own, phantoms):
+    more = ("--fractions", "1.0", "--seeds", "2")
+    before = pd.read_csv(whole / "results.csv")
+    said = run(*grid(phantoms / "train", whole, own, "selection", *more, epochs=6))
+    assert "1 runs: 1 methods, 1 fractions, 1 folds x seeds" in said
+    table = pd.read_csv(whole / "results.csv")
+    assert table["seed"].tolist() == [0, 0, 1, 1, 2]
+    pd.testing.assert_frame_equal(table.iloc[:4], before)
+
+
+def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms):
+    more = ("--fractions", "1.0", "--seeds", "0")
+    said = run(*grid(phantoms / "train", tmp_path, own, "broken,selection", *more), expect=1)
+    assert "1 runs failed; the same command tries them again" in said
+    assert "broken, fraction 1, fold 0, seed 0: ValueError: temperature must be greater than 0, got -1.0 (log: " in said
+    assert pd.read_csv(tmp_path / "results.csv")["method"].tolist() == ["selection"]
+    assert "temperature must be greater than 0" in (tmp_path / "index.html").read_text()
+
+
+def test_folds_fractions_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
+    more = ("--fractions", "1.0,0.5", "--seeds", "3", "--folds", "2", "--test_dir", str(phantoms / "test"))
+    command = grid(phantoms / "train", tmp_path, own, "selection,selection_kd,probe_linear", *more)
+    run(*command)
+    table = pd.read_csv(tmp_path / "results.csv")
+    assert table.groupby("method").size().to_dict() == {
+        "selection": 4, "teacher": 4, "selection_kd": 4, "probe_linear": 4,
+    }  # fmt: skip
+    assert table[[column for column in table if column.startswith("test_")]].notna().all(axis=None)
+    needed = table.set_index(["method", "fraction", "fold"])
+    for fraction in (1.0, 0.5):
+        for fold in (0, 1):
+            kd, teacher = (needed.loc[(name, fraction, fold)] for name in ("selection_kd", "teacher"))
+            assert kd["needed_seconds"] == pytest.approx(teacher["training_seconds"], rel=1e-4)
+            assert teacher["parameters"] > kd["parameters"]
+    assert needed.loc[("probe_linear", 1.0, 0), "training_seconds"] == 0
+    kept = {path.relative_to(tmp_path / "runs").parts[0] for path in tmp_path.rglob("*.pt")}
+    assert kept == {"teacher"}, "the network that another method needs"
+    before = (tmp_path / "results.csv").read_bytes()
+    assert "run/s" not in run(*command), "nothing is left to run"
+    assert (tmp_path / "results.csv").read_bytes() == before
+    log = (tmp_path / "runs" / "selection" / "0.5" / "fold1_seed3" / "log.txt").read_text()
+    assert re.search(r" 1[12] training images", log), "half of one of two folds of 45 images"
+
+
+def test_learning_rates_are_chosen_before_the_measured_runs(tmp_path, own, phantoms):
+    more = ("--fractions", "1.0", "--seeds", "0", "--learning_rates", "1e-9,0.01")
+    run(*grid(phantoms / "train", tmp_path, own, "selection,selection_kd", *more, epochs=4))
+    table = pd.read_csv(tmp_path / "results.csv").set_index("method")
+    for method in ("selection", "teacher", "selection_kd"):
+        tried = {
+            float(path.parent.name.removeprefix("lr")): pd.read_json(path, typ="series")["balanced_accuracy"]
+            for path in (tmp_path / "tuning" / method).rglob("result.json")
+        }
+        assert set(tried) == {1e-9, 0.01}
+        assert tried[table.loc[method, "learning_rate"]] == max(tried.values())
+
+
+def test_the_plan_runs_nothing(tmp_path, own, phantoms, capsys):
+    more = ("--fractions", "1.0,0.1", "--seeds", "0,1,2", "--folds", "5", "--plan")
+    main(["compare", *grid(phantoms / "train", tmp_path, own, "selection,scratch", *more)])
+    said = capsys.readouterr().out
+    assert "60 runs: 2 methods, 2 fractions, 15 folds x seeds" in said
+    assert "± 0.022 with 15 runs per fraction; ± 0.015 needs 30 runs" in said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("--bundel", "x"), "bundel is neither an option of compare nor an id of the bundle's train.yaml"),
+        (("--seed", "3"), "seed: each run has its own, which compare makes from --seeds; leave it out"),
+        (("--best_model", "x.pt"), "best_model: each run has its own, which compare makes from --out; leave it out"),
+        (("--train_fraction@1.0", "0.5"), "train_fraction: each run has its own, which compare makes from --fractions"),
+        (("--bundle", "nowhere"), "has no configs/train.yaml; give the folder of a bundle"),
+        (("--dataset_dir", "nowhere"), "nowhere"),
+        (("--methods", "selektion"), "methods must be among scratch,"),
+        (("--baseline", "teacher"), "baseline must be among the methods selection; got teacher"),
+        (("--fractions", "25"), "expected fractions in (0, 1]"),
+        (("--folds", "1"), "2 or more folds"),
+        (("--jobs", "0"), "jobs must be 1 or more, got 0"),
+        (("--test_dir", "nowhere"), "nowhere does not exist"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_run(tmp_path, own, phantoms, capsys, changes, message):
+    command = grid(phantoms / "train", tmp_path, own, "selection", "--fractions", "1.0", "--seeds", "0")
+    said = refused(capsys, *command, *changes)
+    assert said.startswith("error: ")
+    assert message in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_test_image_that_is_trained_on_is_refused(tmp_path, own, phantoms, capsys):
+    shutil.copytree(phantoms / "test", tmp_path / "test")
+    taken = sorted((phantoms / "train" / "pneumonia").iterdir())[0]
+    shutil.copy(taken, tmp_path / "test" / "pneumonia" / "other_name.png")
+    command = grid(phantoms / "train", tmp_path / "out", own, "selection", "--test_dir", str(tmp_path / "test"))
+    said = refused(capsys, *command)
+    assert f"test_dir: 1 images are training or validation images too: {tmp_path}" in said
+    assert taken.name in said
+
+
+def test_folds_of_data_that_names_its_validation_images_are_refused(tmp_path, own, capsys):
+    make_phantoms("lung_ct", tmp_path / "ct")
+    listed = pd.read_csv(tmp_path / "ct" / "datalist.csv")
+    assert "split" in listed
+    listed.loc[listed.groupby("label").head(2).index, "split"] = "validation"
+    listed.to_csv(tmp_path / "ct" / "datalist.csv", index=False)
+    command = grid(tmp_path / "ct" / "datalist.csv", tmp_path / "out", own, "selection", "--folds", "2")
+    said = refused(capsys, *command, "--bundle", BUNDLES[1])
+    assert "names its own validation images, so all folds would be the same: leave folds out" in said

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from monai.bundle import ConfigParser
+
+from dwskd_monai.commands.compare.methods import chosen_methods, read_methods
+from tests.conftest import BUNDLES
+
+NAMES = (
+    "scratch scratch_label_smoothing selection selection_kd mean_teacher mutual_scratch mutual_selection_same "
+    "dws_skd_ema dws_skd_mutual teacher probe_linear probe_knn"
+)
+
+
+def test_the_methods_are_there():
+    assert list(read_methods()) == NAMES.split()
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("name", NAMES.split())
+def test_each_override_has_its_id_in_the_bundle(bundle, name):
+    method = read_methods()[name]
+    parser = ConfigParser()
+    configs = [*method.configs, *([] if method.trains else ["evaluate.yaml"])]
+    parser.read_config([bundle / "configs" / config for config in configs])
+    parser.read_meta(bundle / "configs" / "metadata.json")
+    parser.resolve_macro_and_relative_ids()
+    for key in method.overrides:
+        parent = key.rpartition("#")[0]
+        assert key in parser or (parent and isinstance(parser[parent], dict)), key
+
+
+def test_what_a_method_needs_comes_before_it():
+    chosen = chosen_methods(["selection_kd", "selection", "teacher"], read_methods())
+    assert [method.name for method in chosen] == ["teacher", "selection_kd", "selection"]
+
+
+def test_a_declaration_of_the_user_is_a_method(tmp_path):
+    (tmp_path / "own.yaml").write_text("hot: {description: T 8, overrides: {temperature: 8.0}}\n")
+    methods = read_methods(tmp_path / "own.yaml")
+    assert methods["hot"].overrides == {"temperature": 8.0}
+    assert methods["hot"].configs == ("train.yaml",)
+    assert "selection" in methods
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hot: {overrides: {}}", "own.yaml: hot must be a map with a description"),
+        (
+            "hot: {description: x, override: {}}",
+            "own.yaml: hot has unknown keys override; there are configs, description",
+        ),
+        ("hot: {description: x, needs: cold}", "hot needs 'cold', which is no method"),
+        ("- hot", "own.yaml: expected a map of methods"),
+    ],
+)
+def test_a_wrong_declaration_is_named(tmp_path, text, message):
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_methods(tmp_path / "own.yaml")
+
+
+def test_a_missing_file_and_an_unknown_method_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="methods_file: there is no file"):
+        read_methods(tmp_path / "own.yaml")
+    with pytest.raises(ValueError, match="methods must be among scratch, .*; got selektion"):
+        chosen_methods(["selektion"], read_methods())
+
+
+def test_a_circle_is_refused(tmp_path):
+    (tmp_path / "own.yaml").write_text("a: {description: x, needs: b}\nb: {description: x, needs: a}\n")
+    with pytest.raises(ValueError, match="in a circle: a, b, a"):
+        chosen_methods(["a"], read_methods(tmp_path / "own.yaml"))

@@ -1,0 +1,134 @@
+"""A bundle's network in other formats: the same logits for any batch, and what the file says of itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from monai.data.torchscript_utils import load_net_with_metadata
+from torch import nn
+
+import dwskd_monai.commands.export.export as exporting
+from dwskd_monai.cli import main
+from dwskd_monai.commands.export.export import ParityError, export
+from dwskd_monai.commands.export.formats import FORMATS, Format
+from tests.bundles.commands import SMALL_SETTINGS
+from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
+
+SMALL_VIT = {
+    "student": "vit_tiny_patch16_224",
+    "network_def#embed_dim": 32,
+    "network_def#num_heads": 2,
+    "network_def#depth": 2,
+    "network_def#img_size": 32,
+    "network_def#patch_size": 8,
+    "image_size": 32,
+}
+
+
+def save(network: nn.Module, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), folder / "model.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    return save(tiny_convnext(), tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("family", ["convnext", "vit"])
+def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, family):
+    network = (tiny_convnext() if family == "convnext" else tiny_vit()).eval()
+    folder = save(network, tmp_path / "models")
+    result = export(BUNDLE, form, models=folder, overrides=SMALL_SETTINGS if family == "convnext" else SMALL_VIT)
+    assert result.file == folder / f"model{FORMATS[form].suffix}"
+    assert result.difference <= 1e-4
+    run = FORMATS[form].read(result.file)
+    for count in (1, 3, 7):
+        images = torch.randn(count, 1, 32, 32)
+        with torch.inference_mode():
+            torch.testing.assert_close(run(images), network(images), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "form"), [*((BUNDLE, form) for form in FORMATS), *((bundle, "onnx") for bundle in BUNDLES[1:])]
+)
+def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
+    pred = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
+    folder = save(tiny_convnext(num_classes=pred["num_channels"]), tmp_path)
+    result = export(bundle, form, models=folder, overrides=SMALL_SETTINGS | {"intensity_mean": 0.25})
+    found = FORMATS[form].describe(result.file)
+    assert json.loads(found["classes"]) == list(pred["channel_def"].values())
+    assert json.loads(found["input"])["shape"] == ["batch", 1, 32, 32]
+    constants = json.loads(found["preprocessing"])
+    assert (constants["image_size"], constants["intensity_mean"], constants["intensity_std"]) == (32, 0.25, 0.226)
+    assert "windows" in constants if bundle.name.startswith("lung") else "lower" in constants["intensity"]
+
+
+def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
+    onnx_file = export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS).file
+    properties = {prop.key: prop.value for prop in onnx.load(onnx_file).metadata_props}
+    session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == properties
+    assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "logits"]
+    script = export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL_SETTINGS).file
+    assert load_net_with_metadata(str(script))[1]["classes"] == ["covid19", "no_findings", "pneumonia"]
+
+
+def test_int8_is_measured_on_labelled_images(models, phantoms, tmp_path, capsys):
+    options = {**SMALL_SETTINGS, "models": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
+    options["cache_dir"] = tmp_path / "cache"
+    main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
+    printed = capsys.readouterr().out
+    for name in ("float32", "int8"):
+        measured = rf"^{name}: accuracy [\d.]+, balanced accuracy [\d.]+, macro auc [\d.]+"
+        assert re.search(measured, printed, re.MULTILINE)
+    assert printed.splitlines()[-1] == str(tmp_path / "x.onnx")
+    assert list((tmp_path / "cache").rglob("*.safetensors")), "a training before would have left them"
+    model = onnx.load(tmp_path / "x.onnx")
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
+    assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantisation"}
+
+
+def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monkeypatch):
+    kind = FORMATS["torchscript"]
+    wrong = Format(kind.suffix, kind.write, lambda path: lambda images: kind.read(path)(images) + 2e-4, kind.describe)
+    monkeypatch.setitem(exporting.FORMATS, "torchscript", wrong)
+    (tmp_path / "x.ts").write_text("of an earlier run")
+    with pytest.raises(ParityError, match=r"differ by up to 0.0002 from PyTorch's on 2 images, more than 0.0001"):
+        export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL_SETTINGS)
+    assert (tmp_path / "x.ts").read_text() == "of an earlier run"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "tflite"}, "format must be one of onnx, torchscript, exported_program; got 'tflite'"),
+        ({"int8": True}, "int8 needs --format onnx, and --dataset_dir with labelled images"),
+        ({"bundle": "nowhere"}, "nowhere has no configs/inference.yaml; give the folder of a bundle"),
+        ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
+        ({"studnet": "x"}, "studnet is neither an option of export nor an id"),
+        ({"dataset_dir": "nowhere"}, "dataset_dir: nowhere does not exist"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    options = {"bundle": BUNDLE, "models": models, "out": tmp_path / "x.onnx"} | SMALL_SETTINGS | changes
+    with pytest.raises(SystemExit):
+        main(["export", *(f"--{key}={value}" for key, value in options.items())])
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_library_is_named(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("dwskd_monai.commands.export.formats.optional_import", lambda name: (None, name != "onnx"))
+    with pytest.raises(ValueError, match=r"onnx is not installed; pip install 'dwskd_monai\[export\]'"):
+        export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS)

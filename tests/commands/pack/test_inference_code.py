@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import ast
+import sys
+
+import pytest
+
+from dwskd_monai.commands.pack.configs import targets
+from dwskd_monai.commands.pack.inference_code import inference_code
+from tests.conftest import BUNDLES
+
+# What comes with monai and timm, and what is imported only for volumes
+THERE = {"ignite", "monai", "numpy", "PIL", "safetensors", "torch", "tqdm"}
+FOR_VOLUMES = {"itk", "nibabel", "pydicom"}
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_code_that_travels_is_whole_and_needs_only_monai_and_timm(bundle):
+    code = inference_code(targets((bundle / "configs" / "inference.yaml").read_text()))
+    assert {
+        "scripts/preprocessing/transforms.py",
+        "scripts/reading/dicom.py",
+        "scripts/evaluation/predictions.py",
+    } <= set(code)
+    for name, source in code.items():
+        for node in ast.walk(ast.parse(source)):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else modules
+            for module in modules:
+                first = module.split(".")[0]
+                if first == "scripts":
+                    path = module.replace(".", "/")
+                    assert {f"{path}.py", f"{path}/__init__.py"} & set(code), f"{name}: {module}"
+                else:
+                    assert first in {*sys.stdlib_module_names, *THERE, *FOR_VOLUMES}, f"{name}: {module}"
+
+
+def test_code_for_training_stays_behind():
+    code = inference_code(["dwskd_monai.evaluation.inferers.StudyInferer"])
+    assert set(code) == {
+        f"scripts/{name}.py"
+        for name in ("__init__", "lazy", "evaluation/__init__", "evaluation/aggregation", "evaluation/inferers")
+    }
+    assert "from scripts.evaluation.aggregation import Aggregation" in code["scripts/evaluation/inferers.py"]
+
+
+def test_an_unknown_target_is_named():
+    with pytest.raises(ValueError, match=r"dwskd_monai\.nothing\.Here: no module of dwskd_monai holds it"):
+        inference_code(["dwskd_monai.nothing.Here"])

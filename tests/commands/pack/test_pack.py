@@ -1,0 +1,245 @@
+"""A bundle that was trained, packed, changed on its way, unpacked and run by MONAI."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import monai.bundle
+import pytest
+import torch
+
+import dwskd_monai
+from dwskd_monai.cli import main
+from dwskd_monai.commands.pack.pack import pack
+from dwskd_monai.commands.pack.unpack import unpack
+from tests.bundles.commands import SMALL_SETTINGS, as_options, run
+from tests.conftest import BUNDLES, tiny_convnext
+
+METRICS = {
+    "study": {
+        "overall": {"accuracy": 0.5, "balanced_accuracy": 0.625, "macro_auc": 0.75, "macro_f1": 0.4375, "count": 8},
+        "per_class": {"a": {"auc": None, "f1": 0.5, "sensitivity": 0.5, "specificity": 0.5, "count": 8}},
+        "confusion": [[4, 4], [0, 0]],
+    }
+}
+# Python without this package: what a packed bundle is run by
+ALONE = """
+import runpy, sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("dwskd_monai", "itk", "pydicom"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Without())
+sys.argv[0] = "monai.bundle"
+runpy.run_module("monai.bundle", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
+def packed(request, tmp_path_factory) -> tuple[Path, Path, Path]:
+    """The bundle, its zip file and the folder of its network."""
+    folder = tmp_path_factory.mktemp("packed")
+    classes = json.loads((request.param / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
+    torch.manual_seed(0)
+    (folder / "models").mkdir()
+    torch.save(tiny_convnext(num_classes=classes["pred"]["num_channels"]).state_dict(), folder / "models" / "model.pt")
+    (folder / "models" / "training_state.pt").write_bytes(b"large, and of no use to others")
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    file = folder / "bundle.zip"
+    pack(request.param, file, models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL_SETTINGS)
+    return request.param, file, folder
+
+
+of_one_bundle = pytest.mark.parametrize("packed", BUNDLES[:1], indirect=True, ids=lambda path: path.name)
+NAME = BUNDLES[0].name
+
+
+def alone(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", ALONE, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def scores(file: Path) -> list[str]:
+    with file.open(newline="") as rows:
+        return list(csv.reader(rows))[1][1:]
+
+
+def test_it_predicts_alone_what_the_bundle_predicts(packed, tmp_path):
+    bundle, file, folder = packed
+    unpacked = unpack(file, tmp_path)
+    assert unpacked == tmp_path / bundle.name
+    sample = next((unpacked / "sample").iterdir())
+    options = as_options(SMALL_SETTINGS)
+    run(
+        *("run", "--config_file", bundle / "configs" / "inference.yaml", "--dataset_dir", sample),
+        *("--ckpt_dir", folder / "models", "--output_dir", tmp_path / "before", *options),
+        cwd=tmp_path,
+    )
+    for suffix in ("json", "yaml") if bundle == BUNDLES[0] else ("json",):
+        config = unpacked / "configs" / f"inference.{suffix}"
+        result = alone("run", "--config_file", config, "--output_dir", tmp_path / suffix, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr[-3000:]
+        assert scores(tmp_path / suffix / "predictions.csv") == scores(tmp_path / "before" / "predictions.csv")
+
+
+def test_monai_loads_it(packed, tmp_path):
+    bundle, file, folder = packed
+    unpack(file, tmp_path)
+    weights = torch.load(folder / "models" / "model.pt", weights_only=True)
+    for workflow in ("train", "inference"):
+        with pytest.warns(UserWarning, match="Only proceed if this config is from a source you trust"):
+            network = monai.bundle.load(bundle.name, bundle_dir=tmp_path, workflow_type=workflow, device="cpu")
+        assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+@of_one_bundle
+def test_the_hub_takes_it_and_gives_it_back(packed, tmp_path, monkeypatch):
+    """With a folder in place of the hub."""
+    bundle, file, folder = packed
+    hub = tmp_path / "hub"
+    api = SimpleNamespace(
+        create_repo=lambda repo_id, private, exist_ok: hub.mkdir(),
+        upload_folder=lambda repo_id, folder_path: shutil.copytree(folder_path, hub / repo_id),
+    )
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda token: api)
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda repo_id, revision, local_dir: shutil.copytree(hub / repo_id, local_dir),
+    )
+    unpacked = unpack(file, tmp_path / "ours")
+    monai.bundle.push_to_hf_hub("owner/chest", name=bundle.name, bundle_dir=str(tmp_path / "ours"))
+    card = (hub / "owner" / "chest" / "README.md").read_text()
+    assert card.startswith("---\ntags:\n- monai\n- medical\nlibrary_name: monai\nlicense: apache-2.0\n---")
+    assert card.endswith((unpacked / "docs" / "README.md").read_text()), "with what was measured"
+    with pytest.warns(UserWarning, match="Only proceed if this config is from a source you trust"):
+        network = monai.bundle.load(
+            bundle.name,
+            bundle_dir=tmp_path / "theirs",
+            source="huggingface_hub",
+            repo="owner/chest",
+            version=dwskd_monai.__version__,
+            device="cpu",
+        )
+    weights = torch.load(folder / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "theirs" / bundle.name, check=True)
+
+
+@of_one_bundle
+def test_training_says_what_it_needs(packed, tmp_path):
+    _, file, _ = packed
+    config = unpack(file, tmp_path) / "configs" / "train.json"
+    result = alone("run", "training", "--config_file", config, cwd=tmp_path)
+    assert result.returncode != 0
+    assert f"training needs dwskd_monai {dwskd_monai.__version__}: pip install" in result.stderr
+
+
+def test_it_says_where_it_comes_from(packed, tmp_path):
+    bundle, file, folder = packed
+    unpacked = unpack(file, tmp_path)
+    origin = json.loads((unpacked / "provenance.json").read_text())
+    assert origin["model_sha256"] == hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
+    assert origin["overrides"] == SMALL_SETTINGS
+    assert origin["metrics"]["study"] == METRICS["study"]
+    assert origin["packages"]["dwskd_monai"] == dwskd_monai.__version__
+    page = (unpacked / "docs" / "README.md").read_text()
+    assert "| balanced accuracy | 0.625 |" in page
+    assert "| a | not defined | 0.500 | 0.500 | 0.500 | 8 |" in page
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        line for line in (bundle / "docs" / "README.md").read_text().splitlines() if line.startswith("## ")
+    ]
+    metadata = json.loads((unpacked / "configs" / "metadata.json").read_text())
+    assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [32, 32]
+    assert metadata["eval_metrics"]["balanced_accuracy"] == 0.625
+    assert [path.name for path in (unpacked / "models").iterdir()] == ["model.pt"]
+
+
+def test_the_same_content_gives_the_same_file(packed, tmp_path):
+    bundle, file, folder = packed
+    again = pack(
+        bundle, tmp_path / "x.zip", models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL_SETTINGS
+    )
+    assert again.read_bytes() == file.read_bytes()
+
+
+def rewritten(file: Path, out: Path, change) -> Path:
+    """The zip file with other content: ``change`` gets the files by name."""
+    with zipfile.ZipFile(file) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    change(content)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return out
+
+
+@of_one_bundle
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda files: files.update({f"{NAME}/LICENSE": b"mine"}),
+            "LICENSE was changed after it was packed",
+        ),
+        (lambda files: files.pop(f"{NAME}/LICENSE"), "LICENSE is missing"),
+        (lambda files: files.update({f"{NAME}/scripts/more.py": b""}), "scripts/more.py was added"),
+        (lambda files: files.pop(f"{NAME}/SHA256SUMS"), "no SHA256SUMS in chest_xray_classification"),
+        (lambda files: files.update({"../evil.py": b""}), "expected the folder of one bundle"),
+        (lambda files: files.update({f"{NAME}/../evil.py": b""}), "expected the folder of one bundle"),
+        (lambda files: files.clear(), "expected the folder of one bundle, got nothing"),
+    ],
+)
+def test_a_file_that_was_changed_is_refused(packed, tmp_path, change, message):
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=message):
+        unpack(rewritten(packed[1], tmp_path / "changed.zip", change), out)
+    assert list(out.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["changed.zip", "out"]
+
+
+@of_one_bundle
+def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path, capsys):
+    _, file, _ = packed
+    (tmp_path / "x.zip").write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="x.zip is no zip file, or a damaged one"):
+        unpack(tmp_path / "x.zip", tmp_path)
+    with pytest.raises(FileNotFoundError, match="nothing.zip does not exist"):
+        unpack(tmp_path / "nothing.zip", tmp_path)
+    main(["unpack", str(file), "--out", str(tmp_path / "a")])
+    assert "all checksums are right" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["unpack", str(file), "--out", str(tmp_path / "a")])
+    assert "is there already; remove it, or give another folder" in capsys.readouterr().err
+
+
+@of_one_bundle
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bundle": "nowhere"}, "nowhere has no configs/inference.yaml; give the folder of a bundle"),
+        ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
+        ({"metrics": "nowhere"}, "metrics: nowhere does not exist; evaluate.yaml writes metrics.json"),
+        ({"sample": "nowhere"}, "sample: nowhere does not exist; give one study"),
+        ({"network_def#dims": "[8,16,24,40]"}, "model.pt does not fit the bundle's network .student convnext_atto, 3"),
+        ({"num_classes": "2"}, "model.pt does not fit the bundle's network .student convnext_atto, 2 classes"),
+        ({"studnet": "x"}, "studnet is neither an option of pack nor an id"),
+    ],
+)
+def test_what_cannot_be_packed_is_named(packed, tmp_path, capsys, monkeypatch, changes, message):
+    bundle, _, folder = packed
+    monkeypatch.chdir(tmp_path)
+    options = {"bundle": bundle, "models": folder / "models", "out": tmp_path / "x.zip"} | SMALL_SETTINGS | changes
+    with pytest.raises(SystemExit):
+        main(["pack", *(f"--{key}={value}" for key, value in options.items())])
+    printed = capsys.readouterr().err
+    assert re.search(message, printed), printed
+    assert not (tmp_path / "x.zip").exists()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from dwskd_monai.training.both_students import Ensemble, combine_students
+
+
+def make_student() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)).eval()
+
+
+@pytest.fixture
+def files(tmp_path):
+    main, auxiliary = make_student(), make_student()
+    auxiliary[2].num_batches_tracked.fill_(7)
+    torch.save(main.state_dict(), tmp_path / "model.pt")
+    torch.save({"auxiliary_network": auxiliary.state_dict()}, tmp_path / "training_state.pt")
+    return main, auxiliary, tmp_path / "model.pt", tmp_path / "training_state.pt"
+
+
+def test_an_ensemble_predicts_the_mean_of_the_probabilities(files):
+    main, auxiliary, *paths = files
+    both = combine_students(make_student(), make_student(), *paths, "ensemble")
+    image = torch.randn(6, 1, 2, 2)
+    expected = (main(image).softmax(1) + auxiliary(image).softmax(1)) / 2
+    torch.testing.assert_close(both(image).softmax(1), expected)
+
+
+def test_an_ensemble_of_one_is_that_one():
+    network, image = make_student(), torch.randn(6, 1, 2, 2)
+    torch.testing.assert_close(Ensemble(network)(image).softmax(1), network(image).softmax(1))
+
+
+def test_a_soup_has_the_mean_of_the_weights_and_mains_counters(files):
+    main, auxiliary, *paths = files
+    soup = combine_students(make_student(), make_student(), *paths, "soup")
+    for (name, ours), theirs, found in zip(
+        main.state_dict().items(), auxiliary.state_dict().values(), soup.state_dict().values()
+    ):
+        torch.testing.assert_close(found, (ours + theirs) / 2 if ours.is_floating_point() else ours, msg=name)
+
+
+def test_a_soup_of_equal_students_is_the_student(files):
+    main, _, weights, state = files
+    torch.save({"auxiliary_network": main.state_dict()}, state)
+    soup, image = combine_students(make_student(), copy.deepcopy(main), weights, state, "soup"), torch.randn(6, 1, 2, 2)
+    torch.testing.assert_close(soup(image), main(image))
+
+
+def test_what_is_wrong_is_named(files):
+    *_, weights, state = files
+    with pytest.raises(ValueError, match="combine must be one of ensemble, soup; got 'mean'"):
+        combine_students(make_student(), make_student(), weights, state, "mean")
+    torch.save({"network": {}}, state)
+    with pytest.raises(ValueError, match=r"training_state.pt holds one student; train with auxiliary: ema or mutual"):
+        combine_students(make_student(), make_student(), weights, state, "soup")
+    state.unlink()
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*training_state.pt"):
+        combine_students(make_student(), make_student(), weights, state, "ensemble")

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedEvaluator
+from monai.handlers import LrScheduleHandler, ValidationHandler
+from torch import nn
+
+from dwskd_monai.training.handlers import (
+    BestModelSaver,
+    BetterStudentHandler,
+    DeployedModelHandler,
+    EpochSeedHandler,
+    NonFiniteLossHandler,
+    TrainingStateHandler,
+)
+from tests.training.test_trainer import BATCHES, Student, make_batches, make_trainer
+
+
+class StubEvaluator(SupervisedEvaluator):
+    """An evaluator whose key metric is given for each epoch."""
+
+    def __init__(self, network: nn.Module, metrics: dict[int, float], handlers=()) -> None:
+        super().__init__("cpu", val_data_loader=make_batches(count=1), network=network, decollate=False)
+        self.state.key_metric_name = "quality"
+        self.evaluated: list[int] = []
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._measure, metrics)
+        for handler in handlers:
+            handler.attach(self)
+
+    def _measure(self, engine: SupervisedEvaluator, metrics: dict[int, float]) -> None:
+        self.evaluated.append(engine.state.epoch)
+        engine.state.metrics["quality"] = metrics[engine.state.epoch]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best_epoch"),
+    [([0.5, 0.7, 0.6], 2), ([math.nan, 0.2, 0.1], 2), ([0.4, 0.4], 1), ([0.3, math.nan], 1), ([0.0, 0.0], 1)],
+)
+def test_best_model_saver_keeps_the_first_best(tmp_path, metrics, best_epoch):
+    path, network = tmp_path / "models" / "model.pt", Student()
+    saver = BestModelSaver(path)
+    evaluator = StubEvaluator(network, dict(enumerate(metrics, 1)), [saver])
+    for epoch in range(1, len(metrics) + 1):
+        nn.init.constant_(network.fc.bias, epoch)
+        evaluator.run(epoch)
+    saved = torch.load(path, weights_only=True)
+    assert saver.best_epoch == best_epoch
+    assert saved["fc.bias"].tolist() == [best_epoch] * 3
+    assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
+
+
+def test_best_model_saver_keeps_the_model_of_an_earlier_run(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"old": torch.ones(1)}, path)
+    saver = BestModelSaver(path)
+    evaluator = StubEvaluator(Student(), {1: 0.1, 2: 0.2}, [saver])
+    evaluator.run(1)
+    evaluator.run(2)
+    assert list(torch.load(tmp_path / "model.previous.pt", weights_only=True)) == ["old"]
+    assert "fc.bias" in torch.load(path, weights_only=True)
+
+
+def train_from(network: nn.Module, path: Path, evaluator: StubEvaluator) -> None:
+    """Two epochs, with the handlers of train.yaml."""
+    make_trainer(
+        auxiliary="none",
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        max_epochs=2,
+        train_handlers=[ValidationHandler(1, evaluator), DeployedModelHandler(path, evaluator)],
+    ).run()
+
+
+@pytest.mark.parametrize(("metrics", "kept"), [([0.5, 0.4, 0.5], True), ([0.5, 0.6, 0.4], False)])
+def test_training_that_starts_from_the_deployed_network_keeps_it_unless_it_finds_a_better_one(tmp_path, metrics, kept):
+    path, network = tmp_path / "model.pt", Student()
+    deployed = {name: value.clone() for name, value in network.state_dict().items()}
+    torch.save(deployed, path)
+    evaluator = StubEvaluator(network, dict(enumerate(metrics)), [BestModelSaver(path)])
+    train_from(network, path, evaluator)
+    assert evaluator.evaluated == [0, 1, 2]
+    found, previous = torch.load(path, weights_only=True), tmp_path / "model.previous.pt"
+    assert all(torch.equal(found[name], deployed[name]) for name in deployed) == kept
+    assert previous.exists() == (not kept)
+    if not kept:
+        assert all(torch.equal(torch.load(previous, weights_only=True)[name], deployed[name]) for name in deployed)
+
+
+@pytest.mark.parametrize("content", ["nothing", "other weights", "another network", "damaged"])
+def test_training_that_starts_from_other_weights_validates_after_its_first_epoch(tmp_path, content):
+    path, network = tmp_path / "model.pt", Student()
+    if content == "other weights":
+        torch.save(Student().state_dict(), path)
+    elif content == "another network":
+        torch.save({"fc.bias": network.fc.bias.detach()}, path)
+    elif content == "damaged":
+        path.write_bytes(b"PK damaged")
+    evaluator = StubEvaluator(network, {1: 0.1, 2: 0.1})
+    train_from(network, path, evaluator)
+    assert evaluator.evaluated == [1, 2]
+
+
+def test_best_model_saver_refuses_weights_that_are_not_finite(tmp_path):
+    network = Student()
+    nn.init.constant_(network.fc.bias, math.nan)
+    with pytest.raises(FloatingPointError, match="weights of fc.bias are not finite"):
+        StubEvaluator(network, {1: 0.9}, [BestModelSaver(tmp_path / "model.pt")]).run(1)
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_the_best_of_two_evaluators_is_saved(tmp_path):
+    main, auxiliary = Student(), Student()
+    saver = BestModelSaver(tmp_path / "model.pt")
+    StubEvaluator(main, {1: 0.5}, [saver]).run(1)
+    StubEvaluator(auxiliary, {1: 0.6}, [saver]).run(1)
+    assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=True)["fc.weight"], auxiliary.fc.weight)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
+    batches = make_batches()
+    batches[2]["image"][0, 0, 0, 0] = math.nan
+    trainer = make_trainer(auxiliary="none", train_data_loader=batches, train_handlers=[NonFiniteLossHandler()])
+    before = []
+    trainer.add_event_handler(
+        Events.ITERATION_STARTED, lambda engine: before.append(engine.network.fc.weight.detach().clone())
+    )
+    with pytest.raises(FloatingPointError, match="loss became nan in epoch 1, iteration 3"):
+        trainer.run()
+    assert torch.equal(trainer.network.fc.weight, before[2])
+
+
+def test_the_auxiliarys_loss_is_watched_too():
+    batches = make_batches()
+    for batch in batches:
+        batch["image_auxiliary"][0, 0, 0, 0] = math.inf
+    trainer = make_trainer(
+        auxiliary="mutual", views="two", train_data_loader=batches, train_handlers=[NonFiniteLossHandler()]
+    )
+    with pytest.raises(FloatingPointError, match="in epoch 1, iteration 1"):
+        trainer.run()
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "deploy", "main", "other", "promoted"),
+    [
+        ("mutual", "better", 0.5, 0.6, True),
+        ("mutual", "better", 0.6, 0.5, False),
+        ("mutual", "better", 0.5, 0.5, False),
+        ("mutual", "main", 0.5, 0.6, False),
+        ("ema", "better", 0.5, 0.6, True),
+        ("ema", "main", 0.5, 0.6, False),
+        ("frozen", "better", 0.5, 0.6, False),
+    ],
+)
+def test_the_better_student_goes_on_after_distillation(monkeypatch, auxiliary, deploy, main, other, promoted):
+    trainer = make_trainer(auxiliary=auxiliary, deploy=deploy, max_epochs=4, distillation_epochs=3)
+    validator = StubEvaluator(trainer.network, dict.fromkeys(range(1, 5), main))
+    auxiliary_validator = StubEvaluator(trainer.auxiliary_network, dict.fromkeys(range(1, 5), other))
+    BetterStudentHandler(validator, auxiliary_validator, interval=2).attach(trainer)
+    promotions = []
+    monkeypatch.setattr(trainer, "promote_auxiliary", lambda: promotions.append(trainer.state.epoch))
+    trainer.run()
+    assert promotions == ([3] if promoted else [])
+    competes = auxiliary in ("ema", "mutual") and deploy == "better"
+    assert auxiliary_validator.evaluated == ([2, 3] if competes else [])
+    assert validator.evaluated == ([3] if competes else []), "main too, when no validation was due"
+
+
+def make_resumable(path, resume: bool, max_epochs: int, auxiliary: str):
+    trainer = make_trainer(auxiliary=auxiliary, max_epochs=4, distillation_epochs=3)
+    trainer.state.max_epochs = max_epochs
+    saver = BestModelSaver(path.parent / "model.pt")
+    validator = StubEvaluator(trainer.network, {1: 0.9, 2: 0.6, 3: 0.7, 4: 0.8}, [saver])
+    scheduler = torch.optim.lr_scheduler.StepLR(trainer.optimizer, 1, 0.5)
+    LrScheduleHandler(scheduler, print_lr=False).attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: validator.run(engine.state.epoch))
+    objects = {
+        "network": trainer.network,
+        **({} if auxiliary == "none" else {"auxiliary_network": trainer.auxiliary_network}),
+        "optimizer": trainer.optimizer,
+        "lr_scheduler": scheduler,
+        "best_model": saver,
+    }
+    TrainingStateHandler(path, objects, resume=resume).attach(trainer)
+    return trainer, saver
+
+
+@pytest.mark.parametrize("auxiliary", ["none", "ema", "mutual"])
+@pytest.mark.parametrize("stopped_after", [2, 3])
+def test_a_continued_run_ends_as_an_uninterrupted_one(tmp_path, auxiliary, stopped_after):
+    whole, _ = make_resumable(tmp_path / "whole" / "state.pt", False, 4, auxiliary)
+    whole.run()
+    path = tmp_path / "parts" / "state.pt"
+    make_resumable(path, False, stopped_after, auxiliary)[0].run()
+    continued, saver = make_resumable(path, True, 4, auxiliary)
+    for parameter in continued.network.parameters():
+        nn.init.zeros_(parameter)
+    epochs = []
+    continued.add_event_handler(Events.EPOCH_STARTED, lambda engine: epochs.append(engine.state.epoch))
+    continued.run()
+    assert epochs == list(range(stopped_after + 1, 5))
+    assert continued.state.iteration == 4 * BATCHES
+    for ours, theirs in zip(continued.network.state_dict().values(), whole.network.state_dict().values()):
+        assert torch.equal(ours, theirs)
+    assert (saver.best_metric, saver.best_epoch) == (0.9, 1), "a worse model never replaces the best"
+    assert [file.name for file in sorted(path.parent.iterdir())] == ["model.pt", "state.pt"]
+
+
+@pytest.mark.parametrize(("interval", "epochs"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (2, [2, 4])])
+def test_the_state_is_written_at_its_interval_and_at_the_end(tmp_path, interval, epochs):
+    trainer = make_trainer(max_epochs=4, distillation_epochs=3)
+    handler = TrainingStateHandler(tmp_path / "state.pt", {"network": trainer.network}, interval=interval)
+    handler.attach(trainer)
+    written = []
+    trainer.add_event_handler(
+        Events.EPOCH_COMPLETED,
+        lambda engine: written.append(torch.load(handler.path)["trainer"]["epoch"] if handler.path.exists() else 0),
+    )
+    trainer.run()
+    assert sorted({epoch for epoch in written if epoch}) == epochs
+
+
+def test_an_interval_of_no_epoch_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="interval must be 1 or more epochs, got 0"):
+        TrainingStateHandler(tmp_path / "state.pt", {}, interval=0)
+
+
+def test_nothing_to_continue_from_is_said_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match="resume: there is no training state .*state.pt"):
+        TrainingStateHandler(tmp_path / "state.pt", {}, resume=True)
+
+
+def test_a_state_of_another_configuration_is_named(tmp_path):
+    path = tmp_path / "state.pt"
+    trainer = make_trainer(auxiliary="none", max_epochs=1)
+    TrainingStateHandler(path, {"network": trainer.network}).attach(trainer)
+    trainer.run()
+    other = make_trainer(auxiliary="none")
+    TrainingStateHandler(path, {"network": nn.Linear(2, 2)}, resume=True).attach(other)
+    with pytest.raises(ValueError, match=r"(?s)resume: network in .*state.pt does not fit .*Missing key"):
+        other.run()
+    third = make_trainer(auxiliary="none")
+    TrainingStateHandler(path, {"model": third.network}, resume=True).attach(third)
+    with pytest.raises(ValueError, match=r"holds \['network', .*needs \['model'"):
+        third.run()
+
+
+def test_a_failed_save_leaves_the_last_state(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    trainer = make_trainer(auxiliary="none", max_epochs=1)
+    handler = TrainingStateHandler(path, {"network": trainer.network})
+    handler.attach(trainer)
+    trainer.run()
+    content = path.read_bytes()
+
+    def full_disk(state, file):
+        file.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        handler.save(trainer)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_epoch_seed_makes_an_epoch_repeatable():
+    class Drawing(torch.utils.data.Dataset):
+        def set_random_state(self, seed: int) -> None:
+            self.seed = seed
+
+    dataset, drawn = Drawing(), []
+    for epochs in (3, 3):
+        trainer = make_trainer(auxiliary="none", max_epochs=epochs, train_handlers=[EpochSeedHandler(7, dataset)])
+        trainer.add_event_handler(
+            Events.EPOCH_STARTED, lambda engine: drawn.append((dataset.seed, torch.rand(1).item()))
+        )
+        torch.rand(epochs)
+        trainer.run()
+    assert drawn[:3] == drawn[3:]
+    assert len(set(drawn)) == 3

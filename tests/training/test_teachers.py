@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
+
+from dwskd_monai.training.teachers import create_teacher, initialise_students, initialise_teacher, load_backbone
+from dwskd_monai.weight_selection import Teacher
+from tests.conftest import tiny_convnext, tiny_vit
+
+TINY = {"dims": (8, 16, 24, 32), "depths": (1, 1, 2, 1)}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_teacher_from_a_file_keeps_all_but_the_classifier(tmp_path, suffix):
+    saved = tiny_convnext(num_classes=7)
+    path = tmp_path / f"teacher{suffix}"
+    (torch.save if suffix == ".pt" else save_file)(saved.state_dict(), path)
+    teacher = create_teacher("convnext_atto", str(path), num_classes=3, **TINY)
+    expected = saved.state_dict()
+    for name, tensor in teacher.state_dict().items():
+        if name.startswith("head.fc."):
+            assert len(tensor) == 3
+        else:
+            assert torch.equal(tensor, expected[name]), name
+
+
+def test_a_classifier_of_the_same_size_is_new_too(tmp_path):
+    saved = tiny_convnext(num_classes=3)
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    teacher = create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), num_classes=3, **TINY)
+    assert not torch.equal(teacher.head.fc.weight, saved.head.fc.weight)
+
+
+def test_a_teacher_without_a_classifier_leaves_the_files_out(tmp_path):
+    saved = tiny_convnext(num_classes=3)
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    teacher = create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
+    assert torch.equal(teacher.head.norm.weight, saved.head.norm.weight)
+    assert not [name for name in teacher.state_dict() if name.startswith("head.fc")]
+
+
+def test_a_colour_file_serves_a_grey_teacher(tmp_path):
+    saved = tiny_convnext(in_chans=3)
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    teacher = create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), in_chans=1, **TINY)
+    assert torch.allclose(teacher.stem[0].weight, saved.stem[0].weight.sum(1, keepdim=True), atol=1e-6)
+
+
+def test_position_embedding_of_a_file_is_resampled(tmp_path):
+    saved, network = tiny_vit(), tiny_vit(img_size=64)
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    load_backbone(network, tmp_path / "teacher.pt")
+    assert torch.equal(network.pos_embed, resample_abs_pos_embed(saved.pos_embed, [8, 8], num_prefix_tokens=1))
+
+
+def test_a_file_of_another_network_is_named_with_its_tensors(tmp_path):
+    torch.save(tiny_convnext((8, 16, 24, 40)).state_dict(), tmp_path / "other.pt")
+    network = tiny_convnext()
+    before = network.stem[0].weight.clone()
+    with pytest.raises(
+        ValueError, match=r"other.pt: does not fit convnext_atto.*\(40, 24, 2, 2\) in the teacher's weights"
+    ):
+        load_backbone(network, tmp_path / "other.pt")
+    assert torch.equal(network.stem[0].weight, before)
+    torch.save({"something": torch.zeros(1)}, tmp_path / "empty.pt")
+    with pytest.raises(ValueError, match=r"empty.pt: does not fit.*missing"):
+        load_backbone(network, tmp_path / "empty.pt")
+
+
+def test_no_file_and_no_state_dict_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file .*nowhere.pt.*'pretrained'"):
+        create_teacher("convnext_atto", str(tmp_path / "nowhere.pt"))
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ValueError, match="text.pt: not a .pt or .safetensors file"):
+        create_teacher("convnext_atto", str(tmp_path / "text.pt"))
+
+
+def test_without_network_both_ways_out_are_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(OSError, match=r"convnext_atto.d2_in1k.*hub can be reached, or .*--teacher_weights FILE"):
+        create_teacher("convnext_atto.d2_in1k", "pretrained")
+
+
+def test_a_model_without_pretrained_weights_tells_the_ways_out():
+    with pytest.raises(OSError, match="--teacher_weights FILE"):
+        create_teacher("convnext_zepto_rms_ols", "pretrained", pretrained_cfg={})
+
+
+def test_an_unknown_model_names_some_that_exist():
+    with pytest.raises(ValueError, match="timm knows no model 'convnext_giant'; it has for instance convnext_"):
+        create_teacher("convnext_giant", "random")
+
+
+def test_initialise_teacher_keeps_the_new_classifier(tmp_path):
+    saved, network = tiny_convnext(), tiny_convnext()
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    classifier = network.head.fc.weight.clone()
+    initialise_teacher(network, "convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
+    assert torch.equal(network.head.fc.weight, classifier)
+    assert torch.equal(network.stem[0].weight, saved.stem[0].weight)
+
+
+def test_initialise_students_logs_what_it_did(caplog):
+    caplog.set_level("INFO")
+    teacher, main, auxiliary = tiny_convnext((16, 32, 48, 64)), tiny_convnext(), tiny_convnext()
+    report = initialise_students(main, auxiliary, Teacher(teacher))
+    assert report.overlap == 0
+    assert torch.equal(auxiliary.stem[0].weight, teacher.stem[0].weight[1::2])
+    assert "overlap 0.00%" in caplog.text

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from ignite.engine import Events
+from monai.data import MetaTensor
+from monai.engines.utils import IterationEvents
+from torch import Tensor, nn
+
+from dwskd_monai.training import views
+from dwskd_monai.training.losses import SelfDistillationLoss, batch_ensembled_kl, softened_kl
+from dwskd_monai.training.trainer import AUXILIARY_VIEW, DualStudentTrainer
+
+BATCHES = 4
+
+
+class Student(nn.Module):
+    """A network with a buffer of each kind and a classifier, fast enough for exact comparisons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 6)
+        self.norm = nn.BatchNorm1d(6)
+        self.fc = nn.Linear(6, 3)
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+    def forward(self, image: Tensor) -> Tensor:
+        assert type(image) is Tensor, "networks get plain tensors"
+        return self.fc(self.norm(self.body(image.flatten(1))).relu())
+
+
+def make_batches(size: int = 8, count: int = BATCHES) -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        {
+            "image": torch.randn(size, 1, 2, 2, generator=generator),
+            AUXILIARY_VIEW: torch.randn(size, 1, 2, 2, generator=generator),
+            "label": torch.randint(3, (size,), generator=generator),
+        }
+        for _ in range(count)
+    ]
+
+
+def make_trainer(**changes) -> DualStudentTrainer:
+    torch.manual_seed(0)
+    main, auxiliary = Student(), Student()
+    settings = {
+        "device": "cpu",
+        "max_epochs": 2,
+        "train_data_loader": make_batches(),
+        "network": main,
+        "auxiliary_network": auxiliary,
+        "optimizer": torch.optim.SGD([*main.parameters(), *auxiliary.parameters()], lr=0.1, momentum=0.9),
+        "loss_function": SelfDistillationLoss(temperature=2.0, weight=0.5, ramp_up_epochs=1),
+        "decollate": False,
+    }
+    return DualStudentTrainer(**(settings | changes))
+
+
+def assert_same(network: nn.Module, expected: nn.Module) -> None:
+    for (name, ours), theirs in zip(network.state_dict().items(), expected.state_dict().values()):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7, msg=name)
+
+
+def test_none_is_plain_supervised_training():
+    trainer = make_trainer(auxiliary="none", auxiliary_network=None)
+    network = copy.deepcopy(trainer.network)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    trainer.run()
+    for batch in make_batches() * 2:
+        optimizer.zero_grad()
+        F.cross_entropy(network(batch["image"]), batch["label"]).backward()
+        optimizer.step()
+    assert_same(trainer.network, network)
+    assert trainer.state.iteration == 2 * BATCHES
+
+
+def distillation_weight(step: int, independent_epochs: int) -> float:
+    """λ of make_trainer's loss, with 0 for the epochs in which students learn alone."""
+    epoch = step / BATCHES - independent_epochs
+    return 0.5 * math.exp(-5 * (1 - min(epoch, 1)) ** 2) if epoch >= 0 else 0.0
+
+
+@pytest.mark.parametrize("independent_epochs", [0, 1])
+@pytest.mark.parametrize("views", ["same", "two"])
+def test_ema_follows_the_formulas(views, independent_epochs):
+    trainer = make_trainer(auxiliary="ema", views=views, momentum=0.8, independent_epochs=independent_epochs)
+    main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
+    optimizer = torch.optim.SGD(main.parameters(), lr=0.1, momentum=0.9)
+    trainer.run()
+    for step, batch in enumerate(make_batches() * 2):
+        optimizer.zero_grad()
+        logits = main(batch["image"])
+        with torch.no_grad():
+            auxiliary.eval()
+            peer = auxiliary(batch["image"] if views == "same" else batch[AUXILIARY_VIEW])
+        weight = distillation_weight(step, independent_epochs)
+        (F.cross_entropy(logits, batch["label"]) + weight * softened_kl(logits, peer, 2.0)).backward()
+        optimizer.step()
+        momentum = 1 - (1 - 0.8) * (math.cos(math.pi * (step + 1) / (2 * BATCHES)) + 1) / 2
+        with torch.no_grad():
+            for theirs, ours in zip(auxiliary.state_dict().values(), main.state_dict().values()):
+                if theirs.is_floating_point():
+                    theirs.copy_(momentum * theirs + (1 - momentum) * ours)
+                else:
+                    theirs.copy_(ours)
+    assert_same(trainer.network, main)
+    assert_same(trainer.auxiliary_network, auxiliary)
+
+
+@pytest.mark.parametrize("independent_epochs", [0, 1])
+def test_mutual_students_have_mirrored_losses_and_their_own_clipped_gradients(independent_epochs):
+    trainer = make_trainer(auxiliary="mutual", clip_grad_norm=0.3, independent_epochs=independent_epochs)
+    main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
+    optimizers = [torch.optim.SGD(student.parameters(), lr=0.1, momentum=0.9) for student in (main, auxiliary)]
+    trainer.run()
+    for step, batch in enumerate(make_batches() * 2):
+        weight = distillation_weight(step, independent_epochs)
+        logits, peer = main(batch["image"]), auxiliary(batch["image"])
+        losses = [
+            F.cross_entropy(ours, batch["label"]) + weight * softened_kl(ours, theirs, 2.0)
+            for ours, theirs in ((logits, peer), (peer, logits))
+        ]
+        for student, optimizer, loss in zip((main, auxiliary), optimizers, losses):
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(student.parameters(), 0.3)
+            optimizer.step()
+    assert_same(trainer.network, main)
+    assert_same(trainer.auxiliary_network, auxiliary)
+    assert trainer.state.output["loss"].item() == pytest.approx(losses[0].item(), rel=1e-5)
+    assert trainer.state.output["auxiliary_loss"].item() == pytest.approx(losses[1].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("auxiliary", ["ema", "mutual"])
+def test_after_distillation_main_is_fine_tuned_alone(auxiliary):
+    trainer = make_trainer(auxiliary=auxiliary, max_epochs=3, distillation_epochs=1)
+    states = []
+    trainer.add_event_handler(
+        Events.EPOCH_COMPLETED,
+        lambda engine: states.append([copy.deepcopy(s) for s in (engine.network, engine.auxiliary_network)]),
+    )
+    trainer.run()
+    main, auxiliary_network = states[0]
+    optimizer = torch.optim.SGD(main.parameters(), lr=0.1, momentum=0.9)
+    distilled = make_trainer(auxiliary=auxiliary, max_epochs=1)
+    distilled.run()
+    momenta = [distilled.optimizer.state[p]["momentum_buffer"] for p in distilled.network.parameters()]
+    for parameter, momentum in zip(main.parameters(), momenta):
+        optimizer.state[parameter]["momentum_buffer"] = momentum
+    for batch in make_batches() * 2:
+        optimizer.zero_grad()
+        F.cross_entropy(main(batch["image"]), batch["label"]).backward()
+        optimizer.step()
+    assert_same(trainer.network, main)
+    assert_same(trainer.auxiliary_network, auxiliary_network)
+    assert "auxiliary_loss" not in trainer.state.output
+
+
+def test_a_frozen_network_of_another_architecture_teaches_and_does_not_change():
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.Dropout(0.9), nn.Linear(5, 3))
+    trainer = make_trainer(auxiliary="frozen", auxiliary_network=teacher)
+    before, main = copy.deepcopy(teacher), copy.deepcopy(trainer.network)
+    optimizer = torch.optim.SGD(main.parameters(), lr=0.1, momentum=0.9)
+    trainer.run()
+    for step, batch in enumerate(make_batches() * 2):
+        optimizer.zero_grad()
+        logits = main(batch["image"])
+        peer = before.eval()(batch["image"]).detach()
+        weight = 0.5 * math.exp(-5 * (1 - min(step / BATCHES, 1)) ** 2)
+        (F.cross_entropy(logits, batch["label"]) + weight * softened_kl(logits, peer, 2.0)).backward()
+        optimizer.step()
+    assert_same(trainer.network, main)
+    assert_same(trainer.auxiliary_network, before)
+
+
+def test_bake_gets_the_features_of_the_student_that_teaches():
+    loss = SelfDistillationLoss(distillation="bake", weight=1.0)
+    trainer = make_trainer(
+        loss_function=loss, max_epochs=1, auxiliary="mutual", train_data_loader=make_batches(count=1)
+    )
+    main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
+    trainer.run()
+    image, label = make_batches(count=1)[0]["image"], make_batches(count=1)[0]["label"]
+    pooled = [net.norm(net.body(image.flatten(1))).relu() for net in (main, auxiliary)]
+    logits = [net.fc(features) for net, features in zip((main, auxiliary), pooled)]
+    expected = F.cross_entropy(logits[0], label) + batch_ensembled_kl(logits[0], logits[1], pooled[1], 2.0)
+    assert trainer.state.output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_feature_term_compares_what_enters_the_classifiers():
+    loss = SelfDistillationLoss(weight=0.0, feature_weight=1.0)
+    trainer = make_trainer(
+        auxiliary="mutual", loss_function=loss, max_epochs=1, train_data_loader=make_batches(count=1)
+    )
+    main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
+    trainer.run()
+    batch = make_batches(count=1)[0]
+    features = [s.norm(s.body(batch["image"].flatten(1))).relu() for s in (main, auxiliary)]
+    expected = loss(main(batch["image"]), batch["label"], auxiliary(batch["image"]), *features)
+    assert trainer.state.output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert expected.item() > F.cross_entropy(main(batch["image"]), batch["label"]).item()
+
+
+@pytest.mark.parametrize(("count", "accumulation_steps"), [(4, 2), (5, 2), (3, 8)])
+def test_accumulated_batches_are_one_large_batch(count, accumulation_steps):
+    def without_norm() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+    network, expected = without_norm(), without_norm()
+    batches = make_batches(count=count)
+    make_trainer(
+        auxiliary="none",
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        train_data_loader=batches,
+        accumulation_steps=accumulation_steps,
+        max_epochs=1,
+    ).run()
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1)
+    for start in range(0, count, accumulation_steps):
+        together = batches[start : start + accumulation_steps]
+        images, labels = (torch.cat([batch[key] for batch in together]) for key in ("image", "label"))
+        optimizer.zero_grad()
+        F.cross_entropy(expected(images), labels).backward()
+        optimizer.step()
+    assert_same(network, expected)
+
+
+def test_events_come_in_monais_order_and_the_output_has_monais_keys():
+    events: list[str] = []
+    trainer = make_trainer(auxiliary="mutual", max_epochs=1, decollate=True)
+    for event in IterationEvents:
+        trainer.add_event_handler(event, lambda engine, name: events.append(name), event.name)
+    trainer.run()
+    order = ["FORWARD_COMPLETED", "LOSS_COMPLETED", "BACKWARD_COMPLETED", "MODEL_COMPLETED"]
+    assert events == order * BATCHES
+    assert isinstance(trainer.state.output, list), "decollated"
+    assert {"image", "label", "pred", "loss"} <= set(trainer.state.output[0])
+    assert trainer.state.output[0]["pred"].shape == (3,)
+
+
+def test_metadata_does_not_reach_the_networks():
+    batches = make_batches()
+    for batch in batches:
+        batch["image"], batch[AUXILIARY_VIEW] = MetaTensor(batch["image"]), MetaTensor(batch[AUXILIARY_VIEW])
+    make_trainer(auxiliary="ema", views="two", train_data_loader=batches).run()  # Student asserts it
+
+
+def test_amp_on_the_cpu_is_bfloat16_and_the_weights_stay_float32():
+    dtypes = set()
+    trainer = make_trainer(auxiliary="ema", amp=True)
+    trainer.add_event_handler(
+        IterationEvents.FORWARD_COMPLETED, lambda engine: dtypes.add(engine.state.output["pred"].dtype)
+    )
+    trainer.run()
+    assert dtypes == {torch.bfloat16}
+    assert {p.dtype for p in trainer.network.parameters()} == {torch.float32}
+    assert not trainer.scaler.is_enabled()
+    assert make_trainer(amp="auto").amp is False
+
+
+@pytest.mark.parametrize("auxiliary", ["mutual", "ema"])
+def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
+    trainer = make_trainer(auxiliary=auxiliary, max_epochs=1)
+    trainer.run()
+
+    def momenta(network):
+        states = [trainer.optimizer.state.get(parameter, {}) for parameter in network.parameters()]
+        return [state["momentum_buffer"].clone() for state in states if state]
+
+    students = (trainer.network, trainer.auxiliary_network)
+    main, other = (copy.deepcopy(student) for student in students)
+    mains, others = (momenta(student) for student in students)
+    trainer.promote_auxiliary()
+    assert_same(trainer.network, other)
+    assert_same(trainer.auxiliary_network, main)
+    expected = (others, mains) if auxiliary == "mutual" else (mains, [])
+    for student, states in zip(students, expected):
+        found = momenta(student)
+        assert len(found) == len(states)
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, states))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"auxiliary": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
+        ({"views": "three"}, "views must be one of same, two"),
+        ({"deploy": "worse"}, "deploy must be one of better, main"),
+        ({"amp": "yes"}, "amp, unless auto, must be true or false; got 'yes'"),
+        ({"max_epochs": 0}, "max_epochs"),
+        ({"distillation_epochs": 3}, r"distillation_epochs must be in \[0, 2\]; got 3"),
+        ({"distillation_epochs": 1.5}, r"distillation_epochs, as a share, must be in \[0, 1\]; got 1.5"),
+        ({"independent_epochs": 2, "distillation_epochs": 1}, r"independent_epochs must be in \[0, 1\]; got 2"),
+        ({"independent_epochs": -0.5}, r"independent_epochs, as a share, must be in \[0, 1\]; got -0.5"),
+        ({"momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
+        ({"clip_grad_norm": 0.0}, "clip_grad_norm must be greater than 0, or null"),
+        ({"accumulation_steps": 0}, "accumulation_steps"),
+        ({"auxiliary_network": None}, "auxiliary='mutual' needs an auxiliary_network"),
+        ({"train_data_loader": iter([])}, "no length: give epoch_length"),
+    ],
+)
+def test_wrong_values_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(**changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"), [(None, 4), (0, 0), (1, 1), (3, 3), (0.0, 0), (0.75, 3), (0.6, 2), (1.0, 4)]
+)
+def test_distillation_takes_epochs_or_a_share_of_them(given, epochs):
+    assert make_trainer(max_epochs=4, distillation_epochs=given).distillation_epochs == epochs
+
+
+@pytest.mark.parametrize(("given", "epochs"), [(0, 0), (1, 1), (2, 2), (0.5, 1), (1.0, 2)])
+def test_independent_epochs_are_some_of_those_of_distillation(given, epochs):
+    trainer = make_trainer(max_epochs=4, distillation_epochs=2, independent_epochs=given)
+    assert trainer.independent_epochs == epochs
+    found = []
+
+    @trainer.on(Events.EPOCH_STARTED)
+    def _(engine):
+        found.append((engine.independent, engine.distilling))
+
+    trainer.run()
+    assert found == [(epoch <= epochs, epoch <= 2) for epoch in (1, 2, 3, 4)]
+
+
+def test_an_optimizer_without_the_auxiliary_is_refused():
+    network = Student()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="does not hold 6 parameters of auxiliary_network, body.weight for instance"):
+        make_trainer(auxiliary="mutual", network=network, optimizer=optimizer)
+    make_trainer(auxiliary="ema", network=network, optimizer=optimizer)
+
+
+def test_a_missing_view_is_named():
+    batches = [{key: batch[key] for key in ("image", "label")} for batch in make_batches()]
+    with pytest.raises(KeyError, match="views='two' needs 'image_auxiliary' in the batch"):
+        make_trainer(auxiliary="ema", views="two", train_data_loader=batches).run()
+
+
+def test_the_transform_and_the_engine_agree_on_the_key_of_the_second_view():
+    assert views.AUXILIARY_VIEW == AUXILIARY_VIEW
