@@ -40,7 +40,7 @@ TABLE = {
     "training": Room({"arguments", "files", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),
     "commands": Room({*COMMON, "bundle", *METHOD}),
-    "cli": Room({"arguments", "bundle", "commands", "data", "training", "weight_selection"}),
+    "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),
     "__init__": Room({"weight_selection"}, set()),
 }  # fmt: skip

@@ -1,15 +1,17 @@
-"""Bundles as folders of files: rendered from a ``template``, read with overrides, and the one that runs.
+"""Bundles as folders of files: rendered from a template, read with overrides, and the one that runs.
 
-``running`` finds the bundle whose workflow is running, ``errors`` what is wrong below what MONAI says, ``configs``
-reads and checks configs, ``trained`` is a bundle's network with its weights, ``render`` writes the bundles' files.
+``bundle`` is a bundle's folder with its metadata and configs, ``trained`` its network with its weights. ``running``
+prepares the bundle that runs: ``overrides`` are checked, and ``errors`` end as one message. ``render`` writes the
+bundles' files from ``template``.
 """
 
 from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
-    "check_classes": "configs",
-    "explain_errors": "errors",
+    "Bundle": "bundle",
+    "check_classes": "bundle",
     "find_bundle_root": "running",
+    "prepare_run": "running",
 }
 __all__ = list(_MODULES)
 __getattr__ = attribute_finder(__name__, _MODULES)

@@ -1,36 +1,64 @@
-"""What is wrong, out of the errors that MONAI's config machinery wraps around it."""
+"""What is wrong, out of the errors that MONAI's config machinery wraps around it, as one message."""
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
 
+from monai.bundle import ConfigParser
+
+BAD_INPUT = 2  # exit code
+LOG = "error.log"
+# What our code raises, with a message for its user: wrong settings and files, a library that is not installed, a loss
+# that became NaN. Anything else is a fault of a program, and ends as Python ends it.
+_EXPLAINED = (ValueError, OSError, ImportError, FloatingPointError)
 _MACHINERY = (str(Path("monai", "bundle")), str(Path("monai", "utils", "module.py")))
+_IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process .*\n(\w+\.)*\w+: (?P<message>.*)", re.DOTALL)
 
 
-def explain_errors() -> None:
-    """Let an uncaught error end with its own message.
+def end_with_one_message(parser: ConfigParser) -> None:
+    """Let the process end with what is wrong, and exit code 2, if an error reaches its end.
 
-    A config's errors come out of MONAI as "Failed to instantiate component …", what is wrong a hundred lines above it.
-    The traceback stays as it is; one line with the cause follows it.
+    A config's errors come out of MONAI as "Failed to instantiate component …", with what is wrong a hundred lines
+    above. The traceback goes to ``error.log`` in the run's ``output_dir``; the setting ``verbose`` prints it.
+
+    Args:
+        parser: of the config that runs.
     """
-    if not isinstance(sys.excepthook, _Explanation):
-        sys.excepthook = _Explanation()
+    sys.excepthook = _OneMessage(parser)
 
 
-class _Explanation:
-    """An exception hook that adds the cause of an error."""
+class _OneMessage:
+    """An exception hook; what it raises itself, ``SystemExit``, gives the process its exit code."""
 
-    def __init__(self) -> None:
-        self._before = sys.excepthook
+    def __init__(self, parser: ConfigParser) -> None:
+        self._parser = parser
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self._before(kind, error, trace)
         cause = cause_of(error)
-        if cause is not error:
-            sys.stderr.write(f"\n{type(cause).__name__}: {cause}\n")
+        if not isinstance(cause, _EXPLAINED) or self._parser.get("verbose", False):
+            sys.__excepthook__(kind, error, trace)
+            if not isinstance(cause, _EXPLAINED):
+                return
+        else:
+            self._log(error)
+        sys.stderr.write(f"error: {message_of(cause)}\n")
+        raise SystemExit(BAD_INPUT)
+
+    def _log(self, error: BaseException) -> None:
+        """Write the traceback; on standard error, if there is no folder to write it to."""
+        text = "".join(traceback.format_exception(error))
+        try:
+            folder = Path(str(self._parser.get_parsed_content("output_dir")))
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / LOG).write_text(text, encoding="utf-8")
+        except Exception:  # whatever is wrong with the config, what the error says must be seen
+            sys.stderr.write(text)
+            return
+        sys.stderr.write(f"\nThe traceback is in {folder / LOG}; --verbose true prints it.\n")
 
 
 def cause_of(error: BaseException) -> BaseException:
@@ -38,6 +66,13 @@ def cause_of(error: BaseException) -> BaseException:
     while error.__cause__ is not None and _raised_by_machinery(error):
         error = error.__cause__
     return error
+
+
+def message_of(error: BaseException) -> str:
+    """An error's message, without the traceback that a worker process of a DataLoader puts into it."""
+    text = str(error) or type(error).__name__
+    in_worker = _IN_WORKER.match(text)
+    return in_worker["message"].strip() if in_worker else text
 
 
 def _raised_by_machinery(error: BaseException) -> bool:

@@ -1,32 +1,104 @@
-"""The bundle that runs, as its configs ask for it."""
+"""The bundle that runs: where it lies, what was overridden, and how an error of it ends.
+
+``monai.bundle`` tells a config nowhere which workflow evaluates it. The callers of a config's function know: the
+workflow, and the command that made it with its overrides. This module is the only one that looks for them.
+"""
 
 from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from monai.bundle import ConfigWorkflow
+import monai.bundle.scripts
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from dwskd_monai.bundle.errors import end_with_one_message
+from dwskd_monai.bundle.overrides import refuse_unknown
+from dwskd_monai.bundle.words import as_values, checked_type, has_words
+
+_METADATA = "_meta_"
+# What --tracking adds to the config, and lets a user override
+_OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
 
 
 def find_bundle_root() -> str:
     """Folder of the bundle that runs.
 
-    ``monai.bundle`` tells a config nowhere where it lies, and a command may be started from any working directory. The
-    workflow that is evaluating the config knows, and is found among the callers; a workflow that has begun to run has
-    put the bundle's folder on ``sys.path``. Without either, the working directory.
+    A command may be started from any working directory. The workflow that is evaluating the config knows; one that has
+    begun to run has put the bundle's folder on ``sys.path``. Without either, the working directory.
     """
-    for entry in (*_folder_of_the_calling_workflow(), *sys.path[1:]):
-        if (Path(entry) / "configs" / "metadata.json").is_file():
-            return str(Path(entry).resolve())
+    workflow = _running_workflow()
+    folders = [] if workflow is None else [str(Path(workflow.config_root_path).resolve().parent)]
+    for folder in (*folders, *sys.path[1:]):
+        if (Path(folder) / "configs" / "metadata.json").is_file():
+            return str(Path(folder).resolve())
     return str(Path.cwd())
 
 
-def _folder_of_the_calling_workflow() -> list[str]:
-    frame = inspect.currentframe()
-    while frame is not None:
+def prepare_run() -> None:
+    """What each run of a bundle begins with.
+
+    - A command line has words only: ``--resume false`` gives the text ``"false"``, which Python takes for true, and
+      ``--cache_dir null`` the text ``"null"``. They become the values that YAML has for them, so that no constructor
+      needs to know that there is a command line.
+    - An override that no config knows is refused, with the nearest id that there is; MONAI would ignore it.
+    - An error ends the run with one message (:func:`~dwskd_monai.bundle.errors.end_with_one_message`).
+
+    Raises:
+        ValueError: for an override that is unknown, or of another type than the setting.
+    """
+    workflow = _running_workflow()
+    if workflow is None:  # a config that somebody evaluates without a workflow, such as a server
+        return
+    end_with_one_message(workflow.parser)
+    call = _call_of_run()
+    if call is None or call["config_file"] is None:
+        return
+    overrides: Mapping[str, Any] = call["override"]
+    if has_words(overrides.values()):
+        # the whole config, since a macro may have copied what was overridden; a class may be called "true", though
+        content = {key: value if key == _METADATA else as_values(value) for key, value in workflow.parser.get().items()}
+        workflow.parser.set(content)
+        workflow.parser.parse(reset=True)
+    files = ConfigParser()  # as they are, nothing overridden
+    files.read_config(call["config_file"])
+    known = _OF_TRACKING if call["tracking"] is not None else ()
+    refuse_unknown(
+        [key for key in overrides if key not in known], [files], f"a setting of {_names(call['config_file'])}"
+    )
+    for key in overrides:
+        if key in files:
+            checked_type(key, workflow.parser[key], files[key])
+
+
+def _names(config_file: str | Sequence[str]) -> str:
+    paths = [config_file] if isinstance(config_file, str) else config_file
+    return ", ".join(Path(path).name for path in paths)
+
+
+def _running_workflow() -> ConfigWorkflow | None:
+    """The workflow that is evaluating the config whose function was called."""
+    for frame in _callers():
         workflow = frame.f_locals.get("self")
         if isinstance(workflow, ConfigWorkflow):
-            return [str(Path(workflow.config_root_path).resolve().parent)]
+            return workflow
+    return None
+
+
+def _call_of_run() -> Mapping[str, Any] | None:
+    """The arguments of ``python -m monai.bundle run``, if that is what runs."""
+    for frame in _callers():
+        if frame.f_code is monai.bundle.scripts.run.__code__:
+            return frame.f_locals
+    return None
+
+
+def _callers() -> Iterator[FrameType]:
+    frame = inspect.currentframe()
+    while frame is not None:
+        yield frame
         frame = frame.f_back
-    return []

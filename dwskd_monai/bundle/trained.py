@@ -2,90 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from dwskd_monai.bundle.configs import read_config, refuse_unknown
+from dwskd_monai.bundle.bundle import Bundle
 
 MODEL = "model.pt"
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """A network that was trained.
+class TrainedBundle:
+    """A bundle with the weights that a training left.
 
     Args:
-        bundle: folder of its bundle.
-        models: folder of its ``model.pt``.
-        inference: the bundle's ``inference.yaml``, with what the network was trained with.
+        bundle: with what the network was trained with as overrides.
+        models: folder of ``model.pt``; the bundle's own by default.
+        command: whose options the overrides were among, for messages.
+
+    Attributes:
         network: on the CPU, in evaluation mode; from slices ``(B, C, H, W)`` to logits ``(B, K)``.
+
+    Raises:
+        FileNotFoundError: if there is no ``model.pt``.
+        ValueError: for an unknown override, or weights of another network.
     """
 
-    bundle: Path
-    models: Path
-    inference: ConfigParser
-    network: nn.Module
+    def __init__(self, bundle: Bundle, models: Path | None, command: str) -> None:
+        self.bundle = bundle
+        self.models = bundle.folder / "models" if models is None else models
+        bundle.refuse_unknown_overrides(command, "inference", "train")
+        self.network = self._load()
 
     @property
-    def class_names(self) -> list[str]:
-        """In the order of the logits."""
-        return list(self.inference["_meta_#network_data_format#outputs#pred#channel_def"].values())
+    def weights(self) -> Path:
+        """The file of the network's state dict."""
+        return self.models / MODEL
+
+    @cached_property
+    def inference(self) -> ConfigParser:
+        """The bundle's ``inference.yaml`` with its overrides."""
+        return self.bundle.config("inference")
 
     def slices(self, dataset_dir: Path, most: int) -> Tensor:
-        """The first slices ``(N, C, H, W)`` of a study or a folder of studies, preprocessed.
+        """The first slices ``(N, C, H, W)`` of an image or a folder of images, preprocessed.
+
+        Args:
+            dataset_dir: the image or folder.
+            most: N is at most this.
 
         Raises:
-            FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.images.list_images` and the reading of studies.
+            FileNotFoundError, ValueError: if there is no image, or one cannot be read.
         """
         self.inference["dataset_dir"] = str(dataset_dir)
         self.inference.parse(reset=True)
-        found: list[Tensor] = []
+        slices: list[Tensor] = []
         for item in self.inference.get_parsed_content("dataset"):
-            found.append(item["image"])
-            if len(found) == most:
+            slices.append(item["image"])
+            if len(slices) == most:
                 break
-        return torch.stack(found)
+        return torch.stack(slices)
 
-
-def load_network(inference: ConfigParser, path: Path) -> nn.Module:
-    """The network that a bundle's ``inference.yaml`` describes, with the weights of a file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the weights are of another network.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; train the bundle first, or give the folder: --models")
-    network: nn.Module = inference.get_parsed_content("network_def")
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} does not fit the bundle's network (student {inference['student']}, {inference['num_classes']} "
-            f"classes); give what it was trained with, such as --student NAME. {error}"
-        ) from error
-    return network.eval()
-
-
-def load_deployed(bundle: Path, models: Path | None, overrides: Mapping[str, Any], command: str) -> Deployed:
-    """A bundle's network with its weights.
-
-    Args:
-        bundle: its folder.
-        models: folder of ``model.pt``; the bundle's own by default.
-        overrides: ids of the configs, and values that the network was trained with.
-        command: whose options the overrides were among, for messages.
-
-    Raises:
-        FileNotFoundError, ValueError: see :func:`read_config`, :func:`refuse_unknown` and :func:`load_network`.
-    """
-    inference = read_config(bundle, "inference", overrides)
-    refuse_unknown(overrides, command, inference, read_config(bundle, "train", {}))
-    models = bundle / "models" if models is None else models
-    return Deployed(bundle, models, inference, load_network(inference, models / MODEL))
+    def _load(self) -> nn.Module:
+        if not self.weights.is_file():
+            raise FileNotFoundError(
+                f"{self.weights} does not exist; train the bundle first, or give the folder: --models"
+            )
+        network: nn.Module = self.inference.get_parsed_content("network_def")
+        try:
+            network.load_state_dict(torch.load(self.weights, map_location="cpu", weights_only=True))
+        except RuntimeError as error:
+            student = self.inference["student"]
+            classes = self.inference["num_classes"]
+            raise ValueError(
+                f"{self.weights} does not fit the bundle's network (student {student}, {classes} classes); give what "
+                f"it was trained with, such as --student NAME. {error}"
+            ) from error
+        return network.eval()

@@ -1,20 +1,32 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dwskd_monai.bundle.errors import cause_of, message_of
 
 
-def test_an_error_in_a_config_ends_with_its_cause(tmp_path: Path):
-    config = tmp_path / "config.yaml"
-    config.write_text(
-        "initialize: {_target_: dwskd_monai.bundle.explain_errors}\n"
-        "run: {_target_: dwskd_monai.training.SelfDistillationLoss, temperature: -1}\n"
-    )
-    metadata = tmp_path / "metadata.json"
-    metadata.write_text("{}")
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config, "--meta_file", metadata]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert result.returncode == 1
-    assert result.stderr.rstrip().endswith("ValueError: temperature must be greater than 0, got -1")
-    assert "Failed to instantiate component" in result.stderr, "the traceback is still there"
+class Broken(Dataset):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        raise ValueError("x.png: a damaged image file\nand a second line")
+
+
+def test_the_message_of_a_worker_process_is_what_was_raised_there():
+    with pytest.raises(ValueError, match="Original Traceback") as caught:
+        next(iter(DataLoader(Broken(), num_workers=1)))
+    assert message_of(caught.value) == "x.png: a damaged image file\nand a second line"
+
+
+def test_an_error_without_a_message_has_its_name():
+    assert message_of(ValueError()) == "ValueError"
+    assert message_of(ValueError("Caught in the act")) == "Caught in the act"
+
+
+def test_errors_that_others_raise_from_one_another_are_not_unwrapped():
+    inner, outer = ValueError("inner"), RuntimeError("outer")
+    outer.__cause__ = inner
+    assert cause_of(outer) is outer

@@ -11,8 +11,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-import dwskd_monai.cli
 from dwskd_monai.bundle.render import TEMPLATE
+from dwskd_monai.cli import command as command_of
 from tests.conftest import BUNDLES, REPOSITORY
 
 CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("*.yaml"))]
@@ -165,7 +165,7 @@ def test_every_override_in_our_documents_exists(document):
             ours = re.search(r"-m dwskd_monai (\w+)", command)
             if ours:
                 of_config = ours[1] in ("compare", "export", "pack") and allowed
-                allowed = of_config or option in inspect.signature(getattr(dwskd_monai.cli, ours[1])).parameters
+                allowed = of_config or option in inspect.signature(command_of(ours[1])).parameters
             assert allowed, f"{document.name}: --{option} in {command}"
 
 

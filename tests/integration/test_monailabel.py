@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dwskd_monai.commands.pack.pack import pack
 from PIL import Image
 
-from dwskd_monai.commands.pack.pack import pack
 from dwskd_monai.data.phantoms.brain_mri import brain_mri
 from dwskd_monai.data.phantoms.chest_xray import chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from dwskd_monai.commands.pack.pack import pack
+
 from dwskd_monai.commands.pack.unpack import unpack
 from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext

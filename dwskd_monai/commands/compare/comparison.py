@@ -12,7 +12,7 @@ from dwskd_monai.commands.compare.dataset import data_hashes
 from dwskd_monai.commands.compare.figures import draw
 from dwskd_monai.commands.compare.grid import run_grid
 from dwskd_monai.commands.compare.methods import Method, chosen_methods, read_methods
-from dwskd_monai.commands.compare.overrides import grid_config
+from dwskd_monai.commands.compare.overrides import grid_bundle
 from dwskd_monai.commands.compare.page import write_page
 from dwskd_monai.commands.compare.results import collect, write_results
 from dwskd_monai.commands.compare.summary import power, write_summary
@@ -150,8 +150,8 @@ def prepare(
         )
     root, out = Path(bundle).resolve(), Path(out).resolve()
     tests = None if test_dir is None else Path(test_dir).resolve()
-    parser = grid_config(root, demo, overrides or {})
-    data_hash, test_hash = data_hashes(parser, Path(dataset_dir).resolve(), folds, tests, out / "cache")
+    checked = grid_bundle(root, demo, overrides or {})
+    data_hash, test_hash = data_hashes(checked, Path(dataset_dir).resolve(), folds, tests, out / "cache")
     setting = Setting(
         bundle=root,
         dataset_dir=Path(dataset_dir).resolve(),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monai.bundle import ConfigParser
-
-from dwskd_monai.bundle.configs import items_of
+from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.cache import StudyCache
 from dwskd_monai.data.digests import Contents, contents, digest_of_splits
 
 
 def data_hashes(
-    parser: ConfigParser, dataset_dir: Path, folds: int | None, test_dir: Path | None, cache_dir: Path
+    bundle: Bundle, dataset_dir: Path, folds: int | None, test_dir: Path | None, cache_dir: Path
 ) -> tuple[str, str]:
     """Check the images, and give digests of contents, labels and splits; equal for equal data, wherever it lies.
 
     Args:
-        parser: of the bundle's training.
+        bundle: with the overrides of all runs.
         dataset_dir: labelled images.
         folds: number of folds that will be asked for; None: the bundle's own split.
         test_dir: labelled images that each run is evaluated on at its end.
@@ -30,23 +28,23 @@ def data_hashes(
         FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if folds are asked for where
             the data names its own validation images; or if a test image is a training or validation image too.
     """
-    parser["dataset_dir"] = str(dataset_dir)
     if folds is not None:
-        parser["folds"] = folds
-        first, second = (items_of(parser, "validation", fold) for fold in (0, 1))
+        first, second = (bundle.items(dataset_dir, "validation", fold, folds) for fold in (0, 1))
         if first == second:
             raise ValueError(
                 f"{dataset_dir} names its own validation images, so all folds would be the same: leave folds out, or "
                 "give images that are not divided yet"
             )
     cache = StudyCache(cache_dir, [])
-    splits = {split: contents(items_of(parser, split, 0), cache, split) for split in ("training", "validation")}
+    splits = {
+        split: contents(bundle.items(dataset_dir, split, 0, folds), cache, split)
+        for split in ("training", "validation")
+    }
     tests: Contents = {}
     if test_dir is not None:
         if not test_dir.exists():
             raise FileNotFoundError(f"test_dir: {test_dir} does not exist")
-        parser["dataset_dir"] = str(test_dir)
-        tests = contents(items_of(parser, "all", 0), cache, "test")
+        tests = contents(bundle.items(test_dir, "all"), cache, "test")
         known = splits["training"] | splits["validation"]
         shared = [
             f"{item['image']} is {known[content]['image']}" for content, item in tests.items() if content in known

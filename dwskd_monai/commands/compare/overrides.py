@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
-from dwskd_monai.bundle.configs import read_config, refuse_unknown
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.overrides import refuse_unknown
 
 _OF_EACH_RUN = {  # ids, and the option of compare that they come from
     "seed": "seeds",
@@ -22,8 +21,8 @@ _OF_EACH_RUN = {  # ids, and the option of compare that they come from
 }
 
 
-def grid_config(bundle: Path, demo: bool, overrides: Mapping[str, Any]) -> ConfigParser:
-    """The bundle's config of training with the overrides that hold for all fractions.
+def grid_bundle(folder: Path, demo: bool, overrides: Mapping[str, Any]) -> Bundle:
+    """The bundle with the overrides that hold for all fractions.
 
     Raises:
         FileNotFoundError: if the folder is no bundle.
@@ -36,6 +35,8 @@ def grid_config(bundle: Path, demo: bool, overrides: Mapping[str, Any]) -> Confi
                 f"{key}: each run has its own, which compare makes from --{_OF_EACH_RUN[key]}; leave it out"
             )
     common = {key: value for key, value in overrides.items() if "@" not in key}
-    parser = read_config(bundle, ["train", *(["demo"] if demo else [])], common)
-    refuse_unknown(ids, "compare", parser)
-    return parser
+    bundle = Bundle(folder, common)
+    refuse_unknown(
+        ids, [bundle.config("train", *(["demo"] if demo else []))], "an option of compare, nor a setting of train.yaml"
+    )
+    return bundle

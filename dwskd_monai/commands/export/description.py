@@ -5,29 +5,34 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dwskd_monai.bundle.trained import Deployed
+from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.formats import INPUT, OUTPUT
 
 _CONSTANTS = ("image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range")
 
 
-def description(deployed: Deployed) -> dict[str, str]:
+def description(trained: TrainedBundle) -> dict[str, str]:
     """Names and JSON values for a format's metadata.
 
     ``preprocessing`` holds the constants, ``study_transforms`` the whole list of transforms as the bundle has it,
     ``input`` and ``output`` their names, shapes and meaning, ``classes`` the names in the order of the output.
     """
-    config = deployed.inference
-    metadata = config["_meta_"]
+    config = trained.inference
+    metadata = trained.bundle.metadata
+    classes = trained.bundle.class_names
     size, channels = config["image_size"], config["in_chans"]
     content: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
         "intended_use": metadata["intended_use"],
         "network": config["student"],
-        "classes": deployed.class_names,
+        "classes": classes,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},
-        "output": {"name": OUTPUT, "shape": ["batch", len(deployed.class_names)], "then": "softmax over the classes"},
+        "output": {
+            "name": OUTPUT,
+            "shape": ["batch", len(trained.bundle.class_names)],
+            "then": "softmax over the classes",
+        },
         "preprocessing": {key: config[key] for key in _CONSTANTS if key in config} | {"intensity": config["intensity"]},
         "study_transforms": config["study_transforms"],
     }

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dwskd_monai.bundle.trained import Deployed, load_deployed
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import description
 from dwskd_monai.commands.export.formats import FORMATS, Runner
 from dwskd_monai.commands.export.labelled import LabelledSlices
@@ -82,19 +83,19 @@ def export(
             f"loss of accuracy is measured; got format={form}, dataset_dir={dataset_dir}"
         )
     overrides = {} if overrides is None else overrides
-    deployed = load_deployed(bundle, models, overrides, "export")
+    trained = TrainedBundle(Bundle(bundle, overrides), models, "export")
     labelled = None if dataset_dir is None else LabelledSlices(bundle, dataset_dir, split, overrides)
-    images = _phantom(deployed) if labelled is None else labelled.images(_IMAGES)
+    images = _phantom(trained) if labelled is None else labelled.images(_IMAGES)
     if len(images) == 1:
         images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free
     kind = FORMATS[form]
-    out = deployed.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
+    out = trained.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
     metrics: dict[str, Mapping[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         written = Path(name) / f"model{kind.suffix}"
-        kind.write(deployed.network, images[:2], written, description(deployed))
+        kind.write(trained.network, images[:2], written, description(trained))
         run = kind.read(written)
-        difference = largest_difference(deployed.network, run, images)
+        difference = largest_difference(trained.network, run, images)
         if difference > TOLERANCE:
             raise ParityError(
                 f"{form}: its logits differ by up to {difference:.2g} from PyTorch's on {len(images)} images, more "
@@ -109,7 +110,7 @@ def export(
             metrics["float32"] = labelled.metrics(run, "float32")
             written, run = quantised, kind.read(quantised)
             metrics["int8"] = labelled.metrics(run, "int8")
-            difference = largest_difference(deployed.network, run, images)
+            difference = largest_difference(trained.network, run, images)
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)
     return Exported(out, difference, len(images), metrics)
@@ -122,8 +123,8 @@ def largest_difference(network: nn.Module, other: Runner, images: Tensor) -> flo
     return max(float((network(batch) - other(batch)).abs().max()) for batch in together)
 
 
-def _phantom(deployed: Deployed) -> Tensor:
+def _phantom(trained: TrainedBundle) -> Tensor:
     with tempfile.TemporaryDirectory() as name:
         otherwise = "give labelled images to compare on: --dataset_dir"
-        file = make_phantom_of(deployed.bundle.name, Path(name) / "phantom", otherwise)
-        return deployed.slices(file, _IMAGES)
+        file = make_phantom_of(trained.bundle.name, Path(name) / "phantom", otherwise)
+        return trained.slices(file, _IMAGES)

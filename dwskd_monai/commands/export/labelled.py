@@ -12,7 +12,7 @@ from monai.data import DataLoader
 from torch import Tensor
 from tqdm import tqdm
 
-from dwskd_monai.bundle.configs import read_config
+from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.errors import cause_of
 from dwskd_monai.commands.export.formats import Runner
 from dwskd_monai.evaluation.aggregation import Aggregation
@@ -34,7 +34,7 @@ class LabelledSlices:
     """
 
     def __init__(self, bundle: Path, dataset_dir: Path, split: str, overrides: Mapping[str, Any]) -> None:
-        config = read_config(bundle, "train", overrides)
+        config = Bundle(bundle, overrides).config("train")
         config["dataset_dir"] = str(dataset_dir)
         config["validate#dataset#data#split"] = split
         names = config["_meta_#network_data_format#outputs#pred#channel_def"]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import yaml
 from monai.bundle import ConfigParser
 
-from dwskd_monai.bundle.configs import has, refuse_unknown
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.commands.pack.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
@@ -21,25 +20,23 @@ _TARGET = re.compile(rf"(?<=_target_: ){PACKAGE}(?=\.)")
 _SAMPLE_DIR = f"$@bundle_root + '/{SAMPLE}'"
 
 
-def packed_configs(bundle: Path, overrides: Mapping[str, Any]) -> dict[str, str]:
+def packed_configs(bundle: Bundle) -> dict[str, str]:
     """Texts of all configs by their path in the bundle: YAML as it is, with its comments, and the same as JSON.
 
     Inference is run by the code in ``scripts`` and classifies the sample where no other images are named. Training says
     which version of this package it needs where that is missing.
 
     Args:
-        bundle: its folder.
-        overrides: ids of ``train.yaml`` or ``inference.yaml`` and values that the network was trained with.
+        bundle: with what the network was trained with as overrides.
 
     Raises:
-        ValueError: for an override that no config has; the message names it.
+        ValueError: for an override of a setting whose value has several lines in the config.
     """
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle / "configs").glob("*.yaml"))}
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle.folder / "configs").glob("*.yaml"))}
     parsers = {name: ConfigParser(yaml.safe_load(texts[name])) for name in _ALONE}
-    refuse_unknown(overrides, "pack", *parsers.values())
-    for key, value in overrides.items():
+    for key, value in bundle.overrides.items():
         for name in _ALONE:
-            if has(parsers[name], key):
+            if knows(parsers[name], key):
                 texts[name] = _set(texts[name], key, value)
     texts["inference"] = _set(_TARGET.sub(SCRIPTS, texts["inference"]), "dataset_dir", _SAMPLE_DIR)
     texts["train"] = _asking_for_the_package(texts["train"])
@@ -78,10 +75,10 @@ def _asking_for_the_package(text: str) -> str:
     """Before anything else of a training, an import that says what to install."""
     ours = version(PACKAGE)
     needs = f"training needs {PACKAGE} {ours}: pip install {PACKAGE}=={ours}, or from its repository"
-    check = f"- \"$monai.utils.optional_import('{PACKAGE}.bundle', descriptor='{needs}')[0].explain_errors()\"\n"
-    first = f"- _target_: {PACKAGE}.bundle.explain_errors\n"
+    check = f"- \"$monai.utils.optional_import('{PACKAGE}.bundle', descriptor='{needs}')[0].prepare_run()\"\n"
+    first = f"- _target_: {PACKAGE}.bundle.prepare_run\n"
     if text.count(f"run:\n{first}") != 1:
-        raise ValueError(f"train.yaml: expected run to begin with {PACKAGE}.bundle.explain_errors")
+        raise ValueError(f"train.yaml: expected run to begin with {PACKAGE}.bundle.prepare_run")
     return text.replace(f"run:\n{first}", f"run:\n{check}")
 
 

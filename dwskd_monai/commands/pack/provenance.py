@@ -11,47 +11,39 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.configs import items_of, read_config
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.data.cache import StudyCache
 from dwskd_monai.data.digests import contents, digest_of_splits
 
 PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")
 
 
-def provenance(
-    model: Path, overrides: Mapping[str, Any], metrics: Mapping[str, Any] | None, data_hash: str | None
-) -> dict[str, Any]:
+def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None, dataset_dir: Path | None) -> dict[str, Any]:
     """What ``provenance.json`` says; unknown is null.
 
     Args:
-        model: the deployed state dict.
-        overrides: what the configs were changed by.
+        trained: the bundle with its network.
         metrics: content of the ``metrics.json`` of an evaluation.
-        data_hash: of the training and validation images, as ``compare`` gives it.
+        dataset_dir: labeled images that it was trained on; only their digest is kept.
     """
     return {
         "packages": {name: version(name) for name in PACKAGES},
         "git_commit": _commit(Path(__file__).parent),
-        "data_hash": data_hash,
-        "overrides": dict(overrides),
-        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "data_hash": None if dataset_dir is None else _digest_of_data(trained.bundle, dataset_dir),
+        "overrides": trained.bundle.overrides,
+        "model_sha256": hashlib.sha256(trained.weights.read_bytes()).hexdigest(),
         "metrics": metrics,
     }
 
 
-def hash_of_data(bundle: Path, dataset_dir: Path, overrides: Mapping[str, Any]) -> str:
-    """The digest of a bundle's training and validation images, as ``compare`` gives it.
-
-    Args:
-        bundle: its folder.
-        dataset_dir: labelled images, as for training.
-        overrides: ids of ``train.yaml`` and values that the network was trained with.
-    """
-    parser = read_config(bundle, "train", overrides)
-    parser["dataset_dir"] = str(dataset_dir)
+def _digest_of_data(bundle: Bundle, dataset_dir: Path) -> str:
+    """Of the training and validation images, as ``compare`` gives it."""
     with tempfile.TemporaryDirectory() as folder:
         cache = StudyCache(folder, [])
-        splits = {split: contents(items_of(parser, split, 0), cache, split) for split in ("training", "validation")}
+        splits = {
+            split: contents(bundle.items(dataset_dir, split), cache, split) for split in ("training", "validation")
+        }
     return digest_of_splits(splits)
 
 

@@ -8,14 +8,14 @@ import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from dwskd_monai.commands.pack.pack import CHECKSUMS
+from dwskd_monai.commands.pack.archive import CHECKSUMS
 
 
 def unpack(file: Path, out: Path) -> Path:
     """Write the bundle of a zip file into a folder of its name.
 
     Args:
-        file: what :func:`~dwskd_monai.commands.pack.pack.pack` wrote.
+        file: what the command ``pack`` wrote.
         out: folder in which the bundle's folder is made.
 
     Returns:

@@ -113,9 +113,9 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
     [
         ({"format": "tflite"}, "format must be one of onnx, torchscript, exported_program; got 'tflite'"),
         ({"int8": True}, "int8 needs --format onnx, and --dataset_dir with labelled images"),
-        ({"bundle": "nowhere"}, "nowhere has no configs/inference.yaml; give the folder of a bundle"),
+        ({"bundle": "nowhere"}, "nowhere has no configs/metadata.json; give the folder of a bundle"),
         ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
-        ({"studnet": "x"}, "studnet is neither an option of export nor an id"),
+        ({"studnet": "x"}, "studnet is not an option of export, nor a setting of"),
         ({"dataset_dir": "nowhere"}, "dataset_dir: nowhere does not exist"),
     ],
 )

@@ -19,7 +19,7 @@ import torch
 
 import dwskd_monai
 from dwskd_monai.cli import main
-from dwskd_monai.commands.pack.pack import pack
+from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
 from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext
@@ -55,7 +55,8 @@ def packed(request, tmp_path_factory) -> tuple[Path, Path, Path]:
     (folder / "models" / "training_state.pt").write_bytes(b"large, and of no use to others")
     (folder / "metrics.json").write_text(json.dumps(METRICS))
     file = folder / "bundle.zip"
-    pack(request.param, file, models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL_SETTINGS)
+    made_of = {"models": str(folder / "models"), "metrics": str(folder / "metrics.json")}
+    pack(str(request.param), str(file), **made_of, **SMALL_SETTINGS)
     return request.param, file, folder
 
 
@@ -165,10 +166,9 @@ def test_it_says_where_it_comes_from(packed, tmp_path):
 
 def test_the_same_content_gives_the_same_file(packed, tmp_path):
     bundle, file, folder = packed
-    again = pack(
-        bundle, tmp_path / "x.zip", models=folder / "models", metrics=folder / "metrics.json", overrides=SMALL_SETTINGS
-    )
-    assert again.read_bytes() == file.read_bytes()
+    made_of = {"models": str(folder / "models"), "metrics": str(folder / "metrics.json")}
+    pack(str(bundle), str(tmp_path / "x.zip"), **made_of, **SMALL_SETTINGS)
+    assert (tmp_path / "x.zip").read_bytes() == file.read_bytes()
 
 
 def rewritten(file: Path, out: Path, change) -> Path:
@@ -225,13 +225,13 @@ def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bundle": "nowhere"}, "nowhere has no configs/inference.yaml; give the folder of a bundle"),
+        ({"bundle": "nowhere"}, "nowhere has no configs/metadata.json; give the folder of a bundle"),
         ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
         ({"metrics": "nowhere"}, "metrics: nowhere does not exist; evaluate.yaml writes metrics.json"),
         ({"sample": "nowhere"}, "sample: nowhere does not exist; give one study"),
         ({"network_def#dims": "[8,16,24,40]"}, "model.pt does not fit the bundle's network .student convnext_atto, 3"),
         ({"num_classes": "2"}, "model.pt does not fit the bundle's network .student convnext_atto, 2 classes"),
-        ({"studnet": "x"}, "studnet is neither an option of pack nor an id"),
+        ({"studnet": "x"}, "studnet is not an option of pack, nor a setting of .*; did you mean student"),
     ],
 )
 def test_what_cannot_be_packed_is_named(packed, tmp_path, capsys, monkeypatch, changes, message):

@@ -1,0 +1,122 @@
+"""A bundle as a folder: its metadata, and its configs with what a command overrides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from dwskd_monai.bundle.errors import cause_of
+from dwskd_monai.bundle.overrides import knows, refuse_unknown
+from dwskd_monai.bundle.words import as_values
+
+_ITEMS = "train#dataset#data"
+
+
+class Bundle:
+    """A folder with ``configs/metadata.json`` and configs beside it.
+
+    Args:
+        folder: of the bundle.
+        overrides: ids of its configs and values, for all of them; words of a command line become values.
+
+    Raises:
+        FileNotFoundError: if the folder is not a bundle's.
+    """
+
+    def __init__(self, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
+        self.folder = Path(folder)
+        self.overrides: dict[str, Any] = as_values(dict(overrides or {}))
+        self._existing("metadata.json")
+        self._configs: dict[tuple[str, ...], ConfigParser] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """Content of ``metadata.json``."""
+        content: dict[str, Any] = json.loads(self._existing("metadata.json").read_text(encoding="utf-8"))
+        return content
+
+    @property
+    def class_names(self) -> list[str]:
+        """In the order of the network's outputs."""
+        return list(self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
+
+    def config(self, *names: str) -> ConfigParser:
+        """Configs, one laid over the other, with those of the overrides that they know; parsed once.
+
+        Args:
+            names: files of ``configs`` without ``.yaml``, ``train`` and ``evaluate`` for instance.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+        """
+        if names not in self._configs:
+            parser = ConfigParser()
+            parser.read_config([self._existing(f"{name}.yaml") for name in names])
+            parser.read_meta(self._existing("metadata.json"))
+            parser.update(pairs={key: value for key, value in self.overrides.items() if knows(parser, key)})
+            self._configs[names] = parser
+        return self._configs[names]
+
+    def refuse_unknown_overrides(self, command: str, *names: str) -> None:
+        """Raise ValueError for an override that neither ``command`` nor any of the configs ``names`` knows."""
+        files = " or ".join(f"{name}.yaml" for name in names)
+        where = f"an option of {command}, nor a setting of {self.name}'s {files}"
+        refuse_unknown(self.overrides, [self.config(name) for name in names], where)
+
+    def items(
+        self, dataset_dir: str | Path, split: str, fold: int = 0, folds: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The images of a split as the bundle's training lists them; of the training split all, whatever their share.
+
+        Args:
+            dataset_dir: labeled images, as for training.
+            split: ``training``, ``validation``, ``test`` or ``all``.
+            fold: the validation fold.
+            folds: how many there are; None: the config's own number.
+
+        Raises:
+            FileNotFoundError, ValueError: what is wrong with the data.
+        """
+        parser = Bundle(self.folder, self.overrides).config("train")  # changed below, so one of its own
+        parser["dataset_dir"] = str(dataset_dir)
+        settings = {"split": split, "fold": fold, "train_fraction": 1.0}
+        parser[_ITEMS] = parser[_ITEMS] | settings | ({} if folds is None else {"folds": folds})
+        try:
+            items: list[dict[str, Any]] = parser.get_parsed_content(_ITEMS)
+        except RuntimeError as error:
+            raise cause_of(error) from error
+        return items
+
+    def _existing(self, file: str) -> Path:
+        path = self.folder / "configs" / file
+        if not path.is_file():
+            raise FileNotFoundError(f"bundle: {self.folder} has no configs/{file}; give the folder of a bundle")
+        return path
+
+
+def check_classes(class_names: Sequence[str] | Mapping[str, str], num_classes: int) -> None:
+    """Raise if the network has another number of outputs than ``metadata.json`` names classes.
+
+    Args:
+        class_names: names in the order of the outputs, or metadata's ``channel_def``.
+        num_classes: outputs of the network.
+
+    Raises:
+        ValueError: the message says where either is set.
+    """
+    names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+    if len(names) != num_classes:
+        raise ValueError(
+            f"num_classes is {num_classes}, configs/metadata.json names {len(names)} classes ({', '.join(names)}); set "
+            "num_classes in the configs, or channel_def and num_channels of outputs.pred in metadata.json"
+        )

@@ -1,0 +1,50 @@
+"""Which ids a config lets a command override; others are refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from monai.bundle import ConfigParser
+
+_SEPARATOR = "#"
+_SWITCHES = ("_disabled_", "_requires_", "_mode_", "_desc_")  # that any component of MONAI's configs can have
+
+
+def knows(parser: ConfigParser, key: str) -> bool:
+    """Whether a config has an id, or a component that takes it as one more argument."""
+    if key in parser:
+        return True
+    parent, _, name = key.rpartition(_SEPARATOR)
+    if not parent or parent not in parser:
+        return False
+    return isinstance(parser[parent], dict) and ("_target_" in parser[parent] or name in _SWITCHES)
+
+
+def refuse_unknown(keys: Iterable[str], parsers: Sequence[ConfigParser], where: str) -> None:
+    """Raise for an override that no config has; MONAI would ignore it.
+
+    Args:
+        keys: the overridden ids.
+        parsers: configs, one of which must know each id.
+        where: what an id should be, for the message: "a setting of train.yaml" for instance.
+
+    Raises:
+        ValueError: the message names the first unknown id and the nearest known one.
+    """
+    for key in keys:
+        if not any(knows(parser, key) for parser in parsers):
+            nearest = difflib.get_close_matches(key, _names_beside(key, parsers), n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise ValueError(f"{key} is not {where}{hint}")
+
+
+def _names_beside(key: str, parsers: Sequence[ConfigParser]) -> list[str]:
+    """Ids with the same parent as ``key``, which a mistyped one can be meant to be."""
+    parent = key.rpartition(_SEPARATOR)[0]
+    names: list[str] = []
+    for parser in parsers:
+        content = parser[parent] if parent and parent in parser else parser.get()
+        if isinstance(content, dict):
+            names += [f"{parent}{_SEPARATOR}{name}" if parent and parent in parser else str(name) for name in content]
+    return [name for name in names if not name.rpartition(_SEPARATOR)[2].startswith("_")]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+from fire.parser import DefaultParseValue
+
+from dwskd_monai.bundle.words import as_values, checked_type, has_words
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("true", True), ("false", False), ("True", True), ("False", False), ("FALSE", False), ("null", None)],
+)
+def test_words_of_a_command_line_are_what_they_say(word, value):
+    assert as_values(DefaultParseValue(word)) is value
+    assert as_values({"a": [word], "b": {"c": word}}) == {"a": [value], "b": {"c": value}}
+
+
+def test_everything_else_is_itself():
+    for value in (0, "", "data/null", "none", [0, 255], 5.0, False, {"true": 1}):
+        assert as_values(value) == value
+        assert not has_words([value])
+    assert has_words([3, "null"])
+
+
+@pytest.mark.parametrize("value", ["no", "", 0, 1, None, "0"])
+def test_a_switch_takes_true_and_false_alone(value):
+    with pytest.raises(ValueError, match=f"resume must be true or false; got {value!r}"):
+        checked_type("resume", value, False)
+
+
+def test_a_number_is_not_a_word():
+    with pytest.raises(ValueError, match="image_size must be a number, such as 224; got 'large'"):
+        checked_type("image_size", "large", 224)
+
+
+@pytest.mark.parametrize(
+    ("value", "default"), [("$torch.ones(1)", True), ("@other", 3), (None, 5.0), ([1, 2], 3), ("x", "y"), (3, "auto")]
+)
+def test_expressions_nothing_and_settings_of_other_kinds_are_not_judged(value, default):
+    checked_type("setting", value, default)
