@@ -42,7 +42,7 @@ from tqdm import tqdm
 
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
-from dwskd_monai.preprocessing import LoadStudyd
+from dwskd_monai.preprocessing import LoadSlicesd
 from dwskd_monai.preprocessing.fitting import fitted_size
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
@@ -130,7 +130,7 @@ def reference_chain(modality: str, image_size: int) -> Compose:
     ct = modality == "lung_ct"
     return Compose(
         [
-            LoadStudyd("image", slice_axis="axial" if ct else "thickest"),
+            LoadSlicesd("image", slice_axis="axial" if ct else "thickest"),
             lambda item: fit_by_torch(item, image_size, keep_aspect=ct),
             ScaleIntensityRanged("image", -1350, 150, 0, 1, clip=True)
             if ct

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dwskd_monai.arguments import flag
 from dwskd_monai.reading.find import find_images
-from dwskd_monai.reading.kinds import SUFFIXES
+from dwskd_monai.reading.formats import SUFFIXES
 
 
 def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.labels import label_index
 from dwskd_monai.reading.find import find_images
-from dwskd_monai.reading.kinds import SUFFIXES
+from dwskd_monai.reading.formats import SUFFIXES
 
 SPLITS = ("training", "validation", "test")
 _SPLIT_NAMES = {

@@ -8,7 +8,7 @@ from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
     "FitSlicesd": "transforms",
-    "LoadStudyd": "transforms",
+    "LoadSlicesd": "transforms",
     "NormalizeSlicesd": "transforms",
     "PadSlicesd": "transforms",
     "PREPROCESSING_VERSION": "transforms",

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform
 from dwskd_monai.arguments import flag, optional
 from dwskd_monai.preprocessing import fitting, intensity
 from dwskd_monai.preprocessing.resizing import Pixels
-from dwskd_monai.reading import checked_slice_axis, read_study
+from dwskd_monai.reading import checked_slice_axis, read_image
 
 # Part of the key under which preprocessed images are kept on disk. Raise it whenever any pixel that reading or
 # preprocessing gives changes, so that no training mixes what two versions made; the golden pixels of the tests tell.
@@ -35,11 +35,11 @@ class _Preprocessing(MapTransform):
         return result
 
 
-class LoadStudyd(_Preprocessing):
+class LoadSlicesd(_Preprocessing):
     """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
     Also sets ``<key>_spacing``, mm between slices, rows and columns, and ``<key>_kind``: ``picture``, ``nifti``, or the
-    DICOM modality. See :func:`dwskd_monai.reading.read_study`.
+    DICOM modality. See :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
     which ITK reads a truncated JPEG without a word; its pictures are transposed, palettes arrive as indices; a second
@@ -68,10 +68,10 @@ class LoadStudyd(_Preprocessing):
         """Raises ValueError or FileNotFoundError, with the file, if one cannot be read."""
         result = dict(data)
         for key in self.key_iterator(result):
-            study = read_study(result[key], self.slice_axis, self.spacing_tolerance)
-            result[key] = study.pixels[None]
-            result[f"{key}_spacing"] = study.spacing
-            result[f"{key}_kind"] = study.kind
+            image = read_image(result[key], self.slice_axis, self.spacing_tolerance)
+            result[key] = image.pixels[None]
+            result[f"{key}_spacing"] = image.spacing
+            result[f"{key}_kind"] = image.kind
         return result
 
 
@@ -141,7 +141,7 @@ class WindowHounsfieldd(_Preprocessing):
     ``monai.transforms.ScaleIntensityRanged`` has one window, and takes the grey values of a PNG for Hounsfield units.
 
     Args:
-        keys: of the pixels, read by :class:`LoadStudyd`.
+        keys: of the pixels, read by :class:`LoadSlicesd`.
         windows: width and level of each window in HU, (1500, -600) for the lung.
         picture_range: values of PNG and JPEG pictures that are black and white, for pictures that were windowed before
             they were saved; None refuses them.

@@ -1,11 +1,12 @@
-"""Reading image files of every kind as studies: slices of one orientation, with their spacing.
+"""Reading files of every format as images: slices of one orientation, with their spacing.
 
-``study`` has a file read by what ``kinds`` takes it for: ``pictures`` reads PNG and JPEG, ``dicom`` files, series and
-multi-frame files, ``nifti`` NIfTI; ``geometry`` brings a ``volume`` to one orientation. Without the libraries that
-only volumes need (pydicom, itk, nibabel) pictures are still read.
+``read`` has a file read by the reader that ``formats`` has for it: ``pictures`` reads PNG and JPEG, ``dicom`` files,
+series and multi-frame files, ``nifti`` NIfTI; ``geometry`` brings what they give, a ``Volume``, to one orientation, an
+``Image``. ``find`` lists the images of a folder. Without the libraries that only volumes need (pydicom, itk, nibabel)
+pictures are still read.
 """
 
-from dwskd_monai.reading.study import read_study
-from dwskd_monai.reading.volume import Study, checked_slice_axis
+from dwskd_monai.reading.image import Image, checked_slice_axis
+from dwskd_monai.reading.read import read_image
 
-__all__ = ["Study", "checked_slice_axis", "read_study"]
+__all__ = ["Image", "checked_slice_axis", "read_image"]

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
-from dwskd_monai.reading.kinds import NIFTI, PICTURES, files_of_series, is_dicom
-from dwskd_monai.reading.volume import Volume
+from dwskd_monai.reading.geometry import to_image
+from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.signatures import NIFTI, PICTURES, files_of_series, is_dicom
 
 _DAMAGED = (InvalidDicomError, EOFError, OSError, AttributeError, KeyError, struct.error)  # what pydicom raises
 _TAGS = (
@@ -86,27 +87,27 @@ def _peek(path: Path, name: str) -> Any:
         raise ValueError(f"{path}: a damaged DICOM file, its header cannot be read ({error})") from error
 
 
-def read_file(path: Path, spacing_tolerance: float) -> Volume:
+def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     """One DICOM file: a picture, a slice, or a multi-frame volume.
 
     Raises:
-        ValueError: if it is damaged, has colour, a slope of 0 or NaN, or frames that make no volume.
+        ValueError: if it is damaged, has color, a slope of 0 or NaN, or frames that do not make a volume.
     """
     header = _header(path)
     frames = _frames(header, path)
     if len(frames) > 1:
         order, step = _sort(frames, path, spacing_tolerance)
         pixels = read_frames(path, order, frames[0].slope, frames[0].intercept)
-        return _volume(pixels, header, frames[order[0]], step)
+        return to_image(_volume(pixels, header, frames[order[0]], step), slice_axis, path)
     frame = frames[0]
     pixels = read_frame(path)
     if frame.orientation is None:
-        return Volume(pixels, _kind(header), None, (frame.thickness, *frame.pixel_spacing))
+        return Image(pixels, (frame.thickness, *frame.pixel_spacing), None, _kind(header))
     normal = np.cross(frame.orientation[:3], frame.orientation[3:])
-    return _volume(pixels, header, frame, normal * frame.thickness)
+    return to_image(_volume(pixels, header, frame, normal * frame.thickness), slice_axis, path)
 
 
-def read_series(folder: Path, spacing_tolerance: float) -> Volume:
+def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     """A folder with the files of one series, each one slice.
 
     Raises:
@@ -124,7 +125,7 @@ def read_series(folder: Path, spacing_tolerance: float) -> Volume:
     if others:
         raise ValueError(f"{folder}: {others[0]} among the DICOM files of a series; expected slices only; move it away")
     if len(paths) == 1:
-        return read_file(paths[0], spacing_tolerance)
+        return read_file(paths[0], slice_axis, spacing_tolerance)
     headers = [_header(path) for path in paths]
     _refuse_mixtures(folder, paths, headers)
     frames = [_frames(header, path)[0] for header, path in zip(headers, paths)]
@@ -132,7 +133,7 @@ def read_series(folder: Path, spacing_tolerance: float) -> Volume:
     pixels = np.empty((len(paths), int(headers[0].Rows), int(headers[0].Columns)), np.float32)
     for target, index in enumerate(order):
         pixels[target] = read_frame(paths[index])[0]
-    return _volume(pixels, headers[0], frames[order[0]], step)
+    return to_image(_volume(pixels, headers[0], frames[order[0]], step), slice_axis, folder)
 
 
 def _header(path: Path) -> pydicom.Dataset:
@@ -144,7 +145,7 @@ def _header(path: Path) -> pydicom.Dataset:
     except _DAMAGED as error:
         raise ValueError(f"{path}: a damaged DICOM file, its header cannot be read ({error})") from error
     if samples != 1:
-        raise ValueError(f"{path}: expected grey pixels, got {samples} samples per pixel (colour)")
+        raise ValueError(f"{path}: expected grey pixels, got {samples} samples per pixel (color)")
     return header
 
 

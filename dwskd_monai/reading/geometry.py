@@ -10,21 +10,21 @@ from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from dwskd_monai.reading.volume import Study, Volume
+from dwskd_monai.reading.image import Image, Volume
 
 # Where slices, rows and columns go: L(eft), P(osterior), S(uperior), I(nferior).
 _AXES = {"axial": ("S", "P", "L"), "coronal": ("P", "I", "L"), "sagittal": ("L", "I", "P")}
 _ACROSS = ("sagittal", "coronal", "axial")  # slices across the axes left-right, anterior-posterior, up-down
 
 
-def to_study(volume: Volume, slice_axis: str, path: Path) -> Study:
+def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     """Turn and mirror the axes (no pixel changes its value) and cut across ``slice_axis``.
 
     Raises:
         ValueError: if the affine has zero, NaN or infinite axes, or the volume cannot be cut across that axis.
     """
-    assert volume.affine is not None
-    shape, spacing = volume.pixels.shape, _checked_spacing(volume.affine, path)
+    shape = volume.pixels.shape
+    spacing = _checked_spacing(volume.affine, path)
     orientation = io_orientation(volume.affine)
     planes = [_ACROSS[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
     flat = [axis for axis in range(3) if shape[axis] == 1]
@@ -42,7 +42,7 @@ def to_study(volume: Volume, slice_axis: str, path: Path) -> Study:
     transform = ornt_transform(orientation, target)
     turned = volume.affine @ inv_ornt_aff(transform, shape)
     between, rows, columns = (float(value) for value in voxel_sizes(turned))
-    return Study(apply_orientation(volume.pixels, transform), (between, rows, columns), plane, volume.kind)
+    return Image(apply_orientation(volume.pixels, transform), (between, rows, columns), plane, volume.kind)
 
 
 def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

@@ -11,16 +11,22 @@ import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from dwskd_monai.reading.volume import Volume
+from dwskd_monai.reading.geometry import to_image
+from dwskd_monai.reading.image import Image, Volume
 
 _logger = logging.getLogger(__name__)
 
 
-def read_file(path: Path) -> Volume:
-    """Pixels with slope and intercept applied, in the axes of the file, and its affine.
+def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
+    """The slices of a file, with slope and intercept applied.
+
+    Args:
+        path: the file.
+        slice_axis: see :func:`~dwskd_monai.reading.read.read_image`.
+        spacing_tolerance: of series; a NIfTI file has one spacing.
 
     Raises:
-        ValueError: if the file is damaged, has colour, or is neither 2-D nor 3-D.
+        ValueError: if the file is damaged, has color, or is neither 2-D nor 3-D.
     """
     try:
         image = cast(nibabel.Nifti1Image, nibabel.load(path))
@@ -28,7 +34,7 @@ def read_file(path: Path) -> Volume:
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if image.get_data_dtype().fields is not None:
-            raise ValueError(f"{path}: expected grey pixels, got colour ({image.get_data_dtype()})")
+            raise ValueError(f"{path}: expected grey pixels, got color ({image.get_data_dtype()})")
         if len(shape) not in (2, 3):
             raise ValueError(
                 f"{path}: expected 2 or 3 axes, got {len(shape)} ({' × '.join(map(str, shape))}); split a time series "
@@ -39,4 +45,5 @@ def read_file(path: Path) -> Volume:
         raise ValueError(f"{path}: a damaged NIfTI file, it cannot be read ({error})") from error
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
-    return Volume(pixels.reshape(shape if len(shape) == 3 else (*shape, 1)), "nifti", image.affine)
+    volume = Volume(pixels.reshape(shape if len(shape) == 3 else (*shape, 1)), "nifti", image.affine)
+    return to_image(volume, slice_axis, path)

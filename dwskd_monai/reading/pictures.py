@@ -8,35 +8,50 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# A grey picture saved in colour has equal channels, up to the rounding of JPEG; a mark or a ruler in colour is small.
-_HUE, _COLOURED_SHARE = 32, 0.02
+from dwskd_monai.reading import image
+
+# A grey picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
+_HUE = 32
+_COLORED_SHARE = 0.02
 
 
-def read_grey(path: Path) -> NDArray[np.float32]:
+def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> image.Image:
+    """One picture, without an orientation.
+
+    Args:
+        path: the file.
+        slice_axis: of volumes; a picture is one slice.
+        spacing_tolerance: of series; a picture has no spacing.
+
+    Raises:
+        ValueError: as :func:`read_gray`.
+    """
+    return image.Image(read_gray(path)[None], (1.0, 1.0, 1.0), None, "picture")
+
+
+def read_gray(path: Path) -> NDArray[np.float32]:
     """Pixels ``(H, W)`` of one picture, turned as its EXIF tag says.
 
     Pillow's modes all become grey: 8 and 16 bit, palette, with alpha, and grey that was saved as RGB or CMYK.
 
     Raises:
-        ValueError: if it is no picture, is damaged, or has colour.
+        ValueError: if it is not a picture, is damaged, or has color.
     """
     try:
         with Image.open(path) as picture:
             turned = ImageOps.exif_transpose(picture)
-            share = _coloured_share(turned)
+            share = _colored_share(turned)
             grey = np.array(turned.convert("F"))
     except UnidentifiedImageError as error:
         raise ValueError(f"{path}: not an image; expected PNG, JPEG, BMP, DICOM or NIfTI") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
         raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
-    if share > _COLOURED_SHARE:
-        raise ValueError(
-            f"{path}: expected a grey image, {share:.0%} of its pixels have a colour; remove or convert it"
-        )
+    if share > _COLORED_SHARE:
+        raise ValueError(f"{path}: expected a grey image, {share:.0%} of its pixels have a color; remove or convert it")
     return grey
 
 
-def _coloured_share(picture: Image.Image) -> float:
+def _colored_share(picture: Image.Image) -> float:
     if picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I"):
         return 0.0
     channels = np.asarray(picture.convert("RGB"))

@@ -17,7 +17,7 @@ from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from dwskd_monai.data.phantoms.brain_mri import brain_mri
 from dwskd_monai.data.phantoms.chest_xray import CLASSES, chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
-from dwskd_monai.reading import read_study
+from dwskd_monai.reading import read_image
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -106,7 +106,7 @@ def test_lung_ct_has_three_formats_in_hounsfield_units(volumes):
     kinds: Counter[str] = Counter()
     for row in rows(volumes["lung_ct"])[:18]:
         path = volumes["lung_ct"] / row["image"]
-        study = read_study(path, "axial")
+        study = read_image(path, "axial")
         kinds["series" if path.is_dir() else path.suffix] += 1
         assert study.pixels.min() == -1024
         assert np.percentile(study.pixels, 1) < -900, "air"
@@ -120,7 +120,7 @@ def test_brain_mri_has_planes_orientations_and_scales(volumes):
     planes, codes, largest = Counter(), set(), []
     for row in rows(volumes["brain_mri"])[:30]:
         path = volumes["brain_mri"] / row["image"]
-        study = read_study(path)
+        study = read_image(path)
         planes[study.plane] += 1
         codes.add("".join(nibabel.aff2axcodes(nibabel.load(path).affine)))
         largest.append(study.pixels.max())

@@ -14,7 +14,7 @@ from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
 from PIL import Image
 
 from dwskd_monai.data.slices import SliceDataset, SliceStream
-from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadStudyd
+from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
 from dwskd_monai.training.views import AugmentViewsd
 
 LENGTHS = {"a.nii.gz": 12, "b.nii.gz": 5, "c.png": 1}
@@ -36,7 +36,7 @@ def studies(tmp_path) -> list[dict[str, object]]:
 
 
 def preparing(*more: object) -> Compose:
-    steps = [LoadStudyd(keys="image"), FitSlicesd(keys="image", spatial_size=4), EnsureTyped(keys="image")]
+    steps = [LoadSlicesd(keys="image"), FitSlicesd(keys="image", spatial_size=4), EnsureTyped(keys="image")]
     return Compose([*steps, *more])
 
 
@@ -108,7 +108,7 @@ def test_worker_processes_draw_differently(studies):
 def test_a_second_epoch_and_a_second_run_read_no_file(tmp_path, studies, monkeypatch):
     cache_dir = tmp_path / "cache"
     first = values(SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False))
-    monkeypatch.setattr("dwskd_monai.preprocessing.transforms.read_study", lambda *_: pytest.fail("a file was decoded"))
+    monkeypatch.setattr("dwskd_monai.preprocessing.transforms.read_image", lambda *_: pytest.fail("a file was decoded"))
     dataset = SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
     for _ in range(2):
         assert values(dataset) == first
@@ -122,7 +122,7 @@ def test_a_changed_file_and_a_changed_transform_are_read_again(tmp_path, studies
     os.utime(path, ns=(1, 1))
     changed = SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
     assert values(changed)[12:17] == [7] * 5
-    larger = [LoadStudyd(keys="image"), FitSlicesd(keys="image", spatial_size=6), EnsureTyped(keys="image")]
+    larger = [LoadSlicesd(keys="image"), FitSlicesd(keys="image", spatial_size=6), EnsureTyped(keys="image")]
     assert SliceDataset(studies, Compose(larger), cache_dir=cache_dir, progress=False)[0]["image"].shape == (1, 6, 6)
 
 

@@ -23,7 +23,8 @@ from PIL import Image
 from pydicom.uid import RLELossless
 
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
-from dwskd_monai.reading import Study, read_study
+from dwskd_monai.reading import Image as SliceImage
+from dwskd_monai.reading import read_image
 from tests.golden.files import SPACING, affine, change, picture, save, volume
 from tests.golden.golden import Golden, assert_no_case_is_left_over
 
@@ -127,7 +128,7 @@ JPEG: dict[str, Writer] = {
 }
 
 
-def described(study: Study) -> dict[str, Any]:
+def described(study: SliceImage) -> dict[str, Any]:
     """All but the pixels."""
     return {
         "shape": study.pixels.shape,
@@ -145,14 +146,14 @@ def digest(pixels: NDArray[np.float32]) -> str:
 @pytest.mark.parametrize("case", EXACT)
 def test_an_image_is_read_bit_for_bit_as_it_was(golden: Golden, tmp_path, case):
     write, slice_axis = EXACT[case]
-    study = read_study(write(tmp_path), slice_axis)
+    study = read_image(write(tmp_path), slice_axis)
     # the tolerance is for the spacing alone, a root of a sum of squares
     golden.check("readers", case, described(study) | {"digest": digest(study.pixels)}, rtol=1e-6)
 
 
 @pytest.mark.parametrize("case", JPEG)
 def test_a_jpeg_has_the_means_that_it_had(golden: Golden, tmp_path, case):
-    study = read_study(JPEG[case](tmp_path))
+    study = read_image(JPEG[case](tmp_path))
     means = {
         f"{vertical} {horizontal}": float(half.mean())
         for vertical, rows in zip(("upper", "lower"), np.array_split(study.pixels[0], 2))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dwskd_monai.preprocessing import (
     FitSlicesd,
-    LoadStudyd,
+    LoadSlicesd,
     NormalizeSlicesd,
     PadSlicesd,
     ScalePercentilesd,
@@ -19,14 +19,14 @@ from dwskd_monai.preprocessing import (
 def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
     pixels = np.arange(8 * 7 * 6, dtype=np.int16).reshape(8, 7, 6)
     nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1.0, 2.0, 4.0, 1.0])), tmp_path / "x.nii.gz")
-    item = LoadStudyd(keys="image", slice_axis="coronal")({"image": str(tmp_path / "x.nii.gz"), "label": 1})
+    item = LoadSlicesd(keys="image", slice_axis="coronal")({"image": str(tmp_path / "x.nii.gz"), "label": 1})
     assert item["image"].shape == (1, 7, 6, 8)
     assert (item["image_spacing"], item["image_kind"], item["label"]) == ((2, 4, 1), "nifti", 1)
 
 
 def test_an_unknown_slice_axis_is_named():
     with pytest.raises(ValueError, match="slice_axis must be one of axial, coronal, sagittal, thickest; got 'z'"):
-        LoadStudyd(keys="image", slice_axis="z")
+        LoadSlicesd(keys="image", slice_axis="z")
 
 
 def fit(pixels: np.ndarray, size: int, spacing: tuple[float, float, float] = (1, 1, 1), **kwargs) -> np.ndarray:
@@ -126,7 +126,7 @@ def test_wrong_windows_are_named(settings, message):
 
 def test_a_png_that_is_no_slice_of_a_ct_names_its_file(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "x.png")
-    chain = Compose([LoadStudyd(keys="image"), WindowHounsfieldd(keys="image", windows=[[1500, -600]])])
+    chain = Compose([LoadSlicesd(keys="image"), WindowHounsfieldd(keys="image", windows=[[1500, -600]])])
     with pytest.raises(RuntimeError) as caught:
         chain({"image": str(tmp_path / "x.png"), "file": str(tmp_path / "x.png")})
     assert "x.png: a picture has no Hounsfield units" in str(caught.value.__cause__)

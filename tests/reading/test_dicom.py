@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
-from dwskd_monai.reading import read_study
+from dwskd_monai.reading import read_image
 from dwskd_monai.reading.dicom import patient_of
 
 
@@ -60,7 +60,7 @@ def nth(series: Path, number: int) -> Path:
 @pytest.mark.parametrize("inverted", [False, True])
 def test_a_picture_has_one_polarity_and_timms_axis_order(tmp_path, picture, inverted):
     write_dicom(picture, tmp_path / "x.dcm", "P1", inverted)
-    study = read_study(tmp_path / "x.dcm")
+    study = read_image(tmp_path / "x.dcm")
     assert np.array_equal(study.pixels, picture[None])
     assert (study.kind, study.plane) == ("DX", None)
 
@@ -68,14 +68,14 @@ def test_a_picture_has_one_polarity_and_timms_axis_order(tmp_path, picture, inve
 def test_slope_and_intercept_are_applied(tmp_path, picture):
     write_dicom(picture, tmp_path / "x.dcm", "P1", False)
     change(tmp_path / "x.dcm", RescaleSlope=2.0, RescaleIntercept=-100.0)
-    assert np.array_equal(read_study(tmp_path / "x.dcm").pixels[0], picture * 2.0 - 100)
+    assert np.array_equal(read_image(tmp_path / "x.dcm").pixels[0], picture * 2.0 - 100)
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
 def test_series_multi_frame_and_nifti_are_one_study(tmp_path, volume, series, axis):
     write_nifti(*volume, tmp_path / "x.nii.gz", "PSR")
     write_multiframe(*volume, tmp_path / "x.dcm", "P1", "CT")
-    studies = [read_study(path, axis) for path in (tmp_path / "x.nii.gz", series, tmp_path / "x.dcm")]
+    studies = [read_image(path, axis) for path in (tmp_path / "x.nii.gz", series, tmp_path / "x.dcm")]
     for study in studies:
         assert np.array_equal(study.pixels, studies[0].pixels)
         assert study.spacing == pytest.approx(studies[0].spacing, abs=1e-5)
@@ -87,13 +87,13 @@ def test_series_multi_frame_and_nifti_are_one_study(tmp_path, volume, series, ax
 
 def test_frames_in_any_order_are_sorted_by_their_position(tmp_path, volume):
     write_multiframe(*volume, tmp_path / "x.dcm", "P1", "CT")
-    expected = read_study(tmp_path / "x.dcm", "axial").pixels
+    expected = read_image(tmp_path / "x.dcm", "axial").pixels
     dataset = pydicom.dcmread(tmp_path / "x.dcm")
     order, frames = [3, 0, 5, 1, 4, 2], dataset.pixel_array
     dataset.PerFrameFunctionalGroupsSequence = [dataset.PerFrameFunctionalGroupsSequence[i] for i in order]
     dataset.PixelData = frames[order].tobytes()
     dataset.save_as(tmp_path / "x.dcm")
-    assert np.array_equal(read_study(tmp_path / "x.dcm", "axial").pixels, expected)
+    assert np.array_equal(read_image(tmp_path / "x.dcm", "axial").pixels, expected)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -106,20 +106,20 @@ def test_compressed_frames_are_those_of_the_plain_file(tmp_path, volume, signed)
         dataset.PixelRepresentation = 1
         dataset.PixelData = (dataset.pixel_array.astype("<i2") - 1500).clip(-2048, 2047).tobytes()
         dataset.save_as(tmp_path / "x.dcm")
-    plain = read_study(tmp_path / "x.dcm", "axial").pixels
+    plain = read_image(tmp_path / "x.dcm", "axial").pixels
     assert plain.min() < -400
     dataset = pydicom.dcmread(tmp_path / "x.dcm")
     dataset.compress(RLELossless)
     dataset.save_as(tmp_path / "rle.dcm")
-    assert np.array_equal(read_study(tmp_path / "rle.dcm", "axial").pixels, plain)
+    assert np.array_equal(read_image(tmp_path / "rle.dcm", "axial").pixels, plain)
 
 
 def test_unused_upper_bits_of_frames_mean_nothing(tmp_path, volume):
     write_multiframe(*volume, tmp_path / "x.dcm", "P1", "CT")
-    expected = read_study(tmp_path / "x.dcm", "axial").pixels
+    expected = read_image(tmp_path / "x.dcm", "axial").pixels
     dataset = pydicom.dcmread(tmp_path / "x.dcm")
     change(tmp_path / "x.dcm", PixelData=(dataset.pixel_array | 0xA000).astype("<u2").tobytes())
-    assert np.array_equal(read_study(tmp_path / "x.dcm", "axial").pixels, expected)
+    assert np.array_equal(read_image(tmp_path / "x.dcm", "axial").pixels, expected)
 
 
 @pytest.mark.parametrize("cut", [20, 500])
@@ -130,14 +130,14 @@ def test_a_truncated_multi_frame_file_is_named(tmp_path, volume, cut):
     with pytest.raises(
         ValueError, match=r"x.dcm: a damaged DICOM file, its pixels cannot be decoded \(expected 1440 b"
     ):
-        read_study(path)
+        read_image(path)
 
 
 def test_files_without_a_suffix_are_found_by_their_content(series):
-    expected = read_study(series, "axial").pixels
+    expected = read_image(series, "axial").pixels
     for path in list(series.iterdir()):
         path.rename(series / f"IM{path.stem}.1")
-    assert np.array_equal(read_study(series, "axial").pixels, expected)
+    assert np.array_equal(read_image(series, "axial").pixels, expected)
 
 
 def test_run_length_compression_is_decoded(tmp_path, picture):
@@ -145,27 +145,27 @@ def test_run_length_compression_is_decoded(tmp_path, picture):
     dataset = pydicom.dcmread(tmp_path / "x.dcm")
     dataset.compress(RLELossless)
     dataset.save_as(tmp_path / "x.dcm")
-    assert np.array_equal(read_study(tmp_path / "x.dcm").pixels[0], picture)
+    assert np.array_equal(read_image(tmp_path / "x.dcm").pixels[0], picture)
 
 
 def test_jpeg_2000_is_decoded(tmp_path, picture):
     writer = itk.GDCMImageIO.New(UseCompression=True)
     itk.imwrite(itk.image_from_array(picture), str(tmp_path / "x.dcm"), imageio=writer, compression=True)
     assert pydicom.dcmread(tmp_path / "x.dcm").file_meta.TransferSyntaxUID == JPEG2000Lossless
-    assert np.array_equal(read_study(tmp_path / "x.dcm").pixels[0], picture)
+    assert np.array_equal(read_image(tmp_path / "x.dcm").pixels[0], picture)
 
 
 def test_one_slice_of_a_series_is_a_study(series):
-    study = read_study(nth(series, 2), "axial")
-    assert np.array_equal(study.pixels[0], read_study(series, "axial").pixels[2])
+    study = read_image(nth(series, 2), "axial")
+    assert np.array_equal(study.pixels[0], read_image(series, "axial").pixels[2])
     with pytest.raises(ValueError, match="its only slice is axial, slice_axis is coronal"):
-        read_study(nth(series, 2), "coronal")
+        read_image(nth(series, 2), "coronal")
 
 
 def test_a_series_with_one_file_is_that_slice(series):
     for number in (0, 1, 2, 3, 4):
         nth(series, number).unlink()
-    assert read_study(series).pixels.shape == (1, 10, 12)
+    assert read_image(series).pixels.shape == (1, 10, 12)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.97])
@@ -174,24 +174,24 @@ def test_a_truncated_or_empty_file_is_named(tmp_path, picture, kept):
     write_dicom(picture, path, "P1", False)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(ValueError, match=r"x.dcm: (a damaged DICOM file|an empty file)"):
-        read_study(path)
+        read_image(path)
 
 
 def test_a_truncated_file_of_a_series_is_named(series):
     path = nth(series, 3)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=f"{path.name}: a damaged DICOM file"):
-        read_study(series)
+        read_image(series)
 
 
 @pytest.mark.parametrize("content", ["<html>" + " " * 200 + "</html>", "text", ""])
 def test_a_text_or_html_file_called_dcm_is_named(tmp_path, series, content):
     (tmp_path / "page.dcm").write_text(content)
     with pytest.raises(ValueError, match=r"page.dcm: (not a DICOM file, whatever it is called|an empty file)"):
-        read_study(tmp_path / "page.dcm")
+        read_image(tmp_path / "page.dcm")
     shutil.copy(tmp_path / "page.dcm", series)
     with pytest.raises(ValueError, match=r"page.dcm: (not a DICOM file, whatever it is called|an empty file)"):
-        read_study(series)
+        read_image(series)
 
 
 def test_two_series_in_one_folder(series, volume, tmp_path):
@@ -201,14 +201,14 @@ def test_two_series_in_one_folder(series, volume, tmp_path):
     with pytest.raises(
         ValueError, match=r"series: 2 DICOM series in one folder \(6 files like 000-000.dcm, 6 files like"
     ):
-        read_study(series)
+        read_image(series)
 
 
 def test_a_missing_slice_is_named_with_its_gap(series):
     nth(series, 2).unlink()
     with pytest.raises(ValueError, match=r"unevenly spaced slices: 10 mm between \S+-001.dcm and \S+-003.dcm, 5 mm"):
-        read_study(series)
-    assert read_study(series, spacing_tolerance=1.5).pixels.shape == (5, 10, 12)
+        read_image(series)
+    assert read_image(series, spacing_tolerance=1.5).pixels.shape == (5, 10, 12)
 
 
 def test_unevenly_spaced_slices_are_named_with_their_gap(series):
@@ -217,20 +217,20 @@ def test_unevenly_spaced_slices_are_named_with_their_gap(series):
     before = np.array(pydicom.dcmread(nth(series, 4)).ImagePositionPatient, float)
     change(path, ImagePositionPatient=[f"{v:.8g}" for v in before + (position - before) * 1.3])
     with pytest.raises(ValueError, match=r"series: unevenly spaced slices: 6.5 mm between .*1 such gaps of 5"):
-        read_study(series)
+        read_image(series)
 
 
 def test_slices_at_one_position_are_named(series):
     change(nth(series, 1), ImagePositionPatient=pydicom.dcmread(nth(series, 0)).ImagePositionPatient)
     with pytest.raises(ValueError, match=r"two slices at one position: \S+-000.dcm and \S+-001.dcm"):
-        read_study(series)
+        read_image(series)
 
 
 @pytest.mark.parametrize("name", ["ImagePositionPatient", "ImageOrientationPatient"])
 def test_a_slice_without_its_place_is_named(series, name):
     change(nth(series, 1), **{name: None})
     with pytest.raises(ValueError, match=r"-001.dcm: no ImagePositionPatient or ImageOrientationPatient"):
-        read_study(series)
+        read_image(series)
 
 
 def test_slices_that_do_not_belong_together_are_named(series):
@@ -238,16 +238,16 @@ def test_slices_that_do_not_belong_together_are_named(series):
     good = path.read_bytes()
     change(path, ImageOrientationPatient=["0", "1", "0", "0", "0", "-1"])
     with pytest.raises(ValueError, match="another orientation or pixel spacing"):
-        read_study(series)
+        read_image(series)
     path.write_bytes(good)
     change(path, PixelSpacing=["1", "1"])
     with pytest.raises(ValueError, match="another orientation or pixel spacing"):
-        read_study(series)
+        read_image(series)
     path.write_bytes(good)
     pixels = pydicom.dcmread(path).pixel_array
     change(path, Rows=5, PixelData=pixels[:5].tobytes())
     with pytest.raises(ValueError, match=r"slices of different sizes in one series \(.*10 × 12.*5 × 12"):
-        read_study(series)
+        read_image(series)
 
 
 @pytest.mark.parametrize("extra", ["preview.png", "scan.nii.gz"])
@@ -257,14 +257,14 @@ def test_2_d_and_3_d_images_mixed_in_the_folder_of_a_series(series, volume, extr
     else:
         write_nifti(*volume, series / extra)
     with pytest.raises(ValueError, match=f"{extra} among the DICOM files of a series"):
-        read_study(series)
+        read_image(series)
 
 
 def test_a_volume_among_the_slices_of_a_series(series, volume):
     write_multiframe(*volume, series / "all.dcm", "P1", "CT")
     change(series / "all.dcm", SeriesInstanceUID=pydicom.dcmread(nth(series, 0)).SeriesInstanceUID)
     with pytest.raises(ValueError, match=r"all.dcm is a volume \(multi-frame\) among 7 files of one series"):
-        read_study(series)
+        read_image(series)
 
 
 @pytest.mark.parametrize("value", ["0", "NaN"])
@@ -280,13 +280,13 @@ def test_a_slope_of_zero_or_nan_is_named(tmp_path, series, volume, value):
     dataset.save_as(path)
     for place in (series, path):
         with pytest.raises(ValueError, match=r"-002.dcm: RescaleSlope is (0|nan); its pixels have no meaning"):
-            read_study(place)
+            read_image(place)
     write_multiframe(*volume, tmp_path / "x.dcm", "P1", "CT")
     dataset = pydicom.dcmread(tmp_path / "x.dcm")
     spoil(dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0])
     dataset.save_as(tmp_path / "x.dcm")
     with pytest.raises(ValueError, match=r"x.dcm, frame 1: RescaleSlope is (0|nan)"):
-        read_study(tmp_path / "x.dcm")
+        read_image(tmp_path / "x.dcm")
 
 
 def test_frames_with_different_slopes_are_refused(tmp_path, volume):
@@ -299,14 +299,14 @@ def test_frames_with_different_slopes_are_refused(tmp_path, volume):
         item.PixelValueTransformationSequence = [other] if index == 4 else scale
     dataset.save_as(tmp_path / "x.dcm")
     with pytest.raises(ValueError, match=r"x.dcm: its frames have 2 different slopes"):
-        read_study(tmp_path / "x.dcm")
+        read_image(tmp_path / "x.dcm")
 
 
 def test_frames_without_positions_are_no_volume(tmp_path, picture):
     write_dicom(picture, tmp_path / "film.dcm", "P1", False)
     change(tmp_path / "film.dcm", NumberOfFrames=2, PixelData=picture.astype("<u2").tobytes() * 2)
     with pytest.raises(ValueError, match=r"film.dcm: 2 frames, positions of 0; expected an enhanced multi-frame file"):
-        read_study(tmp_path / "film.dcm")
+        read_image(tmp_path / "film.dcm")
 
 
 def test_a_missing_frame_is_named_with_its_gap(tmp_path, volume):
@@ -317,31 +317,31 @@ def test_a_missing_frame_is_named_with_its_gap(tmp_path, volume):
     dataset.NumberOfFrames, dataset.PixelData = 5, np.delete(frames, 2, 0).tobytes()
     dataset.save_as(tmp_path / "x.dcm")
     with pytest.raises(ValueError, match=r"10 mm between x.dcm, frame 3 and x.dcm, frame 2, 5 mm"):
-        read_study(tmp_path / "x.dcm")
+        read_image(tmp_path / "x.dcm")
 
 
-def test_colour_is_named(tmp_path, picture):
-    write_dicom(picture, tmp_path / "colour.dcm", "P1", False)
+def test_color_is_named(tmp_path, picture):
+    write_dicom(picture, tmp_path / "color.dcm", "P1", False)
     colour = np.stack([(picture // 16).astype(np.uint8)] * 3, -1)
     change(
-        tmp_path / "colour.dcm",
+        tmp_path / "color.dcm",
         **{"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"},
         **{"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": colour.tobytes()},
     )
-    with pytest.raises(ValueError, match=r"colour.dcm: expected grey pixels, got 3 samples per pixel"):
-        read_study(tmp_path / "colour.dcm")
+    with pytest.raises(ValueError, match=r"color.dcm: expected grey pixels, got 3 samples per pixel"):
+        read_image(tmp_path / "color.dcm")
 
 
 def test_a_report_without_pixels_is_named(tmp_path, picture):
     write_dicom(picture, tmp_path / "report.dcm", "P1", False)
     change(tmp_path / "report.dcm", Rows=None, Columns=None, PixelData=None)
     with pytest.raises(ValueError, match=r"report.dcm: a DICOM file without pixels"):
-        read_study(tmp_path / "report.dcm")
+        read_image(tmp_path / "report.dcm")
 
 
 def test_a_folder_without_dicom_is_named(tmp_path):
     with pytest.raises(ValueError, match="a folder without a DICOM file"):
-        read_study(tmp_path)
+        read_image(tmp_path)
 
 
 def test_the_patient_of_files_and_series(tmp_path, series, picture):
@@ -359,7 +359,7 @@ def test_no_message_names_the_patient(series, tmp_path, volume, picture):
         assert b"Phantom^P1" in path.read_bytes()
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(ValueError, match="damaged") as caught:
-            read_study(path)
+            read_image(path)
         messages, error = [], caught.value
         while error is not None:
             messages.append(str(error))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
-from dwskd_monai.reading.geometry import to_study
-from dwskd_monai.reading.volume import Volume
+from dwskd_monai.reading.geometry import to_image
+from dwskd_monai.reading.image import Volume
 
 PATH = Path("scan.nii.gz")
 # The brightest pixel of a plane lies to the patient's left, back and top; sizes and spacings differ on all axes.
@@ -29,7 +29,7 @@ def volume(codes: str, spacing: tuple[float, float, float] = SPACING) -> Volume:
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "LAS", "PSR", "ASL", "IPR", "SRA"])
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 def test_each_orientation_gives_the_same_slices(codes, plane):
-    study = to_study(volume(codes), plane, PATH)
+    study = to_image(volume(codes), plane, PATH)
     left, back = np.arange(5)[::-1], 10 * np.arange(6)[::-1]  # towards the patient's left, and back
     up, down = 100 * np.arange(7), 100 * np.arange(7)[::-1]
     expected = {
@@ -48,7 +48,7 @@ def test_each_orientation_gives_the_same_slices(codes, plane):
 )
 def test_the_thickest_spacing_is_cut_across_and_axial_where_there_is_none(spacing, plane):
     for codes in ("RAS", "PSR"):
-        assert to_study(volume(codes, spacing), "thickest", PATH).plane == plane
+        assert to_image(volume(codes, spacing), "thickest", PATH).plane == plane
 
 
 def test_an_oblique_volume_takes_the_nearest_axes():
@@ -57,21 +57,21 @@ def test_an_oblique_volume_takes_the_nearest_axes():
     rotation = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     affine = tilted.affine.copy()
     affine[:3, :3] = rotation @ affine[:3, :3]
-    study = to_study(Volume(tilted.pixels, "nifti", affine), "axial", PATH)
-    assert np.array_equal(study.pixels, to_study(tilted, "axial", PATH).pixels)
+    study = to_image(Volume(tilted.pixels, "nifti", affine), "axial", PATH)
+    assert np.array_equal(study.pixels, to_image(tilted, "axial", PATH).pixels)
     assert study.spacing == pytest.approx((4, 2, 1))
 
 
 def test_a_volume_with_one_slice_is_cut_there_and_nowhere_else():
     whole = volume("RAS")
     flat = Volume(whole.pixels[:, :, :1], "nifti", whole.affine)
-    assert to_study(flat, "thickest", PATH).pixels.shape == (1, 6, 5)
-    assert to_study(flat, "axial", PATH).plane == "axial"
+    assert to_image(flat, "thickest", PATH).pixels.shape == (1, 6, 5)
+    assert to_image(flat, "axial", PATH).plane == "axial"
     with pytest.raises(ValueError, match=r"scan.nii.gz: its only slice is axial, slice_axis is sagittal"):
-        to_study(flat, "sagittal", PATH)
+        to_image(flat, "sagittal", PATH)
     line = Volume(whole.pixels[:, :1, :1], "nifti", whole.affine)
     with pytest.raises(ValueError, match="5 × 1 × 1 pixels has no slice with an area"):
-        to_study(line, "thickest", PATH)
+        to_image(line, "thickest", PATH)
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_an_affine_without_a_meaning_is_refused(change, message):
     broken = volume("RAS")
     change(broken.affine)
     with pytest.raises(ValueError, match=f"scan.nii.gz: .*{message}"):
-        to_study(broken, "axial", PATH)
+        to_image(broken, "axial", PATH)

@@ -14,9 +14,9 @@ READ = """
 import sys
 for name in ("pydicom", "itk", "nibabel"):
     sys.modules[name] = None
-from dwskd_monai.reading import read_study
+from dwskd_monai.reading import read_image
 try:
-    print(read_study(sys.argv[1]).pixels.shape)
+    print(read_image(sys.argv[1]).pixels.shape)
 except ModuleNotFoundError as error:
     print(f"{type(error).__name__}: {error}")
 """
@@ -33,7 +33,7 @@ def test_a_picture_needs_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content", "libraries"),
-    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom itk")],
+    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom itk nibabel")],
 )
 def test_a_volume_says_what_to_install(tmp_path, name, content, libraries):
     path = tmp_path / name

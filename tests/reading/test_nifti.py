@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from dwskd_monai.reading import read_study
+from dwskd_monai.reading import read_image
 
 AFFINE = np.diag([1.0, 2.0, 4.0, 1.0])
 
@@ -23,7 +23,7 @@ def displayed(pixels: np.ndarray) -> np.ndarray:
 def test_3_d(tmp_path, pixels, name):
     nibabel.save(nibabel.Nifti1Image(pixels, AFFINE), tmp_path / name.lower())
     (tmp_path / name.lower()).rename(tmp_path / name)
-    study = read_study(tmp_path / name, "axial")
+    study = read_image(tmp_path / name, "axial")
     assert np.array_equal(study.pixels, displayed(pixels))
     assert study.pixels.dtype == np.float32
     assert (study.kind, study.plane, study.spacing) == ("nifti", "axial", (4, 2, 1))
@@ -33,13 +33,13 @@ def test_slope_and_intercept_are_applied(tmp_path, pixels):
     image = nibabel.Nifti1Image(pixels, AFFINE)
     image.header.set_slope_inter(0.5, -100)
     nibabel.save(image, tmp_path / "x.nii.gz")
-    assert np.array_equal(read_study(tmp_path / "x.nii.gz", "axial").pixels, displayed(pixels * 0.5 - 100))
+    assert np.array_equal(read_image(tmp_path / "x.nii.gz", "axial").pixels, displayed(pixels * 0.5 - 100))
 
 
 @pytest.mark.parametrize("shape", [(8, 7), (8, 7, 1), (8, 7, 1, 1)])
 def test_2_d_is_a_study_of_one_slice(tmp_path, pixels, shape):
     nibabel.save(nibabel.Nifti1Image(pixels[:, :, 0].reshape(shape), AFFINE), tmp_path / "x.nii.gz")
-    study = read_study(tmp_path / "x.nii.gz")
+    study = read_image(tmp_path / "x.nii.gz")
     assert np.array_equal(study.pixels, displayed(pixels[:, :, :1]))
 
 
@@ -50,7 +50,7 @@ def test_a_truncated_or_empty_file_is_named(tmp_path, pixels, name, kept):
     nibabel.save(nibabel.Nifti1Image(pixels, AFFINE), path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(ValueError, match=f"{name}: (a damaged NIfTI file|an empty file)"):
-        read_study(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -59,20 +59,20 @@ def test_pixels_that_are_not_finite_are_counted(tmp_path, pixels, value):
     broken[1, 2, 3] = broken[4, 4, 4] = broken[0, 0, 0] = value
     nibabel.save(nibabel.Nifti1Image(broken, AFFINE), tmp_path / "x.nii.gz")
     with pytest.raises(ValueError, match=r"x.nii.gz: 3 of 336 pixels are NaN or infinite"):
-        read_study(tmp_path / "x.nii.gz")
+        read_image(tmp_path / "x.nii.gz")
 
 
 def test_a_time_series_is_named(tmp_path, pixels):
     nibabel.save(nibabel.Nifti1Image(np.stack([pixels] * 3, -1), AFFINE), tmp_path / "x.nii.gz")
     with pytest.raises(ValueError, match=r"x.nii.gz: expected 2 or 3 axes, got 4 \(8 × 7 × 6 × 3\)"):
-        read_study(tmp_path / "x.nii.gz")
+        read_image(tmp_path / "x.nii.gz")
 
 
-def test_colour_is_named(tmp_path):
+def test_color_is_named(tmp_path):
     colour = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     nibabel.save(nibabel.Nifti1Image(colour, AFFINE), tmp_path / "x.nii.gz")
-    with pytest.raises(ValueError, match=r"x.nii.gz: expected grey pixels, got colour"):
-        read_study(tmp_path / "x.nii.gz")
+    with pytest.raises(ValueError, match=r"x.nii.gz: expected grey pixels, got color"):
+        read_image(tmp_path / "x.nii.gz")
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
@@ -87,17 +87,17 @@ def test_an_affine_without_a_meaning_is_named(tmp_path, pixels, value):
     content[108:112] = np.float32(352).tobytes()
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"x.nii: its affine has (a zero|NaN)"):
-        read_study(path)
+        read_image(path)
 
 
 def test_a_file_without_an_orientation_is_read_and_said(tmp_path, pixels, caplog):
     image = nibabel.Nifti1Image(pixels, None)
     nibabel.save(image, tmp_path / "x.nii.gz")
-    assert read_study(tmp_path / "x.nii.gz").pixels.shape == (6, 7, 8)
+    assert read_image(tmp_path / "x.nii.gz").pixels.shape == (6, 7, 8)
     assert "x.nii.gz: sform and qform codes are 0, no orientation" in caplog.text
 
 
 def test_something_else_called_nifti_is_named(tmp_path):
     (tmp_path / "x.nii.gz").write_text("not at all")
     with pytest.raises(ValueError, match=r"x.nii.gz: a damaged NIfTI file"):
-        read_study(tmp_path / "x.nii.gz")
+        read_image(tmp_path / "x.nii.gz")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwskd_monai.reading import read_study
+from dwskd_monai.reading import read_image
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def picture() -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    study = read_study(path)
+    study = read_image(path)
     assert study.pixels.dtype == np.float32
     assert (study.kind, study.plane, study.spacing, len(study.pixels)) == ("picture", None, (1, 1, 1), 1)
     return study.pixels[0]
@@ -76,12 +76,12 @@ def test_a_photograph_is_turned_as_its_exif_tag_says(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P"])
-def test_colour_is_refused_and_a_small_coloured_mark_is_not(tmp_path, picture, mode):
-    coloured = np.stack([picture] * 3, -1)
-    coloured[:3, :4] = (255, 0, 0)
-    Image.fromarray(coloured).save(tmp_path / "mark.png")
+def test_color_is_refused_and_a_small_colored_mark_is_not(tmp_path, picture, mode):
+    colored = np.stack([picture] * 3, -1)
+    colored[:3, :4] = (255, 0, 0)
+    Image.fromarray(colored).save(tmp_path / "mark.png")
     assert read(tmp_path / "mark.png").shape == (40, 56)
-    coloured[:20] = (200, 90, 60)
-    Image.fromarray(coloured).convert(mode).save(tmp_path / "skin.png")
-    with pytest.raises(ValueError, match=r"skin.png: expected a grey image, 5[08]% of its pixels have a colour"):
+    colored[:20] = (200, 90, 60)
+    Image.fromarray(colored).convert(mode).save(tmp_path / "skin.png")
+    with pytest.raises(ValueError, match=r"skin.png: expected a grey image, 5[08]% of its pixels have a color"):
         read(tmp_path / "skin.png")

@@ -21,7 +21,7 @@ def inference_code(targets: Iterable[str]) -> dict[str, str]:
     """Source files, by their path in the bundle, of the modules that hold ``targets`` and of all that those import.
 
     Args:
-        targets: ``dwskd_monai.preprocessing.LoadStudyd`` for instance.
+        targets: ``dwskd_monai.preprocessing.LoadSlicesd`` for instance.
 
     Raises:
         ValueError: for a target that no module of this package holds.
@@ -48,7 +48,7 @@ def _root() -> Path:
 
 
 def _defined_as(target: str) -> str:
-    """The full name of what a config names by its room: ``dwskd_monai.preprocessing.transforms.LoadStudyd``."""
+    """The full name of what a config names by its room: ``dwskd_monai.preprocessing.transforms.LoadSlicesd``."""
     found: Any = pydoc.locate(target)
     return target if found is None else f"{found.__module__}.{found.__qualname__}"
 

@@ -11,7 +11,7 @@ from monai.transforms import Compose
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadStudyd, NormalizeSlicesd, ScalePercentilesd
+from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd, NormalizeSlicesd, ScalePercentilesd
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.weight_selection import Rules, select_weights
 from dwskd_monai.weight_selection.layers import LayerSelection, stages
@@ -31,7 +31,7 @@ def read_images(folder: Path, shape: Sequence[int]) -> list[Tensor]:
     count = min(len(found), MOST_IMAGES)
     transform = Compose(
         [
-            LoadStudyd("image"),
+            LoadSlicesd("image"),
             FitSlicesd("image", shape[-1], keep_aspect=False),
             ScalePercentilesd("image"),
             NormalizeSlicesd("image", mean=0.5, std=0.5),

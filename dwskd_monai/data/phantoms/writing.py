@@ -19,6 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     generate_uid,
 )
+from pydicom.valuerep import DSfloat
 
 _CLASSES = {"CT": (CTImageStorage, EnhancedCTImageStorage), "MR": (MRImageStorage, EnhancedMRImageStorage)}
 _INTERCEPT = {"CT": -1024.0, "MR": 0.0}
@@ -119,14 +120,14 @@ def _as_slices(
     return slices, affine
 
 
-def _plane(affine: NDArray[np.float64]) -> tuple[list[str], list[str], str]:
+def _plane(affine: NDArray[np.float64]) -> tuple[list[DSfloat], list[DSfloat], DSfloat]:
     """Direction cosines, spacing of rows and columns, and distance of slices; ``affine`` has columns, rows, slices."""
     columns, rows, between = voxel_sizes(affine)
     directions = _patient(affine)[:3, :2] / [columns, rows]
     return _decimals(directions.T.ravel()), _decimals([rows, columns]), _decimals([between])[0]
 
 
-def _position(affine: NDArray[np.float64], index: int) -> list[str]:
+def _position(affine: NDArray[np.float64], index: int) -> list[DSfloat]:
     return _decimals((_patient(affine) @ [0, 0, index, 1])[:3])
 
 
@@ -135,9 +136,9 @@ def _patient(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
-def _decimals(values: NDArray[np.float64] | list[float]) -> list[str]:
+def _decimals(values: NDArray[np.float64] | list[float]) -> list[DSfloat]:
     """DICOM's decimal strings have at most 16 characters."""
-    return [f"{float(value) + 0.0:.8g}" for value in values]
+    return [DSfloat(float(value) + 0.0, auto_format=True) for value in values]  # 0 in place of -0
 
 
 def _stored(pixels: NDArray[np.floating], modality: str) -> bytes:

@@ -35,7 +35,7 @@ def test_inference_and_the_network_need_no_package_of_ours(bundle):
     files = packed_configs(Bundle(bundle))
     inference = files["configs/inference.json"]
     assert "dwskd_monai." not in inference
-    assert '"scripts.preprocessing.LoadStudyd"' in inference
+    assert '"scripts.preprocessing.LoadSlicesd"' in inference
     assert ConfigParser(json.loads(inference))["dataset_dir"] == "$@bundle_root + '/sample'"
     train = ConfigParser(json.loads(files["configs/train.json"]))
     assert "dwskd_monai" not in json.dumps([train["initialize"], train["network_def"]]), "monai.bundle.load needs these"

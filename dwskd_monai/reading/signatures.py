@@ -1,4 +1,4 @@
-"""What kind of image a file is, by its name and first bytes; no library that decodes one is needed for that."""
+"""What a file is, by its name and first bytes; no library that decodes one is needed for that."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from pathlib import Path
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 DICOM = (".dcm", ".dicom")
 NIFTI = (".nii", ".nii.gz")
-SUFFIXES = (*PICTURES, *DICOM, *NIFTI)
+
+
+def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file is called so, in capitals or not."""
+    return path.name.lower().endswith(suffixes)
 
 
 def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM files do."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
-
-
-def is_nifti(path: Path) -> bool:
-    """Whether the file is called like one."""
-    return path.name.lower().endswith(NIFTI)
 
 
 def is_aside(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What reading gives: a volume as its file has it, and a study, the same in slices of one orientation."""
+"""What reading gives: a volume as its file has it, and an image, the same in slices of one orientation."""
 
 from __future__ import annotations
 
@@ -17,27 +17,24 @@ class Volume:
 
     Args:
         pixels: three axes in any order.
-        kind: ``picture``, ``nifti``, or the DICOM modality, ``CT`` for instance.
-        affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI; None where there is none:
-            the axes are then slice, row, column.
-        spacing: mm per pixel and axis, used where there is no affine.
+        kind: as in :class:`Image`.
+        affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI.
     """
 
     pixels: Pixels
     kind: str
-    affine: NDArray[np.float64] | None
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    affine: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Study:
-    """All slices of one examination.
+class Image:
+    """All slices of one file or series.
 
     Args:
         pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left.
         spacing: mm between slices, rows and columns; ones for a picture.
         plane: ``axial``, ``coronal`` or ``sagittal``; None where the file does not tell.
-        kind: as in :class:`Volume`.
+        kind: ``picture``, ``nifti``, or the DICOM modality, ``CT`` for instance.
     """
 
     pixels: Pixels
