@@ -20,7 +20,7 @@ BUNDLE = BUNDLES[0]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write tests/golden/expected anew, on purpose")
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew, on purpose")
 
 
 def tiny_convnext(
