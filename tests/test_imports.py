@@ -34,6 +34,7 @@ TABLE = {
     "preprocessing": Room(set(), {"numpy"}),
     "preprocessing.transforms": Room({"arguments", "preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
+    "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
     "bundle": Room({"files"}, {"monai", "yaml", "torch"}),
     "data": Room({"arguments", "files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),

@@ -1,8 +1,7 @@
 """Weight selection: start a small network from a subset of a large one's weights.
 
 - ``selection``: :func:`select_weights` and :func:`select_pair`, which copy the weights; ``plan``: which ones;
-- ``tracing``: which axes of which tensors are one coupled dimension, found by following a network's forward pass;
-  ``aten_rules`` and ``function_rules``: what each operation says, by ``combining`` and ``reshaping`` ``labels``;
+- ``coupling``: which axes of which tensors are one coupled dimension, found by following a network's forward pass;
 - ``matching``: the student's dimensions and the teacher's, and one index set for each;
 - ``layers``, ``rules``, ``importance``: which blocks and which elements are taken;
 - ``adaptation``: positions and input channels, which are not selected but resampled and adapted;

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dwskd_monai.weight_selection.tracing import Coupling
+from dwskd_monai.weight_selection.coupling import Coupling
 from dwskd_monai.weight_selection.weights import Weights
 
 

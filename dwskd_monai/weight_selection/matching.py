@@ -9,9 +9,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from dwskd_monai.weight_selection.labels import Numbers
+from dwskd_monai.weight_selection.coupling import Coupling, Numbers
 from dwskd_monai.weight_selection.rules import Choice, ElementRule, choose
-from dwskd_monai.weight_selection.tracing import Coupling
 
 
 @dataclass(frozen=True)

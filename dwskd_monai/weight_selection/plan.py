@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dwskd_monai.weight_selection import adaptation
+from dwskd_monai.weight_selection.coupling import Coupling, Numbers, trace
 from dwskd_monai.weight_selection.importance import element_scores
-from dwskd_monai.weight_selection.labels import Numbers
 from dwskd_monai.weight_selection.layers import LayerSelection
 from dwskd_monai.weight_selection.matching import Matching, Taken, positions
 from dwskd_monai.weight_selection.networks import family_of, image_shape, in_classifier
 from dwskd_monai.weight_selection.report import SelectionReport, TensorSelection
 from dwskd_monai.weight_selection.rules import ELEMENT_RULES, Choice, Rules
-from dwskd_monai.weight_selection.tracing import Coupling, trace
 from dwskd_monai.weight_selection.weights import Teacher, Weights
 
 # Following two networks takes longer than copying a small one's weights, and the two students of a pair, or the cells

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dwskd_monai.weight_selection.labels import Numbers
+from dwskd_monai.weight_selection.coupling import Numbers
 from dwskd_monai.weight_selection.matching import Dimension, Taken
 from dwskd_monai.weight_selection.rules import Rules
 

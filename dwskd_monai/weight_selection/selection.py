@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dwskd_monai.weight_selection import adaptation
-from dwskd_monai.weight_selection.labels import Numbers
+from dwskd_monai.weight_selection.coupling import Numbers
 from dwskd_monai.weight_selection.matching import Taken
 from dwskd_monai.weight_selection.plan import plan_selection
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport, TensorSelection
@@ -32,7 +32,7 @@ def select_weights(
     """Initialise ``student`` from a subset of a teacher's weights (Xu et al., arXiv 2311.18823).
 
     One index set per coupled dimension is used wherever that dimension occurs; what is coupled is found by following
-    both networks (:mod:`~dwskd_monai.weight_selection.tracing`). Attention heads are taken whole, with the same heads
+    both networks (:mod:`~dwskd_monai.weight_selection.coupling`). Attention heads are taken whole, with the same heads
     of q, k, v and the output projection; so are the groups of grouped convolutions where the student has fewer of them.
     Tables of positions are resampled to the student's grid and the input convolution is adapted to its channels with
     timm's own functions; the classifier keeps its new initialisation. The student is changed only after everything was

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dwskd_monai.weight_selection.tracing import Coupling, trace
+from dwskd_monai.weight_selection.coupling import Coupling, trace
 
 
 def picture(coupling: Coupling) -> dict[str, str]:

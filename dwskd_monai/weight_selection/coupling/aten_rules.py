@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dwskd_monai.weight_selection import combining, reshaping
-from dwskd_monai.weight_selection.labels import Edges, Labels, labels_of, put_labels
+from dwskd_monai.weight_selection.coupling import combining, reshaping
+from dwskd_monai.weight_selection.coupling.labels import Edges, Labels, labels_of, put_labels
 
 
 def _first(rule: Callable[..., Labels]) -> Callable[..., list[Labels]]:

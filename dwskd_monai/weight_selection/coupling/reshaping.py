@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dwskd_monai.weight_selection.combining import combine
-from dwskd_monai.weight_selection.labels import Edges, Label, Labels, labels_of
+from dwskd_monai.weight_selection.coupling.combining import combine
+from dwskd_monai.weight_selection.coupling.labels import Edges, Label, Labels, labels_of
 
 
 def view(edges: Edges, tensor: Tensor, shape: Sequence[int]) -> Labels:

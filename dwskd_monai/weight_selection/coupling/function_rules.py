@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dwskd_monai.weight_selection import aten_rules, combining, reshaping
-from dwskd_monai.weight_selection.labels import Edges, Labels, labels_of, put_labels
+from dwskd_monai.weight_selection.coupling import aten_rules, combining, reshaping
+from dwskd_monai.weight_selection.coupling.labels import Edges, Labels, labels_of, put_labels
 
 
 def _result(labels: Labels, like: Tensor, shape: Sequence[int]) -> Tensor:

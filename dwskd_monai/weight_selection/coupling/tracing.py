@@ -24,8 +24,8 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dwskd_monai.weight_selection import aten_rules, combining, function_rules
-from dwskd_monai.weight_selection.labels import Edges, Label, Labels, Numbers, labels_of, put_labels
+from dwskd_monai.weight_selection.coupling import aten_rules, combining, function_rules
+from dwskd_monai.weight_selection.coupling.labels import Edges, Label, Labels, Numbers, labels_of, put_labels
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Operations(TorchDispatchMode):
             labels = combining.pointwise(self._edges, operands, result.shape)
         else:
             raise NotImplementedError(
-                f"no rule for {func}; add one to dwskd_monai/weight_selection/aten_rules.py ({type(result).__name__})"
+                f"no rule for {func}, which gives a {type(result).__name__}; add one to {aten_rules.__file__}"
             )
         if isinstance(result, Tensor):
             return put_labels(result, labels)
@@ -204,7 +204,7 @@ class _Operations(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """Answers what :mod:`~dwskd_monai.weight_selection.function_rules` has an answer to."""
+    """Answers what :mod:`~dwskd_monai.weight_selection.coupling.function_rules` has an answer to."""
 
     def __init__(self, edges: Edges) -> None:
         super().__init__()

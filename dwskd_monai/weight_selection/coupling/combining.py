@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from dwskd_monai.weight_selection.labels import Edges, Label, Labels, Numbers, labels_of
+from dwskd_monai.weight_selection.coupling.labels import Edges, Label, Labels, Numbers, labels_of
 
 Letters = Sequence[str | None]
 
