@@ -25,7 +25,7 @@ def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) ->
     Returns:
         A score for each element.
     """
-    scores = np.zeros(len(teacher.bundles))
+    scores = np.zeros(len(teacher.groups))
     for name in names:
         if name not in teacher.layers:
             continue

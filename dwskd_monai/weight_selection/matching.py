@@ -73,9 +73,9 @@ class Matching:
     ) -> None:
         self._teacher, self._student, self._sources = teacher, student, sources
         self._rule, self._choice, self._scores = rule, choice, scores
-        count = len(teacher.bundles)
+        count = len(teacher.groups)
         self._avoid = avoid or Taken(np.zeros(count, bool), np.zeros(len(teacher.whole), bool))
-        self.elements = np.full(len(student.bundles), -1, dtype=np.int64)
+        self.elements = np.full(len(student.groups), -1, dtype=np.int64)
         self.dimensions: dict[str, Dimension] = {}
         self._bundles = np.full(len(student.whole), -1, dtype=np.int64)
         self._parts = np.zeros((len(student.whole), 2), dtype=np.int64)
@@ -92,8 +92,8 @@ class Matching:
         elements[found] = True
         for apart in self._apart.values():
             elements[apart] = True
-            bundles[teacher.bundles[apart]] = True
-        bundles[teacher.bundles[found]] = True
+            bundles[teacher.groups[apart]] = True
+        bundles[teacher.groups[found]] = True
         self.taken = Taken(elements, bundles)
 
     def _signatures(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -102,8 +102,8 @@ class Matching:
         Axes of the teacher that the student has no counterpart of do not count, so elements of one dimension have
         one signature in both networks.
         """
-        ours = np.zeros(len(self._student.bundles), dtype=np.uint64)
-        theirs = np.zeros(len(self._teacher.bundles), dtype=np.uint64)
+        ours = np.zeros(len(self._student.groups), dtype=np.uint64)
+        theirs = np.zeros(len(self._teacher.groups), dtype=np.uint64)
         for name, source in self._sources.items():
             for axis in range(min(len(self._student.axes[name]), len(self._teacher.axes[source]))):
                 key = np.uint64(int.from_bytes(blake2b(f"{source}:{axis}".encode(), digest_size=8).digest(), "big"))
@@ -117,7 +117,7 @@ class Matching:
     def _find_makers(self) -> tuple[list[str], NDArray[np.int64]]:
         """Layers, and for each element of the student which of them makes it first; -1 for none."""
         layers = [name for name in self._sources if name in self._student.layers]
-        makers = np.full(len(self._student.bundles), -1, dtype=np.int64)
+        makers = np.full(len(self._student.groups), -1, dtype=np.int64)
         for number in reversed(range(len(layers))):
             makers[self._student.axes[layers[number]][0]] = number
         return [_layer(name) for name in layers], makers
@@ -149,7 +149,7 @@ class Matching:
                 self._choose_apart(mine)
 
     def _choose(self, name: str, axis: int, mine: Numbers, other: Numbers) -> None:
-        ours, theirs = self._student.bundles[mine], self._teacher.bundles[other]
+        ours, theirs = self._student.groups[mine], self._teacher.groups[other]
         our_bundles, their_bundles = _in_order(ours), _in_order(theirs)
         grouped = len(our_bundles) < len(mine) and not self._student.whole[our_bundles].any()
         if grouped and len(their_bundles) == len(other):  # the teacher has no groups, so the student's may lie anywhere
@@ -195,7 +195,7 @@ class Matching:
                 if not np.isin(numbers, mine).any():
                     continue
                 theirs = _in_order(self._teacher.axes[source][axis])
-                bundles = self._teacher.bundles[theirs]
+                bundles = self._teacher.groups[theirs]
                 if (
                     len(np.unique(numbers)) != len(mine)
                     or not np.isin(numbers, mine).all()
@@ -212,7 +212,7 @@ class Matching:
                     indices = choose(self._rule, self._choice(_layer(name), len(theirs), len(mine), scores), avoid)
                     chosen[key] = theirs[indices]
                     self._add(_layer(name), len(theirs), len(mine), 1, indices)
-                place = np.full(len(self._student.bundles), -1, dtype=np.int64)
+                place = np.full(len(self._student.groups), -1, dtype=np.int64)
                 place[mine] = chosen[key]
                 self._apart[name, axis] = place[numbers]
         self.elements[mine] = next(iter(chosen.values()))
@@ -225,7 +225,7 @@ class Matching:
     def _bundle_scores(self, bundles: Numbers) -> NDArray[np.float64]:
         if not len(self._scores):
             return self._scores
-        totals = np.bincount(self._teacher.bundles, self._scores, len(self._teacher.whole))
+        totals = np.bincount(self._teacher.groups, self._scores, len(self._teacher.whole))
         return np.asarray(totals, dtype=np.float64)[bundles]
 
     def _add(self, name: str, teacher_size: int, student_size: int, unit: int, indices: Numbers) -> None:
@@ -246,7 +246,7 @@ class Matching:
         if parts == 1:
             avoid = self._avoid.bundles[theirs]
         else:
-            elements = np.stack([other[self._teacher.bundles[other] == bundle] for bundle in theirs])
+            elements = np.stack([other[self._teacher.groups[other] == bundle] for bundle in theirs])
             length = elements.shape[1] // parts
             avoid = self._avoid.elements[elements[:, : parts * length]].reshape(count, length).any(1)
         maker = self._maker(name, mine)

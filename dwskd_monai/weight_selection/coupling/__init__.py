@@ -1,11 +1,18 @@
-"""Finds which axes of which tensors of a network are one dimension. A wall: nothing else of its modules is public.
+"""Finds which axes of which tensors of a network are one dimension.
 
-- ``tracing``: :func:`trace`, which runs a network once without values, and :class:`Coupling`, its result;
-- ``labels``: what is known of a tensor's axes, and what operations said about them;
-- ``aten_rules`` and ``function_rules``: what each operation says, in terms of ``combining`` and ``reshaping``.
+This package is a wall: :func:`trace`, :class:`Coupling` and ``Numbers`` are all that the rest of the project sees.
+
+- ``coupling``: :class:`Coupling`, the result, with an example of what coupled dimensions are;
+- ``tracing``: :func:`trace`, which runs a network once without values;
+- ``labels``: which elements the positions along a tensor's axes stand for, while the network runs;
+- ``graph``: what operations say about elements, and what follows from all of it;
+- ``aten_rules`` and ``function_rules``: one rule for each operation, in terms of
+- ``combining`` (operations that are an Einstein sum), ``operations`` (layers and others made of it) and ``reshaping``
+  (operations that move elements).
 """
 
+from dwskd_monai.weight_selection.coupling.coupling import Coupling
 from dwskd_monai.weight_selection.coupling.labels import Numbers
-from dwskd_monai.weight_selection.coupling.tracing import Coupling, trace
+from dwskd_monai.weight_selection.coupling.tracing import trace
 
 __all__ = ["Coupling", "Numbers", "trace"]

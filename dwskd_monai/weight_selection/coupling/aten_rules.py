@@ -1,6 +1,6 @@
 """What each ATen operation says of the labels of its operands.
 
-``RULES`` has one entry for each operation; pointwise ones need none, since torch marks them. A rule gets the edges, the
+``RULES`` has one entry for each operation; pointwise ones need none, since torch marks them. A rule gets the graph, the
 operation's result and its arguments, and returns the result's labels (a list where there are several results).
 """
 
@@ -12,119 +12,136 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dwskd_monai.weight_selection.coupling import combining, reshaping
-from dwskd_monai.weight_selection.coupling.labels import Edges, Labels, labels_of, put_labels
+from dwskd_monai.weight_selection.coupling import operations, reshaping
+from dwskd_monai.weight_selection.coupling.combining import combine
+from dwskd_monai.weight_selection.coupling.graph import CouplingGraph
+from dwskd_monai.weight_selection.coupling.labels import Labels, labels_of, put_labels
 
 
 def _first(rule: Callable[..., Labels]) -> Callable[..., list[Labels]]:
     """A rule for the first of several results; the others are statistics that nobody reads."""
-    return lambda edges, result, *args, **kwargs: [rule(edges, result[0], *args, **kwargs)]
+    return lambda graph, result, *args, **kwargs: [rule(graph, result[0], *args, **kwargs)]
 
 
-def _same(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
+def _same(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
     return labels_of(tensor)
 
 
-def _nothing(edges: Edges, result: Tensor, *_: Any, **__: Any) -> Labels:
+def _nothing(graph: CouplingGraph, result: Tensor, *_: Any, **__: Any) -> Labels:
     return Labels(constant=frozenset(range(result.ndim)), weight=True)
 
 
-def _range(edges: Edges, result: Tensor, *_: Any, **__: Any) -> Labels:
+def _range(graph: CouplingGraph, result: Tensor, *_: Any, **__: Any) -> Labels:
     return Labels(weight=True)
 
 
-def _view(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
-    return reshaping.view(edges, tensor, result.shape)
+def _view(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
+    return reshaping.view(tensor, result.shape)
 
 
-def _resize(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
-    return reshaping.resize(edges, tensor, result.shape)
+def _resize(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
+    return reshaping.resize(graph, tensor, result.shape)
 
 
-def _reduce(edges: Edges, result: Tensor, tensor: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Labels:
-    return combining.reduce(edges, tensor, [dim] if isinstance(dim, int) else dim, keepdim)
+def _reduce(
+    graph: CouplingGraph, result: Tensor, tensor: Tensor, dim: Any = None, keepdim: bool = False, **_: Any
+) -> Labels:
+    return operations.reduce(graph, tensor, [dim] if isinstance(dim, int) else dim, keepdim)
 
 
 def _vector_norm(
-    edges: Edges, result: Tensor, tensor: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, **_: Any
+    graph: CouplingGraph, result: Tensor, tensor: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, **_: Any
 ) -> Labels:
-    return _reduce(edges, result, tensor, dim, keepdim)
+    return _reduce(graph, result, tensor, dim, keepdim)
 
 
 def _variance(
-    edges: Edges, result: Any, tensor: Tensor, dim: Any = None, *, keepdim: bool = False, **_: Any
+    graph: CouplingGraph, result: Any, tensor: Tensor, dim: Any = None, *, keepdim: bool = False, **_: Any
 ) -> list[Labels] | Labels:
-    labels = _reduce(edges, result, tensor, dim, keepdim)
+    labels = _reduce(graph, result, tensor, dim, keepdim)
     return labels if isinstance(result, Tensor) else [labels] * len(result)
 
 
-def _transpose(edges: Edges, result: Tensor, tensor: Tensor, first: int, second: int) -> Labels:
+def _transpose(graph: CouplingGraph, result: Tensor, tensor: Tensor, first: int, second: int) -> Labels:
     order = list(range(tensor.ndim))
     order[first], order[second] = order[second], order[first]
     return reshaping.permute(labels_of(tensor), order)
 
 
-def _permute(edges: Edges, result: Tensor, tensor: Tensor, dims: Sequence[int]) -> Labels:
+def _permute(graph: CouplingGraph, result: Tensor, tensor: Tensor, dims: Sequence[int]) -> Labels:
     return reshaping.permute(labels_of(tensor), [dim % tensor.ndim for dim in dims])
 
 
-def _t(edges: Edges, result: Tensor, tensor: Tensor) -> Labels:
+def _t(graph: CouplingGraph, result: Tensor, tensor: Tensor) -> Labels:
     return reshaping.permute(labels_of(tensor), list(range(tensor.ndim))[::-1])
 
 
-def _split(edges: Edges, result: Sequence[Tensor], tensor: Tensor, sizes: Any, dim: int = 0) -> list[Labels]:
-    found, start = [], 0
+def _split(graph: CouplingGraph, result: Sequence[Tensor], tensor: Tensor, sizes: Any, dim: int = 0) -> list[Labels]:
+    labels = []
+    start = 0
     for part in result:
         end = start + part.shape[dim]
-        found.append(reshaping.pick(tensor, dim, slice(start, end)))
+        labels.append(reshaping.pick(tensor, dim, slice(start, end)))
         start = end
-    return found
+    return labels
 
 
-def _unbind(edges: Edges, result: Sequence[Tensor], tensor: Tensor, dim: int = 0) -> list[Labels]:
+def _unbind(graph: CouplingGraph, result: Sequence[Tensor], tensor: Tensor, dim: int = 0) -> list[Labels]:
     return [reshaping.pick(tensor, dim, index) for index in range(len(result))]
 
 
-def _select(edges: Edges, result: Tensor, tensor: Tensor, dim: int, index: int) -> Labels:
+def _select(graph: CouplingGraph, result: Tensor, tensor: Tensor, dim: int, index: int) -> Labels:
     return reshaping.pick(tensor, dim, index)
 
 
 def _slice(
-    edges: Edges, result: Tensor, tensor: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+    graph: CouplingGraph,
+    result: Tensor,
+    tensor: Tensor,
+    dim: int = 0,
+    start: Any = None,
+    end: Any = None,
+    step: int = 1,
 ) -> Labels:
     return reshaping.pick(tensor, dim, slice(start, end, step))
 
 
-def _cat(edges: Edges, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Labels:
-    return reshaping.join(edges, tensors, dim)
+def _cat(graph: CouplingGraph, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Labels:
+    return reshaping.join(graph, [reshaping.Part.of(tensor) for tensor in tensors], dim)
 
 
-def _stack(edges: Edges, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Labels:
-    return reshaping.stack(edges, tensors, dim % result.ndim)
+def _stack(graph: CouplingGraph, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Labels:
+    return reshaping.stack(graph, tensors, dim % result.ndim)
 
 
-def _expand(edges: Edges, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
+def _expand(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: Any) -> Labels:
     return reshaping.expand(tensor, result.shape)
 
 
-def _index(edges: Edges, result: Tensor, tensor: Tensor, indices: Sequence[Tensor | None]) -> Labels:
-    return reshaping.look_up(edges, tensor, indices)
+def _index(graph: CouplingGraph, result: Tensor, tensor: Tensor, indices: Sequence[Tensor | None]) -> Labels:
+    return reshaping.look_up(graph, tensor, indices)
 
 
-def _index_select(edges: Edges, result: Tensor, tensor: Tensor, dim: int, index: Tensor) -> Labels:
-    return reshaping.look_up(edges, tensor, [None] * (dim % tensor.ndim) + [index])
+def _index_select(graph: CouplingGraph, result: Tensor, tensor: Tensor, dim: int, index: Tensor) -> Labels:
+    return reshaping.look_up(graph, tensor, [None] * (dim % tensor.ndim) + [index])
 
 
 def layer_norm(
-    edges: Edges, result: Tensor, tensor: Tensor, shape: Sequence[int], weight: Any = None, bias: Any = None, *_: Any
+    graph: CouplingGraph,
+    result: Tensor,
+    tensor: Tensor,
+    shape: Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    *_: Any,
 ) -> Labels:
-    """Layer and RMS normalisation of the last axes."""
+    """Layer and RMS normalization of the last axes."""
     axes = range(tensor.ndim - len(shape), tensor.ndim)
-    return combining.normalise(edges, tensor, axes, [weight, bias if isinstance(bias, Tensor) else None])
+    return operations.normalize(graph, tensor, axes, [weight, bias if isinstance(bias, Tensor) else None])
 
 
 def batch_norm(
-    edges: Edges,
+    graph: CouplingGraph,
     result: Tensor,
     tensor: Tensor,
     weight: Any,
@@ -133,14 +150,14 @@ def batch_norm(
     variance: Any = None,
     *_: Any,
 ) -> Labels:
-    """Batch normalisation: parameters and running statistics run along the channels."""
-    return combining.normalise(
-        edges, tensor, [1], [p if isinstance(p, Tensor) else None for p in (weight, bias, mean, variance)]
+    """Batch normalization: parameters and running statistics run along the channels."""
+    return operations.normalize(
+        graph, tensor, [1], [p if isinstance(p, Tensor) else None for p in (weight, bias, mean, variance)]
     )
 
 
 def _group_norm(
-    edges: Edges,
+    graph: CouplingGraph,
     result: Tensor,
     tensor: Tensor,
     weight: Any,
@@ -153,12 +170,12 @@ def _group_norm(
 ) -> Labels:
     channels = labels_of(tensor).along(1)
     if groups > 1 and channels is not None:
-        edges.bundle(channels.numbers.reshape(groups, -1), [0], whole=False)
-    return combining.normalise(edges, tensor, [1], [weight, bias])
+        graph.group(channels.numbers.reshape(groups, -1), [0], whole=False)
+    return operations.normalize(graph, tensor, [1], [weight, bias])
 
 
 def _convolution(
-    edges: Edges,
+    graph: CouplingGraph,
     result: Tensor,
     tensor: Tensor,
     weight: Tensor,
@@ -172,30 +189,32 @@ def _convolution(
 ) -> Labels:
     if transposed:
         raise NotImplementedError("no rule for transposed convolutions")
-    return combining.convolution(edges, tensor, weight, bias, groups)
+    return operations.convolution(graph, tensor, weight, bias, groups)
 
 
-def matmul(edges: Edges, result: Tensor, first: Tensor, second: Tensor) -> Labels:
+def matmul(graph: CouplingGraph, result: Tensor, first: Tensor, second: Tensor) -> Labels:
     """A product of matrices, vectors, or batches of them."""
-    left = [*_batch(first.ndim - 2), "row", "sum"] if first.ndim > 1 else ["sum"]
-    right = [*_batch(second.ndim - 2), "sum", "column"] if second.ndim > 1 else ["sum"]
-    batch = _batch(max(first.ndim, second.ndim) - 2)
-    found = [*batch, *left[len(left) - 2 : -1], *(["column"] if second.ndim > 1 else [])]
-    return combining.combine(edges, [first, second], [left, right], found)
+    first_batch = _batch(first.ndim - 2)
+    second_batch = _batch(second.ndim - 2)
+    batch = max(first_batch, second_batch, key=len)
+    rows = ["row"] if first.ndim > 1 else []
+    columns = ["column"] if second.ndim > 1 else []
+    letters = [[*first_batch, *rows, "sum"], [*second_batch, "sum", *columns]]
+    return combine(graph, [first, second], letters, [*batch, *rows, *columns])
 
 
 def _batch(count: int) -> list[str]:
     """Letters of leading axes, aligned at the right."""
-    return [str(axis) for axis in range(count)][::-1]
+    return [str(axis) for axis in reversed(range(count))]
 
 
-def _addmm(edges: Edges, result: Tensor, bias: Tensor, first: Tensor, second: Tensor, **_: Any) -> Labels:
-    labels = matmul(edges, result, first, second)
+def _addmm(graph: CouplingGraph, result: Tensor, bias: Tensor, first: Tensor, second: Tensor, **_: Any) -> Labels:
+    labels = matmul(graph, result, first, second)
     product = put_labels(torch.empty_like(result), labels)
-    return combining.pointwise(edges, [product, bias], result.shape)
+    return operations.pointwise(graph, [product, bias], result.shape)
 
 
-def _roll(edges: Edges, result: Tensor, tensor: Tensor, shifts: Sequence[int], dims: Sequence[int]) -> Labels:
+def _roll(graph: CouplingGraph, result: Tensor, tensor: Tensor, shifts: Sequence[int], dims: Sequence[int]) -> Labels:
     return reshaping.roll(tensor, shifts, dims)
 
 

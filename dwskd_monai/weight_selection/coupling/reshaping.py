@@ -1,101 +1,121 @@
-"""Labels of operations that only move elements: views, permutations, parts, joins, and what changes an axis' length."""
+"""Labels of operations that only move elements (views, permutations, parts, joins) or change the length of an axis."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dwskd_monai.weight_selection.coupling.combining import combine
-from dwskd_monai.weight_selection.coupling.labels import Edges, Label, Labels, labels_of
+from dwskd_monai.weight_selection.coupling.combining import Operand, combine_operands
+from dwskd_monai.weight_selection.coupling.graph import CouplingGraph
+from dwskd_monai.weight_selection.coupling.labels import Label, Labels, labels_of
+
+Shape = tuple[int, ...]
+Block = tuple[Shape, Shape]
 
 
-def view(edges: Edges, tensor: Tensor, shape: Sequence[int]) -> Labels:
+def view(tensor: Tensor, shape: Sequence[int]) -> Labels:
     """The same elements in the same order, in another shape: axes that are merged or split take their labels along."""
     labels = labels_of(tensor)
-    if tuple(tensor.shape) == tuple(shape):
+    before = tuple(tensor.shape)
+    after = tuple(shape)
+    if before == after:
         return labels
-    blocks = _blocks(tuple(tensor.shape), tuple(shape), heads=not labels.weight)
-    return Labels(
-        tuple(_viewed(label, tuple(tensor.shape), tuple(shape), blocks) for label in labels.labels),
-        frozenset(axis for before, after in blocks if before and set(before) <= labels.constant for axis in after),
-        labels.weight,
-    )
+    blocks = _blocks(before, after, heads=not labels.weight)
+    constant: set[int] = set()
+    for old_axes, new_axes in blocks:
+        if old_axes and labels.constant.issuperset(old_axes):
+            constant.update(new_axes)
+    viewed = tuple(_viewed(label, before, after, blocks) for label in labels.labels)
+    return Labels(viewed, frozenset(constant), labels.weight)
 
 
-def _blocks(
-    before: tuple[int, ...], after: tuple[int, ...], heads: bool
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Groups of neighbouring axes of two shapes that hold the same elements.
+def _blocks(before: Shape, after: Shape, heads: bool) -> list[Block]:
+    """Runs of neighboring axes of two shapes that hold the same elements.
 
-    A new axis of length 1 belongs to the axis behind it where that may be channels split into a single head.
+    ::
+
+        (5, 2, 3, 8) -> (5, 6, 4, 2)     axis 0 is axis 0, axes 1 and 2 become axis 1, axis 3 becomes axes 2 and 3:
+                                         [((0,), (0,)), ((1, 2), (1,)), ((3,), (2, 3))]
+
+    Args:
+        before: shape of the tensor.
+        after: shape of its view.
+        heads: a new axis of length 1 belongs to the axis behind it, since it may be channels split into a single head.
+            Otherwise it is a block of its own.
     """
-    blocks: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    i = j = 0
-    while i < len(before) or j < len(after):
-        start_i, start_j = i, j
-        if not heads and j < len(after) and after[j] == 1 and (i == len(before) or before[i] != 1):
-            blocks.append(((), (j,)))
-            j += 1
+    blocks: list[Block] = []
+    old = new = 0
+    while old < len(before) or new < len(after):
+        first_old = old
+        first_new = new
+        if not heads and new < len(after) and after[new] == 1 and (old == len(before) or before[old] != 1):
+            blocks.append(((), (new,)))
+            new += 1
             continue
-        left = right = 1
-        if i < len(before):
-            left, i = before[i], i + 1
-        if j < len(after):
-            right, j = after[j], j + 1
-        while left != right:
-            if left < right:
-                left, i = left * before[i], i + 1
+        old_size = new_size = 1
+        if old < len(before):
+            old_size = before[old]
+            old += 1
+        if new < len(after):
+            new_size = after[new]
+            new += 1
+        while old_size != new_size:
+            if old_size < new_size:
+                old_size *= before[old]
+                old += 1
             else:
-                right, j = right * after[j], j + 1
-        if left == 1:  # a run of ones on both sides
-            while i < len(before) and before[i] == 1:
-                i += 1
-            while j < len(after) and after[j] == 1:
-                j += 1
-        blocks.append((tuple(range(start_i, i)), tuple(range(start_j, j))))
+                new_size *= after[new]
+                new += 1
+        if old_size == 1:  # a run of ones on both sides
+            while old < len(before) and before[old] == 1:
+                old += 1
+            while new < len(after) and after[new] == 1:
+                new += 1
+        blocks.append((tuple(range(first_old, old)), tuple(range(first_new, new))))
     return blocks
 
 
-def _viewed(
-    label: Label,
-    before: tuple[int, ...],
-    after: tuple[int, ...],
-    blocks: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
-) -> Label:
+def _viewed(label: Label, before: Shape, after: Shape, blocks: Sequence[Block]) -> Label:
+    """A label in another shape: along all axes of its blocks, then without those along which numbers do not differ.
+
+    ::
+
+        (batch, 4) -> (batch, 2, 2)        axes (1,): 0 1 2 3      becomes axes (1, 2): [[0 1], [2 3]]
+        (batch, 2, 3) -> (batch, 6)        axes (1,): 0 1          becomes axes (1,): 0 0 0 1 1 1
+    """
     old: list[int] = []
     new: list[int] = []
-    for block_before, block_after in blocks:
-        if set(block_before) & set(label.axes):
-            old += block_before
-            new += block_after
-    full = label.numbers.reshape([before[axis] if axis in label.axes else 1 for axis in old])
-    full = np.broadcast_to(full, [before[axis] for axis in old]).reshape([after[axis] for axis in new])
+    for old_axes, new_axes in blocks:
+        if not set(label.axes).isdisjoint(old_axes):
+            old += old_axes
+            new += new_axes
+    numbers = label.numbers.reshape([before[axis] if axis in label.axes else 1 for axis in old])
+    numbers = np.broadcast_to(numbers, [before[axis] for axis in old])
+    numbers = numbers.reshape([after[axis] for axis in new])
     for place in reversed(range(len(new))):
-        length = full.shape[place]
-        if length > 1 and np.array_equal(full, np.broadcast_to(np.take(full, [0], place), full.shape)):
-            full = np.take(full, 0, place)
+        one = np.take(numbers, [0], place)
+        if numbers.shape[place] > 1 and (numbers == one).all():
+            numbers = np.squeeze(one, place)
             del new[place]
-    return Label(tuple(new), full)
+    return Label(tuple(new), numbers)
 
 
 def permute(labels: Labels, order: Sequence[int]) -> Labels:
     """Axis ``i`` of the result is axis ``order[i]`` of the operand."""
-    return _renamed(labels, {old: new for new, old in enumerate(order)})
+    return _moved(labels, {old: new for new, old in enumerate(order)})
 
 
-def _renamed(labels: Labels, places: Mapping[int, int]) -> Labels:
-    """Labels whose axes have moved; ``places`` has all axes that are left."""
+def _moved(labels: Labels, places: Mapping[int, int]) -> Labels:
+    """Labels whose axes have moved; ``places`` has the new place of all axes that are left."""
     moved = []
     for axes, numbers in labels.labels:
         targets = [places[axis] for axis in axes]
         order = sorted(range(len(targets)), key=targets.__getitem__)
-        if order != list(range(len(targets))):
-            numbers = np.transpose(numbers, order)
-        moved.append(Label(tuple(targets[i] for i in order), numbers))
+        moved.append(Label(tuple(sorted(targets)), np.transpose(numbers, order)))
     constant = frozenset(places[axis] for axis in labels.constant if axis in places)
     return Labels(tuple(moved), constant, labels.weight)
 
@@ -104,135 +124,148 @@ def pick(tensor: Tensor, axis: int, index: slice | int) -> Labels:
     """A part along one axis, or one index, which takes the axis away."""
     labels = labels_of(tensor)
     axis %= tensor.ndim
-    taken = []
+    picked = []
     for axes, numbers in labels.labels:
         if axis not in axes:
-            taken.append(Label(axes, numbers))
+            picked.append(Label(axes, numbers))
             continue
         place = axes.index(axis)
         part = numbers[(slice(None),) * place + (index,)]
-        rest = axes if isinstance(index, slice) else axes[:place] + axes[place + 1 :]
-        if rest:
-            taken.append(Label(rest, part))
-    picked = Labels(tuple(taken), labels.constant, labels.weight)
+        left = axes if isinstance(index, slice) else axes[:place] + axes[place + 1 :]
+        if left:
+            picked.append(Label(left, part))
+    result = Labels(tuple(picked), labels.constant, labels.weight)
     if isinstance(index, slice):
-        return picked
-    return _renamed(picked, {old: old - (old > axis) for old in range(tensor.ndim) if old != axis})
+        return result
+    return _moved(result, {old: old - (old > axis) for old in range(tensor.ndim) if old != axis})
 
 
-def join(edges: Edges, tensors: Sequence[Tensor], axis: int) -> Labels:
-    """Several tensors one after the other along an axis."""
-    tensors = [tensor for tensor in tensors if tensor.ndim > 1 or tensor.shape[0]]
-    axis %= tensors[0].ndim
-    names = [None if place == axis else str(place) for place in range(tensors[0].ndim)]
-    along = [[label for label in labels_of(tensor).labels if axis in label.axes] for tensor in tensors]
-    others = [
-        _with(
-            tensor,
-            Labels(tuple(x for x in labels_of(tensor).labels if axis not in x.axes), weight=labels_of(tensor).weight),
-        )
-        for tensor in tensors
-    ]
-    joined = combine(edges, others, [names] * len(others), names)
-    found = list(joined.labels)
-    if any(along) and not _are_positions(tensors, along):
-        kinds = {label.axes for group in along for label in group}
-        for axes in kinds:
-            parts = []
-            for tensor, group in zip(tensors, along):
-                label = next((label for label in group if label.axes == axes), None)
-                lengths = [tensor.shape[place] for place in axes]
-                parts.append(edges.fresh(lengths) if label is None else label.numbers)
-            found.append(Label(axes, np.concatenate(parts, axes.index(axis))))
-    return Labels(tuple(found), weight=all(labels_of(tensor).weight for tensor in tensors))
+class Part(NamedTuple):
+    """What joining has to know of a tensor."""
+
+    shape: Shape
+    labels: Labels
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Part:
+        """A tensor's shape and labels."""
+        return cls(tuple(tensor.shape), labels_of(tensor))
+
+    def across(self, axis: int) -> tuple[Label, ...]:
+        """The labels that the axis is one of."""
+        return tuple(label for label in self.labels.labels if axis in label.axes)
+
+    def beside(self, axis: int) -> tuple[Label, ...]:
+        """The labels that the axis is none of."""
+        return tuple(label for label in self.labels.labels if axis not in label.axes)
 
 
-def _are_positions(tensors: Sequence[Tensor], along: Sequence[Sequence[Label]]) -> bool:
-    """Whether only parameters have a label along the axis where the image has none: tokens that are put before it."""
-    labelled = [labels_of(tensor).weight for tensor, group in zip(tensors, along) if group]
-    return all(labelled) and any(not labels_of(tensor).weight for tensor, group in zip(tensors, along) if not group)
+def join(graph: CouplingGraph, parts: Sequence[Part], axis: int) -> Labels:
+    """Several tensors one after the other along an axis.
+
+    Along this axis their numbers follow each other; along the others they are the same elements, as in a sum::
+
+        (batch, 2) with 0 1, (batch, 3) with 2 3 4    ->    (batch, 5) with 0 1 2 3 4
+    """
+    parts = [part for part in parts if part.shape != (0,)]  # torch joins an empty vector with anything
+    axis %= len(parts[0].shape)
+    letters = tuple(None if place == axis else str(place) for place in range(len(parts[0].shape)))
+    operands = [Operand(part.shape, letters, Labels(part.beside(axis), weight=part.labels.weight)) for part in parts]
+    labels = list(combine_operands(graph, operands, letters).labels)
+    if not _are_prefix_tokens(parts, axis):
+        kinds = dict.fromkeys(label.axes for part in parts for label in part.across(axis))
+        labels += [_joined(graph, parts, axes, axis) for axes in kinds]
+    return Labels(tuple(labels), weight=all(part.labels.weight for part in parts))
 
 
-class _Relabelled:
-    """A tensor's shape with other labels."""
-
-    def __init__(self, shape: torch.Size, labels: Labels) -> None:
-        self.shape, self.ndim, self._labels = shape, len(shape), labels
-
-
-def _with(tensor: Tensor, labels: Labels, shape: Sequence[int] | None = None) -> Any:
-    return _Relabelled(tensor.shape if shape is None else torch.Size(shape), labels)
+def _joined(graph: CouplingGraph, parts: Sequence[Part], axes: Shape, axis: int) -> Label:
+    """The labels along ``axes`` one after the other; a part without one gets fresh numbers."""
+    numbers = []
+    for part in parts:
+        label = next((label for label in part.across(axis) if label.axes == axes), None)
+        numbers.append(graph.fresh([part.shape[place] for place in axes]) if label is None else label.numbers)
+    return Label(axes, np.concatenate(numbers, axes.index(axis)))
 
 
-def stack(edges: Edges, tensors: Sequence[Tensor], axis: int) -> Labels:
+def _are_prefix_tokens(parts: Sequence[Part], axis: int) -> bool:
+    """Whether only parameters have a label along the axis and the image has none: tokens that are put before it."""
+    labeled = [part for part in parts if part.across(axis)]
+    unlabeled = [part for part in parts if not part.across(axis)]
+    return all(part.labels.weight for part in labeled) and any(not part.labels.weight for part in unlabeled)
+
+
+def stack(graph: CouplingGraph, tensors: Sequence[Tensor], axis: int) -> Labels:
     """Several tensors side by side along a new axis, which tells their channels apart."""
-    standing = []
+    parts = []
     for tensor in tensors:
         labels = labels_of(tensor)
-        moved = _renamed(labels, {old: old + (old >= axis) for old in range(tensor.ndim)})
+        moved = _moved(labels, {old: old + (old >= axis) for old in range(tensor.ndim)})
         grown = tuple(_with_axis(label, axis) for label in moved.labels)
-        shape = [*tensor.shape[:axis], 1, *tensor.shape[axis:]]
-        standing.append(_with(tensor, Labels(grown, weight=labels.weight), shape))
-    return join(edges, standing, axis)
+        parts.append(Part((*tensor.shape[:axis], 1, *tensor.shape[axis:]), Labels(grown, weight=labels.weight)))
+    return join(graph, parts, axis)
 
 
 def _with_axis(label: Label, axis: int) -> Label:
-    place = sum(own < axis for own in label.axes)
+    """A label that also runs along a new axis of length 1."""
+    place = sum(other < axis for other in label.axes)
     return Label((*label.axes[:place], axis, *label.axes[place:]), np.expand_dims(label.numbers, place))
 
 
-def resize(edges: Edges, tensor: Tensor, shape: Sequence[int]) -> Labels:
+def resize(graph: CouplingGraph, tensor: Tensor, shape: Sequence[int]) -> Labels:
     """Pooling, interpolation, padding: axes that change their length lose their label and can only be taken whole."""
     labels = labels_of(tensor)
     kept = []
     for axes, numbers in labels.labels:
-        changed = [place for place, axis in enumerate(axes) if tensor.shape[axis] != shape[axis]]
-        if changed:
-            edges.bundle(numbers, [place for place in range(len(axes)) if place not in changed])
-        else:
+        same = [place for place, axis in enumerate(axes) if tensor.shape[axis] == shape[axis]]
+        if len(same) == len(axes):
             kept.append(Label(axes, numbers))
+        else:
+            graph.group(numbers, same)
     return Labels(tuple(kept), labels.constant, labels.weight)
 
 
 def expand(tensor: Tensor, shape: Sequence[int]) -> Labels:
     """Axes of length 1, and new ones in front, repeated."""
-    labels, new = labels_of(tensor), len(shape) - tensor.ndim
-    moved = _renamed(labels, {axis: axis + new for axis in range(tensor.ndim)})
-    grown = {axis + new for axis in range(tensor.ndim) if tensor.shape[axis] != shape[axis + new]} | set(range(new))
+    labels = labels_of(tensor)
+    new = len(shape) - tensor.ndim
+    moved = _moved(labels, {axis: axis + new for axis in range(tensor.ndim)})
+    repeated = set(range(new))
+    repeated |= {axis + new for axis in range(tensor.ndim) if tensor.shape[axis] != shape[axis + new]}
     kept = []
     for axes, numbers in moved.labels:
-        places = [place for place, axis in enumerate(axes) if axis not in grown]
-        if places:
-            drop = tuple(place for place in range(len(axes)) if place not in places)
-            kept.append(Label(tuple(axes[place] for place in places), np.squeeze(numbers, drop)))
-    return Labels(tuple(kept), moved.constant | grown, labels.weight)
+        dropped = tuple(place for place, axis in enumerate(axes) if axis in repeated)
+        left = tuple(axis for axis in axes if axis not in repeated)
+        if left:
+            kept.append(Label(left, np.squeeze(numbers, dropped)))
+    return Labels(tuple(kept), moved.constant | repeated, labels.weight)
 
 
-def look_up(edges: Edges, tensor: Tensor, indices: Sequence[Tensor | None]) -> Labels:
-    """``tensor[…, indices, …]`` with index tensors for neighbouring axes: those axes lose their label."""
+def look_up(graph: CouplingGraph, tensor: Tensor, indices: Sequence[Tensor | None]) -> Labels:
+    """``tensor[…, indices, …]`` with index tensors for neighboring axes: those axes lose their label."""
     labels = labels_of(tensor)
-    used = [axis for axis, index in enumerate(indices) if index is not None]
-    result = torch.broadcast_shapes(*(index.shape for index in indices if index is not None))
+    indexed = [axis for axis, index in enumerate(indices) if index is not None]
+    first = indexed[0]
+    if indexed != list(range(first, indexed[-1] + 1)):
+        raise NotImplementedError("index tensors for axes that are not neighbors")
     kept = []
     for axes, numbers in labels.labels:
-        if set(axes) & set(used):
-            edges.bundle(numbers, [place for place, axis in enumerate(axes) if axis not in used])
-        else:
+        if set(axes).isdisjoint(indexed):
             kept.append(Label(axes, numbers))
-    if used != list(range(used[0], used[-1] + 1)):
-        raise NotImplementedError("index tensors for axes that are not neighbours")
-    shift = len(result) - len(used)
-    places = {axis: axis if axis < used[0] else axis + shift for axis in range(tensor.ndim) if axis not in used}
-    return _renamed(Labels(tuple(kept), weight=labels.weight), places)
+        else:
+            graph.group(numbers, [place for place, axis in enumerate(axes) if axis not in indexed])
+    index_axes = len(torch.broadcast_shapes(*(index.shape for index in indices if index is not None)))
+    shift = index_axes - len(indexed)
+    places = {axis: axis if axis < first else axis + shift for axis in range(tensor.ndim) if axis not in indexed}
+    return _moved(Labels(tuple(kept), weight=labels.weight), places)
 
 
 def roll(tensor: Tensor, shifts: Sequence[int], axes: Sequence[int]) -> Labels:
     """A cyclic shift along some axes."""
     labels = labels_of(tensor)
     rolled = []
-    for own, numbers in labels.labels:
+    for label_axes, numbers in labels.labels:
         for shift, axis in zip(shifts, axes):
-            if axis % tensor.ndim in own:
-                numbers = np.roll(numbers, shift, own.index(axis % tensor.ndim))
-        rolled.append(Label(own, numbers))
+            if axis % tensor.ndim in label_axes:
+                numbers = np.roll(numbers, shift, label_axes.index(axis % tensor.ndim))
+        rolled.append(Label(label_axes, numbers))
     return Labels(tuple(rolled), labels.constant, labels.weight)

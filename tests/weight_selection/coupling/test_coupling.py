@@ -26,11 +26,11 @@ def picture(coupling: Coupling) -> dict[str, str]:
     """The coupling in letters and numbers, both in the order in which they are met."""
     letters: dict[int, str] = {}
     groups: dict[int, int] = {}
-    size = np.bincount(coupling.bundles)
+    size = np.bincount(coupling.groups)
 
     def element(number: int) -> str:
         letter = letters.setdefault(number, ascii_letters[len(letters)])
-        group = int(coupling.bundles[number])
+        group = int(coupling.groups[number])
         if size[group] == 1:
             return letter
         mark = "" if coupling.whole[group] else "~"
