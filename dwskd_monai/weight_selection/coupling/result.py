@@ -88,7 +88,11 @@ def _classifier(axes: Axes, logits: NDArray[np.bool_], layers: set[str]) -> froz
         logits: for each element whether it is one of the network's outputs.
         layers: weights of linear layers and convolutions.
     """
-    names = {name for name, along in axes.items() if any(logits[elements].any() for elements in along)}
+    places = [
+        (name, axis) for name, along in axes.items() for axis, elements in enumerate(along) if logits[elements].any()
+    ]
+    names = {name for name, _ in places}
     last_layers = {name.removesuffix("weight") for name in names & layers}
     allowed = {f"{layer}{tensor}" for layer in last_layers for tensor in ("weight", "bias")}
-    return frozenset(names) if names <= allowed else frozenset()
+    only_outputs = all(axis == 0 for _, axis in places)
+    return frozenset(names) if only_outputs and names <= allowed else frozenset()

@@ -103,6 +103,28 @@ def test_a_sum_makes_both_its_sides_one_dimension():
     }
 
 
+def test_a_layer_is_not_a_classifier_if_another_reads_its_outputs():
+    network = Residual()
+    network.last = nn.Identity()
+    assert not trace(network, (4,)).classifier
+
+
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(4, 3)
+        self.left = nn.Linear(3, 2)
+        self.right = nn.Linear(3, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        stem = self.stem(image)
+        return (self.left(stem) + self.right(stem)) / 2
+
+
+def test_two_layers_whose_outputs_are_averaged_are_both_the_classifier():
+    assert trace(TwoHeads(), (4,)).classifier == {"left.weight", "left.bias", "right.weight", "right.bias"}
+
+
 class Concatenation(nn.Module):
     def __init__(self) -> None:
         super().__init__()
