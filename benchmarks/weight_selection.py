@@ -3,10 +3,9 @@
     python benchmarks/weight_selection.py
 
 The reference is `benchmarks/published_selection.py`, which clones each of the teacher's tensors and index-selects one
-dimension after another. Pairs in memory: in one process, in turns; "first" is the first selection of a pair of
-architectures, which follows both networks, "again" is any later one, whose plan is known. From a file: the reference
-loads the state dict, ours maps the file; each in a process of its own, peak memory above the process with the imports
-and the student made. The file of the large teacher is made once, of random weights, in ``--directory``.
+dimension after another. Pairs in memory: in one process, in turns. From a file: the reference loads the state dict,
+ours maps the file; each in a process of its own, peak memory above the process with the imports and the student made.
+The file of the large teacher is made once, of random weights, in ``--directory``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from peak_memory import peak_kibibytes
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dwskd_monai.weight_selection import Teacher, plan, select_weights
+from dwskd_monai.weight_selection import Teacher, select_weights
 
 PAIRS = (
     ("vit_small_patch16_224", "vit_tiny_patch16_224"),
@@ -66,20 +65,17 @@ def in_memory(teacher_name: str, student_name: str, rounds: int) -> str:
         select_weights(teacher, student)
 
     reference()
-    plan.forget()
-    first: list[float] = []
-    again: list[float] = []
-    times: list[float] = []
+    ours()
+    reference_times: list[float] = []
+    our_times: list[float] = []
     for _ in range(rounds):
-        times.append(seconds(reference))
-        again.append(seconds(ours) if first else 0.0)
-        times.append(seconds(reference))
-        plan.forget()
-        first.append(seconds(ours))
-    base, cold, warm = (statistics.median(values) for values in (times, first, again[1:]))
+        reference_times.append(seconds(reference))
+        our_times.append(seconds(ours))
+    reference_time = statistics.median(reference_times)
+    our_time = statistics.median(our_times)
     return (
-        f"| {teacher_name} → {student_name} | {base * 1e3:.1f} | {cold * 1e3:.1f} | {warm * 1e3:.1f} | "
-        f"{cold / base:.2f} | {warm / base:.2f} |"
+        f"| {teacher_name} → {student_name} | {reference_time * 1e3:.1f} | {our_time * 1e3:.1f} | "
+        f"{our_time / reference_time:.2f} |"
     )
 
 
@@ -133,8 +129,8 @@ def benchmark(rounds: int = 9, file_rounds: int = 3, directory: str | None = Non
         directory: where the large teacher's file is kept, 4.5 GB; None: a temporary folder.
     """
     print(f"torch {torch.__version__}, timm {timm.__version__}, {torch.get_num_threads()} threads")
-    print("| pair | reference ms | ours, first ms | ours, again ms | first / reference | again / reference |")
-    print("|---|---|---|---|---|---|")
+    print("| pair | reference ms | ours ms | ours / reference |")
+    print("|---|---|---|---|")
     for teacher, student in PAIRS:
         print(in_memory(teacher, student, rounds), flush=True)
     with tempfile.TemporaryDirectory() as temporary:

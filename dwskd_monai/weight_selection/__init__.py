@@ -1,9 +1,13 @@
 """Weight selection: start a small network from a subset of a large one's weights.
 
-- ``selection``: :func:`select_weights` and :func:`select_pair`, which copy the weights; ``plan``: which ones;
+Read :func:`~.select.select_weights` first: it is one straight line through these modules.
+
+- ``select``: :func:`select_weights` and :func:`select_pair`;
+- ``layers``: which blocks are taken; ``counterparts``: which of the teacher's tensors each of the student's comes from;
 - ``coupling``: which axes of which tensors are one coupled dimension, found by following a network's forward pass;
-- ``matching``: the student's dimensions and the teacher's, and one index set for each;
-- ``layers``, ``rules``, ``importance``: which blocks and which elements are taken;
+- ``dimensions``: the student's dimensions paired with the teacher's; ``choosing``: one index set for each;
+- ``rules``, ``importance``: how an index set is chosen;
+- ``plan``: what is taken from where, tensor by tensor; ``copying``: takes it;
 - ``adaptation``: positions and input channels, which are not selected but resampled and adapted;
 - ``weights``: the teacher's tensors, from a network or read from a file as needed;
 - ``report``: what was taken from where; ``similarity``: how alike the features are before any training.
@@ -15,7 +19,7 @@ from Tsutsumi et al., arXiv 2508.20461.
 from dwskd_monai.weight_selection.networks import in_classifier
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport, TensorSelection
 from dwskd_monai.weight_selection.rules import Rules
-from dwskd_monai.weight_selection.selection import select_pair, select_weights
+from dwskd_monai.weight_selection.select import select_pair, select_weights
 from dwskd_monai.weight_selection.weights import Teacher
 
 __all__ = [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -30,18 +31,49 @@ def stages(network: nn.Module) -> dict[str, list[str]]:
     A stage is a module whose children are numbered (``0``, ``1``, … or ``denselayer1``, …) and are each made of other
     modules. Stages may lie in each other: in timm's EfficientNet ``blocks`` has stages, and ``blocks.2`` has blocks.
     """
-    found = {}
-    for name, module in network.named_modules():
-        children = dict(module.named_children())
-        numbered = [re.fullmatch(r"(\D*)\d+", child) for child in children]
-        prefixes = {match.group(1) for match in numbered if match}
-        if children and all(numbered) and len(prefixes) == 1 and all(any(c.children()) for c in children.values()):
-            found[name] = list(children)
-    return found
+    return {
+        name: [child for child, _ in module.named_children()]
+        for name, module in network.named_modules()
+        if _is_stage(module)
+    }
 
 
+def _is_stage(module: nn.Module) -> bool:
+    children = dict(module.named_children())
+    numbered = [re.fullmatch(r"(\D*)\d+", name) for name in children]
+    prefixes = {match.group(1) for match in numbered if match}
+    made_of_modules = all(any(child.children()) for child in children.values())
+    return all(numbered) and len(prefixes) == 1 and made_of_modules
+
+
+@dataclass(frozen=True)
 class LayerSelection:
-    """Names of the teacher's tensors for those of a student.
+    """Names of the teacher's modules and tensors for those of a student.
+
+    Args:
+        blocks: for each stage of the student that has no stages in it, the teacher's blocks, counted from 0.
+        children: for each stage of the student, the name of the teacher's child for each of its own.
+    """
+
+    blocks: Mapping[str, tuple[int, ...]]
+    children: Mapping[str, Mapping[str, str]]
+
+    def teacher_name(self, name: str) -> str:
+        """Name in the teacher of a module or tensor of the student."""
+        return _teacher_name(name, self.children)
+
+
+def _teacher_name(name: str, children: Mapping[str, Mapping[str, str]]) -> str:
+    parts = name.split(".") if name else []
+    teacher_parts = []
+    for depth, part in enumerate(parts):
+        stage = ".".join(parts[:depth])
+        teacher_parts.append(children.get(stage, {}).get(part, part))
+    return ".".join(teacher_parts)
+
+
+def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap) -> LayerSelection:
+    """Choose blocks of the teacher for each stage of the student.
 
     Args:
         teacher: the large network.
@@ -49,56 +81,45 @@ class LayerSelection:
         layers: ``first``, ``uniform``, or for each stage by its name the teacher's blocks in the order of the
             student's; stages that are not named take their first blocks.
 
-    Attributes:
-        blocks: for each stage of the student that has no stages in it, the teacher's blocks, counted from 0.
-
     Raises:
         ValueError: if a rule or stage is unknown, blocks do not exist or are too few or out of order, or the student is
             deeper than the teacher.
     """
+    student_stages = stages(student)
+    teacher_stages = stages(teacher)
+    _check(layers, student_stages)
+    children: dict[str, dict[str, str]] = {}
+    blocks: dict[str, tuple[int, ...]] = {}
+    for stage, names in student_stages.items():  # outer stages come first, and say what inner ones are called
+        available = teacher_stages.get(_teacher_name(stage, children), [])
+        if len(names) > len(available):
+            raise ValueError(
+                f"{stage}: the student is deeper than the teacher, {len(names)} blocks against {len(available)}; "
+                "choose a shallower student or a larger teacher"
+            )
+        chosen = _choose_blocks(stage, len(available), len(names), layers)
+        children[stage] = {name: available[block] for name, block in zip(names, chosen, strict=True)}
+        if not any(other.startswith(f"{stage}.") for other in student_stages):
+            blocks[stage] = tuple(chosen)
+    return LayerSelection(blocks, children)
 
-    def __init__(self, teacher: nn.Module, student: nn.Module, layers: str | LayerMap) -> None:
-        if isinstance(layers, str) and layers not in LAYER_RULES:
+
+def _check(layers: str | LayerMap, student_stages: Iterable[str]) -> None:
+    if isinstance(layers, str):
+        if layers not in LAYER_RULES:
             raise ValueError(f"layers must be one of {', '.join(LAYER_RULES)} or a map of stages, got {layers!r}")
-        theirs, ours = stages(teacher), stages(student)
-        self._children: dict[str, dict[str, str]] = {}
-        chosen = {}
-        for stage, names in ours.items():
-            source = self.teacher_name(stage)
-            available = theirs.get(source, [])
-            if len(names) > len(available):
-                raise ValueError(
-                    f"{stage}: the student is deeper than the teacher, {len(names)} blocks against {len(available)}; "
-                    "choose a shallower student or a larger teacher"
-                )
-            chosen[stage] = tuple(_chosen(stage, len(available), len(names), layers))
-            self._children[stage] = {name: available[index] for name, index in zip(names, chosen[stage], strict=True)}
-        if not isinstance(layers, str) and layers.keys() - ours.keys():
-            unknown = sorted(layers.keys() - ours.keys())
-            raise ValueError(f"layers: no stage {', '.join(unknown)}; the student's stages are {', '.join(ours)}")
-        self.blocks = {
-            stage: blocks for stage, blocks in chosen.items() if not any(o.startswith(f"{stage}.") for o in ours)
-        }
-
-    def teacher_name(self, name: str) -> str:
-        """Name in the teacher of a module or tensor of the student."""
-        source: list[str] = []
-        parts = name.split(".") if name else []
-        for depth, part in enumerate(parts):
-            children = self._children.get(".".join(parts[:depth]), {})
-            source.append(children.get(part, part))
-        return ".".join(source)
+        return
+    unknown = sorted(layers.keys() - set(student_stages))
+    if unknown:
+        raise ValueError(f"layers: no stage {', '.join(unknown)}; the student's stages are {', '.join(student_stages)}")
 
 
-def _chosen(stage: str, teacher_depth: int, student_depth: int, layers: str | LayerMap) -> Sequence[int]:
+def _choose_blocks(stage: str, teacher_depth: int, student_depth: int, layers: str | LayerMap) -> Sequence[int]:
     if isinstance(layers, str):
         return LAYER_RULES[layers](teacher_depth, student_depth)
     blocks = list(layers.get(stage, range(student_depth)))
-    if (
-        len(blocks) != student_depth
-        or blocks != sorted(set(blocks))
-        or not 0 <= blocks[0] <= blocks[-1] < teacher_depth
-    ):
+    increasing = blocks == sorted(set(blocks))
+    if len(blocks) != student_depth or not increasing or not 0 <= blocks[0] <= blocks[-1] < teacher_depth:
         raise ValueError(
             f"layers: {stage} needs {student_depth} increasing numbers of the teacher's {teacher_depth} blocks, "
             f"counted from 0; got {blocks}"

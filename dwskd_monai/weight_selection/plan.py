@@ -1,202 +1,161 @@
-"""Plans a weight selection: what is taken from where, and whether it fits, before anything is changed."""
+"""Plans what is taken from where, tensor by tensor, and finds what does not fit before anything is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from dwskd_monai.weight_selection import adaptation
-from dwskd_monai.weight_selection.coupling import Coupling, Numbers, trace
-from dwskd_monai.weight_selection.importance import element_scores
-from dwskd_monai.weight_selection.layers import LayerSelection
-from dwskd_monai.weight_selection.matching import Matching, Taken, positions
-from dwskd_monai.weight_selection.networks import family_of, image_shape, in_classifier
-from dwskd_monai.weight_selection.report import SelectionReport, TensorSelection
-from dwskd_monai.weight_selection.rules import ELEMENT_RULES, Choice, Rules
-from dwskd_monai.weight_selection.weights import Teacher, Weights
+from dwskd_monai.weight_selection.counterparts import Counterparts, TracedNetwork
+from dwskd_monai.weight_selection.coupling import Numbers
+from dwskd_monai.weight_selection.report import TensorSelection
+from dwskd_monai.weight_selection.weights import Weights
 
-# Following two networks takes longer than copying a small one's weights, and the two students of a pair, or the cells
-# of a comparison, ask for the same plan again. A plan holds indices, no weights.
-_KEPT = 32
-_plans: dict[Hashable, SelectionReport] = {}
+Shape = tuple[int, ...]
 
 
-def plan_selection(
-    teacher: Teacher, student: nn.Module, rules: Rules, avoid: Taken | None, input_shape: Sequence[int] | None
-) -> SelectionReport:
-    """What a student takes, see :func:`~dwskd_monai.weight_selection.select_weights`; neither network is changed.
+def plan_tensors(
+    student: TracedNetwork,
+    teacher: TracedNetwork,
+    weights: Weights,
+    counterparts: Counterparts,
+    axes: Mapping[str, tuple[Numbers, ...]],
+    rescale: bool,
+) -> tuple[TensorSelection, ...]:
+    """Where each tensor of the student is taken from, in the order of its state dict; nothing is changed.
 
-    The plan of two networks in memory is kept and found again by their architectures and the rules.
+    Args:
+        student: the small network.
+        teacher: the large network.
+        weights: the teacher's tensors, of which only shapes are asked for; a file's may have others than the network's.
+        counterparts: the teacher's tensor for each of the student's.
+        axes: for each tensor of the student, per axis, the teacher's elements along it; -1 if they are not channels.
+        rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
+
+    Raises:
+        ValueError: if a tensor does not fit; the message has its name and both shapes.
     """
-    if teacher.weights is not None or rules.elements == "importance":  # depends on more than the architectures
-        return _make_plan(teacher, student, rules, avoid, input_shape)
-    used = None if avoid is None else (avoid.elements.tobytes(), avoid.bundles.tobytes())
-    shape = None if input_shape is None else tuple(input_shape)
-    key = _architecture(teacher.network), _architecture(student), repr(rules), used, shape
-    if key not in _plans:
-        if len(_plans) >= _KEPT:
-            del _plans[next(iter(_plans))]
-        _plans[key] = _make_plan(teacher, student, rules, avoid, input_shape)
-    return _plans[key]
+    planner = _Planner(student, teacher, weights, axes, rescale)
+    tensors = []
+    for name, tensor in student.network.state_dict().items():
+        shape = tuple(tensor.shape)
+        if name in counterparts.sources:
+            tensors.append(planner.plan(name, counterparts.sources[name], shape))
+        else:
+            tensors.append(TensorSelection(name, None, shape, None, (counterparts.kept[name],)))
+    return tuple(tensors)
 
 
-def forget() -> None:
-    """Make every plan anew."""
-    _plans.clear()
+@dataclass(frozen=True)
+class _Planner:
+    """Finds where in the teacher's tensors the student's are; the arguments are those of :func:`plan_tensors`."""
 
+    student: TracedNetwork
+    teacher: TracedNetwork
+    weights: Weights
+    axes: Mapping[str, tuple[Numbers, ...]]
+    rescale: bool
 
-def _architecture(network: nn.Module) -> Hashable:
-    """All that a forward pass can depend on: modules with their plain attributes, and the shapes of their tensors."""
-    return tuple((name, type(module), _attributes(module)) for name, module in network.named_modules())
-
-
-def _attributes(module: nn.Module) -> Hashable:
-    plain = (bool, int, float, str, type(None))
-    attributes = tuple(
-        (key, value if isinstance(value, plain) else repr(value))
-        for key, value in vars(module).items()
-        if key[0] != "_" and key != "training" and isinstance(value, (*plain, tuple, list, dict))
-    )
-    tensors = (*module._parameters.items(), *module._buffers.items())
-    return attributes, tuple((key, tensor if tensor is None else tensor.shape) for key, tensor in tensors)
-
-
-def _make_plan(
-    teacher: Teacher, student: nn.Module, rules: Rules, avoid: Taken | None, input_shape: Sequence[int] | None
-) -> SelectionReport:
-    network = teacher.network
-    family = family_of(network, student)
-    layers = LayerSelection(network, student, rules.layers)
-    ours = trace(student, input_shape or image_shape(student))
-    theirs = trace(network, input_shape or image_shape(network))
-    state, their_state = student.state_dict(), network.state_dict()
-    new = {name: "new" for name in state if in_classifier(name, student) or name in ours.classifier}
-    sources = {name: layers.teacher_name(name) for name in state if name not in new}
-    for name in ours.unused & sources.keys():
-        other = sources[name]
-        if other in theirs.unused and their_state[other].shape != state[name].shape:
-            new[name] = "unused"
-            del sources[name]
-    weights = teacher.open()
-    _check_counterparts(sources, state, teacher, theirs, weights)
-    scores = element_scores(theirs, weights, sources.values()) if rules.elements == "importance" else np.zeros(0)
-
-    def choice(name: str, size: int, count: int, found: NDArray[np.float64]) -> Choice:
-        return Choice(name, size, count, found, rules.offset, rules.seed)
-
-    matching = Matching(theirs, ours, sources, ELEMENT_RULES[rules.elements], choice, scores, avoid)
-    places = _Places(network, student, ours, theirs, matching, weights, rules.rescale)
-    tensors = tuple(
-        places.find(name, sources[name], tuple(tensor.shape))
-        if name in sources
-        else TensorSelection(name, None, tuple(tensor.shape), None, (new[name],))
-        for name, tensor in state.items()
-    )
-    size = sum(
-        tensor.numel()
-        for name, tensor in their_state.items()
-        if not (in_classifier(name, network) or name in theirs.classifier)
-    )
-    return SelectionReport(family, rules, tensors, matching.dimensions, layers.blocks, size, matching.taken)
-
-
-def _check_counterparts(
-    sources: dict[str, str], state: dict[str, Tensor], teacher: Teacher, theirs: Coupling, weights: Weights
-) -> None:
-    there = set(weights.names())
-    for name, source in sources.items():
-        if source not in theirs.axes:
-            raise ValueError(
-                f"{name}: the student's tensor of shape {tuple(state[name].shape)} has no counterpart {source!r} in "
-                f"the teacher ({type(teacher.network).__name__})"
-            )
-        if source not in there:
-            others = ", ".join(sorted(there - theirs.axes.keys())[:3])
-            raise ValueError(
-                f"{teacher.weights}: missing {source}, which a {type(teacher.network).__name__} has; is it another "
-                f"network's? Of the file's {len(there)} tensors, these are unknown: {others or 'none'}"
-            )
-
-
-class _Places:
-    """Finds where in the teacher's tensors the student's are; of the weights only shapes are asked for."""
-
-    def __init__(
-        self,
-        teacher: nn.Module,
-        student: nn.Module,
-        ours: Coupling,
-        theirs: Coupling,
-        matching: Matching,
-        weights: Weights,
-        rescale: bool,
-    ) -> None:
-        self._teacher, self._student, self._rescale = teacher, student, rescale
-        self._ours, self._theirs, self._matching, self._weights = ours, theirs, matching, weights
-        self._known: dict[tuple[bytes, int], Numbers | None] = {}
-
-    def find(self, name: str, source: str, shape: tuple[int, ...]) -> TensorSelection:
-        """Where the student's tensor ``name`` is taken from."""
-        found = tuple(self._weights[source].shape)
+    def plan(self, name: str, source: str, shape: Shape) -> TensorSelection:
+        """Where the student's tensor ``name`` of this shape is in the teacher's tensor ``source``."""
+        source_shape = tuple(self.weights[source].shape)
         rules: list[str] = []
-        taken: list[Numbers | None] = [None] * len(found)
-        if len(found) != len(shape):
-            adaptation.reshaped(name, torch.empty(found, device="meta"), shape)
+        if len(source_shape) != len(shape):
+            adaptation.reshaped(name, torch.empty(source_shape, device="meta"), shape)
             rules.append("reshaped")
-        for axis in range(min(len(found), len(shape))):
-            theirs, ours = self._theirs.axes[source][axis], self._matching.along(name, axis)
-            if (ours < 0).any():
-                if found[axis] != shape[axis]:
-                    rules.append(self._adapt(name, axis, found, shape))
-            elif theirs.shape[-1] != found[axis]:
-                raise ValueError(
-                    f"{source}: {found} in the teacher's weights, but the network {type(self._teacher).__name__} has "
-                    f"{theirs.shape[-1]} elements along axis {axis}; is the file another network's?"
-                )
-            else:
-                try:
-                    taken[axis] = self._along(ours, theirs, taken[0])
-                except LookupError as error:
-                    raise ValueError(f"{adaptation.misfit(name, found, shape)} along axis {axis}: {error}") from error
+        taken: list[Numbers | None] = [None] * len(source_shape)
+        for axis in range(min(len(source_shape), len(shape))):
+            if (self.axes[name][axis] >= 0).all():
+                taken[axis] = self._positions(name, axis, source, source_shape, shape, rows=taken[0])
+            elif source_shape[axis] != shape[axis]:
+                rules.append(self._adaptation(name, axis, source_shape, shape))
         rules.append("copied" if all(part is None for part in taken) else "selected")
-        if self._rescale and name in self._ours.layers and len(taken) > 1 and taken[1] is not None:
+        if self.rescale and name in self.student.coupling.layers and len(taken) > 1 and taken[1] is not None:
             rules.append("rescaled")
-        return TensorSelection(name, source, shape, found, tuple(rules), tuple(taken))
+        return TensorSelection(name, source, shape, source_shape, tuple(rules), tuple(taken))
 
-    def _adapt(self, name: str, axis: int, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
-        """What will be done about an axis of another length that is nobody's channels."""
-        if axis == 1 and name in self._ours.image_weights:
-            adaptation.adapted_input(name, torch.empty(found), shape[1])
-            return "adapted"
-        probe = adaptation.resampled_positions(name, torch.empty(found), shape, self._teacher, self._student)
-        if probe is None or probe.shape[axis] != shape[axis]:
+    def _positions(
+        self, name: str, axis: int, source: str, source_shape: Shape, shape: Shape, rows: Numbers | None
+    ) -> Numbers | None:
+        """Positions along an axis of the teacher's tensor; None for all of it in its order."""
+        elements = self.axes[name][axis]
+        teacher_elements = self.teacher.coupling.axes[source][axis]
+        length = teacher_elements.shape[-1]
+        if length != source_shape[axis]:
             raise ValueError(
-                f"{adaptation.misfit(name, found, shape)}: axis {axis} is no channel dimension, so it must have one "
-                "length in both"
+                f"{source}: {source_shape} in the teacher's weights, but the network "
+                f"{type(self.teacher.network).__name__} has {length} elements along axis {axis}; is the file another "
+                "network's?"
+            )
+        if elements.ndim > 1:  # inputs of a grouped convolution, for each output
+            if teacher_elements.ndim == 1:  # the teacher has no groups: each output has all inputs
+                teacher_elements = np.broadcast_to(teacher_elements, (len(elements), length))
+            elif rows is not None:
+                teacher_elements = teacher_elements[rows]
+        try:
+            places = positions_by_row(np.atleast_2d(elements), np.atleast_2d(teacher_elements))
+        except LookupError as error:
+            message = adaptation.misfit(name, source_shape, shape)
+            raise ValueError(f"{message} along axis {axis}: {error}") from error
+        if places.shape[1] == length and (places == np.arange(length)).all():
+            return None
+        return places if elements.ndim > 1 else places[0]
+
+    def _adaptation(self, name: str, axis: int, source_shape: Shape, shape: Shape) -> str:
+        """What will be done about an axis of another length that is not a channel dimension."""
+        if axis == 1 and name in self.student.coupling.image_weights:
+            adaptation.adapted_input(name, torch.empty(source_shape), shape[1])
+            return "adapted"
+        resampled = adaptation.resampled_positions(
+            name, torch.empty(source_shape), shape, self.teacher.network, self.student.network
+        )
+        if resampled is None or resampled.shape[axis] != shape[axis]:
+            raise ValueError(
+                f"{adaptation.misfit(name, source_shape, shape)}: axis {axis} is not a channel dimension, so it must "
+                "have one length in both"
             )
         return "resampled"
 
-    def _along(self, ours: Numbers, theirs: Numbers, rows: Numbers | None) -> Numbers | None:
-        """Positions along the teacher's axis; None for all of it."""
-        if ours.ndim > 1:
-            return self._along_groups(ours, theirs, rows)
-        key = ours.tobytes(), id(theirs)
-        if key not in self._known:
-            found = positions(ours, theirs)
-            whole = len(found) == len(theirs) and np.array_equal(found, np.arange(len(theirs)))
-            self._known[key] = None if whole else found
-        return self._known[key]
 
-    def _along_groups(self, ours: Numbers, theirs: Numbers, rows: Numbers | None) -> Numbers | None:
-        """Inputs of a grouped convolution, for each output ``(outputs, inputs per group)``."""
-        if theirs.ndim == 1:  # the teacher has no groups
-            theirs = np.broadcast_to(theirs, (len(ours), len(theirs)))
-        elif rows is not None:
-            theirs = theirs[rows]
-        found = np.stack([positions(mine, other) for mine, other in zip(ours, theirs, strict=True)])
-        whole = found.shape[1] == theirs.shape[1] and (found == np.arange(found.shape[1])).all()
-        return None if whole else found
+def positions_by_row(wanted: Numbers, available: Numbers) -> Numbers:
+    """Where in its row of ``available`` each element of a row of ``wanted`` is.
+
+    An element may occur several times, as a channel does behind a flattened image; its k-th occurrence is at its k-th
+    place there::
+
+        wanted [[7, 7, 5, 5]]    available [[5, 5, 6, 6, 7, 7]]    ->    [[4, 5, 0, 1]]
+
+    Args:
+        wanted: ``(rows, n)``.
+        available: ``(rows, m)``.
+
+    Returns:
+        Positions ``(rows, n)``.
+
+    Raises:
+        LookupError: if an element is not there, or not as often.
+    """
+    rows = np.arange(len(wanted))[:, None]
+    count = 1 + max(wanted.max(initial=0), available.max(initial=0))
+    # Elements of different rows become different numbers, so that all rows are searched at once.
+    wanted_keys = (wanted + rows * count).ravel()
+    available_keys = (available + rows * count).ravel()
+    order = np.argsort(available_keys, kind="stable")
+    ordered = available_keys[order]
+    places = np.searchsorted(ordered, wanted_keys) + _earlier_occurrences(wanted_keys)
+    if len(places) and (places.max() >= len(ordered) or not np.array_equal(ordered[places], wanted_keys)):
+        raise LookupError("an element of the student is not along the teacher's axis")
+    positions: Numbers = order[places].reshape(wanted.shape) - rows * available.shape[1]
+    return positions
+
+
+def _earlier_occurrences(keys: Numbers) -> Numbers:
+    """For each key how often it came before: 7 7 5 7 -> 0 1 0 2."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    earlier = np.empty(len(keys), dtype=np.int64)
+    earlier[order] = np.arange(len(keys)) - np.searchsorted(ordered, ordered)
+    return earlier

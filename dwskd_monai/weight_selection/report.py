@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from dwskd_monai.weight_selection.choosing import Dimension, Taken
 from dwskd_monai.weight_selection.coupling import Numbers
-from dwskd_monai.weight_selection.matching import Dimension, Taken
 from dwskd_monai.weight_selection.rules import Rules
 
 
@@ -50,24 +51,17 @@ class TensorSelection:
         """Number of elements of the teacher's tensor that both selections used."""
         if self.source_shape is None or self.source != other.source:
             return 0
-        pairs = list(zip(self.source_shape, self.taken, other.taken, strict=True))
-        if any(part is not None and part.ndim > 1 for _, *parts in pairs for part in parts):
+        if any(part is not None and part.ndim > 1 for part in (*self.taken, *other.taken)):
             return self._shared_rows(other)
-        common = 1
-        for length, mine, theirs in pairs:
-            if mine is None and theirs is None:
-                common *= length
-            elif mine is None or theirs is None:
-                common *= len(mine if theirs is None else theirs)  # type: ignore[arg-type]
-            else:
-                common *= len(np.intersect1d(mine, theirs))
-        return common
+        pairs = zip(self.source_shape, self.taken, other.taken, strict=True)
+        return prod(_common(length, part, other_part) for length, part, other_part in pairs)
 
     def _shared_rows(self, other: TensorSelection) -> int:
         """The same for the weight of a grouped convolution, output by output."""
         assert self.source_shape is not None
-        rows = [_by_row(selection, self.source_shape) for selection in (self, other)]
-        common = sum(len(rows[0][row] & rows[1][row]) for row in rows[0].keys() & rows[1].keys())
+        inputs = _inputs_by_output(self, self.source_shape)
+        other_inputs = _inputs_by_output(other, self.source_shape)
+        common = sum(len(inputs[output] & other_inputs[output]) for output in inputs.keys() & other_inputs.keys())
         return common * prod(self.source_shape[2:])
 
     def as_json(self) -> dict[str, Any]:
@@ -76,12 +70,23 @@ class TensorSelection:
         return {"name": self.name, "source": self.source, **shapes, "rules": list(self.rules)}
 
 
-def _by_row(selection: TensorSelection, shape: tuple[int, ...]) -> dict[int, set[int]]:
-    rows, columns = selection.taken[:2]
-    outputs = range(shape[0]) if rows is None else rows.tolist()
-    inputs = np.arange(shape[1]) if columns is None else columns
-    each = np.broadcast_to(inputs, (len(outputs), inputs.shape[-1]))
-    return {output: set(inputs.tolist()) for output, inputs in zip(outputs, each, strict=True)}
+def _common(length: int, part: Numbers | None, other_part: Numbers | None) -> int:
+    """How many positions of an axis are in both parts; None is the whole axis."""
+    if part is None and other_part is None:
+        return length
+    if part is None:
+        part = np.arange(length)
+    if other_part is None:
+        other_part = np.arange(length)
+    return len(np.intersect1d(part, other_part))
+
+
+def _inputs_by_output(selection: TensorSelection, shape: tuple[int, ...]) -> dict[int, set[int]]:
+    """For each output that was taken of a weight ``(outputs, inputs, …)``, the inputs that were."""
+    outputs = np.arange(shape[0]) if selection.taken[0] is None else selection.taken[0]
+    inputs = np.arange(shape[1]) if selection.taken[1] is None else selection.taken[1]
+    by_output = np.broadcast_to(inputs, (len(outputs), inputs.shape[-1]))
+    return {int(output): set(each.tolist()) for output, each in zip(outputs, by_output, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,14 @@ class SelectionReport:
         dimensions: the index set of each coupled dimension, by the layer that makes it.
         blocks: per stage, the teacher's blocks in the order of the student.
         teacher_elements: number of elements of the teacher, without its classifier.
-        taken: the teacher's elements that the student has.
+        taken: for each of the teacher's elements whether the student has it, for the other student to avoid.
     """
 
     family: str
     rules: Rules
     tensors: tuple[TensorSelection, ...]
     dimensions: dict[str, Dimension] = field(repr=False)
-    blocks: dict[str, tuple[int, ...]]
+    blocks: Mapping[str, tuple[int, ...]]
     teacher_elements: int
     taken: Taken = field(repr=False)
 
@@ -146,8 +151,10 @@ class PairReport:
     @property
     def overlap(self) -> float:
         """Share of the teacher's elements that both students took."""
-        theirs = {tensor.source: tensor for tensor in self.auxiliary.tensors if tensor.source is not None}
-        shared = sum(tensor.shared(theirs[tensor.source]) for tensor in self.main.tensors if tensor.source in theirs)
+        by_source = {tensor.source: tensor for tensor in self.auxiliary.tensors if tensor.source is not None}
+        shared = sum(
+            tensor.shared(by_source[tensor.source]) for tensor in self.main.tensors if tensor.source in by_source
+        )
         return shared / self.main.teacher_elements
 
     @property

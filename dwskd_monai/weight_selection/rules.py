@@ -23,7 +23,7 @@ class Choice:
         name: of the dimension, the same whatever the order in which dimensions are chosen.
         size: how many elements there are.
         count: how many are taken, at most ``size``.
-        scores: importance of each element ``(size,)``; empty for the rules that do not ask for it.
+        scores: importance of each element ``(size,)``; None for the rules that do not ask for it.
         offset: shift of ``uniform`` and ``consecutive``, in [0, 1).
         seed: of ``random``.
     """
@@ -31,7 +31,7 @@ class Choice:
     name: str
     size: int
     count: int
-    scores: NDArray[np.float64]
+    scores: NDArray[np.float64] | None = None
     offset: float = 0.0
     seed: int = 0
 
@@ -60,6 +60,7 @@ def random(choice: Choice) -> Indices:
 
 def importance(choice: Choice) -> Indices:
     """Elements with the largest norm over all weights that they occur in, in the teacher's order."""
+    assert choice.scores is not None
     return np.sort(np.argsort(-choice.scores, kind="stable")[: choice.count]).astype(np.int64)
 
 
@@ -74,9 +75,9 @@ ELEMENT_RULES: dict[str, ElementRule] = {
 def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indices:
     """Indices that ``rule`` takes, first from the elements that are not in ``avoid``.
 
-    A pair of students is complementary because the second avoids the first's elements. Where fewer than ``count``
-    elements are left, all of them are taken and ``rule`` fills up from the avoided ones, so the overlap is as small as
-    it can be: ``2 * count - size``.
+    A pair of students is complementary because the second avoids the first's elements. If fewer than ``count`` elements
+    are left, all of them are taken and ``rule`` fills up from the avoided ones, so the overlap is as small as it can
+    be: ``2 * count - size``.
 
     Args:
         rule: one of :data:`ELEMENT_RULES`.
@@ -88,7 +89,8 @@ def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indic
     """
     if not avoid.any() or choice.count == choice.size:
         return rule(choice)
-    free, used = np.flatnonzero(~avoid), np.flatnonzero(avoid)
+    free = np.flatnonzero(~avoid)
+    used = np.flatnonzero(avoid)
     if len(free) >= choice.count:
         return free[rule(_among(choice, free, choice.count))]
     again = used[rule(_among(choice, used, choice.count - len(free)))]
@@ -96,7 +98,8 @@ def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indic
 
 
 def _among(choice: Choice, elements: Indices, count: int) -> Choice:
-    scores = choice.scores[elements] if len(choice.scores) else choice.scores
+    """The same choice among some of the elements."""
+    scores = None if choice.scores is None else choice.scores[elements]
     return Choice(choice.name, len(elements), count, scores, choice.offset, choice.seed)
 
 
@@ -113,7 +116,7 @@ class Rules:
             [0, 1).
         seed: of ``random``.
         rescale: multiply the weights of linear layers and convolutions that lost inputs by the square root of the
-            teacher's number of inputs over the student's, which keeps the variance of their outputs where inputs are
+            teacher's number of inputs over the student's, which keeps the variance of their outputs if inputs are
             independent.
 
     Raises:
@@ -131,3 +134,8 @@ class Rules:
             raise ValueError(f"elements must be one of {', '.join(ELEMENT_RULES)}, got {self.elements!r}")
         if not 0 <= self.offset < 1:
             raise ValueError(f"offset is a fraction of the spacing between elements, in [0, 1), got {self.offset}")
+
+    @property
+    def element_rule(self) -> ElementRule:
+        """The function that ``elements`` names."""
+        return ELEMENT_RULES[self.elements]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd, NormalizeSlicesd, ScalePercentilesd
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.weight_selection import Rules, select_weights
-from dwskd_monai.weight_selection.layers import LayerSelection, stages
+from dwskd_monai.weight_selection.layers import select_layers, stages
 from dwskd_monai.weight_selection.rules import ELEMENT_RULES
 from dwskd_monai.weight_selection.similarity import block_grams, block_similarity
 
@@ -55,7 +55,7 @@ def similarities(
     batches: Sequence[Tensor],
 ) -> dict[str, dict[str, float]]:
     """CKA of each block with the teacher's block: of both students, of each rule for elements, of random weights."""
-    layers = LayerSelection(teacher, main, rules.layers)
+    layers = select_layers(teacher, main, rules.layers)
     names = stages(main)
     blocks = {
         f"{stage}.{name}": layers.teacher_name(f"{stage}.{name}") for stage in layers.blocks for name in names[stage]

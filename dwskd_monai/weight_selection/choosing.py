@@ -1,0 +1,118 @@
+"""Chooses, for each paired dimension, which of the teacher's elements the student takes.
+
+The rule is applied once for each dimension, to its groups, and all members follow. With two heads of a student, three
+of the teacher, and a rule that says ``indices = [0, 2]``::
+
+    queries and keys    student [[a b] [c d]]    teacher [[A B] [C D] [E F]]    a b c d are taken from A B E F
+    values              student [[e f] [g h]]    teacher [[G H] [I J] [K L]]    e f g h are taken from G H K L
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwskd_monai.weight_selection.coupling import Numbers
+from dwskd_monai.weight_selection.dimensions import Member, PairedDimension, Pairing, layer_of
+from dwskd_monai.weight_selection.rules import Choice, Rules, choose
+
+Scores = NDArray[np.float64]
+Taken = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One index set, used wherever the dimension occurs.
+
+    Args:
+        teacher_size: groups of the dimension in the teacher (an element, a head, a group of channels).
+        student_size: groups of the dimension in the student.
+        unit: elements of a group in the student.
+        indices: the teacher's groups, in the order of the student's.
+    """
+
+    teacher_size: int
+    student_size: int
+    unit: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ChosenElements:
+    """What a student takes.
+
+    Args:
+        elements: for each element of the student, the teacher's; -1 if it is not a channel (positions, the sides of a
+            kernel, the channels of an image), of which both networks must have equally many.
+        dimensions: the index set of each dimension, by its name.
+    """
+
+    elements: Numbers
+    dimensions: dict[str, Dimension]
+
+    def along(self, pairing: Pairing) -> dict[str, tuple[Numbers, ...]]:
+        """For each tensor of the student, per axis, the teacher's elements along it."""
+        return {name: tuple(self.elements[axis] for axis in axes) for name, axes in pairing.axes.items()}
+
+    def taken(self, count: int) -> Taken:
+        """For each of the teacher's ``count`` elements whether the student has it."""
+        taken = np.zeros(count, dtype=bool)
+        taken[self.elements[self.elements >= 0]] = True
+        return taken
+
+
+def choose_elements(
+    pairing: Pairing, rules: Rules, scores: Scores | None = None, avoid: Taken | None = None
+) -> ChosenElements:
+    """Apply the rule once for each paired dimension.
+
+    Args:
+        pairing: the student's dimensions with the teacher's.
+        rules: the rule for elements, with its settings.
+        scores: importance of each of the teacher's elements; None if the rule does not ask for it.
+        avoid: for each of the teacher's elements whether the other student has it. These are taken only if no others
+            are left.
+    """
+    elements = np.full(pairing.count, -1, dtype=np.int64)
+    dimensions = {}
+    for dimension in pairing.dimensions:
+        indices = _choose_groups(dimension, rules, scores, avoid)
+        for member in dimension.members:
+            elements[member.student] = _choose_inside(member, indices, rules, scores, avoid)
+        unit = dimension.members[0].student.shape[1]
+        dimensions[dimension.name] = Dimension(
+            dimension.teacher_size, dimension.student_size, unit, tuple(indices.tolist())
+        )
+    return ChosenElements(elements, dimensions)
+
+
+def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | None, avoid: Taken | None) -> Numbers:
+    """Which of the teacher's groups are taken; one is avoided if the other student has any element of it."""
+    avoided = np.zeros(dimension.teacher_size, dtype=bool)
+    totals = None if scores is None else np.zeros(dimension.teacher_size)
+    for member in dimension.members:
+        if avoid is not None:
+            avoided |= avoid[member.teacher].any(axis=1)
+        if scores is not None:
+            totals += scores[member.teacher].sum(axis=1)
+    choice = Choice(dimension.layer, dimension.teacher_size, dimension.student_size, totals, rules.offset, rules.seed)
+    return choose(rules.element_rule, choice, avoided)
+
+
+def _choose_inside(
+    member: Member, indices: Numbers, rules: Rules, scores: Scores | None, avoid: Taken | None
+) -> Numbers:
+    """The elements of the chosen groups: all of them, or, in a group of a convolution, as many as the student has."""
+    groups = member.teacher[indices]
+    size = member.student.shape[1]
+    if groups.shape[1] == size:
+        return groups
+    thinned = []
+    for group in groups:
+        group_scores = None if scores is None else scores[group]
+        avoided = np.zeros(len(group), dtype=bool) if avoid is None else avoid[group]
+        choice = Choice(layer_of(member.tensor), len(group), size, group_scores, rules.offset, rules.seed)
+        thinned.append(group[choose(rules.element_rule, choice, avoided)])
+    return np.stack(thinned)

@@ -1,0 +1,95 @@
+"""Copies what was planned from the teacher's tensors into the student's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dwskd_monai.weight_selection import adaptation
+from dwskd_monai.weight_selection.coupling import Numbers
+from dwskd_monai.weight_selection.report import TensorSelection
+from dwskd_monai.weight_selection.weights import Weights
+
+
+def copy_weights(
+    tensors: Sequence[TensorSelection],
+    weights: Weights,
+    teacher: nn.Module,
+    student: nn.Module,
+    progress: bool = False,
+) -> None:
+    """Copy into the student what was planned; a tensor without a source keeps its values.
+
+    Args:
+        tensors: the plan, one entry for each tensor of the student.
+        weights: the teacher's tensors; one is read at a time.
+        teacher: the large network; the grid of its positions is asked for.
+        student: changed in place, on its device and in its dtype.
+        progress: show a progress bar.
+    """
+    state = student.state_dict()
+    with torch.no_grad():
+        for tensor in tqdm(tensors, "selecting weights", unit="tensor", disable=not progress, leave=False):
+            if tensor.source is not None:
+                state[tensor.name].copy_(_adapted(weights[tensor.source], tensor, teacher, student))
+
+
+def _adapted(source: Tensor, tensor: TensorSelection, teacher: nn.Module, student: nn.Module) -> Tensor:
+    """The part of the teacher's tensor that the student takes, in the student's shape."""
+    value = adaptation.reshaped(tensor.name, taken_part(source, tensor.taken), tensor.shape)
+    if "adapted" in tensor.rules:
+        value = adaptation.adapted_input(tensor.name, value, tensor.shape[1])
+    if "resampled" in tensor.rules:
+        resampled = adaptation.resampled_positions(tensor.name, value, tensor.shape, teacher, student)
+        assert resampled is not None  # so the plan found
+        value = resampled
+    if "rescaled" in tensor.rules:
+        value = value * (source.shape[1] / tensor.shape[1]) ** 0.5
+    return value
+
+
+def taken_part(source: Tensor, taken: Sequence[Numbers | None]) -> Tensor:
+    """The selected positions along each axis.
+
+    Evenly spaced ones are a view, which the caller copies once; index_select copies for each axis.
+
+    Args:
+        source: the teacher's tensor.
+        taken: see :class:`~dwskd_monai.weight_selection.TensorSelection`.
+    """
+    value = source
+    uneven = []
+    for axis, positions in enumerate(taken):
+        if positions is None:
+            continue
+        even = _as_slice(positions)
+        if even is None:
+            uneven.append((axis, positions))
+        else:
+            value = value[(slice(None),) * axis + (even,)]
+    for axis, positions in uneven:
+        index = torch.from_numpy(positions).to(value.device)
+        if positions.ndim == 1:
+            value = value.index_select(axis, index)
+        else:  # other inputs for each output
+            rest = value.shape[2:]
+            index = index.reshape(*positions.shape, *(1 for _ in rest)).expand(-1, -1, *rest)
+            value = value.gather(1, index)
+    return value
+
+
+def _as_slice(positions: Numbers) -> slice | None:
+    """The slice that has these positions, if there is one."""
+    if positions.ndim > 1:
+        return None
+    first = int(positions[0])
+    if len(positions) == 1:
+        return slice(first, first + 1)
+    step = int(positions[1]) - first
+    if step <= 0 or (np.diff(positions) != step).any():
+        return None
+    return slice(first, int(positions[-1]) + 1, step)

@@ -1,0 +1,88 @@
+"""Which of the teacher's tensors each of the student's is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from dwskd_monai.weight_selection.coupling import Coupling
+from dwskd_monai.weight_selection.layers import LayerSelection
+from dwskd_monai.weight_selection.networks import in_classifier
+from dwskd_monai.weight_selection.weights import Teacher, Weights
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """A network with its coupling."""
+
+    network: nn.Module
+    coupling: Coupling
+
+    def is_classifier(self, name: str) -> bool:
+        """Whether a tensor belongs to the classifier, by timm's configuration or since the network ends with it."""
+        return in_classifier(name, self.network) or name in self.coupling.classifier
+
+    def elements(self) -> int:
+        """Number of elements of all tensors without the classifier's."""
+        tensors = self.network.state_dict()
+        return sum(tensor.numel() for name, tensor in tensors.items() if not self.is_classifier(name))
+
+
+@dataclass(frozen=True)
+class Counterparts:
+    """Where a student's tensors come from.
+
+    Args:
+        sources: for each tensor that is taken from the teacher, its name there.
+        kept: for each tensor that keeps its values, why: ``new`` (the classifier), or ``unused`` (of another shape, but
+            without a part in the forward pass of either network).
+    """
+
+    sources: Mapping[str, str]
+    kept: Mapping[str, str]
+
+
+def find_counterparts(student: TracedNetwork, teacher: TracedNetwork, layers: LayerSelection) -> Counterparts:
+    """The teacher's tensor for each of the student's.
+
+    Raises:
+        ValueError: if the teacher has none; the message has the tensor's name and shape.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in student.network.state_dict().items()}
+    teacher_shapes = {name: tuple(tensor.shape) for name, tensor in teacher.network.state_dict().items()}
+    sources: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    for name, shape in shapes.items():
+        source = layers.teacher_name(name)
+        unused = name in student.coupling.unused and source in teacher.coupling.unused
+        if student.is_classifier(name):
+            kept[name] = "new"
+        elif unused and teacher_shapes[source] != shape:
+            kept[name] = "unused"
+        elif source in teacher_shapes:
+            sources[name] = source
+        else:
+            raise ValueError(
+                f"{name}: the student's tensor of shape {shape} has no counterpart {source!r} in the teacher "
+                f"({type(teacher.network).__name__})"
+            )
+    return Counterparts(sources, kept)
+
+
+def check_weights(weights: Weights, teacher: Teacher, sources: Mapping[str, str]) -> None:
+    """See that all that will be taken is there.
+
+    Raises:
+        ValueError: if the teacher's file lacks a tensor; the message has the file's name.
+    """
+    names = set(weights.names())
+    expected = teacher.network.state_dict().keys()
+    for source in sources.values():
+        if source not in names:
+            unknown = ", ".join(sorted(names - expected)[:3])
+            raise ValueError(
+                f"{teacher.weights}: missing {source}, which a {type(teacher.network).__name__} has; is it another "
+                f"network's? Of the file's {len(names)} tensors, these are unknown: {unknown or 'none'}"
+            )

@@ -1,0 +1,141 @@
+"""Initialize a student from a subset of a teacher's weights, or two students from complementary subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from dwskd_monai.weight_selection.choosing import Taken, choose_elements
+from dwskd_monai.weight_selection.copying import copy_weights
+from dwskd_monai.weight_selection.counterparts import TracedNetwork, check_weights, find_counterparts
+from dwskd_monai.weight_selection.coupling import trace
+from dwskd_monai.weight_selection.dimensions import pair_dimensions
+from dwskd_monai.weight_selection.importance import element_scores
+from dwskd_monai.weight_selection.layers import select_layers
+from dwskd_monai.weight_selection.networks import family_of, image_shape
+from dwskd_monai.weight_selection.plan import plan_tensors
+from dwskd_monai.weight_selection.report import PairReport, SelectionReport
+from dwskd_monai.weight_selection.rules import Rules
+from dwskd_monai.weight_selection.weights import Teacher
+
+AS_PUBLISHED = Rules()  # first layers, uniform elements (Xu et al.), with whole heads
+
+
+def select_weights(
+    teacher: nn.Module | Teacher,
+    student: nn.Module,
+    rules: Rules = AS_PUBLISHED,
+    *,
+    avoid: Taken | None = None,
+    input_shape: Sequence[int] | None = None,
+    progress: bool = False,
+) -> SelectionReport:
+    """Initialize ``student`` from a subset of a teacher's weights (Xu et al., arXiv 2311.18823).
+
+    One index set per coupled dimension is used wherever that dimension occurs; what is coupled is found by following
+    both networks (:mod:`~dwskd_monai.weight_selection.coupling`). Attention heads are taken whole, with the same heads
+    of q, k, v and the output projection; so are the groups of grouped convolutions if the student has fewer of them.
+    Tables of positions are resampled to the student's grid and the input convolution is adapted to its channels with
+    timm's own functions; the classifier keeps its new initialization. The student is changed only after everything was
+    found to fit.
+
+    Args:
+        teacher: the large network; it is not changed.
+        student: a network of the same class, at most as wide and as deep; changed in place, on its device and in its
+            dtype.
+        rules: which blocks and elements are taken.
+        avoid: for each of the teacher's elements whether to take it only if no others are left: ``taken`` of the other
+            student's report.
+        input_shape: ``(channels, height, width)`` or ``(channels, *space)`` of an image that both networks take; found
+            for those of timm and MONAI.
+        progress: show a progress bar.
+
+    Returns:
+        What was taken from where.
+
+    Raises:
+        FileNotFoundError: if the teacher's file does not exist.
+        ValueError: if the networks are of different families, the student is wider or deeper than the teacher, or a
+            tensor does not fit; the message has its name and both shapes.
+    """
+    teacher = Teacher.of(teacher)
+    family_of(teacher.network, student)
+    return _select(teacher, _traced(teacher.network, input_shape), student, rules, avoid, input_shape, progress)
+
+
+def select_pair(
+    teacher: nn.Module | Teacher,
+    main: nn.Module,
+    auxiliary: nn.Module,
+    rules: Rules = AS_PUBLISHED,
+    *,
+    complementary: bool = True,
+    input_shape: Sequence[int] | None = None,
+    progress: bool = False,
+) -> PairReport:
+    """Initialize two students of one architecture from complementary subsets of the teacher.
+
+    The auxiliary takes, in every coupled dimension, elements that main left; if the teacher is at least twice as wide
+    as the student they share none (Tsutsumi et al., arXiv 2508.20461).
+
+    Args:
+        teacher: the large network; it is not changed.
+        main: the student that is deployed; changed in place.
+        auxiliary: the student that main learns with; changed in place.
+        rules: which blocks and elements are taken.
+        complementary: False gives both students the same subset (an ablation).
+        input_shape: see :func:`select_weights`.
+        progress: show progress bars.
+
+    Returns:
+        Both reports, with coverage and overlap.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`select_weights`.
+    """
+    teacher = Teacher.of(teacher)
+    family_of(teacher.network, main)
+    traced = _traced(teacher.network, input_shape)
+    main_report = _select(teacher, traced, main, rules, None, input_shape, progress)
+    avoid = main_report.taken if complementary else None
+    auxiliary_report = _select(teacher, traced, auxiliary, rules, avoid, input_shape, progress)
+    return PairReport(main_report, auxiliary_report)
+
+
+def _traced(network: nn.Module, input_shape: Sequence[int] | None) -> TracedNetwork:
+    return TracedNetwork(network, trace(network, input_shape or image_shape(network)))
+
+
+def _select(
+    teacher: Teacher,
+    traced: TracedNetwork,
+    student: nn.Module,
+    rules: Rules,
+    avoid: Taken | None,
+    input_shape: Sequence[int] | None,
+    progress: bool,
+) -> SelectionReport:
+    """:func:`select_weights` from a teacher that has been traced."""
+    family = family_of(teacher.network, student)
+    layers = select_layers(teacher.network, student, rules.layers)
+    traced_student = _traced(student, input_shape)
+    counterparts = find_counterparts(traced_student, traced, layers)
+    weights = teacher.open()
+    check_weights(weights, teacher, counterparts.sources)
+    pairing = pair_dimensions(traced_student.coupling, traced.coupling, counterparts.sources)
+    scores = None
+    if rules.elements == "importance":
+        scores = element_scores(traced.coupling, weights, counterparts.sources.values())
+    chosen = choose_elements(pairing, rules, scores, avoid)
+    tensors = plan_tensors(traced_student, traced, weights, counterparts, chosen.along(pairing), rules.rescale)
+    copy_weights(tensors, weights, teacher.network, student, progress)
+    return SelectionReport(
+        family=family,
+        rules=rules,
+        tensors=tensors,
+        dimensions=chosen.dimensions,
+        blocks=layers.blocks,
+        teacher_elements=traced.elements(),
+        taken=chosen.taken(len(traced.coupling.groups)),
+    )
