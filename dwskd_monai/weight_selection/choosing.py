@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.weight_selection.coupling import Numbers
-from dwskd_monai.weight_selection.dimensions import Member, PairedDimension, Pairing, layer_of
+from dwskd_monai.weight_selection.dimensions import Member, PairedDimension, Pairing
+from dwskd_monai.weight_selection.kinds import layer_of
 from dwskd_monai.weight_selection.rules import Choice, Rules, choose
 
 Scores = NDArray[np.float64]

@@ -1,0 +1,195 @@
+"""Finds the elements of a student and of its teacher that occur in the same places, which are tensors and their axes.
+
+::
+
+    student                             teacher
+    stem.weight  axis 0   a b           stem.weight  axis 0   A B C D
+    last.weight  axis 1   a b c         last.weight  axis 1   A B C D E F
+
+    a and b occur in stem.weight and last.weight, as A B C D do; c occurs in last.weight alone, as E and F do.
+    So a b and A B C D are one kind, and c and E F are another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwskd_monai.weight_selection.coupling import Coupling, Numbers
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Elements of the student that occur in the same places, and those of the teacher that do.
+
+    Args:
+        tensor: the student's tensor in which they are met first.
+        axis: its axis.
+        layer: the layer that makes them in the student.
+        student: the student's elements ``(n,)``, in the order in which they are met.
+        teacher: the teacher's elements ``(m,)``.
+    """
+
+    tensor: str
+    axis: int
+    layer: str
+    student: Numbers
+    teacher: Numbers
+
+
+def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str]) -> tuple[list[Kind], Coupling]:
+    """Kinds in the order in which they are met, tensor by tensor.
+
+    If the student couples what the teacher does not, or the other way round, no elements of the teacher occur in the
+    same places. The student's are then replaced, see :func:`_split`.
+
+    Args:
+        student: coupling of the small network.
+        teacher: coupling of the large network.
+        sources: for each tensor of the student that is taken from the teacher, the teacher's tensor.
+
+    Returns:
+        The kinds; and the student's coupling, in which some elements may have been replaced.
+
+    Raises:
+        ValueError: if the networks are not coupled alike; the message names the tensor.
+    """
+    signatures, teacher_signatures = _signatures(student, teacher, sources)
+    makers = _makers(student, sources)
+    kinds: list[Kind] = []
+    met = np.zeros(len(student.groups), dtype=bool)
+    coupling = student
+    for name, source in sources.items():
+        for axis, along in enumerate(student.axes[name][: len(teacher.axes[source])]):
+            if (name, axis) in student.fixed or (source, axis) in teacher.fixed:
+                continue
+            new = distinct(along[~met[along]])
+            if not len(new):
+                continue
+            met[new] = True
+            teacher_along = distinct(teacher.axes[source][axis])
+            for signature in distinct(signatures[new]):
+                elements = new[signatures[new] == signature]
+                teacher_elements = teacher_along[teacher_signatures[teacher_along] == signature]
+                if len(teacher_elements):
+                    layer = makers.get(int(elements[0]), layer_of(name))
+                    kinds.append(Kind(name, axis, layer, elements, teacher_elements))
+                else:
+                    more, coupling = _split(elements, coupling, teacher, sources)
+                    kinds += more
+    return kinds, coupling
+
+
+def _signatures(
+    student: Coupling, teacher: Coupling, sources: Mapping[str, str]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """For each element of the student and of the teacher, a number that tells in which places it occurs, how often.
+
+    Each place has a random number, and a signature is the sum over the places. The teacher's tensors that the student
+    has no counterpart of do not count.
+    """
+    random = np.random.default_rng(0)
+    signatures = np.zeros(len(student.groups), dtype=np.uint64)
+    teacher_signatures = np.zeros(len(teacher.groups), dtype=np.uint64)
+    for name, source in sources.items():
+        for along, teacher_along in zip(student.axes[name], teacher.axes[source]):
+            place = random.integers(2**64, dtype=np.uint64)
+            np.add.at(signatures, _once(along), place)
+            np.add.at(teacher_signatures, _once(teacher_along), place)
+    return signatures, teacher_signatures
+
+
+def _once(along: Numbers) -> Numbers:
+    """The inputs of a grouped convolution are listed once for each output; here each counts once."""
+    return along if along.ndim == 1 else np.unique(along)
+
+
+def _makers(student: Coupling, sources: Mapping[str, str]) -> dict[int, str]:
+    """For each element of the student that is an output of layers, the first of these layers."""
+    makers: dict[int, str] = {}
+    for name in sources:
+        if name in student.layers:
+            layer = layer_of(name)
+            for element in student.axes[name][0].tolist():
+                makers.setdefault(element, layer)
+    return makers
+
+
+def _split(
+    elements: Numbers, student: Coupling, teacher: Coupling, sources: Mapping[str, str]
+) -> tuple[list[Kind], Coupling]:
+    """Replace elements of the student by others, for each of the teacher's dimensions that they occur along.
+
+    Widths that happen to be equal give timm's mobile networks a shortcut, which may be there in one network alone. Each
+    of the teacher's dimensions then gets its own index set, used wherever it occurs::
+
+        student     axis 0 of first.weight and of second.weight run along a b, since their outputs are added
+        teacher     axis 0 of first.weight runs along A B C, that of second.weight along D E F
+        result      axis 0 of first.weight runs along m n, of one kind with A B C;
+                    axis 0 of second.weight runs along o p, of one kind with D E F
+
+    Args:
+        elements: the student's elements, which all occur in the same places.
+        student, teacher, sources: see :func:`find_kinds`.
+
+    Returns:
+        The kinds of the new elements; and the student's coupling with them, each of which is a group of its own.
+    """
+    axes = dict(student.axes)
+    count = len(student.groups)
+    kinds: dict[bytes, Kind] = {}
+    for name, source in sources.items():
+        for axis, along in enumerate(student.axes[name]):
+            if not np.isin(along, elements).any():
+                continue
+            teacher_elements = distinct(teacher.axes[source][axis])
+            _check_split(name, axis, along, elements, source, teacher_elements, teacher)
+            key = teacher_elements.tobytes()
+            if key not in kinds:
+                new_elements = np.arange(count, count + len(elements))
+                kinds[key] = Kind(name, axis, layer_of(name), new_elements, teacher_elements)
+                count += len(elements)
+            replacement = np.zeros(len(student.groups), dtype=np.int64)
+            replacement[elements] = kinds[key].student
+            axes[name] = (*axes[name][:axis], replacement[along], *axes[name][axis + 1 :])
+    new = count - len(student.groups)
+    groups = np.concatenate([student.groups, len(student.whole) + np.arange(new)])
+    whole = np.concatenate([student.whole, np.zeros(new, dtype=bool)])
+    return list(kinds.values()), dataclasses.replace(student, axes=axes, groups=groups, whole=whole)
+
+
+def _check_split(
+    name: str,
+    axis: int,
+    along: Numbers,
+    elements: Numbers,
+    source: str,
+    teacher_elements: Numbers,
+    teacher: Coupling,
+) -> None:
+    """See that nothing but ``elements`` is along the axis, and that the teacher has enough, and without groups."""
+    alone = set(along.ravel().tolist()) == set(elements.tolist())
+    without_groups = len(np.unique(teacher.groups[teacher_elements])) == len(teacher_elements)
+    if not (alone and without_groups and len(teacher_elements) >= len(elements)):
+        raise ValueError(
+            f"{name}: axis {axis} of the student is coupled with other tensors than in the teacher's {source}, or "
+            "wider; both must be networks of one family with the same options"
+        )
+
+
+def distinct(numbers: NDArray) -> NDArray:
+    """The distinct numbers, in the order of their first occurrence."""
+    flat = numbers.ravel()
+    _, first = np.unique(flat, return_index=True)
+    in_order: NDArray = flat[np.sort(first)]
+    return in_order
+
+
+def layer_of(name: str) -> str:
+    """The layer that a tensor belongs to, or the tensor itself if it is not a layer's weight or bias."""
+    layer, _, tensor = name.rpartition(".")
+    return layer if tensor in ("weight", "bias") else name
