@@ -1,4 +1,4 @@
-"""What is not selected by element: input convolutions, tables of positions, and linear layers as 1x1 convolutions."""
+"""What is not selected element by element: input convolutions, positions, and linear layers as 1x1 convolutions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from torch import Tensor, nn
 
 
 def misfit(name: str, source_shape: Sequence[int], shape: Sequence[int]) -> str:
-    """How a message about a tensor that does not fit begins."""
+    """The beginning of a message about a tensor that does not fit."""
     return f"{name}: teacher {tuple(source_shape)} does not fit student {tuple(shape)}"
 
 
 def reshaped(name: str, source: Tensor, shape: Sequence[int]) -> Tensor:
-    """A linear layer's weight as a 1x1 convolution's, or the other way round; any other tensor as it is.
+    """A linear layer's weight as that of a 1x1 convolution, or the reverse; any other tensor as it is.
 
-    They compute the same: ConvNeXt has one or the other, by its size.
+    They compute the same: a ConvNeXt has linear layers or convolutions, depending on its size.
+
+    Args:
+        name: of the student's tensor, for messages.
+        source: the teacher's tensor.
+        shape: of the student's tensor; only its number of axes matters.
+
+    Raises:
+        ValueError: if one of the tensors has more axes, and not all of these have length 1.
     """
     if source.ndim == len(shape):
         return source
@@ -32,7 +40,11 @@ def reshaped(name: str, source: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def adapted_input(name: str, source: Tensor, channels: int) -> Tensor:
-    """The weight ``(out, in, height, width)`` of an input convolution for another number of channels, as timm does."""
+    """The weight ``(out, in, height, width)`` of an input convolution for another number of channels, as timm does.
+
+    Raises:
+        ValueError: if the weight is of another shape, or of a number of channels other than 3.
+    """
     if source.shape[1] == channels:
         return source
     if source.shape[1] != 3 or source.ndim != 4:
@@ -46,7 +58,7 @@ def adapted_input(name: str, source: Tensor, channels: int) -> Tensor:
 def resampled_positions(
     name: str, source: Tensor, shape: Sequence[int], teacher: nn.Module, student: nn.Module
 ) -> Tensor | None:
-    """A table of positions for the student's grid or window; None if ``name`` is no such table.
+    """A table of positions for the student's grid or window; None if ``name`` is not a table of positions.
 
     Args:
         name: of the student's tensor.
@@ -56,32 +68,35 @@ def resampled_positions(
         student: the small network.
 
     Raises:
-        ValueError: if the two have another number of prefix tokens.
+        ValueError: if the two networks differ in their number of prefix tokens.
     """
-    kind = name.rpartition(".")[2]
+    module, _, kind = name.rpartition(".")
     if kind == "relative_position_bias_table":
-        window: Any = student.get_submodule(name.rpartition(".")[0])
-        length, heads = shape[0], source.shape[1]
-        return torch.as_tensor(resize_rel_pos_bias_table_simple(source, tuple(window.window_size), (length, heads)))
-    if kind not in ("pos_embed", "position_embeddings"):
-        return None
-    if source.ndim == 4:  # (1, channels or height, …) of a network that keeps its grid
-        return None
-    new = _grid(student)
-    prefix = shape[1] - math.prod(new)
-    old = _grid(teacher)
-    if source.shape[1] != prefix + math.prod(old):  # a file of the teacher at another size, square as timm assumes
-        side = round((source.shape[1] - prefix) ** (1 / len(new)))
-        old = [side] * len(new)
-    if prefix < 0 or source.shape[1] != prefix + math.prod(old):
+        attention: Any = student.get_submodule(module)
+        table_shape = (shape[0], source.shape[1])
+        return torch.as_tensor(resize_rel_pos_bias_table_simple(source, tuple(attention.window_size), table_shape))
+    if kind in ("pos_embed", "position_embeddings") and source.ndim == 3:  # of 4 axes if a network keeps its grid
+        return _resampled_embedding(name, source, shape, _grid(teacher), _grid(student))
+    return None
+
+
+def _resampled_embedding(
+    name: str, source: Tensor, shape: Sequence[int], teacher_grid: list[int], grid: list[int]
+) -> Tensor:
+    """A position embedding ``(1, prefix tokens + positions, channels)`` for another grid."""
+    prefix = shape[1] - math.prod(grid)
+    if source.shape[1] != prefix + math.prod(teacher_grid):  # a file of the teacher at another size, square in timm
+        side = round((source.shape[1] - prefix) ** (1 / len(grid)))
+        teacher_grid = [side] * len(grid)
+    if prefix < 0 or source.shape[1] != prefix + math.prod(teacher_grid):
         raise ValueError(
-            f"{misfit(name, source.shape, shape)}: a grid of {old} and another number of prefix tokens than the "
-            f"student's {prefix}; both need the same class and register tokens"
+            f"{misfit(name, source.shape, shape)}: a grid of {teacher_grid} and another number of prefix tokens than "
+            f"the student's {prefix}; both need the same class and register tokens"
         )
-    if len(new) == 2:
-        return resample_abs_pos_embed(source, new, old_size=old, num_prefix_tokens=prefix)
-    volume = source[:, prefix:].reshape(1, *old, source.shape[2]).movedim(-1, 1)
-    volume = F.interpolate(volume.float(), size=new, mode="trilinear").to(source.dtype)
+    if len(grid) == 2:
+        return resample_abs_pos_embed(source, grid, old_size=teacher_grid, num_prefix_tokens=prefix)
+    volume = source[:, prefix:].reshape(1, *teacher_grid, source.shape[2]).movedim(-1, 1)
+    volume = F.interpolate(volume.float(), size=grid, mode="trilinear").to(source.dtype)
     return torch.cat([source[:, :prefix], volume.flatten(2).mT], dim=1)
 
 

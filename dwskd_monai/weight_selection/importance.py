@@ -1,4 +1,4 @@
-"""How much each element of a teacher's coupled dimensions weighs."""
+"""How important each element of a teacher's coupled dimensions is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) ->
     """Squared L2 norm of all that a network's linear layers and convolutions have of each element.
 
     An element counts wherever its dimension occurs, as an output and as an input, as in the group norm of DepGraph
-    (Fang et al., arXiv 2301.12900). Norms, biases and tables are left out: they are of other scales.
+    (Fang et al., arXiv 2301.12900). Norms, biases and tables are left out, since their scales differ. The scale of a
+    convolution before a batch norm means nothing either, yet it counts.
 
     Args:
         teacher: coupling of the network.
@@ -23,18 +24,18 @@ def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) ->
         names: tensors that count, those that the student takes a part of.
 
     Returns:
-        A score for each element.
+        A score for each element of ``teacher`` ``(elements,)``.
     """
     scores = np.zeros(len(teacher.groups))
     for name in names:
         if name not in teacher.layers:
             continue
         weight = weights[name].detach().double()
-        table = weight.reshape(*weight.shape[:2], -1).square().sum(2).cpu().numpy()
+        squares = weight.reshape(*weight.shape[:2], -1).square().sum(2).cpu().numpy()  # (outputs, inputs)
         outputs, inputs = teacher.axes[name][:2]
+        depthwise = np.array_equal(inputs.ravel(), outputs)  # an output is its input, and counts once
         if (name, 0) not in teacher.fixed:
-            np.add.at(scores, outputs, table.sum(1))
-        if (name, 1) in teacher.fixed or np.array_equal(inputs.ravel(), outputs):  # depthwise: output is input
-            continue
-        np.add.at(scores, inputs, table if inputs.ndim > 1 else table.sum(0))
+            np.add.at(scores, outputs, squares.sum(1))
+        if (name, 1) not in teacher.fixed and not depthwise:
+            np.add.at(scores, inputs, squares if inputs.ndim > 1 else squares.sum(0))
     return scores

@@ -1,4 +1,4 @@
-"""What weight selection asks of a network beside its coupling: its family, its classifier, the images it takes."""
+"""What weight selection asks of a network beside its coupling: its family, its classifier, the shape of an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def family_of(teacher: nn.Module, student: nn.Module) -> str:
     """Name of the class that both networks are of.
 
     Raises:
-        ValueError: if they have none in common but ``nn.Module``.
+        ValueError: if they have no class in common but those of torch.
     """
     for kind in type(student).__mro__:
         if kind in nn.Module.__mro__ or kind.__module__.startswith("torch.nn"):

@@ -25,10 +25,11 @@ class TensorSelection:
         shape: shape in the student.
         source_shape: shape in the teacher; None for a new tensor.
         rules: what was done, in order: ``selected``, ``copied``, ``resampled`` (positions), ``adapted`` (input
-            convolution), ``reshaped`` (linear layer and 1x1 convolution), ``rescaled`` (for lost inputs); or ``new``
-            (classifier), ``unused`` (of another shape, but without a part in the forward pass of either network).
+            convolution), ``reshaped`` (linear layer and 1x1 convolution), ``rescaled`` (for lost inputs); or why the
+            student's values were kept: ``new`` (classifier), ``unused`` (of another shape, but without a part in the
+            forward pass of either network).
         taken: per axis of the teacher's tensor, the positions taken ``(n,)``; None for the whole axis. The inputs of a
-            grouped convolution can be others for each output ``(outputs, n)``.
+            grouped convolution can differ between outputs ``(outputs, n)``.
     """
 
     name: str
@@ -48,7 +49,7 @@ class TensorSelection:
         )
 
     def shared(self, other: TensorSelection) -> int:
-        """Number of elements of the teacher's tensor that both selections used."""
+        """Number of elements of the teacher's tensor that both this and another student's tensor used."""
         if self.source_shape is None or self.source != other.source:
             return 0
         if any(part is not None and part.ndim > 1 for part in (*self.taken, *other.taken)):
@@ -57,7 +58,7 @@ class TensorSelection:
         return prod(_common(length, part, other_part) for length, part, other_part in pairs)
 
     def _shared_rows(self, other: TensorSelection) -> int:
-        """The same for the weight of a grouped convolution, output by output."""
+        """:meth:`shared` of the weight of a grouped convolution, output by output."""
         assert self.source_shape is not None
         inputs = _inputs_by_output(self, self.source_shape)
         other_inputs = _inputs_by_output(other, self.source_shape)

@@ -1,7 +1,7 @@
 """How alike a student's features are to the teacher's: linear CKA, block by block, before any training.
 
 Reference: Kornblith et al., *Similarity of Neural Network Representations Revisited*, ICML 2019, arXiv 1905.00414; the
-unbiased estimate over batches is from Nguyen et al., arXiv 2010.15327. None of the libraries that this project stands
+unbiased estimate over batches is from Nguyen et al., arXiv 2010.15327. None of the libraries that this project depends
 on has it.
 """
 
@@ -17,7 +17,7 @@ Grams = dict[str, Tensor]
 
 
 def cka(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """Linear centred kernel alignment of two representations of the same images, 1 for equal ones.
+    """Linear centered kernel alignment of two representations of the same images, 1 for equal ones.
 
     It does not change when a representation is rotated or scaled.
 
@@ -31,10 +31,11 @@ def cka(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
     Raises:
         ValueError: if a batch has fewer than 4 images.
     """
-    pairs = list(zip(first, second, strict=True))
-    cross = sum(_hsic(a, b) for a, b in pairs)
-    own = sum(_hsic(a, a) for a, _ in pairs) * sum(_hsic(b, b) for _, b in pairs)
-    return float(cross / own**0.5) if own > 0 else float("nan")
+    cross = sum(_hsic(a, b) for a, b in zip(first, second, strict=True))
+    first_norm = sum(_hsic(gram, gram) for gram in first)
+    second_norm = sum(_hsic(gram, gram) for gram in second)
+    product = first_norm * second_norm
+    return float(cross / product**0.5) if product > 0 else float("nan")
 
 
 def _hsic(first: Tensor, second: Tensor) -> float:
@@ -42,27 +43,34 @@ def _hsic(first: Tensor, second: Tensor) -> float:
     count = len(first)
     if count < 4:
         raise ValueError(f"similarity needs batches of at least 4 images, got {count}")
-    a, b = (gram.double() - torch.diag(gram.double().diagonal()) for gram in (first, second))
-    total = (a * b).sum() + a.sum() * b.sum() / ((count - 1) * (count - 2)) - 2 * (a.sum(0) @ b.sum(0)) / (count - 2)
-    return float(total / (count * (count - 3)))
+    a = _without_diagonal(first)
+    b = _without_diagonal(second)
+    trace = (a * b).sum()
+    means = a.sum() * b.sum() / ((count - 1) * (count - 2))
+    rows = 2 * (a.sum(0) @ b.sum(0)) / (count - 2)
+    return float((trace + means - rows) / (count * (count - 3)))
+
+
+def _without_diagonal(gram: Tensor) -> Tensor:
+    return gram.double() - torch.diag(gram.double().diagonal())
 
 
 @contextmanager
 def _hooked(network: nn.Module, names: Sequence[str]) -> Iterator[Grams]:
     """Inner products of the outputs of some modules, filled by a forward pass."""
-    found: Grams = {}
+    grams: Grams = {}
 
     def keep(name: str, output: Tensor) -> None:
         features = output.detach().flatten(1).double()
         features = features / features.norm(dim=1).mean().clamp(min=1e-12)  # CKA does not depend on the scale
-        found[name] = features @ features.T
+        grams[name] = features @ features.T
 
     hooks = [
         network.get_submodule(name).register_forward_hook(lambda module, inputs, output, name=name: keep(name, output))
         for name in names
     ]
     try:
-        yield found
+        yield grams
     finally:
         for hook in hooks:
             hook.remove()

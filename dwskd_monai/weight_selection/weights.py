@@ -1,4 +1,4 @@
-"""Where a teacher's tensors are read from: a network in memory, or a file of which only what is asked for is read."""
+"""A teacher's tensors, from a network in memory or from a file, of which only what is asked for is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAPPED_BYTES = 64 * 2**20
 
 
 class Weights(Protocol):
-    """Tensors by name."""
+    """A teacher's tensors by name."""
 
     def names(self) -> list[str]:
         """Names of all tensors."""
@@ -68,7 +68,7 @@ class FileWeights:
             else:
                 self._file = _state_dict(torch.load(self.path, map_location="cpu", mmap=True, weights_only=True))
                 self._names = list(self._file)
-        except Exception as error:  # torch and safetensors raise a dozen kinds for a file that is not theirs
+        except Exception as error:  # torch and safetensors raise a dozen kinds for a file that they cannot read
             raise ValueError(
                 f"{self.path}: not a .pt or .safetensors file with a state dict of tensors ({error})"
             ) from error
@@ -111,7 +111,7 @@ class Teacher:
 
     @classmethod
     def of(cls, teacher: nn.Module | Teacher) -> Teacher:
-        """A network as the teacher that it is."""
+        """A network as a teacher whose weights are its own; a teacher as it is."""
         return teacher if isinstance(teacher, Teacher) else cls(teacher)
 
     def open(self) -> Weights:

@@ -22,9 +22,9 @@ def test_a_published_pair_of_timm(teacher, student):
     counted = sum(tensor.count() for tensor in taken) / report.main.teacher_elements
     assert report.overlap <= report.main.coverage == pytest.approx(counted)
     assert report.main.coverage < 1
-    for name, mine in report.main.dimensions.items():
-        assert len(set(mine.indices)) == mine.student_size <= mine.teacher_size, name
-        assert mine.indices == tuple(sorted(mine.indices)), name
+    for name, dimension in report.main.dimensions.items():
+        assert len(set(dimension.indices)) == dimension.student_size <= dimension.teacher_size, name
+        assert dimension.indices == tuple(sorted(dimension.indices)), name
 
 
 def timm_classifier(network: torch.nn.Module, name: str) -> bool:

@@ -29,8 +29,8 @@ RULES = [
 CROSS_CHANNEL = (nn.LayerNorm, GlobalResponseNorm, RmsNorm)
 
 
-def randomise(model: nn.Module) -> nn.Module:
-    """Every tensor random, so that no test passes because of ones and zeros of an initialisation."""
+def randomize(model: nn.Module) -> nn.Module:
+    """Every tensor random, so that no test passes because of ones and zeros of an initialization."""
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
             tensor.normal_(std=0.3)
@@ -83,20 +83,20 @@ def features(model: nn.Module, images: Tensor) -> Tensor:
 def test_a_teacher_that_is_zero_elsewhere_computes_what_the_student_computes(name):
     teacher, student = (without_cross_channel_norms(net().double()) for net in (TINY[name].teacher, TINY[name].student))
     rules = RULES[sum(map(ord, name)) % len(RULES)]
-    report = select_weights(randomise(teacher), student, rules)
+    report = select_weights(randomize(teacher), student, rules)
     images = torch.randn(2, *image_shape(student), dtype=torch.float64)
     expected = features(student, images)
     teacher.load_state_dict(scatter(report, student, teacher))
-    found = features(teacher, images)
+    got = features(teacher, images)
     assert expected.abs().max() > 0
-    kept = found.abs().amax(0) > 0
-    assert torch.allclose(found[:, kept], expected[:, expected.abs().amax(0) > 0], rtol=1e-6, atol=1e-9)
+    kept = got.abs().amax(0) > 0
+    assert torch.allclose(got[:, kept], expected[:, expected.abs().amax(0) > 0], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: f"{rules.elements}, {rules.offset}")
 @pytest.mark.parametrize("name", TINY)
 def test_selected_put_back_and_selected_again_is_the_same_bit_for_bit(name, rules):
-    teacher, student, again = randomise(TINY[name].teacher()), TINY[name].student(), TINY[name].student()
+    teacher, student, again = randomize(TINY[name].teacher()), TINY[name].student(), TINY[name].student()
     before = copy.deepcopy(teacher.state_dict())
     report = select_weights(teacher, student, rules)
     assert all(torch.equal(tensor, before[key]) for key, tensor in teacher.state_dict().items()), "teacher untouched"
@@ -113,22 +113,22 @@ def test_selected_put_back_and_selected_again_is_the_same_bit_for_bit(name, rule
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: f"{rules.elements}, {rules.offset}")
 @pytest.mark.parametrize("name", TINY)
 def test_a_pair_shares_nothing_where_the_teacher_is_twice_as_wide(name, rules):
-    teacher = randomise(TINY[name].teacher())
+    teacher = randomize(TINY[name].teacher())
     report = select_pair(teacher, TINY[name].student(), TINY[name].student(), rules)
     assert report.main.dimensions.keys() == report.auxiliary.dimensions.keys()
-    for dimension, mine in report.main.dimensions.items():
-        theirs = report.auxiliary.dimensions[dimension]
-        assert len(set(mine.indices)) == len(set(theirs.indices)) == mine.student_size, "distinct"
-        common = len(set(mine.indices) & set(theirs.indices))
-        if mine.teacher_size == mine.student_size:
-            assert mine.indices == theirs.indices
+    for dimension, main in report.main.dimensions.items():
+        auxiliary = report.auxiliary.dimensions[dimension]
+        assert len(set(main.indices)) == len(set(auxiliary.indices)) == main.student_size, "distinct"
+        common = len(set(main.indices) & set(auxiliary.indices))
+        if main.teacher_size == main.student_size:
+            assert main.indices == auxiliary.indices
         else:
-            assert common == max(0, 2 * mine.student_size - mine.teacher_size), dimension
+            assert common == max(0, 2 * main.student_size - main.teacher_size), dimension
 
 
 @pytest.mark.parametrize("name", ["ViT", "EVA-02, SwiGLU, RoPE", "BEiT", "Swin", "Swin V2", "MONAI ViT"])
 def test_heads_are_whole_and_the_same_in_every_projection(name):
-    teacher, student = randomise(TINY[name].teacher()), TINY[name].student()
+    teacher, student = randomize(TINY[name].teacher()), TINY[name].student()
     report = select_weights(teacher, student, Rules(elements="random", seed=1))
     for tensor in report.tensors:
         if not tensor.name.endswith(("qkv.weight", "qkv.bias")):
@@ -144,12 +144,12 @@ def test_heads_are_whole_and_the_same_in_every_projection(name):
 
 
 def test_statistics_of_batch_norm_travel_with_their_channels():
-    teacher, student = randomise(TINY["ResNet"].teacher()), TINY["ResNet"].student()
+    teacher, student = randomize(TINY["ResNet"].teacher()), TINY["ResNet"].student()
     report = select_weights(teacher, student, Rules(elements="random"))
     taken = next(t for t in report.tensors if t.name == "layer2.0.conv1.weight").taken[0]
     for part in ("weight", "bias", "running_mean", "running_var"):
-        theirs, ours = (getattr(net.layer2[0].bn1, part) for net in (teacher, student))
-        assert torch.equal(ours, theirs[taken]), part
+        teacher_values, student_values = (getattr(net.layer2[0].bn1, part) for net in (teacher, student))
+        assert torch.equal(student_values, teacher_values[taken]), part
     assert student.layer2[0].bn1.num_batches_tracked == teacher.layer2[0].bn1.num_batches_tracked
 
 
@@ -172,15 +172,15 @@ def test_dtype_and_training_mode_are_the_students(dtype):
     elements=st.sampled_from(["uniform", "consecutive", "random", "importance"]),
 )
 def test_convnexts_of_any_shape_keep_one_index_set_per_dimension(widths, shares, depths, elements):
-    teacher = randomise(without_cross_channel_norms(tiny_convnext(tuple(widths), tuple(depths)))).double()
+    teacher = randomize(without_cross_channel_norms(tiny_convnext(tuple(widths), tuple(depths)))).double()
     dims = tuple(max(2, math.floor(width * share)) for width, share in zip(widths, shares))
     student = without_cross_channel_norms(tiny_convnext(dims, tuple(max(1, d - 1) for d in depths))).double()
     report = select_weights(teacher, student, Rules(elements=elements))
     images = torch.randn(2, 1, 32, 32, dtype=torch.float64)
     expected = features(student, images)
     teacher.load_state_dict(scatter(report, student, teacher))
-    found = features(teacher, images)[:, list(report.dimensions["stages.3.downsample.1"].indices)]
-    assert torch.allclose(found, expected, rtol=1e-6, atol=1e-9)
+    got = features(teacher, images)[:, list(report.dimensions["stages.3.downsample.1"].indices)]
+    assert torch.allclose(got, expected, rtol=1e-6, atol=1e-9)
 
 
 @settings(derandomize=True, deadline=None, max_examples=6, phases=[Phase.explicit, Phase.generate])
@@ -198,9 +198,9 @@ def test_vits_of_any_shape_keep_one_index_set_per_dimension(heads, student_heads
         without_cross_channel_norms(tiny_vit(n * unit, n, d, mlp_ratio=ratio)).double()
         for n, d in ((heads, depth), (student_heads, max(1, depth - 1)))
     )
-    report = select_weights(randomise(teacher), student, Rules(elements=elements))
+    report = select_weights(randomize(teacher), student, Rules(elements=elements))
     images = torch.randn(2, 1, 32, 32, dtype=torch.float64)
     expected = features(student, images)
     teacher.load_state_dict(scatter(report, student, teacher))
-    found = features(teacher, images)[:, list(report.dimensions["patch_embed.proj"].indices)]
-    assert torch.allclose(found, expected, rtol=1e-6, atol=1e-9)
+    got = features(teacher, images)[:, list(report.dimensions["patch_embed.proj"].indices)]
+    assert torch.allclose(got, expected, rtol=1e-6, atol=1e-9)

@@ -12,8 +12,8 @@ from dwskd_monai.weight_selection import Rules, Teacher, select_pair, select_wei
 from tests.conftest import tiny_convnext, tiny_vit
 
 
-def randomised(model: nn.Module) -> nn.Module:
-    """Every tensor random, so that no test passes because of ones and zeros of an initialisation."""
+def randomized(model: nn.Module) -> nn.Module:
+    """Every tensor random, so that no test passes because of ones and zeros of an initialization."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_()
@@ -35,7 +35,7 @@ def naive(tensor: Tensor, shape: torch.Size) -> Tensor:
 
 @pytest.mark.parametrize("dims", [(16, 32, 48, 64), (11, 21, 29, 37)])
 def test_convnext_equals_the_naive_selection_of_each_tensor(dims):
-    teacher = randomised(tiny_convnext(dims, (2, 1, 3, 1)))
+    teacher = randomized(tiny_convnext(dims, (2, 1, 3, 1)))
     student = tiny_convnext((8, 16, 24, 32), (1, 1, 2, 1))
     classifier = {name: tensor.clone() for name, tensor in student.head.fc.state_dict().items()}
     select_weights(teacher, student)
@@ -50,7 +50,7 @@ def test_convnext_equals_the_naive_selection_of_each_tensor(dims):
 @pytest.mark.parametrize(("teacher_heads", "student_heads"), [(4, 2), (5, 3), (3, 1)])
 def test_vit_equals_the_naive_selection_with_heads_as_axes_of_their_own(teacher_heads, student_heads):
     width, wanted = 16 * teacher_heads, 16 * student_heads
-    teacher, student = randomised(tiny_vit(width, teacher_heads, 3)), tiny_vit(wanted, student_heads, 2)
+    teacher, student = randomized(tiny_vit(width, teacher_heads, 3)), tiny_vit(wanted, student_heads, 2)
     select_weights(teacher, student)
     source = teacher.state_dict()
     for name, tensor in student.state_dict().items():
@@ -85,18 +85,18 @@ def test_uniform_elements_are_evenly_spaced(teacher_size, student_size, offset, 
 
 
 def test_ratios_that_do_not_divide_use_one_index_set_per_dimension():
-    teacher, student = randomised(tiny_convnext((11, 16, 24, 32))), tiny_convnext((4, 10, 17, 20))
+    teacher, student = randomized(tiny_convnext((11, 16, 24, 32))), tiny_convnext((4, 10, 17, 20))
     report = select_weights(teacher, student)
     block = teacher.stages[1].blocks[0]
     width = report.dimensions["stages.1.downsample.1"].indices
     hidden = report.dimensions["stages.1.blocks.0.mlp.fc1"].indices
     assert len(width) == 10
     assert len(hidden) == 40
-    ours = student.stages[1].blocks[0]
-    assert torch.equal(ours.mlp.fc1.weight, block.mlp.fc1.weight[list(hidden)][:, list(width)])
-    assert torch.equal(ours.mlp.fc2.weight, block.mlp.fc2.weight[list(width)][:, list(hidden)])
-    assert torch.equal(ours.conv_dw.weight, block.conv_dw.weight[list(width)])
-    assert torch.equal(ours.gamma, block.gamma[list(width)])
+    student_block = student.stages[1].blocks[0]
+    assert torch.equal(student_block.mlp.fc1.weight, block.mlp.fc1.weight[list(hidden)][:, list(width)])
+    assert torch.equal(student_block.mlp.fc2.weight, block.mlp.fc2.weight[list(width)][:, list(hidden)])
+    assert torch.equal(student_block.conv_dw.weight, block.conv_dw.weight[list(width)])
+    assert torch.equal(student_block.gamma, block.gamma[list(width)])
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,11 @@ def test_complementary_students_overlap_as_little_as_possible_below_twice_the_wi
     teacher = tiny_convnext((12, 12, 12, 12))
     report = select_pair(teacher, tiny_convnext((8, 8, 8, 8)), tiny_convnext((8, 8, 8, 8)))
     for dimension, chosen in report.main.dimensions.items():
-        indices, theirs = chosen.indices, set(report.auxiliary.dimensions[dimension].indices)
-        assert len(theirs) == len(indices)
-        assert len(set(indices) & theirs) == len(indices) // 2, dimension
-        assert len(set(indices) | theirs) == len(indices) * 3 // 2, dimension
+        main_indices = chosen.indices
+        auxiliary_indices = set(report.auxiliary.dimensions[dimension].indices)
+        assert len(auxiliary_indices) == len(main_indices)
+        assert len(set(main_indices) & auxiliary_indices) == len(main_indices) // 2, dimension
+        assert len(set(main_indices) | auxiliary_indices) == len(main_indices) * 3 // 2, dimension
 
 
 def test_a_pair_that_is_not_complementary_is_the_same_twice():
@@ -152,7 +153,7 @@ def test_coverage_is_the_share_of_the_teachers_elements():
 
 def test_networks_with_tensors_of_the_same_shapes_are_told_apart():
     """Four heads of 16 and two heads of 32."""
-    four, two = (randomised(tiny_vit(64, heads, 1)) for heads in (4, 2))
+    four, two = (randomized(tiny_vit(64, heads, 1)) for heads in (4, 2))
     two.load_state_dict(four.state_dict())
     students = [tiny_vit(32, 2, 1), tiny_vit(32, 2, 1), tiny_vit(32, 1, 1), tiny_vit(32, 2, 1)]
     for teacher, student in zip((four, four, two, four), students):
@@ -164,7 +165,7 @@ def test_networks_with_tensors_of_the_same_shapes_are_told_apart():
 
 
 def test_linear_layer_and_1x1_convolution_are_the_same():
-    teacher = randomised(tiny_convnext((16, 32, 48, 64), conv_mlp=False))
+    teacher = randomized(tiny_convnext((16, 32, 48, 64), conv_mlp=False))
     student = tiny_convnext((8, 16, 24, 32))
     report = select_weights(teacher, student)
     assert torch.equal(
@@ -174,7 +175,7 @@ def test_linear_layer_and_1x1_convolution_are_the_same():
 
 
 def test_a_full_size_student_computes_what_the_teacher_computes():
-    teacher, student = randomised(tiny_vit()), tiny_vit(num_classes=0)
+    teacher, student = randomized(tiny_vit()), tiny_vit(num_classes=0)
     select_weights(teacher, student)
     images = torch.randn(2, 1, 32, 32)
     features = teacher.forward_head(teacher.forward_features(images), pre_logits=True)
@@ -182,15 +183,15 @@ def test_a_full_size_student_computes_what_the_teacher_computes():
 
 
 def test_position_embeddings_are_resampled_to_the_grid_of_the_student():
-    teacher, student = randomised(tiny_vit(64, 4)), tiny_vit(32, 2, img_size=48)
+    teacher, student = randomized(tiny_vit(64, 4)), tiny_vit(32, 2, img_size=48)
     report = select_weights(teacher, student)
     expected = resample_abs_pos_embed(teacher.pos_embed, [6, 6], old_size=[4, 4], num_prefix_tokens=1)[..., ::2]
     assert torch.equal(student.pos_embed, expected)
     assert next(t for t in report.tensors if t.name == "pos_embed").rules == ("resampled", "selected")
 
 
-def test_colour_convolution_becomes_grey_by_the_sum_of_its_channels():
-    teacher, student = randomised(tiny_convnext((16, 32, 48, 64), in_chans=3)), tiny_convnext()
+def test_an_rgb_convolution_becomes_one_of_one_channel_by_their_sum():
+    teacher, student = randomized(tiny_convnext((16, 32, 48, 64), in_chans=3)), tiny_convnext()
     select_weights(teacher, student)
     expected = teacher.stem[0].weight.sum(1, keepdim=True)[::2]
     assert torch.allclose(student.stem[0].weight, expected, atol=1e-6)
@@ -278,7 +279,7 @@ def test_unknown_rules_are_named(arguments, message):
         select_weights(tiny_convnext(), tiny_convnext(), Rules(**arguments))
 
 
-def test_a_network_of_nobodys_library_is_followed_too():
+def test_a_network_of_no_known_library_is_followed_too():
     class Perceptron(nn.Module):
         def __init__(self, hidden: int) -> None:
             super().__init__()
@@ -312,7 +313,7 @@ def test_an_operation_without_a_rule_is_named_with_its_module():
 
 @pytest.mark.parametrize("layers", ["uniform", {"stages.2.blocks": [1, 2]}, "first"])
 def test_layers_are_first_uniform_or_named(layers):
-    teacher, student = randomised(tiny_convnext(depths=(1, 1, 4, 1))), tiny_convnext(depths=(1, 1, 2, 1))
+    teacher, student = randomized(tiny_convnext(depths=(1, 1, 4, 1))), tiny_convnext(depths=(1, 1, 2, 1))
     report = select_weights(teacher, student, Rules(layers=layers))
     expected = {"uniform": (0, 2), "first": (0, 1)}[layers] if isinstance(layers, str) else (1, 2)
     assert report.blocks == {
@@ -321,13 +322,14 @@ def test_layers_are_first_uniform_or_named(layers):
         "stages.2.blocks": expected,
         "stages.3.blocks": (0,),
     }
-    for ours, theirs in enumerate(expected):
-        mine, other = student.stages[2].blocks[ours], teacher.stages[2].blocks[theirs]
-        assert torch.equal(mine.conv_dw.weight, other.conv_dw.weight)
+    for student_index, teacher_index in enumerate(expected):
+        student_block = student.stages[2].blocks[student_index]
+        teacher_block = teacher.stages[2].blocks[teacher_index]
+        assert torch.equal(student_block.conv_dw.weight, teacher_block.conv_dw.weight)
 
 
 def test_importance_takes_the_largest_norm_over_all_weights_of_a_dimension():
-    teacher, student = randomised(tiny_convnext((16, 32, 48, 64))), tiny_convnext((6, 32, 48, 64))
+    teacher, student = randomized(tiny_convnext((16, 32, 48, 64))), tiny_convnext((6, 32, 48, 64))
     chosen = select_weights(teacher, student, Rules(elements="importance")).dimensions["stem.0"].indices
     block, down = teacher.stages[0].blocks[0], teacher.stages[1].downsample[1]
     norms = sum(
@@ -344,7 +346,7 @@ def test_importance_takes_the_largest_norm_over_all_weights_of_a_dimension():
 
 
 def test_random_elements_are_the_same_for_one_seed_and_others_for_another():
-    teacher = randomised(tiny_convnext((16, 32, 48, 64)))
+    teacher = randomized(tiny_convnext((16, 32, 48, 64)))
     chosen = [
         select_weights(teacher, tiny_convnext(), Rules(elements="random", seed=seed)).dimensions["stem.0"].indices
         for seed in (0, 0, 1)
@@ -352,7 +354,7 @@ def test_random_elements_are_the_same_for_one_seed_and_others_for_another():
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_consecutive_elements_are_neighbours():
+def test_consecutive_elements_are_adjacent():
     teacher = tiny_convnext((20, 32, 48, 64))
     report = select_pair(teacher, tiny_convnext(), tiny_convnext(), Rules(elements="consecutive"))
     assert report.main.dimensions["stem.0"].indices == tuple(range(8))
@@ -362,7 +364,7 @@ def test_consecutive_elements_are_neighbours():
 
 
 def test_rescaling_makes_up_for_lost_inputs_of_layers_alone():
-    teacher = randomised(tiny_convnext((16, 32, 48, 64)))
+    teacher = randomized(tiny_convnext((16, 32, 48, 64)))
     plain, rescaled = tiny_convnext(), tiny_convnext()
     select_weights(teacher, plain)
     select_weights(teacher, rescaled, Rules(rescale=True))
@@ -380,7 +382,7 @@ def test_a_table_of_relative_positions_is_resampled_for_another_window():
             window_size=window, in_chans=1,
         )  # fmt: skip
 
-    teacher, student = randomised(swin(4, 8)), swin(2, 4)
+    teacher, student = randomized(swin(4, 8)), swin(2, 4)
     report = select_weights(teacher, student)
     name = "layers.0.blocks.0.attn.relative_position_bias_table"
     table = teacher.get_parameter(name)
@@ -396,7 +398,7 @@ def test_positions_of_a_volume_are_resampled():
             classification=True,
         )  # fmt: skip
 
-    teacher, student = randomised(vit(2, 16)), vit(1, 24)
+    teacher, student = randomized(vit(2, 16)), vit(1, 24)
     select_weights(teacher, student)
     table = teacher.patch_embedding.position_embeddings[..., ::2]
     volume = table.mT.reshape(1, 12, 2, 2, 2)
@@ -422,16 +424,16 @@ def test_a_map_of_layers_that_cannot_be_is_named(layers, message):
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_file_gives_what_the_network_gives(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr(weights, "MAPPED_BYTES", 1000)  # so that the file is opened anew again and again
-    teacher = randomised(tiny_convnext((16, 32, 48, 64), in_chans=3))
+    teacher = randomized(tiny_convnext((16, 32, 48, 64), in_chans=3))
     path = tmp_path / f"teacher{suffix}"
     (torch.save if suffix == ".pt" else save_file)(teacher.state_dict(), path)
     with torch.device("meta"):
         empty = tiny_convnext((16, 32, 48, 64))
     for elements in ("uniform", "importance"):
-        expected, found = tiny_convnext(), tiny_convnext()
+        expected, got = tiny_convnext(), tiny_convnext()
         select_weights(teacher, expected, Rules(elements=elements))
-        select_weights(Teacher(empty, path), found, Rules(elements=elements))
-        for name, tensor in found.state_dict().items():
+        select_weights(Teacher(empty, path), got, Rules(elements=elements))
+        for name, tensor in got.state_dict().items():
             assert name.startswith("head.fc") or torch.equal(tensor, expected.state_dict()[name]), name
 
 

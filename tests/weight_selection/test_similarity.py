@@ -24,8 +24,9 @@ def test_cka_of_one_batch_equals_the_formula():
         return float((trace + middle - last) / (n * (n - 3)))
 
     x, y = torch.randn(12, 5), torch.randn(12, 7)
-    (k,), (other,) = grams(x, 12), grams(y, 12)
-    assert cka([k], [other]) == pytest.approx(hsic(k, other) / (hsic(k, k) * hsic(other, other)) ** 0.5)
+    (k,) = grams(x, 12)
+    (l_,) = grams(y, 12)
+    assert cka([k], [l_]) == pytest.approx(hsic(k, l_) / (hsic(k, k) * hsic(l_, l_)) ** 0.5)
 
 
 def test_cka_is_one_up_to_rotation_and_scale_and_near_zero_for_unrelated_features():
@@ -45,8 +46,8 @@ def test_a_network_is_as_itself_and_keeps_its_mode():
     network.head.eval()
     batches = [torch.randn(6, 1, 32, 32) for _ in range(2)]
     blocks = {f"stages.2.blocks.{i}": f"stages.2.blocks.{i}" for i in range(2)}
-    found = block_similarity(block_grams(network, list(blocks), batches), network, blocks, batches)
-    assert found == {name: pytest.approx(1) for name in blocks}
+    got = block_similarity(block_grams(network, list(blocks), batches), network, blocks, batches)
+    assert got == {name: pytest.approx(1) for name in blocks}
     assert network.training
     assert not network.head.training
     assert not any(module._forward_hooks for module in network.modules())

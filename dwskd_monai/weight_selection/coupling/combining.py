@@ -4,12 +4,20 @@ Sums, products, contractions and layers are all Einstein sums as far as axes are
 
     tensor (batch, in)    weight (out, in)  ->  result (batch, out)
 
-Axes with the same letter are the same index. What follows for the elements along them is decided label by label:
+Axes with the same letter are the same index, which says something about the elements along them:
 
-- two labels of the same letters stand for the same elements (*link*): the inputs of the layer, above;
-- a label of (heads, elements) and one of (heads,) have groups that belong together (*join_groups*): a scale per head;
-- a letter that meets positions or space, which have no label, is only taken whole (*group*): it is not a channel;
-- where both operands come from the image, a contracted letter is only taken whole: queries meet keys in attention.
+- Two labels of the same letters stand for the same elements (*link*). Above, the inputs of the weight are the channels
+  of the tensor.
+- A label of (heads, elements) and one of (heads,) have groups that belong together (*join_groups*). So it is if each
+  head has a scale of its own.
+- If a letter has a label in one operand and meets positions or space, which have none, in another, it is not a channel:
+  it is only taken whole (*group*). So it is with a table of positions that is added to tokens.
+- If two operands come from the image, a letter that is contracted is only taken whole. So it is with the elements of a
+  head, where queries meet keys::
+
+      queries (batch, head, row, sum)    keys (batch, head, column, sum)  ->  result (batch, head, row, column)
+      labels of (head, sum):  [[0 1] [2 3]] and [[4 5] [6 7]]
+      link 0 with 4, 1 with 5, …; {0 1} is a group, and so is {2 3}; in the result a number for each group is left
 """
 
 from __future__ import annotations
@@ -83,22 +91,16 @@ def combine_operands(graph: CouplingGraph, operands: Sequence[Operand], result: 
     for first, second in itertools.combinations(named, 2):
         for one, other in itertools.product(first, second):
             _relate(graph, one, other, lengths)
-    attention = sum(not operand.labels.weight for operand in operands) > 1
+    attention = sum(not operand.labels.weight for operand in operands) > 1  # both queries and keys are of the image
     places = {letter: axis for axis, letter in enumerate(result) if letter is not None}
     remaining: dict[tuple[int, ...], Numbers] = {}
     for label in itertools.chain.from_iterable(named):
-        if attention and not places.keys() >= set(label.letters):
-            graph.group(label.numbers, [axis for axis, letter in enumerate(label.letters) if letter in places])
         left = _remaining(graph, label, places, attention)
         if left is not None:
             remaining.setdefault(left.axes, left.numbers)
-    return Labels(
-        _widest(remaining),
-        constant=frozenset(
-            axis for letter, axis in places.items() if all(operand.is_constant(letter) for operand in operands)
-        ),
-        weight=all(operand.labels.weight for operand in operands),
-    )
+    constant = {axis for letter, axis in places.items() if all(operand.is_constant(letter) for operand in operands)}
+    weight = all(operand.labels.weight for operand in operands)
+    return Labels(_widest(remaining), frozenset(constant), weight)
 
 
 def _lengths(operands: Sequence[Operand]) -> dict[str, int]:
@@ -121,7 +123,7 @@ def _named_labels(
             graph.group(label.numbers)
             continue
         label_in_letters = _in_letters(label, operand, lengths)
-        meets_positions = _stiffen(graph, label_in_letters, operand, operands)
+        meets_positions = _take_whole(graph, label_in_letters, operand, operands)
         if not (operand.labels.weight and meets_positions):
             named.append(label_in_letters)
     return named
@@ -135,8 +137,11 @@ def _in_letters(label: Label, operand: Operand, lengths: Lengths) -> _Named:
     return _Named(kept, np.squeeze(label.numbers, broadcast))
 
 
-def _stiffen(graph: CouplingGraph, label: _Named, owner: Operand, operands: Sequence[Operand]) -> bool:
-    """A letter is only taken whole if it meets an axis without a label whose elements all differ.
+def _take_whole(graph: CouplingGraph, label: _Named, owner: Operand, operands: Sequence[Operand]) -> bool:
+    """A letter is only taken whole if it meets an axis that has no label and whose values differ.
+
+    A table of positions (position, channel) is added to tokens (batch, position, channel) that have a label of
+    (channel,): all numbers along the table's positions are one group.
 
     Returns:
         Whether it met an axis of the image's: then it is a parameter's axis of positions.
@@ -189,17 +194,26 @@ def _arranged(label: _Named, order: Sequence[str]) -> Numbers:
 
 
 def _remaining(graph: CouplingGraph, label: _Named, places: Mapping[str, int], attention: bool) -> Label | None:
-    """What is left of a label in the result: all of it, nothing, or one number for each of its groups."""
+    """What is left of a label in the result: all of it, nothing, or one number for each of its groups.
+
+    Args:
+        graph: learns which elements are only taken together because a letter is contracted.
+        label: of an operand.
+        places: for each letter of the result its axis.
+        attention: whether two operands come from the image.
+    """
     left = [letter for letter in label.letters if letter in places]
+    keep = [label.letters.index(letter) for letter in left]
+    numbers = label.numbers
+    contracted = len(left) < len(label.letters)
+    if contracted and attention:
+        graph.group(numbers, keep)
     if not left:
         return None
-    if len(left) == len(label.letters):
-        numbers = label.numbers
-    else:
-        keep = [label.letters.index(letter) for letter in left]
-        if not attention and all(label.numbers.shape[axis] == 1 for axis in keep):
+    if contracted:
+        if not attention and all(numbers.shape[axis] == 1 for axis in keep):
             return None
-        numbers = _one_per_group(graph, label.numbers, keep)
+        numbers = _one_per_group(graph, numbers, keep)
     order = sorted(left, key=lambda letter: places[letter])
     numbers = np.transpose(numbers, [left.index(letter) for letter in order])
     return Label(tuple(places[letter] for letter in order), numbers)
