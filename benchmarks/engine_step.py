@@ -28,8 +28,7 @@ from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from dwskd_monai.training.losses import SelfDistillationLoss
-from dwskd_monai.training.trainer import DualStudentTrainer
+from dwskd_monai.training import DualStudentTrainer, SelfDistillationLoss, create_auxiliary
 
 Batch = dict[str, Tensor]
 
@@ -116,10 +115,9 @@ def engine_loop(student: str, auxiliary_mode: str, batches: list[Batch], epochs:
             max_epochs=1,
             train_data_loader=batches,
             network=main,
-            auxiliary_network=auxiliary,
             optimizer=optimizer,
             loss_function=SelfDistillationLoss(),
-            auxiliary=auxiliary_mode,
+            auxiliary=create_auxiliary(auxiliary_mode, auxiliary),
             clip_grad_norm=5.0,
             train_handlers=[timer],
         ).run()

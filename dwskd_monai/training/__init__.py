@@ -1,22 +1,30 @@
 """Training two students together, of which one is deployed; nothing outside of this room knows that there are two.
 
-``teachers`` gives the first weights, ``trainer`` and ``losses`` are the method, ``views`` augments, ``handlers`` watch
-and save, ``distributed`` is for several processes, ``both_students`` combines the two of a finished training.
+``teachers`` gives the first weights; ``trainer``, ``auxiliary`` (what main learns from), ``schedule`` (when) and
+``losses`` are the method; ``views`` augments, ``handlers`` watch and save, ``distributed`` is for several processes,
+``both_students`` combines the two of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
     "AugmentViewsd": "views",
+    "Auxiliary": "auxiliary",
     "BestModelSaver": "handlers",
     "BetterStudentHandler": "handlers",
     "DeployedModelHandler": "handlers",
     "DualStudentTrainer": "trainer",
     "EpochSeedHandler": "handlers",
+    "EpochSchedule": "schedule",
+    "FrozenPeer": "auxiliary",
+    "MovingAverage": "auxiliary",
+    "MutualPeer": "auxiliary",
+    "NoAuxiliary": "auxiliary",
     "NonFiniteLossHandler": "handlers",
     "SelfDistillationLoss": "losses",
     "TrainingStateHandler": "handlers",
     "combine_students": "both_students",
+    "create_auxiliary": "auxiliary",
     "create_teacher": "teachers",
     "initialise_students": "teachers",
     "initialise_teacher": "teachers",

@@ -43,7 +43,7 @@ def combine_students(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if ``combine`` is something else, or the training had one student.
+        ValueError: if ``combine`` is something else, or the training made one student.
     """
     if combine not in COMBINATIONS:
         raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}; got {combine!r}")
@@ -51,14 +51,22 @@ def combine_students(
         if not Path(path).is_file():
             raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")
     state = torch.load(training_state, map_location="cpu", weights_only=True)
-    if "auxiliary_network" not in state:
+    trained = state.get("trainer", {}).get("students")  # with auxiliary: none the state holds an untrained network
+    if "auxiliary_network" not in state or trained != 2:
         raise ValueError(f"combine {combine}: {training_state} holds one student; train with auxiliary: ema or mutual")
     main.load_state_dict(torch.load(main_weights, map_location="cpu", weights_only=True))
     auxiliary.load_state_dict(state["auxiliary_network"])
     if combine == "ensemble":
         return Ensemble(main, auxiliary)
-    ours, theirs = main.state_dict(), auxiliary.state_dict()
-    main.load_state_dict(
-        {name: (ours[name] + theirs[name]) / 2 if ours[name].is_floating_point() else ours[name] for name in ours}
-    )
+    _average_weights(main, auxiliary)
     return main
+
+
+def _average_weights(main: nn.Module, auxiliary: nn.Module) -> None:
+    """Give main the mean of both networks' weights and buffers; it keeps its counters."""
+    auxiliary_state = auxiliary.state_dict()
+    mean = main.state_dict()
+    for name, value in mean.items():
+        if value.is_floating_point():
+            mean[name] = (value + auxiliary_state[name]) / 2
+    main.load_state_dict(mean)

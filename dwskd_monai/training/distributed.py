@@ -55,6 +55,11 @@ def wrap(network: nn.Module) -> DistributedDataParallel:
     return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
 
+def unwrap(network: nn.Module) -> nn.Module:
+    """The network itself, whether or not :func:`wrap` wrapped it."""
+    return network.module if isinstance(network, DistributedDataParallel) else network
+
+
 def is_not_first(device: torch.device) -> bool:
     """Whether another process than this one writes logs; ``device`` makes sure that the group has been joined."""
     return dist.get_rank() != 0

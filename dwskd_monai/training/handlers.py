@@ -21,7 +21,8 @@ from torch.utils.data import Dataset
 
 from dwskd_monai.arguments import flag
 from dwskd_monai.files import replacing
-from dwskd_monai.training.trainer import AUXILIARY_LOSS, DualStudentTrainer, unwrap
+from dwskd_monai.training.distributed import unwrap
+from dwskd_monai.training.trainer import AUXILIARY_LOSS, DualStudentTrainer
 
 _logger = logging.getLogger(__name__)
 
@@ -180,8 +181,8 @@ class BetterStudentHandler:
     """With two students that both learn, validate the auxiliary too and let the better one go on.
 
     After each ``interval`` epochs of distillation the auxiliary is evaluated; at the end of distillation the student
-    with the better key metric becomes main, which is then fine-tuned (``deploy="better"`` of
-    :class:`~dwskd_monai.training.trainer.DualStudentTrainer`). Attach it after the ``ValidationHandler`` of main.
+    with the better key metric becomes main, which is then fine-tuned, if the
+    :class:`~dwskd_monai.training.auxiliary.Auxiliary` ``competes``. Attach it after the ``ValidationHandler`` of main.
 
     Args:
         validator: main's evaluator.
@@ -201,7 +202,7 @@ class BetterStudentHandler:
     def __call__(self, engine: DualStudentTrainer) -> None:
         """Evaluate the auxiliary; at the end of distillation promote it if it is better."""
         epoch = engine.state.epoch
-        last = epoch == engine.distillation_epochs
+        last = epoch == engine.schedule.distillation_epochs
         if not engine.auxiliary_competes or (epoch % self.interval and not last):
             return
         self.auxiliary_validator.run(epoch)
@@ -252,7 +253,11 @@ class TrainingStateHandler:
             return
         state = {name: _stateful(value).state_dict() for name, value in self.objects.items()}
         state["scaler"] = engine.scaler.state_dict()
-        state["trainer"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length}
+        state["trainer"] = {
+            "epoch": engine.state.epoch,
+            "epoch_length": engine.state.epoch_length,
+            "students": engine.students,  # the objects may hold a network that was not trained
+        }
         with replacing(self.path) as temporary:
             torch.save(state, temporary)
 

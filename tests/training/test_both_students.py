@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +14,16 @@ def make_student() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)).eval()
 
 
+def save_state(path: Path, auxiliary: nn.Module, students: int = 2) -> None:
+    torch.save({"auxiliary_network": auxiliary.state_dict(), "trainer": {"students": students}}, path)
+
+
 @pytest.fixture
 def files(tmp_path):
     main, auxiliary = make_student(), make_student()
     auxiliary[2].num_batches_tracked.fill_(7)
     torch.save(main.state_dict(), tmp_path / "model.pt")
-    torch.save({"auxiliary_network": auxiliary.state_dict()}, tmp_path / "training_state.pt")
+    save_state(tmp_path / "training_state.pt", auxiliary)
     return main, auxiliary, tmp_path / "model.pt", tmp_path / "training_state.pt"
 
 
@@ -38,17 +43,26 @@ def test_an_ensemble_of_one_is_that_one():
 def test_a_soup_has_the_mean_of_the_weights_and_mains_counters(files):
     main, auxiliary, *paths = files
     soup = combine_students(make_student(), make_student(), *paths, "soup")
-    for (name, ours), theirs, found in zip(
-        main.state_dict().items(), auxiliary.state_dict().values(), soup.state_dict().values()
-    ):
-        torch.testing.assert_close(found, (ours + theirs) / 2 if ours.is_floating_point() else ours, msg=name)
+    auxiliary_state, got = auxiliary.state_dict(), soup.state_dict()
+    for name, value in main.state_dict().items():
+        expected = (value + auxiliary_state[name]) / 2 if value.is_floating_point() else value
+        torch.testing.assert_close(got[name], expected, msg=name)
 
 
 def test_a_soup_of_equal_students_is_the_student(files):
     main, _, weights, state = files
-    torch.save({"auxiliary_network": main.state_dict()}, state)
+    save_state(state, main)
     soup, image = combine_students(make_student(), copy.deepcopy(main), weights, state, "soup"), torch.randn(6, 1, 2, 2)
     torch.testing.assert_close(soup(image), main(image))
+
+
+@pytest.mark.parametrize("combine", ["ensemble", "soup"])
+def test_a_training_that_made_one_student_is_refused(files, combine):
+    """Without an auxiliary its network is still part of the state, untrained."""
+    _, auxiliary, weights, state = files
+    save_state(state, auxiliary, students=1)
+    with pytest.raises(ValueError, match=r"training_state.pt holds one student; train with auxiliary: ema or mutual"):
+        combine_students(make_student(), make_student(), weights, state, combine)
 
 
 def test_what_is_wrong_is_named(files):

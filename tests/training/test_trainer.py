@@ -11,9 +11,10 @@ from monai.data import MetaTensor
 from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 
-from dwskd_monai.training import views
+from dwskd_monai.training.auxiliary import create_auxiliary
 from dwskd_monai.training.losses import SelfDistillationLoss, batch_ensembled_kl, softened_kl
-from dwskd_monai.training.trainer import AUXILIARY_VIEW, DualStudentTrainer
+from dwskd_monai.training.trainer import DualStudentTrainer
+from dwskd_monai.training.views import AUXILIARY_VIEW
 
 BATCHES = 4
 
@@ -47,20 +48,24 @@ def make_batches(size: int = 8, count: int = BATCHES) -> list[dict[str, Tensor]]
     ]
 
 
-def make_trainer(**changes) -> DualStudentTrainer:
+def make_trainer(
+    auxiliary: str = "mutual", momentum: float = 0.99, deploy: str = "better", **changes
+) -> DualStudentTrainer:
     torch.manual_seed(0)
-    main, auxiliary = Student(), Student()
+    main, auxiliary_network = Student(), Student()
     settings = {
         "device": "cpu",
         "max_epochs": 2,
         "train_data_loader": make_batches(),
         "network": main,
-        "auxiliary_network": auxiliary,
-        "optimizer": torch.optim.SGD([*main.parameters(), *auxiliary.parameters()], lr=0.1, momentum=0.9),
+        "auxiliary_network": auxiliary_network,
+        "optimizer": torch.optim.SGD([*main.parameters(), *auxiliary_network.parameters()], lr=0.1, momentum=0.9),
         "loss_function": SelfDistillationLoss(temperature=2.0, weight=0.5, ramp_up_epochs=1),
         "decollate": False,
     }
-    return DualStudentTrainer(**(settings | changes))
+    settings |= changes
+    network = settings.pop("auxiliary_network")
+    return DualStudentTrainer(auxiliary=create_auxiliary(auxiliary, network, momentum, deploy), **settings)
 
 
 def assert_same(network: nn.Module, expected: nn.Module) -> None:
@@ -313,25 +318,32 @@ def test_wrong_values_are_named(changes, message):
         make_trainer(**changes)
 
 
-@pytest.mark.parametrize(
-    ("given", "epochs"), [(None, 4), (0, 0), (1, 1), (3, 3), (0.0, 0), (0.75, 3), (0.6, 2), (1.0, 4)]
-)
-def test_distillation_takes_epochs_or_a_share_of_them(given, epochs):
-    assert make_trainer(max_epochs=4, distillation_epochs=given).distillation_epochs == epochs
-
-
-@pytest.mark.parametrize(("given", "epochs"), [(0, 0), (1, 1), (2, 2), (0.5, 1), (1.0, 2)])
-def test_independent_epochs_are_some_of_those_of_distillation(given, epochs):
-    trainer = make_trainer(max_epochs=4, distillation_epochs=2, independent_epochs=given)
-    assert trainer.independent_epochs == epochs
-    found = []
-
-    @trainer.on(Events.EPOCH_STARTED)
-    def _(engine):
-        found.append((engine.independent, engine.distilling))
-
+def test_auxiliary_takes_part_as_the_schedule_says():
+    trainer = make_trainer(max_epochs=4, distillation_epochs=3, independent_epochs=1)
+    losses = []
+    trainer.add_event_handler(
+        Events.EPOCH_COMPLETED, lambda engine: losses.append("auxiliary_loss" in engine.state.output)
+    )
     trainer.run()
-    assert found == [(epoch <= epochs, epoch <= 2) for epoch in (1, 2, 3, 4)]
+    assert losses == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "distillation_epochs", "students"),
+    [("mutual", 1, 2), ("ema", 1, 2), ("frozen", 1, 1), ("none", 1, 1), ("mutual", 0, 1)],
+)
+def test_a_training_knows_how_many_students_it_makes(auxiliary, distillation_epochs, students):
+    assert make_trainer(auxiliary=auxiliary, distillation_epochs=distillation_epochs).students == students
+
+
+def test_a_trainer_without_an_auxiliary_trains_main_alone():
+    network = Student()
+    trainer = DualStudentTrainer(
+        "cpu", 1, make_batches(), network, torch.optim.SGD(network.parameters(), lr=0.1), SelfDistillationLoss()
+    )
+    trainer.run()
+    assert trainer.auxiliary_network is None
+    assert "auxiliary_loss" not in trainer.state.output
 
 
 def test_an_optimizer_without_the_auxiliary_is_refused():
@@ -346,7 +358,3 @@ def test_a_missing_view_is_named():
     batches = [{key: batch[key] for key in ("image", "label")} for batch in make_batches()]
     with pytest.raises(KeyError, match="views='two' needs 'image_auxiliary' in the batch"):
         make_trainer(auxiliary="ema", views="two", train_data_loader=batches).run()
-
-
-def test_the_transform_and_the_engine_agree_on_the_key_of_the_second_view():
-    assert views.AUXILIARY_VIEW == AUXILIARY_VIEW

@@ -1,0 +1,214 @@
+"""What main learns from: a second student, a moving average of main, a fixed network, or nothing.
+
+The trainer asks an :class:`Auxiliary` and knows none of its kinds; a config names one by a word, which
+:func:`create_auxiliary` understands.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from dwskd_monai.training.checks import in_range, one_of
+from dwskd_monai.training.distributed import unwrap
+from dwskd_monai.training.schedule import Phase
+
+KINDS = ("ema", "frozen", "mutual", "none")
+DEPLOY = ("better", "main")
+
+
+class Auxiliary:
+    """What main learns from; this class is a network that tells main its logits and does not change.
+
+    Args:
+        network: gives logits ``(B, C)``; None only if :meth:`takes_part` is never true.
+        competes: whether the network may be deployed in main's place.
+    """
+
+    is_student = False
+    """Whether the network becomes a classifier like main, so that it can be deployed, or combined with main."""
+
+    is_trained = False
+    """Whether the network has a loss and a gradient of its own, so that the optimizer must hold its parameters."""
+
+    def __init__(self, network: nn.Module | None, competes: bool = False) -> None:
+        self.network = network
+        self.competes = competes
+
+    def takes_part(self, phase: Phase) -> bool:
+        """Whether the network is asked for its logits in this phase."""
+        return phase is Phase.DISTILLING
+
+    def logits(self, images: Tensor, inferer: Inferer) -> Tensor:
+        """Logits ``(B, C)`` of images ``(B, C_in, H, W)``; a network that is not trained tells them without dropout."""
+        assert self.network is not None
+        self.network.train(self.is_trained)
+        with torch.set_grad_enabled(self.is_trained):
+            logits: Tensor = inferer(images, self.network)
+        return logits
+
+    def loss(self, objective: Callable[[], Tensor]) -> Tensor | None:
+        """The network's own loss, if it is trained.
+
+        Args:
+            objective: computes what main's loss is with the two students exchanged.
+        """
+        return objective() if self.is_trained else None
+
+    def after_step(self, main: nn.Module, progress: float) -> None:
+        """Follow main after a step of the optimizer.
+
+        Args:
+            main: the network that made the step.
+            progress: share of the epochs with the auxiliary that has passed, in [0, 1].
+        """
+
+    def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
+        """Change places with main: exchange the weights, and what the optimizer keeps for them."""
+        raise NotImplementedError(f"{type(self).__name__} is not deployed in main's place")
+
+
+class MutualPeer(Auxiliary):
+    """A second student with the mirrored loss and its own gradient (Zhang et al., arXiv 1706.00384).
+
+    Args:
+        network: of main's architecture.
+        competes: whether it may be deployed in main's place.
+    """
+
+    is_student = True
+    is_trained = True
+
+    def __init__(self, network: nn.Module, competes: bool = True) -> None:
+        super().__init__(network, competes)
+
+    def takes_part(self, phase: Phase) -> bool:
+        """In all epochs but those of fine-tuning: it also learns alone."""
+        return phase is not Phase.FINE_TUNING
+
+    def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
+        """Change places with main."""
+        assert self.network is not None
+        _exchange_weights(main, self.network)
+        _exchange_optimizer_states(main, self.network, optimizer)
+
+
+class MovingAverage(Auxiliary):
+    """A moving average of main that started from its own weights.
+
+    θ_a ← μ(t) θ_a + (1 - μ(t)) θ_m after each step, with μ(t) = 1 - (1 - μ) (cos(π t) + 1) / 2, which rises from μ to 1
+    while the progress t goes from 0 to 1 (Grill et al., arXiv 2006.07733, section 3.3).
+
+    ``ignite.handlers.EMAHandler`` and ``torch.optim.swa_utils.AveragedModel`` start from a copy of main, and their
+    momentum is constant or warms up; the averaging itself is torch's.
+
+    Args:
+        network: of main's architecture.
+        momentum: μ in [0, 1].
+        competes: whether it may be deployed in main's place.
+    """
+
+    is_student = True
+
+    def __init__(self, network: nn.Module, momentum: float = 0.99, competes: bool = True) -> None:
+        in_range("momentum", momentum, 0, 1)
+        super().__init__(network, competes)
+        self.momentum = momentum
+
+    @torch.no_grad()
+    def after_step(self, main: nn.Module, progress: float) -> None:
+        """Average weights and buffers with main's; counters are copied."""
+        assert self.network is not None
+        momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
+        averaged, of_main = [], []
+        main_state = unwrap(main).state_dict(keep_vars=True)
+        for name, value in unwrap(self.network).state_dict(keep_vars=True).items():
+            if value.is_floating_point():
+                averaged.append(value)
+                of_main.append(main_state[name])
+            else:
+                value.copy_(main_state[name])
+        get_ema_multi_avg_fn(momentum)(averaged, of_main, None)
+
+    def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
+        """Change places with main; the optimizer keeps nothing for an average."""
+        assert self.network is not None
+        _exchange_weights(main, self.network)
+
+
+class FrozenPeer(Auxiliary):
+    """Any network that does not change, such as the fine-tuned teacher (Hinton et al., arXiv 1503.02531).
+
+    Args:
+        network: gives logits for main's classes; its architecture may be another.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+
+
+class NoAuxiliary(Auxiliary):
+    """Nothing: plain supervised training of main."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def takes_part(self, phase: Phase) -> bool:
+        """Never."""
+        return False
+
+
+def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.99, deploy: str = "better") -> Auxiliary:
+    """The auxiliary that a config names.
+
+    Args:
+        kind: ``mutual``: :class:`MutualPeer`; ``ema``: :class:`MovingAverage`; ``frozen``: :class:`FrozenPeer`;
+            ``none``: :class:`NoAuxiliary`.
+        network: the auxiliary's; with ``none`` it is left as it is, and may be None.
+        momentum: μ of the moving average at the start, in [0, 1].
+        deploy: ``better``: of two students, the better one by the validation metric is fine-tuned and deployed;
+            ``main``: always main.
+
+    Raises:
+        ValueError: for another word, a momentum outside its range, or a network that is missing.
+    """
+    one_of("auxiliary", kind, KINDS)
+    one_of("deploy", deploy, DEPLOY)
+    in_range("momentum", momentum, 0, 1)  # whatever the kind: a setting that is wrong is never passed over
+    if kind == "none":
+        return NoAuxiliary()
+    if network is None:
+        raise ValueError(f"auxiliary={kind!r} needs an auxiliary_network")
+    if kind == "frozen":
+        return FrozenPeer(network)
+    competes = deploy == "better"
+    if kind == "ema":
+        return MovingAverage(network, momentum, competes)
+    return MutualPeer(network, competes)
+
+
+def _exchange_weights(main: nn.Module, auxiliary: nn.Module) -> None:
+    main = unwrap(main)
+    auxiliary = unwrap(auxiliary)
+    main_state = copy.deepcopy(main.state_dict())
+    main.load_state_dict(auxiliary.state_dict())
+    auxiliary.load_state_dict(main_state)
+
+
+def _exchange_optimizer_states(main: nn.Module, auxiliary: nn.Module, optimizer: Optimizer) -> None:
+    states = optimizer.state
+    pairs = zip(unwrap(main).parameters(), unwrap(auxiliary).parameters(), strict=True)
+    for main_parameter, auxiliary_parameter in pairs:
+        main_state = states.pop(main_parameter, None)  # None for what has had no gradient yet
+        auxiliary_state = states.pop(auxiliary_parameter, None)
+        if auxiliary_state is not None:
+            states[main_parameter] = auxiliary_state
+        if main_state is not None:
+            states[auxiliary_parameter] = main_state

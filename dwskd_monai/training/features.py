@@ -1,0 +1,44 @@
+"""The pooled features of a network, which some terms of the loss compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from dwskd_monai.training.distributed import unwrap
+
+
+class PooledFeatures:
+    """Catches what enters a network's classifier: the pooled features ``(B, D)`` of its last batch.
+
+    ``timm``'s ``forward_features`` and ``forward_head(pre_logits=True)`` give the same, but a wrapped network of
+    several processes averages gradients only if it is called as a whole.
+
+    Args:
+        network: of timm, or another with ``get_classifier()``.
+
+    Raises:
+        ValueError: if it has none.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._features: Tensor | None = None
+        model: Any = unwrap(network)
+        if not hasattr(model, "get_classifier"):
+            raise ValueError(
+                f"a loss that compares features needs a network with get_classifier(), as those of timm have; "
+                f"got {type(model).__name__}"
+            )
+        model.get_classifier().register_forward_pre_hook(self._catch)
+
+    def _catch(self, classifier: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._features = inputs[0]
+
+    def take(self) -> Tensor:
+        """The features of the last batch; they are kept no longer."""
+        features = self._features
+        if features is None:
+            raise RuntimeError("the network's classifier has not been called since its features were last taken")
+        self._features = None
+        return features

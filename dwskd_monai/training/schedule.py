@@ -1,0 +1,109 @@
+"""Which epochs of a training are which, and which batches make one step.
+
+In the first epochs each student learns alone, then both together, in the last main alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from dwskd_monai.training.checks import in_range
+
+
+class Phase(Enum):
+    """What happens in an epoch."""
+
+    INDEPENDENT = "each student learns from the labels alone"
+    DISTILLING = "each student learns from the labels and from the other student"
+    FINE_TUNING = "main learns from the labels, the auxiliary rests"
+
+
+@dataclass(frozen=True)
+class EpochSchedule:
+    """The phases of a training, in whole epochs::
+
+        epoch          1 … i          i + 1 … d      d + 1 … max_epochs
+        phase          independent    distilling     fine-tuning
+
+    with i = ``independent_epochs`` and d = ``distillation_epochs``. :meth:`of` also takes shares.
+
+    Args:
+        max_epochs: epochs in all, 1 or more.
+        distillation_epochs: d, in which the auxiliary takes part, at most ``max_epochs``.
+        independent_epochs: i, how many of these pass before the students learn from each other, at most d.
+
+    Raises:
+        ValueError: for a number outside its range; the message names it.
+    """
+
+    max_epochs: int
+    distillation_epochs: int
+    independent_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        in_range("max_epochs", self.max_epochs, 1, math.inf)
+        in_range("distillation_epochs", self.distillation_epochs, 0, self.max_epochs)
+        in_range("independent_epochs", self.independent_epochs, 0, self.distillation_epochs)
+
+    @classmethod
+    def of(
+        cls, max_epochs: int, distillation_epochs: float | None = None, independent_epochs: float = 0
+    ) -> EpochSchedule:
+        """A schedule from whole numbers of epochs or from shares.
+
+        ``EpochSchedule.of(40, 0.75, 0.5)`` has 15 independent epochs, 15 of distilling and 10 of fine-tuning.
+
+        Args:
+            max_epochs: epochs in all.
+            distillation_epochs: an int, or a float: their share of ``max_epochs``, rounded to whole epochs. None: all.
+            independent_epochs: an int, or a float: their share of ``distillation_epochs``.
+
+        Raises:
+            ValueError: for a number or a share outside its range; the message names it.
+        """
+        if distillation_epochs is None:
+            distillation_epochs = max_epochs
+        distillation_epochs = _whole_epochs("distillation_epochs", distillation_epochs, max_epochs)
+        independent_epochs = _whole_epochs("independent_epochs", independent_epochs, distillation_epochs)
+        return cls(max_epochs, distillation_epochs, independent_epochs)
+
+    def phase(self, epoch: int) -> Phase:
+        """The phase of an epoch, counted from 1."""
+        if epoch <= self.independent_epochs:
+            return Phase.INDEPENDENT
+        if epoch <= self.distillation_epochs:
+            return Phase.DISTILLING
+        return Phase.FINE_TUNING
+
+
+class Accumulation(NamedTuple):
+    """The place of a batch among those whose gradients make one optimizer step.
+
+    Args:
+        batches: how many they are.
+        is_first: whether this batch is their first.
+        is_last: whether it is their last.
+    """
+
+    batches: int
+    is_first: bool
+    is_last: bool
+
+    @classmethod
+    def at(cls, iteration: int, epoch_length: int, steps: int) -> Accumulation:
+        """The place of an iteration, counted from 1; with steps = 2 and 5 batches in an epoch: 1 2, 3 4, 5."""
+        index = (iteration - 1) % epoch_length
+        start = index - index % steps
+        batches = min(steps, epoch_length - start)  # the last ones of an epoch may be fewer
+        return cls(batches, index == start, index == start + batches - 1)
+
+
+def _whole_epochs(name: str, epochs: float, of: int) -> int:
+    """``epochs`` itself if it is an int, or if it is a float the number of epochs that is this share ``of`` them."""
+    if isinstance(epochs, int):
+        return epochs
+    in_range(f"{name}, as a share,", epochs, 0, 1)
+    return round(epochs * of)
