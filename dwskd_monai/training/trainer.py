@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from ignite.engine import EventEnum
@@ -23,23 +23,12 @@ from dwskd_monai.arguments import flag, optional
 from dwskd_monai.training.auxiliary import Auxiliary, NoAuxiliary
 from dwskd_monai.training.checks import in_range, one_of
 from dwskd_monai.training.features import PooledFeatures
-from dwskd_monai.training.losses import SelfDistillationLoss
+from dwskd_monai.training.losses.objective import SelfDistillationLoss
+from dwskd_monai.training.losses.term import StudentOutput
 from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase
 from dwskd_monai.training.views import AUXILIARY_VIEW, VIEWS
 
 AUXILIARY_LOSS = "auxiliary_loss"
-
-
-class StudentOutput(NamedTuple):
-    """What a network says about a batch.
-
-    Args:
-        logits: ``(B, C)``.
-        features: pooled features ``(B, D)``, if the loss needs them.
-    """
-
-    logits: Tensor
-    features: Tensor | None = None
 
 
 class DualStudentTrainer(Trainer):
@@ -257,9 +246,9 @@ class DualStudentTrainer(Trainer):
     def _objective(self, student: StudentOutput, peer: StudentOutput | None, targets: Tensor) -> Tensor:
         """Loss of one student; its peer teaches it in the epochs of distilling only."""
         if peer is None or self.phase is not Phase.DISTILLING:
-            return self.loss_function(student.logits, targets)
+            return self.loss_function(student, targets)
         epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.independent_epochs
-        return self.loss_function(student.logits, targets, peer.logits, student.features, peer.features, epoch=epochs)
+        return self.loss_function(student, targets, peer, epoch=epochs)
 
     def _auxiliary_view(self, batchdata: dict[str, Tensor]) -> Tensor:
         if AUXILIARY_VIEW not in batchdata:

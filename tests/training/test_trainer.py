@@ -12,7 +12,10 @@ from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 
 from dwskd_monai.training.auxiliary import create_auxiliary
-from dwskd_monai.training.losses import SelfDistillationLoss, batch_ensembled_kl, softened_kl
+from dwskd_monai.training.losses.batch_ensembled import BatchEnsembled
+from dwskd_monai.training.losses.objective import SelfDistillationLoss
+from dwskd_monai.training.losses.softened_kl import SoftenedKL, softened_kl
+from dwskd_monai.training.losses.term import StudentOutput
 from dwskd_monai.training.trainer import DualStudentTrainer
 from dwskd_monai.training.views import AUXILIARY_VIEW
 
@@ -60,7 +63,7 @@ def make_trainer(
         "network": main,
         "auxiliary_network": auxiliary_network,
         "optimizer": torch.optim.SGD([*main.parameters(), *auxiliary_network.parameters()], lr=0.1, momentum=0.9),
-        "loss_function": SelfDistillationLoss(temperature=2.0, weight=0.5, ramp_up_epochs=1),
+        "loss_function": SelfDistillationLoss(term=SoftenedKL(2.0), weight=0.5, ramp_up_epochs=1),
         "decollate": False,
     }
     settings |= changes
@@ -129,8 +132,8 @@ def test_mutual_students_have_mirrored_losses_and_their_own_clipped_gradients(in
         weight = distillation_weight(step, independent_epochs)
         logits, peer = main(batch["image"]), auxiliary(batch["image"])
         losses = [
-            F.cross_entropy(ours, batch["label"]) + weight * softened_kl(ours, theirs, 2.0)
-            for ours, theirs in ((logits, peer), (peer, logits))
+            F.cross_entropy(own, batch["label"]) + weight * softened_kl(own, taught.detach(), 2.0)
+            for own, taught in ((logits, peer), (peer, logits))
         ]
         for student, optimizer, loss in zip((main, auxiliary), optimizers, losses):
             optimizer.zero_grad()
@@ -186,7 +189,7 @@ def test_a_frozen_network_of_another_architecture_teaches_and_does_not_change():
 
 
 def test_bake_gets_the_features_of_the_student_that_teaches():
-    loss = SelfDistillationLoss(distillation="bake", weight=1.0)
+    loss = SelfDistillationLoss(term=BatchEnsembled(2.0), weight=1.0)
     trainer = make_trainer(
         loss_function=loss, max_epochs=1, auxiliary="mutual", train_data_loader=make_batches(count=1)
     )
@@ -195,7 +198,8 @@ def test_bake_gets_the_features_of_the_student_that_teaches():
     image, label = make_batches(count=1)[0]["image"], make_batches(count=1)[0]["label"]
     pooled = [net.norm(net.body(image.flatten(1))).relu() for net in (main, auxiliary)]
     logits = [net.fc(features) for net, features in zip((main, auxiliary), pooled)]
-    expected = F.cross_entropy(logits[0], label) + batch_ensembled_kl(logits[0], logits[1], pooled[1], 2.0)
+    term = BatchEnsembled(2.0)(StudentOutput(logits[0]), StudentOutput(logits[1], pooled[1]))
+    expected = F.cross_entropy(logits[0], label) + term
     assert trainer.state.output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -207,8 +211,11 @@ def test_the_feature_term_compares_what_enters_the_classifiers():
     main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
     trainer.run()
     batch = make_batches(count=1)[0]
-    features = [s.norm(s.body(batch["image"].flatten(1))).relu() for s in (main, auxiliary)]
-    expected = loss(main(batch["image"]), batch["label"], auxiliary(batch["image"]), *features)
+    outputs = [
+        StudentOutput(net(batch["image"]), net.norm(net.body(batch["image"].flatten(1))).relu())
+        for net in (main, auxiliary)
+    ]
+    expected = loss(outputs[0], batch["label"], outputs[1])
     assert trainer.state.output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert expected.item() > F.cross_entropy(main(batch["image"]), batch["label"]).item()
 

@@ -1,0 +1,108 @@
+"""The objective of one student: its task, and what it learns from the other."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dwskd_monai.training.losses.similarity_preserving import SimilarityPreserving
+from dwskd_monai.training.losses.softened_kl import SoftenedKL
+from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput
+
+
+class SelfDistillationLoss(nn.Module):
+    """Task loss of one student plus what it learns from the other (Tsutsumi et al., arXiv 2508.20461).
+
+    ``L = task_loss(z, y) + λ(t) · term + γ · feature_term``. MONAI and torch have single terms at most, not their sum
+    with a weight that ramps up.
+
+    Args:
+        task_loss: loss of logits ``(B, C)`` and labels ``(B,)``; cross-entropy by default.
+        term: what is learned from the peer's predictions; :class:`SoftenedKL` by default.
+        weight: λ, the final weight of ``term``, >= 0.
+        ramp_up_epochs: epochs over which λ rises from 0, by ``exp(-5 (1 - t)²)`` (Laine & Aila, arXiv 1610.02242);
+            0 for none.
+        feature_term: what is learned from the peer's features; :class:`SimilarityPreserving` by default.
+        feature_weight: γ >= 0; 0 leaves the feature term out.
+
+    Raises:
+        ValueError: for a value outside the ranges above; the message names the argument.
+        TypeError: for a term that is not a :class:`DistillationTerm`.
+    """
+
+    def __init__(
+        self,
+        task_loss: nn.Module | None = None,
+        term: DistillationTerm | None = None,
+        weight: float = 1.0,
+        ramp_up_epochs: float = 0.0,
+        feature_term: DistillationTerm | None = None,
+        feature_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("weight", weight),
+            ("ramp_up_epochs", ramp_up_epochs),
+            ("feature_weight", feature_weight),
+        ):
+            if not (value >= 0 and math.isfinite(value)):
+                raise ValueError(f"{name} must be 0 or greater, got {value}")
+        self.task_loss = nn.CrossEntropyLoss() if task_loss is None else task_loss
+        self.term = _checked_term("term", SoftenedKL() if term is None else term)
+        self.feature_term = _checked_term(
+            "feature_term", SimilarityPreserving() if feature_term is None else feature_term
+        )
+        self.weight = weight
+        self.ramp_up_epochs = ramp_up_epochs
+        self.feature_weight = feature_weight
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether :meth:`forward` needs the students' pooled features."""
+        return self.term.needs_features or (self.feature_weight > 0 and self.feature_term.needs_features)
+
+    def weight_at(self, epoch: float) -> float:
+        """λ(t) after ``epoch`` epochs (a fraction within an epoch)."""
+        if epoch >= self.ramp_up_epochs:
+            return self.weight
+        remaining = 1 - epoch / self.ramp_up_epochs
+        return self.weight * math.exp(-5 * remaining**2)
+
+    def forward(
+        self, student: StudentOutput, target: Tensor, peer: StudentOutput | None = None, epoch: float = math.inf
+    ) -> Tensor:
+        """The objective of one student.
+
+        Args:
+            student: what the student that learns says about the batch.
+            target: labels, ``(B,)``.
+            peer: what the student that teaches says, into which no gradient flows; None for the task loss alone.
+            epoch: epochs trained so far, for the ramp of λ.
+
+        Returns:
+            Scalar. In float32, whatever the precision of the logits.
+
+        Raises:
+            ValueError: if a term needs features and there are none.
+        """
+        student = student.float()
+        loss = self.task_loss(student.logits, target)
+        if peer is not None:
+            peer = peer.detach().float()
+            if self.needs_features and (student.features is None or peer.features is None):
+                raise ValueError("the loss has a term that needs the pooled features of both students")
+            loss = loss + self.weight_at(epoch) * self.term(student, peer)
+            if self.feature_weight > 0:
+                loss = loss + self.feature_weight * self.feature_term(student, peer)
+        return torch.as_tensor(loss)
+
+
+def _checked_term(name: str, term: DistillationTerm) -> DistillationTerm:
+    if not isinstance(term, DistillationTerm):
+        raise TypeError(
+            f"{name} must be a DistillationTerm, got {type(term).__name__}; "
+            "derive your class from dwskd_monai.training.DistillationTerm"
+        )
+    return term

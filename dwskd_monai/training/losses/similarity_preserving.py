@@ -1,0 +1,34 @@
+"""Distillation of which images of a batch are alike."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput, checked_features
+
+
+def similarities(features: Tensor) -> Tensor:
+    """``H·Hᵀ`` of features H ``(B, D)``, its rows ``(B, B)`` scaled to unit length."""
+    return F.normalize(features @ features.T, dim=1)
+
+
+class SimilarityPreserving(DistillationTerm):
+    """Mean squared difference of the students' :func:`similarities` (Tung & Mori, arXiv 1907.09682, equation 4).
+
+    Two complementary students have no neuron in common, so their features cannot be compared one by one; which
+    images are alike can be. The sum of squared differences is divided by B².
+    """
+
+    needs_features = True
+
+    def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:
+        """The difference; see :class:`DistillationTerm`.
+
+        Raises:
+            ValueError: if the batch has one sample: it is like nothing else, so the term would be constant.
+        """
+        student_features = checked_features(student, "SimilarityPreserving")
+        peer_features = checked_features(peer, "SimilarityPreserving")
+        difference = similarities(student_features) - similarities(peer_features)
+        return difference.square().sum() / len(student_features) ** 2

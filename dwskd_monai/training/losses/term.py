@@ -1,0 +1,75 @@
+"""What a term of the loss is given, and what it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class StudentOutput(NamedTuple):
+    """What a network says about a batch.
+
+    Args:
+        logits: ``(B, C)``.
+        features: pooled features ``(B, D)``, the input of the classifier; None if no term needs them.
+    """
+
+    logits: Tensor
+    features: Tensor | None = None
+
+    def float(self) -> StudentOutput:
+        """In float32, whatever the precision of the network."""
+        return StudentOutput(self.logits.float(), None if self.features is None else self.features.float())
+
+    def detach(self) -> StudentOutput:
+        """Without the gradient."""
+        return StudentOutput(self.logits.detach(), None if self.features is None else self.features.detach())
+
+
+class DistillationTerm(nn.Module):
+    """What a student learns from its peer; derive a term of your own from it.
+
+    ``forward`` is given float32 tensors; those of the peer have no gradient. Write ``needs_features = True`` into the
+    class if it needs features. A config then takes it by its name, with the arguments of its constructor::
+
+        distillation_term:
+          _target_: my_package.MyTerm
+          temperature: "@temperature"
+    """
+
+    needs_features = False
+    """Whether ``student.features`` and ``peer.features`` must be there."""
+
+    def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:
+        """The term, a scalar; the mean over the batch.
+
+        Args:
+            student: what the student that learns says about the batch.
+            peer: what the student that teaches says.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward(student, peer)")
+
+
+def checked_features(output: StudentOutput, name: str) -> Tensor:
+    """The features ``(B, D)`` of a batch of at least two images, which can be compared with each other.
+
+    Args:
+        output: of one student.
+        name: of the term, for the message.
+
+    Raises:
+        ValueError: if there are none, or the batch has one image.
+    """
+    if output.features is None:
+        raise ValueError(f"{name} needs the pooled features of both students")
+    if len(output.features) < 2:
+        raise ValueError(f"{name} needs a batch of at least 2 samples, got features of {tuple(output.features.shape)}")
+    return output.features
+
+
+def checked_temperature(temperature: float) -> float:
+    """``temperature`` itself; raises ValueError unless it is greater than 0."""
+    if not temperature > 0:
+        raise ValueError(f"temperature must be greater than 0, got {temperature}")
+    return temperature
