@@ -36,8 +36,8 @@ def combine_students(
         main: of the students' architecture; its weights are replaced.
         auxiliary: another of it; its weights are replaced.
         main_weights: state dict of main, as it is deployed.
-        training_state: what :class:`~dwskd_monai.training.handlers.TrainingStateHandler` wrote; it holds the auxiliary
-            as it was when it last learnt.
+        training_state: what :class:`~dwskd_monai.training.handlers.training_state.TrainingStateHandler` wrote; it holds
+            the auxiliary as it was when it last learned.
         combine: ``ensemble``: mean of the probabilities; ``soup``: mean of the weights (Wortsman et al., *Model soups*,
             arXiv 2203.05482), which needs students that correspond neuron by neuron.
 

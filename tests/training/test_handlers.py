@@ -10,7 +10,7 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import LrScheduleHandler, ValidationHandler
 from torch import nn
 
-from dwskd_monai.training.handlers import (
+from dwskd_monai.training import (
     BestModelSaver,
     BetterStudentHandler,
     DeployedModelHandler,

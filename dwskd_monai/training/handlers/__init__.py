@@ -1,0 +1,1 @@
+"""What watches a training and saves it, one handler a file; ignite and MONAI lack them."""

@@ -1,0 +1,101 @@
+"""Keep the best network."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from torch import Tensor
+
+from dwskd_monai.files import replacing
+from dwskd_monai.training.distributed import unwrap
+
+_logger = logging.getLogger(__name__)
+
+
+class BestModelSaver:
+    """Keep the best network so far as a plain state dict, the file that is deployed.
+
+    Attach it to several evaluators to keep the best of their networks, of two students for instance.
+    ``monai.handlers.CheckpointSaver`` deletes the old file before the new one is written, lets a metric of NaN in the
+    first epoch block all later ones, and saves one fixed network.
+
+    Args:
+        path: the state dict. A file of an earlier run is kept as ``<stem>.previous<suffix>``, unless it holds the same
+            weights.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.best_metric = -math.inf
+        self.best_epoch = 0
+        self._saved = False
+
+    def attach(self, engine: Engine) -> None:
+        """Compare after each evaluation."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Evaluator) -> None:
+        """Save the evaluator's network if its key metric is better than any before.
+
+        Raises:
+            FloatingPointError: if the network to save holds NaN or infinite weights.
+        """
+        name = engine.state.key_metric_name
+        metric = float(engine.state.metrics[name])
+        if math.isnan(metric):
+            _logger.warning("epoch %d: %s is NaN, the model is not considered", engine.state.epoch, name)
+            return
+        if metric <= self.best_metric:
+            return
+        weights = {key: value.cpu() for key, value in unwrap(engine.network).state_dict().items()}
+        broken = [key for key, value in weights.items() if not torch.isfinite(value).all()]
+        if broken:
+            raise FloatingPointError(f"epoch {engine.state.epoch}: weights of {broken[0]} are not finite; not saved")
+        self.best_metric = metric
+        self.best_epoch = engine.state.epoch
+        if not self._saved and holds_weights(self.path, weights):
+            return
+        if idist.get_rank() == 0:
+            self._save(weights)
+        self._saved = True
+        _logger.info("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
+
+    def _save(self, weights: Mapping[str, Tensor]) -> None:
+        if self.path.exists() and not self._saved:
+            with replacing(self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")) as temporary:
+                shutil.copy2(self.path, temporary)
+        with replacing(self.path) as temporary:
+            torch.save(weights, temporary)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive an interruption, so that a worse model never replaces a better one."""
+        return {"best_metric": self.best_metric, "best_epoch": self.best_epoch, "saved": self._saved}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state_dict`'s content."""
+        self.best_metric = float(state["best_metric"])
+        self.best_epoch = int(state["best_epoch"])
+        self._saved = bool(state["saved"])
+
+
+def holds_weights(path: Path, weights: Mapping[str, Tensor]) -> bool:
+    """Whether a file is a state dict with just these weights."""
+    if not path.is_file():
+        return False
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        return False
+    if not isinstance(saved, dict) or saved.keys() != weights.keys():
+        return False
+    return all(torch.equal(saved[name], value.cpu()) for name, value in weights.items())

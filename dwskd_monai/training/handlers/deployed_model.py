@@ -1,0 +1,44 @@
+"""Let the deployed network be the one to beat."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+
+from dwskd_monai.training.distributed import unwrap
+from dwskd_monai.training.handlers.best_model import holds_weights
+from dwskd_monai.training.trainer import DualStudentTrainer
+
+_logger = logging.getLogger(__name__)
+
+
+class DeployedModelHandler:
+    """If training starts from the deployed network, let that be the one to beat.
+
+    MONAI Label goes on training the network that it serves, and ``monai.handlers.CheckpointLoader`` loads one to be
+    fine-tuned. The first epoch, however bad, would replace it. So if main is what ``path`` holds when training starts,
+    it is validated first, and the validator's :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver` keeps
+    the file until another network is better. MONAI's ``ValidationHandler(exec_at_start=True)`` would also validate, and
+    the saver save, a student that has learned nothing.
+
+    Args:
+        path: of the deployed state dict.
+        validator: main's evaluator.
+    """
+
+    def __init__(self, path: str | Path, validator: Evaluator) -> None:
+        self.path = Path(path)
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:
+        """Compare at the start; attach this handler after those that load weights then."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: DualStudentTrainer) -> None:
+        """Validate main if it is the deployed network."""
+        if engine.state.epoch == 0 and holds_weights(self.path, unwrap(engine.network).state_dict()):
+            _logger.info("training starts from %s, which is kept unless a better network is found", self.path)
+            self.validator.run(0)
