@@ -76,7 +76,7 @@ $(LABEL)/installed_monailabel_test: pyproject.toml
 monailabel: $(LABEL)/installed_monailabel
 	test -f $(DEMO)/models/model.pt || $(MAKE) demo VENV=$(LABEL)
 	$(LABEL)/bin/python -m dwskd_monai pack bundles/$(BUNDLE) --out $(DEMO)/$(BUNDLE).zip --models $(DEMO)/models $(SMALL) \
-	  --teacher convnext_pico --teacher_weights $(abspath $(DEMO)/models/teacher.pt) --train#random_transforms#1#translate_range [2,2]
+	  --teacher convnext_pico --teacher_weights $(abspath $(DEMO)/models/teacher.pt) --translate_range [2,2]
 	mkdir -p $(DEMO)/studies
 	find $(DATA)/test -type f \( -name '*.png' -o -name '*.nii.gz' -o -name '[0-9]*[0-9].dcm' \) -path '*/test/*/*' \
 	  -not -path '*/test/*/*/*' -exec cp {} $(DEMO)/studies \;

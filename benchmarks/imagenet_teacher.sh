@@ -44,7 +44,7 @@ hold_out chest_xray brain_mri
 
 COMMON+=(--folds 2 --seeds "${SEEDS:-0}" --methods_file benchmarks/variants.yaml --baseline "${BASELINE:-selection}"
   --learning_rate "${LEARNING_RATE:-0.002}" --batch_size 16 --warmup_epochs 2
-  --train#random_transforms#1#translate_range "[4,4]")
+  --translate_range "[4,4]")
 compare brain_mri "$OUT/few/brain_mri/train.csv" imagenet.safetensors 96 "$RESULTS/brain_mri" "${COMMON[@]}" \
   --test_dir "$OUT/few/brain_mri/test.csv" "${BRAIN_MRI[@]}"
 compare chest_xray "$OUT/few/chest_xray/train.csv" imagenet.safetensors 96 "$RESULTS/chest_xray" "${COMMON[@]}" \

@@ -28,7 +28,7 @@ SMALL = SMALL_SETTINGS | {
     "teacher_def#depths": json.loads(DEPTHS),
     "learning_rate": 0.01,
     "warmup_epochs": 0,
-    "train#random_transforms#1#translate_range": [2, 2],
+    "translate_range": [2, 2],
 }
 
 
