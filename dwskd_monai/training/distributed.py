@@ -1,13 +1,19 @@
-"""Training in several processes, started by torchrun."""
+"""Training in several processes, started by torchrun.
+
+Ranks come from ``ignite.distributed``. Its ``initialize`` and ``auto_model`` do not do what is needed: on a machine
+with GPUs they give each process a GPU even if the backend is gloo (``torch.cuda.set_device(local_rank)``, which fails
+if there are fewer GPUs, and the network moves to ``idist.device()``). Here gloo means the CPU.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 
+import ignite.distributed as idist
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # before there is a group: its functions keep the one that they find when imported
+import torch.distributed.nn  # imported before there is a group: its functions keep the one that they find
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -50,7 +56,7 @@ def start_process_group(backend: str = "nccl") -> torch.device:
 
 
 def wrap(network: nn.Module) -> DistributedDataParallel:
-    """``network`` with gradients averaged over the processes; on its own device."""
+    """``network`` with gradients averaged over the processes, on the device that it has."""
     device = next(network.parameters()).device
     return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
@@ -61,19 +67,24 @@ def unwrap(network: nn.Module) -> nn.Module:
 
 
 def is_not_first(device: torch.device) -> bool:
-    """Whether another process than this one writes logs; ``device`` makes sure that the group has been joined."""
-    return dist.get_rank() != 0
+    """Whether another process than this one writes logs.
+
+    Args:
+        device: of this process; unused, but a config that gives it has called :func:`start_process_group` before.
+    """
+    return idist.get_rank() != 0
 
 
 def leave_process_group(networks: Iterable[DistributedDataParallel]) -> None:
     """Leave the process group, so that none of its threads outlives this call.
 
-    ``destroy_process_group`` alone gives up its own reference; a wrapped network keeps the group and its threads. A
-    thread of gloo that lets go of a tensor while Python ends aborts a training that had succeeded, with "terminate
-    called without an active exception" (https://github.com/pytorch/pytorch/issues/190489).
+    ``destroy_process_group``, which is all that ``idist.finalize`` calls, gives up its own reference; a wrapped network
+    keeps the group and its threads. A thread of gloo that releases a tensor while Python ends aborts a training that
+    had succeeded, with "terminate called without an active exception"
+    (https://github.com/pytorch/pytorch/issues/190489).
 
     Args:
-        networks: what :func:`wrap` gave; ``network.module`` is all that can be used of them afterwards.
+        networks: what :func:`wrap` returned; afterwards only their ``module`` can be used.
     """
     for network in networks:
         del network.reducer, network.logger, network.process_group
