@@ -33,8 +33,8 @@ def combine_students(
     """Both students of a finished training as one network.
 
     Args:
-        main: of the students' architecture; its weights are replaced.
-        auxiliary: another of it; its weights are replaced.
+        main: a network of the students' architecture; its weights are replaced.
+        auxiliary: a second one; its weights are replaced.
         main_weights: state dict of main, as it is deployed.
         training_state: what :class:`~dwskd_monai.training.handlers.training_state.TrainingStateHandler` wrote; it holds
             the auxiliary as it was when it last learned.

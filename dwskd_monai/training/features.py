@@ -16,10 +16,10 @@ class PooledFeatures:
     several processes averages gradients only if it is called as a whole.
 
     Args:
-        network: of timm, or another with ``get_classifier()``.
+        network: one of timm, or any with ``get_classifier()``.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if the network has no ``get_classifier()``.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -36,7 +36,7 @@ class PooledFeatures:
         self._features = inputs[0]
 
     def take(self) -> Tensor:
-        """The features of the last batch; they are kept no longer."""
+        """The features of the last batch, which are then forgotten."""
         features = self._features
         if features is None:
             raise RuntimeError("the network's classifier has not been called since its features were last taken")

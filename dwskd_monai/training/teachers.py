@@ -36,7 +36,7 @@ def create_teacher(
         model_name: timm name, ``convnext_tiny.in12k_ft_in1k`` for instance.
         weights: ``pretrained`` downloads timm's weights; a path reads a ``.pt`` or ``.safetensors`` file with the
             state dict of this model (its classifier is left out, its input convolution is adapted to ``in_chans``
-            and its position embedding to the grid as timm does); ``random`` is a network that has learnt nothing.
+            and its position embedding to the grid as timm does); ``random`` is a network that has learned nothing.
         in_chans: channels of the images, 1 for grey ones.
         num_classes: outputs of the new classifier; 0 for none.
         model_args: further arguments of ``timm.create_model``, ``img_size`` for instance.
@@ -44,7 +44,7 @@ def create_teacher(
     Raises:
         ValueError: if timm knows no such model, or the file's tensors do not fit; the message names them.
         FileNotFoundError: if ``weights`` is a path and there is no such file.
-        OSError: if the pretrained weights could not be downloaded; the message says both ways out.
+        OSError: if the pretrained weights could not be downloaded; the message says what else can be done.
     """
     _check_known(model_name)
     if weights == PRETRAINED:
@@ -56,9 +56,11 @@ def create_teacher(
 
 
 def _check_known(model_name: str) -> None:
-    if not timm.is_model(model_name):
-        close = ", ".join(timm.list_models(f"{model_name.split('.')[0].split('_')[0]}*")[:8])
-        raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
+    if timm.is_model(model_name):
+        return
+    family = model_name.split(".")[0].split("_")[0]
+    close = ", ".join(timm.list_models(f"{family}*")[:8])
+    raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
 
 
 def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:
@@ -75,33 +77,32 @@ def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, 
 
 
 def _download(model_name: str, **model_args: Any) -> nn.Module:
-    ways_out = (
-        f"teacher {model_name}: its pretrained weights could not be had. Either run where the Hugging Face hub can be "
-        "reached, or give a file with the state dict: --teacher_weights FILE.pt or FILE.safetensors "
+    remedies = (
+        f"teacher {model_name}: its pretrained weights could not be downloaded. Either run where the Hugging Face hub "
+        "can be reached, or give a file with the state dict: --teacher_weights FILE.pt or FILE.safetensors "
         "(train_teacher.yaml makes one)"
     )
     try:
         return timm.create_model(model_name, pretrained=True, **model_args)
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # huggingface_hub's errors are OSErrors, a missing default is a RuntimeError
-        raise OSError(f"{ways_out}. The cause: {error}") from error
+    except (OSError, RuntimeError) as error:
+        # errors of the hub are OSErrors, that of a model without pretrained weights is a RuntimeError
+        raise OSError(f"{remedies}. The cause: {error}") from error
 
 
 def load_backbone(network: nn.Module, path: str | Path) -> None:
     """Load all but the classifier of a state dict file into a timm network.
 
-    It is the weight selection of a student that is as large as its teacher: input convolution and positions are adapted
-    alike.
+    This is the weight selection of a student that is as large as its teacher, so that the input convolution and the
+    positions are adapted in the same way.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file holds no state dict, or keys or shapes do not match; the message names them.
     """
-    found = {name for name in FileWeights(path).names() if not in_classifier(name, network)}
+    in_file = {name for name in FileWeights(path).names() if not in_classifier(name, network)}
     expected = {name for name in network.state_dict() if not in_classifier(name, network)}
-    problems = [f"missing {name}" for name in expected - found] + [f"unexpected {name}" for name in found - expected]
+    problems = [f"missing {name}" for name in expected - in_file]
+    problems += [f"unexpected {name}" for name in in_file - expected]
     if problems:
         raise ValueError(
             f"{path}: does not fit {_architecture(network)}, {len(problems)} of {len(expected)} tensors: "
@@ -112,25 +113,25 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
         select_weights(Teacher(network, path), network)
     except ValueError as error:
         raise ValueError(f"{path}: does not fit {_architecture(network)}: {error}") from error
-    _logger.info("%s: %d tensors loaded, the classifier is new", path, len(found))
+    _logger.info("%s: %d tensors loaded, the classifier is new", path, len(in_file))
 
 
 def _architecture(network: nn.Module) -> str:
     return str(cast(Any, network).default_cfg.get("architecture", type(network).__name__))
 
 
-def initialise_teacher(
+def initialize_teacher(
     network: nn.Module, model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any
 ) -> None:
-    """Give ``network``, a ``model_name`` of timm, the teacher's weights; its classifier stays new.
+    """Give a network the teacher's weights; its classifier stays new.
 
-    Args and Raises: see :func:`create_teacher`.
+    Args and Raises: see :func:`create_teacher`; ``network`` is the model ``model_name`` of timm, changed in place.
     """
     teacher = create_teacher(model_name, weights, in_chans, **model_args)
     network.load_state_dict(network.state_dict() | teacher.state_dict())
 
 
-def initialise_students(
+def initialize_students(
     main: nn.Module,
     auxiliary: nn.Module | None,
     teacher: nn.Module | Teacher,
@@ -146,7 +147,7 @@ def initialise_students(
 
     Args:
         main: the student that is deployed; changed in place.
-        auxiliary: the student that main learns with; changed in place. None: main alone is initialised.
+        auxiliary: the student that main learns with; changed in place. None: main alone is initialized.
         teacher: the large network.
         layers, elements, offset, seed, rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
         complementary: False gives both students the same subset.
@@ -158,8 +159,17 @@ def initialise_students(
         report = select_weights(teacher, main, rules)
     else:
         report = select_pair(teacher, main, auxiliary, rules, complementary=flag("complementary", complementary))
-    sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (teacher.network, main)]
+    teacher_size = _size(teacher.network)
+    student_size = _size(main)
     _logger.info(
-        "weight selection: %s; student %d of %d parameters (%.3f)", report, sizes[1], sizes[0], sizes[1] / sizes[0]
+        "weight selection: %s; student %d of %d parameters (%.3f)",
+        report,
+        student_size,
+        teacher_size,
+        student_size / teacher_size,
     )
     return report
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

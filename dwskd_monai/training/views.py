@@ -27,7 +27,8 @@ class AugmentViewsd(Randomizable, Transform):
     def __init__(self, transform: Compose, views: str = "same") -> None:
         if views not in VIEWS:
             raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
-        self.transform, self.views = transform, views
+        self.transform = transform
+        self.views = views
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> AugmentViewsd:
         """Seed the transforms."""

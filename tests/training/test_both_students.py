@@ -36,14 +36,16 @@ def test_an_ensemble_predicts_the_mean_of_the_probabilities(files):
 
 
 def test_an_ensemble_of_one_is_that_one():
-    network, image = make_student(), torch.randn(6, 1, 2, 2)
+    network = make_student()
+    image = torch.randn(6, 1, 2, 2)
     torch.testing.assert_close(Ensemble(network)(image).softmax(1), network(image).softmax(1))
 
 
 def test_a_soup_has_the_mean_of_the_weights_and_mains_counters(files):
     main, auxiliary, *paths = files
     soup = combine_students(make_student(), make_student(), *paths, "soup")
-    auxiliary_state, got = auxiliary.state_dict(), soup.state_dict()
+    auxiliary_state = auxiliary.state_dict()
+    got = soup.state_dict()
     for name, value in main.state_dict().items():
         expected = (value + auxiliary_state[name]) / 2 if value.is_floating_point() else value
         torch.testing.assert_close(got[name], expected, msg=name)
@@ -52,7 +54,8 @@ def test_a_soup_has_the_mean_of_the_weights_and_mains_counters(files):
 def test_a_soup_of_equal_students_is_the_student(files):
     main, _, weights, state = files
     save_state(state, main)
-    soup, image = combine_students(make_student(), copy.deepcopy(main), weights, state, "soup"), torch.randn(6, 1, 2, 2)
+    soup = combine_students(make_student(), copy.deepcopy(main), weights, state, "soup")
+    image = torch.randn(6, 1, 2, 2)
     torch.testing.assert_close(soup(image), main(image))
 
 

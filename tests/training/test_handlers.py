@@ -42,7 +42,8 @@ class StubEvaluator(SupervisedEvaluator):
     [([0.5, 0.7, 0.6], 2), ([math.nan, 0.2, 0.1], 2), ([0.4, 0.4], 1), ([0.3, math.nan], 1), ([0.0, 0.0], 1)],
 )
 def test_best_model_saver_keeps_the_first_best(tmp_path, metrics, best_epoch):
-    path, network = tmp_path / "models" / "model.pt", Student()
+    path = tmp_path / "models" / "model.pt"
+    network = Student()
     saver = BestModelSaver(path)
     evaluator = StubEvaluator(network, dict(enumerate(metrics, 1)), [saver])
     for epoch in range(1, len(metrics) + 1):
@@ -78,14 +79,16 @@ def train_from(network: nn.Module, path: Path, evaluator: StubEvaluator) -> None
 
 @pytest.mark.parametrize(("metrics", "kept"), [([0.5, 0.4, 0.5], True), ([0.5, 0.6, 0.4], False)])
 def test_training_that_starts_from_the_deployed_network_keeps_it_unless_it_finds_a_better_one(tmp_path, metrics, kept):
-    path, network = tmp_path / "model.pt", Student()
+    path = tmp_path / "model.pt"
+    network = Student()
     deployed = {name: value.clone() for name, value in network.state_dict().items()}
     torch.save(deployed, path)
     evaluator = StubEvaluator(network, dict(enumerate(metrics)), [BestModelSaver(path)])
     train_from(network, path, evaluator)
     assert evaluator.evaluated == [0, 1, 2]
-    found, previous = torch.load(path, weights_only=True), tmp_path / "model.previous.pt"
-    assert all(torch.equal(found[name], deployed[name]) for name in deployed) == kept
+    saved = torch.load(path, weights_only=True)
+    previous = tmp_path / "model.previous.pt"
+    assert all(torch.equal(saved[name], deployed[name]) for name in deployed) == kept
     assert previous.exists() == (not kept)
     if not kept:
         assert all(torch.equal(torch.load(previous, weights_only=True)[name], deployed[name]) for name in deployed)
@@ -93,7 +96,8 @@ def test_training_that_starts_from_the_deployed_network_keeps_it_unless_it_finds
 
 @pytest.mark.parametrize("content", ["nothing", "other weights", "another network", "damaged"])
 def test_training_that_starts_from_other_weights_validates_after_its_first_epoch(tmp_path, content):
-    path, network = tmp_path / "model.pt", Student()
+    path = tmp_path / "model.pt"
+    network = Student()
     if content == "other weights":
         torch.save(Student().state_dict(), path)
     elif content == "another network":
@@ -146,7 +150,7 @@ def test_the_auxiliarys_loss_is_watched_too():
 
 
 @pytest.mark.parametrize(
-    ("auxiliary", "deploy", "main", "other", "promoted"),
+    ("auxiliary", "deploy", "main_metric", "auxiliary_metric", "promoted"),
     [
         ("mutual", "better", 0.5, 0.6, True),
         ("mutual", "better", 0.6, 0.5, False),
@@ -157,10 +161,12 @@ def test_the_auxiliarys_loss_is_watched_too():
         ("frozen", "better", 0.5, 0.6, False),
     ],
 )
-def test_the_better_student_goes_on_after_distillation(monkeypatch, auxiliary, deploy, main, other, promoted):
+def test_the_better_student_goes_on_after_distillation(
+    monkeypatch, auxiliary, deploy, main_metric, auxiliary_metric, promoted
+):
     trainer = make_trainer(auxiliary=auxiliary, deploy=deploy, max_epochs=4, distillation_epochs=3)
-    validator = StubEvaluator(trainer.network, dict.fromkeys(range(1, 5), main))
-    auxiliary_validator = StubEvaluator(trainer.auxiliary_network, dict.fromkeys(range(1, 5), other))
+    validator = StubEvaluator(trainer.network, dict.fromkeys(range(1, 5), main_metric))
+    auxiliary_validator = StubEvaluator(trainer.auxiliary_network, dict.fromkeys(range(1, 5), auxiliary_metric))
     BetterStudentHandler(validator, auxiliary_validator, interval=2).attach(trainer)
     promotions = []
     monkeypatch.setattr(trainer, "promote_auxiliary", lambda: promotions.append(trainer.state.epoch))
@@ -205,8 +211,9 @@ def test_a_continued_run_ends_as_an_uninterrupted_one(tmp_path, auxiliary, stopp
     continued.run()
     assert epochs == list(range(stopped_after + 1, 5))
     assert continued.state.iteration == 4 * BATCHES
-    for ours, theirs in zip(continued.network.state_dict().values(), whole.network.state_dict().values()):
-        assert torch.equal(ours, theirs)
+    expected = whole.network.state_dict()
+    for name, value in continued.network.state_dict().items():
+        assert torch.equal(value, expected[name])
     assert (saver.best_metric, saver.best_epoch) == (0.9, 1), "a worse model never replaces the best"
     assert [file.name for file in sorted(path.parent.iterdir())] == ["model.pt", "state.pt"]
 
@@ -240,10 +247,10 @@ def test_a_state_of_another_configuration_is_named(tmp_path):
     trainer = make_trainer(auxiliary="none", max_epochs=1)
     TrainingStateHandler(path, {"network": trainer.network}).attach(trainer)
     trainer.run()
-    other = make_trainer(auxiliary="none")
-    TrainingStateHandler(path, {"network": nn.Linear(2, 2)}, resume=True).attach(other)
+    second = make_trainer(auxiliary="none")
+    TrainingStateHandler(path, {"network": nn.Linear(2, 2)}, resume=True).attach(second)
     with pytest.raises(ValueError, match=r"(?s)resume: network in .*state.pt does not fit .*Missing key"):
-        other.run()
+        second.run()
     third = make_trainer(auxiliary="none")
     TrainingStateHandler(path, {"model": third.network}, resume=True).attach(third)
     with pytest.raises(ValueError, match=r"holds \['network', .*needs \['model'"):
@@ -274,7 +281,8 @@ def test_epoch_seed_makes_an_epoch_repeatable():
         def set_random_state(self, seed: int) -> None:
             self.seed = seed
 
-    dataset, drawn = Drawing(), []
+    dataset = Drawing()
+    drawn = []
     for epochs in (3, 3):
         trainer = make_trainer(auxiliary="none", max_epochs=epochs, train_handlers=[EpochSeedHandler(7, dataset)])
         trainer.add_event_handler(

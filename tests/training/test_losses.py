@@ -70,15 +70,17 @@ class ZeroTask(nn.Module):
         return logits.sum() * 0
 
 
-def test_logit_standard_is_the_kl_of_standardised_logits():
+def test_logit_standard_is_the_kl_of_standardized_logits():
     logits, peer = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
 
-    def standardise(row: list[float]) -> list[float]:
+    def standardize(row: list[float]) -> list[float]:
         mean = sum(row) / len(row)
         deviation = math.sqrt(sum((z - mean) ** 2 for z in row) / len(row))
         return [(z - mean) / deviation for z in row]
 
-    expected = naive_kl([standardise(row) for row in logits.tolist()], [standardise(row) for row in peer.tolist()], 2.0)
+    rows = [standardize(row) for row in logits.tolist()]
+    peer_rows = [standardize(row) for row in peer.tolist()]
+    expected = naive_kl(rows, peer_rows, 2.0)
     assert logit_standard(logits, peer, 2.0).item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -103,7 +105,8 @@ def test_bake_is_the_sum_of_its_series():
     for i in range(4):
         weights = [0.0 if i == j else math.exp(sum(a * b for a, b in zip(rows[i], rows[j]))) for j in range(4)]
         affinity[i] = torch.tensor([weight / sum(weights) for weight in weights], dtype=torch.float64)
-    expected, term = torch.zeros_like(probabilities), probabilities
+    expected = torch.zeros_like(probabilities)
+    term = probabilities
     for power in range(200):
         expected = expected + 0.5 * 0.5**power * term
         term = affinity @ term
@@ -136,7 +139,8 @@ def test_a_term_that_compares_samples_needs_two_of_them(term):
 @pytest.mark.parametrize("term", [SoftenedKL, LogitStandard])
 def test_the_objective_has_the_term_that_it_is_given(term):
     logits, peer, target = torch.randn(6, 3), torch.randn(6, 3), torch.randint(3, (6,))
-    student, peer = StudentOutput(logits), StudentOutput(peer)
+    student = StudentOutput(logits)
+    peer = StudentOutput(peer)
     expected = nn.functional.cross_entropy(logits, target) + 0.7 * term(3.0)(student, peer)
     got = SelfDistillationLoss(term=term(3.0), weight=0.7)(student, target, peer)
     assert got.item() == pytest.approx(expected.item(), rel=1e-6)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
-from dwskd_monai.training.teachers import create_teacher, initialise_students, initialise_teacher, load_backbone
+from dwskd_monai.training.teachers import create_teacher, initialize_students, initialize_teacher, load_backbone
 from dwskd_monai.weight_selection import Teacher
 from tests.conftest import tiny_convnext, tiny_vit
 
@@ -42,7 +42,7 @@ def test_a_teacher_without_a_classifier_leaves_the_files_out(tmp_path):
     assert not [name for name in teacher.state_dict() if name.startswith("head.fc")]
 
 
-def test_a_colour_file_serves_a_grey_teacher(tmp_path):
+def test_a_color_file_serves_a_grayscale_teacher(tmp_path):
     saved = tiny_convnext(in_chans=3)
     torch.save(saved.state_dict(), tmp_path / "teacher.pt")
     teacher = create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), in_chans=1, **TINY)
@@ -57,13 +57,13 @@ def test_position_embedding_of_a_file_is_resampled(tmp_path):
 
 
 def test_a_file_of_another_network_is_named_with_its_tensors(tmp_path):
-    torch.save(tiny_convnext((8, 16, 24, 40)).state_dict(), tmp_path / "other.pt")
+    torch.save(tiny_convnext((8, 16, 24, 40)).state_dict(), tmp_path / "wider.pt")
     network = tiny_convnext()
     before = network.stem[0].weight.clone()
     with pytest.raises(
-        ValueError, match=r"other.pt: does not fit convnext_atto.*\(40, 24, 2, 2\) in the teacher's weights"
+        ValueError, match=r"wider.pt: does not fit convnext_atto.*\(40, 24, 2, 2\) in the teacher's weights"
     ):
-        load_backbone(network, tmp_path / "other.pt")
+        load_backbone(network, tmp_path / "wider.pt")
     assert torch.equal(network.stem[0].weight, before)
     torch.save({"something": torch.zeros(1)}, tmp_path / "empty.pt")
     with pytest.raises(ValueError, match=r"empty.pt: does not fit.*missing"):
@@ -78,14 +78,14 @@ def test_no_file_and_no_state_dict_are_named(tmp_path):
         create_teacher("convnext_atto", str(tmp_path / "text.pt"))
 
 
-def test_without_network_both_ways_out_are_told(monkeypatch, tmp_path):
+def test_without_network_both_remedies_are_told(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(OSError, match=r"convnext_atto.d2_in1k.*hub can be reached, or .*--teacher_weights FILE"):
         create_teacher("convnext_atto.d2_in1k", "pretrained")
 
 
-def test_a_model_without_pretrained_weights_tells_the_ways_out():
+def test_a_model_without_pretrained_weights_tells_the_remedies():
     with pytest.raises(OSError, match="--teacher_weights FILE"):
         create_teacher("convnext_zepto_rms_ols", "pretrained", pretrained_cfg={})
 
@@ -95,19 +95,19 @@ def test_an_unknown_model_names_some_that_exist():
         create_teacher("convnext_giant", "random")
 
 
-def test_initialise_teacher_keeps_the_new_classifier(tmp_path):
+def test_initialize_teacher_keeps_the_new_classifier(tmp_path):
     saved, network = tiny_convnext(), tiny_convnext()
     torch.save(saved.state_dict(), tmp_path / "teacher.pt")
     classifier = network.head.fc.weight.clone()
-    initialise_teacher(network, "convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
+    initialize_teacher(network, "convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
     assert torch.equal(network.head.fc.weight, classifier)
     assert torch.equal(network.stem[0].weight, saved.stem[0].weight)
 
 
-def test_initialise_students_logs_what_it_did(caplog):
+def test_initialize_students_logs_what_it_did(caplog):
     caplog.set_level("INFO")
     teacher, main, auxiliary = tiny_convnext((16, 32, 48, 64)), tiny_convnext(), tiny_convnext()
-    report = initialise_students(main, auxiliary, Teacher(teacher))
+    report = initialize_students(main, auxiliary, Teacher(teacher))
     assert report.overlap == 0
     assert torch.equal(auxiliary.stem[0].weight, teacher.stem[0].weight[1::2])
     assert "overlap 0.00%" in caplog.text

@@ -72,8 +72,9 @@ def make_trainer(
 
 
 def assert_same(network: nn.Module, expected: nn.Module) -> None:
-    for (name, ours), theirs in zip(network.state_dict().items(), expected.state_dict().values()):
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7, msg=name)
+    expected_state = expected.state_dict()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, expected_state[name], rtol=1e-6, atol=1e-7, msg=name)
 
 
 def test_none_is_plain_supervised_training():
@@ -113,11 +114,12 @@ def test_ema_follows_the_formulas(views, independent_epochs):
         optimizer.step()
         momentum = 1 - (1 - 0.8) * (math.cos(math.pi * (step + 1) / (2 * BATCHES)) + 1) / 2
         with torch.no_grad():
-            for theirs, ours in zip(auxiliary.state_dict().values(), main.state_dict().values()):
-                if theirs.is_floating_point():
-                    theirs.copy_(momentum * theirs + (1 - momentum) * ours)
+            main_state = main.state_dict()
+            for name, value in auxiliary.state_dict().items():
+                if value.is_floating_point():
+                    value.copy_(momentum * value + (1 - momentum) * main_state[name])
                 else:
-                    theirs.copy_(ours)
+                    value.copy_(main_state[name])
     assert_same(trainer.network, main)
     assert_same(trainer.auxiliary_network, auxiliary)
 
@@ -174,7 +176,8 @@ def test_after_distillation_main_is_fine_tuned_alone(auxiliary):
 def test_a_frozen_network_of_another_architecture_teaches_and_does_not_change():
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.Dropout(0.9), nn.Linear(5, 3))
     trainer = make_trainer(auxiliary="frozen", auxiliary_network=teacher)
-    before, main = copy.deepcopy(teacher), copy.deepcopy(trainer.network)
+    before = copy.deepcopy(teacher)
+    main = copy.deepcopy(trainer.network)
     optimizer = torch.optim.SGD(main.parameters(), lr=0.1, momentum=0.9)
     trainer.run()
     for step, batch in enumerate(make_batches() * 2):
@@ -195,7 +198,9 @@ def test_bake_gets_the_features_of_the_student_that_teaches():
     )
     main, auxiliary = copy.deepcopy(trainer.network), copy.deepcopy(trainer.auxiliary_network)
     trainer.run()
-    image, label = make_batches(count=1)[0]["image"], make_batches(count=1)[0]["label"]
+    (batch,) = make_batches(count=1)
+    image = batch["image"]
+    label = batch["label"]
     pooled = [net.norm(net.body(image.flatten(1))).relu() for net in (main, auxiliary)]
     logits = [net.fc(features) for net, features in zip((main, auxiliary), pooled)]
     term = BatchEnsembled(2.0)(StudentOutput(logits[0]), StudentOutput(logits[1], pooled[1]))
@@ -280,7 +285,7 @@ def test_amp_on_the_cpu_is_bfloat16_and_the_weights_stay_float32():
 
 
 @pytest.mark.parametrize("auxiliary", ["mutual", "ema"])
-def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
+def test_promotion_exchanges_weights_and_optimizer_states(auxiliary):
     trainer = make_trainer(auxiliary=auxiliary, max_epochs=1)
     trainer.run()
 
@@ -289,16 +294,16 @@ def test_promotion_exchanges_weights_and_optimiser_states(auxiliary):
         return [state["momentum_buffer"].clone() for state in states if state]
 
     students = (trainer.network, trainer.auxiliary_network)
-    main, other = (copy.deepcopy(student) for student in students)
-    mains, others = (momenta(student) for student in students)
+    main_before, auxiliary_before = (copy.deepcopy(student) for student in students)
+    main_momenta, auxiliary_momenta = (momenta(student) for student in students)
     trainer.promote_auxiliary()
-    assert_same(trainer.network, other)
-    assert_same(trainer.auxiliary_network, main)
-    expected = (others, mains) if auxiliary == "mutual" else (mains, [])
-    for student, states in zip(students, expected):
-        found = momenta(student)
-        assert len(found) == len(states)
-        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, states))
+    assert_same(trainer.network, auxiliary_before)
+    assert_same(trainer.auxiliary_network, main_before)
+    expected = (auxiliary_momenta, main_momenta) if auxiliary == "mutual" else (main_momenta, [])
+    for student, expected_momenta in zip(students, expected):
+        got = momenta(student)
+        assert len(got) == len(expected_momenta)
+        assert all(torch.equal(value, expected) for value, expected in zip(got, expected_momenta))
 
 
 @pytest.mark.parametrize(

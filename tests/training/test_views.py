@@ -29,9 +29,9 @@ def test_augmentation_is_seeded_and_ends_the_cache():
     set_rnd(dataset, 3)
     again = [dataset[0] for _ in range(2)]
     assert not torch.equal(first[0]["image"], first[1]["image"]), "random at each access"
-    for ours, theirs in zip(first, again):
-        assert torch.equal(ours["image"], theirs["image"])
-        assert torch.equal(ours["image_auxiliary"], theirs["image_auxiliary"])
+    for item, item_again in zip(first, again):
+        assert torch.equal(item["image"], item_again["image"])
+        assert torch.equal(item["image_auxiliary"], item_again["image_auxiliary"])
 
 
 def test_unknown_views_are_named():

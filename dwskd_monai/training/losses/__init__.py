@@ -1,4 +1,4 @@
-"""What a student is trained for: ``objective`` is the sum, and each other module one term of it.
+"""What a student is trained for: ``objective`` is the sum, each module beside it has one term.
 
 For main (logits ``z_m``, features ``h_m``) that learns from the auxiliary (``z_a``, ``h_a``)::
 
