@@ -1,7 +1,8 @@
 """How good a classifier is, from the predictions of slices to those of studies and their metrics.
 
-``aggregation`` makes a study's prediction of its slices', ``inferers`` runs networks on whole studies, ``predictions``
-and ``report`` write files, ``metrics`` computes, ``study_metric`` does so during training.
+``studies`` collects the predictions of slices until a study is complete, ``aggregation`` makes its prediction of them;
+both need numpy alone. ``predictions`` and ``report`` write files, ``metrics`` computes, ``study_metric`` does so during
+training, ``inferers`` runs networks on whole studies.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -12,6 +13,7 @@ _MODULES = {
     "PredictionWriter": "predictions",
     "StudyInferer": "inferers",
     "StudyMetric": "study_metric",
+    "StudyPredictions": "studies",
     "classification_metrics": "metrics",
     "mean_top_probability": "predictions",
 }

@@ -10,6 +10,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.studies import predict_study
 
 
 class StudyInferer(Inferer):
@@ -45,5 +46,6 @@ class StudyInferer(Inferer):
     def _study(self, study: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         slices = study.movedim(1, 0)
         logits = torch.cat([network(part, *args, **kwargs) for part in slices.split(self.batch_size)])
-        whole = self.aggregation(logits.softmax(1).double().cpu().numpy())
+        probabilities = logits.softmax(1).double().cpu().numpy()
+        whole = predict_study("study", probabilities, self.aggregation).probabilities
         return torch.as_tensor(whole, dtype=logits.dtype, device=logits.device).log()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,10 @@ from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 from dwskd_monai.files import GrowingCsv
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass
-class CollectedStudy:
-    """What was collected of one study: probabilities ``(K,)`` by slice, and its label."""
-
-    slices: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    label: int | None = None
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """``(S, K)`` in the order of the slices."""
-        return np.stack([self.slices[index] for index in sorted(self.slices)])
 
 
 def mean_top_probability(output: Sequence[Mapping[str, Any]]) -> float:
@@ -38,11 +25,11 @@ def mean_top_probability(output: Sequence[Mapping[str, Any]]) -> float:
 
 
 class PredictionWriter:
-    """Write what was predicted: one CSV row per study, and where studies have several slices, one per slice.
+    """Write what was predicted: one CSV row per study and, if studies have several slices, one per slice.
 
     ``monai.handlers.ClassificationSaver`` writes neither a header nor class names, and knows no studies.
 
-    ``predictions.csv``: study (file or folder), label where it is known, predicted class, one probability per class,
+    ``predictions.csv``: study (name, file or folder), label if it is known, predicted class, one probability per class,
     number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
     as soon as a study is complete, into ``predictions.partial.csv`` until the last one is, so that an interruption
     costs no finished study.
@@ -53,7 +40,7 @@ class PredictionWriter:
         aggregation: of the slices' probabilities to the study's.
 
     The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, its postprocessing must give
-    probabilities ``(K,)`` in ``pred``.
+    probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
     """
 
     def __init__(
@@ -74,21 +61,22 @@ class PredictionWriter:
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def _reset(self, engine: Engine | None = None) -> None:
-        self._open: dict[str, CollectedStudy] = {}
-        self._studies = GrowingCsv(self.output_dir / "predictions.csv")
-        self._slices = GrowingCsv(self.output_dir / "slice_predictions.csv")
+        self._predictions = StudyPredictions(self.aggregation)
+        self._study_rows = GrowingCsv(self.output_dir / "predictions.csv")
+        self._slice_rows = GrowingCsv(self.output_dir / "slice_predictions.csv")
 
     def _collect(self, engine: Engine) -> None:
         batch: Any = engine.state.batch
         output: Any = engine.state.output
         for item, result in zip(batch, output, strict=True):
             name = str(item["study"])
-            study = self._open.setdefault(name, CollectedStudy())
-            study.slices[int(item["slice"])] = self._checked(result[CommonKeys.PRED], name)
+            probabilities = self._checked(result[CommonKeys.PRED], name)
             label = result.get(CommonKeys.LABEL)
-            study.label = None if label is None else int(label)
-            if len(study.slices) == int(item["slices"]):
-                self._finish(name, self._open.pop(name))
+            study = self._predictions.add(
+                name, int(item["slice"]), int(item["slices"]), probabilities, None if label is None else int(label)
+            )
+            if study is not None:
+                self._finish(study)
 
     def _checked(self, prediction: Any, name: str) -> NDArray[np.float64]:
         probabilities = np.asarray(prediction.detach().cpu(), dtype=np.float64)
@@ -101,22 +89,26 @@ class PredictionWriter:
             raise FloatingPointError(f"{name}: the network's prediction is not finite: {probabilities}")
         return probabilities
 
-    def _finish(self, name: str, study: CollectedStudy) -> NDArray[np.float64]:
-        """Write a complete study; returns its probabilities ``(K,)``."""
-        whole = self.aggregation(study.probabilities)
+    def _finish(self, study: StudyPrediction) -> None:
+        """Write a complete study."""
         label = {} if study.label is None else {"label": self.class_names[study.label]}
-        self._studies.write({"study": name, **label, **self._columns(whole), "slices": len(study.slices)})
+        columns = self._columns(study.probabilities)
+        self._study_rows.write({"study": study.study, **label, **columns, "slices": len(study.slices)})
         if len(study.slices) > 1:
-            for index, row in sorted(study.slices.items()):
-                self._slices.write({"study": name, "slice": index, **label, **self._columns(row)})
-        return whole
+            for index, row in enumerate(study.slices):
+                self._slice_rows.write({"study": study.study, "slice": index, **label, **self._columns(row)})
 
     def _columns(self, probabilities: NDArray[np.float64]) -> dict[str, str]:
         values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
         return {"predicted": self.class_names[int(probabilities.argmax())], **values}
 
     def write(self, engine: Engine) -> None:
-        """Give the files their names."""
-        self._slices.finish()
-        count = self._studies.finish()
+        """Give the files their names.
+
+        Raises:
+            IncompleteStudiesError: if studies lack slices; those that are complete stay in the partial files.
+        """
+        self._predictions.require_complete()
+        self._slice_rows.finish()
+        count = self._study_rows.finish()
         _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")

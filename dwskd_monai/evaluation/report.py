@@ -14,10 +14,10 @@ import matplotlib
 import numpy as np
 from ignite.engine import Engine
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.metrics import ClassificationMetrics, classification_metrics
-from dwskd_monai.evaluation.predictions import CollectedStudy, PredictionWriter
+from dwskd_monai.evaluation.predictions import PredictionWriter
+from dwskd_monai.evaluation.studies import StudyPrediction
 from dwskd_monai.files import replacing
 
 _logger = logging.getLogger(__name__)
@@ -33,24 +33,25 @@ class EvaluationReport(PredictionWriter):
 
     def _reset(self, engine: Engine | None = None) -> None:
         super()._reset(engine)
-        self._collected: list[tuple[NDArray[np.float64], NDArray[np.float64], int]] = []
+        self._studies: list[StudyPrediction] = []
+        self._labels: list[int] = []
 
-    def _finish(self, name: str, study: CollectedStudy) -> NDArray[np.float64]:
-        whole = super()._finish(name, study)
+    def _finish(self, study: StudyPrediction) -> None:
+        super()._finish(study)
         if study.label is None:
-            raise ValueError(f"{name}: no label; an evaluation needs the label of each study")
-        self._collected.append((whole, study.probabilities, study.label))
-        return whole
+            raise ValueError(f"{study.study}: no label; an evaluation needs the label of each study")
+        self._studies.append(study)
+        self._labels.append(study.label)
 
     def write(self, engine: Engine) -> None:
         """Write all files, and log the overall metrics."""
         super().write(engine)
-        labels = np.array([label for _, _, label in self._collected])
-        lengths = [len(slices) for _, slices, _ in self._collected]
-        wholes = np.stack([whole for whole, _, _ in self._collected])
-        levels = {"study": classification_metrics(wholes, labels, self.class_names)}
+        labels = np.array(self._labels)
+        lengths = [len(study.slices) for study in self._studies]
+        probabilities = np.stack([study.probabilities for study in self._studies])
+        levels = {"study": classification_metrics(probabilities, labels, self.class_names)}
         if max(lengths) > 1:
-            slices = np.concatenate([slices for _, slices, _ in self._collected])
+            slices = np.concatenate([study.slices for study in self._studies])
             levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
         write_metrics(levels, self.output_dir)
         for level, metrics in levels.items():

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine
 from ignite.metrics import Metric
 from monai.utils import evenly_divisible_all_gather
 from monai.utils.enums import CommonKeys
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.metrics import classification_metrics
+from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 
 LEVELS = ("study", "slice")
 OVERALL = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1")
@@ -31,8 +34,11 @@ class StudyMetric(Metric):
         aggregation: of the slices' probabilities.
         level: ``study``, or ``slice``: without aggregation.
 
-    The evaluator's batches need ``label`` and ``study_index``, its postprocessing must give probabilities ``(K,)`` in
-    ``pred``.
+    The evaluator's batches need ``label``, ``study``, ``study_index``, ``slice`` and ``slices``, its postprocessing
+    must give probabilities ``(K,)`` in ``pred``.
+
+    ``monai.metrics.Cumulative`` would collect and gather, but a process without a prediction takes no part in its
+    gathering, so the others wait for ever: one study of one slice and two processes are enough.
     """
 
     def __init__(
@@ -46,40 +52,68 @@ class StudyMetric(Metric):
             raise ValueError(f"metric must be one of {', '.join(OVERALL)}; got {metric!r}")
         if level not in LEVELS:
             raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}")
-        self.metric, self.level = metric, level
+        self.metric = metric
+        self.level = level
         self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
         super().__init__()
 
     def reset(self) -> None:
         """Forget all predictions."""
-        self._predictions: list[Tensor] = []
-        self._labels: list[Tensor] = []
+        self._probabilities: list[Tensor] = []
+        self._places: list[Tensor] = []
+        self._names: dict[int, str] = {}  # of the studies that this process saw, for messages
 
     def iteration_completed(self, engine: Engine) -> None:
         """Collect a batch, from the engine's decollated batch and output."""
         state: Any = engine.state
         for item, result in zip(state.batch, state.output, strict=True):
-            self.update((result[CommonKeys.PRED], item[CommonKeys.LABEL], item["study_index"]))
+            self._names[int(item["study_index"])] = str(item["study"])
+            place = [int(item[key]) for key in ("study_index", "slice", "slices", CommonKeys.LABEL)]
+            self.update((result[CommonKeys.PRED], place))
 
     def update(self, output: Any) -> None:
-        """Collect one slice: probabilities ``(K,)``, its label and the number of its study."""
-        probabilities, label, study = output
-        self._predictions.append(torch.as_tensor(probabilities).detach().double().flatten().cpu())
-        self._labels.append(torch.tensor([int(label), int(study)]))
+        """Collect one slice: probabilities ``(K,)``, and ``[number of its study, slice, slices, label]``."""
+        probabilities, place = output
+        self._probabilities.append(torch.as_tensor(probabilities).detach().double().flatten().cpu())
+        self._places.append(torch.tensor(place))
 
     def compute(self) -> float:
-        """The metric over what all processes collected; NaN where a prediction is not finite."""
-        classes = len(self.class_names)
-        probabilities = torch.stack(self._predictions) if self._predictions else torch.zeros(0, classes).double()
-        labels = torch.stack(self._labels) if self._labels else torch.zeros(0, 2, dtype=torch.long)
-        probabilities = evenly_divisible_all_gather(probabilities, concat=True)
-        labels, studies = evenly_divisible_all_gather(labels, concat=True).unbind(1)
-        if not torch.isfinite(probabilities).all():
+        """The metric over what all processes collected; NaN if a prediction is not finite.
+
+        Raises:
+            IncompleteStudiesError: if studies lack slices.
+        """
+        probabilities, places = self._gathered()
+        if not np.isfinite(probabilities).all():
             return float("nan")
+        labels = places[:, 3]
         if self.level == "study":
-            members = [studies == study for study in studies.unique()]
-            labels = torch.stack([labels[member][0] for member in members])
-            rows = [torch.from_numpy(self.aggregation(probabilities[member].numpy())) for member in members]
-            probabilities = torch.stack(rows)
-        return classification_metrics(probabilities.numpy(), labels.numpy(), self.class_names).overall[self.metric]
+            probabilities, labels = self._of_studies(probabilities, places)
+        return classification_metrics(probabilities, labels, self.class_names).overall[self.metric]
+
+    def _gathered(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Probabilities ``(N, K)`` and places ``(N, 4)`` of all processes; one may have collected none."""
+        probabilities = torch.zeros(0, len(self.class_names)).double()
+        places = torch.zeros(0, 4, dtype=torch.long)
+        if self._places:
+            probabilities = torch.stack(self._probabilities)
+            places = torch.stack(self._places)
+        probabilities = evenly_divisible_all_gather(probabilities, concat=True)
+        places = evenly_divisible_all_gather(places, concat=True)
+        return probabilities.numpy(), places.numpy()
+
+    def _of_studies(
+        self, probabilities: NDArray[np.float64], places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Probabilities and labels of the studies."""
+        predictions = StudyPredictions(self.aggregation)
+        studies: list[StudyPrediction] = []
+        for row, (number, index, count, label) in zip(probabilities, places.tolist(), strict=True):
+            name = self._names.get(number, f"study number {number}")
+            study = predictions.add(name, index, count, row, label)
+            if study is not None:
+                studies.append(study)
+        predictions.require_complete()
+        whole = np.stack([study.probabilities for study in studies])
+        return whole, np.array([study.label for study in studies])

@@ -12,13 +12,16 @@ from torch import nn
 LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 
 
-def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), labelled=True) -> None:
-    """Predict studies of so many slices each, batches going across studies."""
+def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), labelled=True, lost=()) -> None:
+    """Predict studies of so many slices each, batches going across studies; those of ``lost`` are never predicted."""
     items = [
         {"study": f"{number}.png", "slice": index, "slices": count, "label": label}
         for number, (count, label) in enumerate(zip(slices, labels))
         for index in range(count)
     ]
+    kept = [number for number in range(len(items)) if number not in lost]
+    logits = logits[kept]
+    items = [items[number] for number in kept]
     batches = []
     for first in range(0, len(items), 3):
         part = items[first : first + 3]

@@ -6,6 +6,7 @@ import torch
 
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.predictions import PredictionWriter
+from dwskd_monai.evaluation.studies import IncompleteStudiesError
 from tests.evaluation.evaluate import LOGITS, evaluate, read_rows
 
 
@@ -45,6 +46,14 @@ def test_an_interruption_costs_no_finished_study(tmp_path):
     (tmp_path / "predictions.csv").write_text("of an earlier run")
     with pytest.raises(FloatingPointError, match="2.png: the network's prediction is not finite"):
         evaluate(PredictionWriter(tmp_path, ("a", "b", "c")), logits, (4, 1, 2))
+    assert [row[0] for row in read_rows(tmp_path / "predictions.partial.csv")] == ["study", "0.png", "1.png"]
+    assert (tmp_path / "predictions.csv").read_text() == "of an earlier run"
+
+
+def test_a_study_that_lacks_slices_is_named_and_the_others_are_kept(tmp_path):
+    (tmp_path / "predictions.csv").write_text("of an earlier run")
+    with pytest.raises(IncompleteStudiesError, match=r"incomplete studies have no prediction: 2.png \(1 of 2 slices\)"):
+        evaluate(PredictionWriter(tmp_path, ("a", "b", "c")), torch.randn(7, 3), (4, 1, 2), lost=[5])
     assert [row[0] for row in read_rows(tmp_path / "predictions.partial.csv")] == ["study", "0.png", "1.png"]
     assert (tmp_path / "predictions.csv").read_text() == "of an earlier run"
 

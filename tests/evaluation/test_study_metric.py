@@ -11,17 +11,27 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from torch import nn
 
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.studies import IncompleteStudiesError
 from dwskd_monai.evaluation.study_metric import StudyMetric
 
 NAMES = {"0": "a", "1": "b", "2": "c"}
 STUDIES = np.repeat(np.arange(12), [1, 5, 2, 3, 4, 1, 2, 2, 6, 1, 3, 4])
 LABELS = np.arange(12) % 3
+COUNTS = np.bincount(STUDIES)
+SLICES = np.concatenate([np.arange(count) for count in COUNTS])
 
 
 def measure(logits: torch.Tensor, order: np.ndarray, **metrics: StudyMetric) -> dict[str, float]:
     labels = torch.from_numpy(LABELS[STUDIES])
     batches = [
-        {"image": logits[part], "label": labels[part], "study_index": torch.from_numpy(STUDIES[part])}
+        {
+            "image": logits[part],
+            "label": labels[part],
+            "study": [f"S{study}" for study in STUDIES[part]],
+            "study_index": torch.from_numpy(STUDIES[part]),
+            "slice": torch.from_numpy(SLICES[part]),
+            "slices": torch.from_numpy(COUNTS[STUDIES[part]]),
+        }
         for part in np.array_split(order, 6)
     ]
     key, *others = metrics
@@ -61,6 +71,34 @@ def test_a_prediction_that_is_not_finite_makes_it_nan():
     logits = torch.randn(len(STUDIES), 3)
     logits[4, 1] = torch.nan
     assert math.isnan(measure(logits, np.arange(len(STUDIES)), x=StudyMetric("macro_auc", NAMES))["x"])
+
+
+def test_a_study_that_lacks_slices_is_named():
+    order = np.delete(np.arange(len(STUDIES)), [0, 2])  # the one slice of the first study, one of five of the second
+    with pytest.raises(IncompleteStudiesError, match=r"incomplete studies have no prediction: S1 \(4 of 5 slices\)"):
+        measure(torch.randn(len(STUDIES), 3), order, x=StudyMetric("accuracy", NAMES))
+    assert measure(torch.randn(len(STUDIES), 3), order, x=StudyMetric("accuracy", NAMES, level="slice"))["x"] > 0
+
+
+def test_a_slice_that_a_sampler_repeats_is_named():
+    order = np.append(np.arange(len(STUDIES)), 3)
+    with pytest.raises(ValueError, match="S1: slice 2 came after all slices of the study; expected each of them once"):
+        measure(torch.randn(len(STUDIES), 3), order, x=StudyMetric("accuracy", NAMES))
+
+
+def test_a_process_without_a_prediction_takes_part_in_the_gathering(monkeypatch):
+    """As with two processes and one slice; another process's tensors are put behind this one's."""
+    metric = StudyMetric("accuracy", NAMES)
+    sent: list[torch.Tensor] = []
+    received = {torch.float64: torch.tensor([[0.1, 0.8, 0.1]]).double(), torch.long: torch.tensor([[7, 0, 1, 1]])}
+
+    def gather(tensor: torch.Tensor, concat: bool) -> torch.Tensor:
+        sent.append(tensor)
+        return torch.cat([tensor, received[tensor.dtype]])
+
+    monkeypatch.setattr("dwskd_monai.evaluation.study_metric.evenly_divisible_all_gather", gather)
+    assert metric.compute() == 1.0
+    assert [tuple(tensor.shape) for tensor in sent] == [(0, 3), (0, 4)]
 
 
 @pytest.mark.parametrize(
