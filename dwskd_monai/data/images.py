@@ -5,25 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from dwskd_monai.arguments import flag
+from dwskd_monai.data.rows import is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.formats import SUFFIXES
 
 
 def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict[str, str]]:
-    """Items ``{"image": path, "study": path}`` of one image, or of all images below a folder, by their names.
+    """Items ``{"image": path, "study": identifier}`` of one image, of a folder or of a datalist.
+
+    An image is a study of its own, unless a datalist names the study that it belongs to. A datalist is a CSV or JSON
+    file as :func:`~dwskd_monai.data.datalist.load_split` takes it; each of its images is listed, whatever its split, in
+    the order of the file. Labels are not needed, and not read.
 
     Args:
-        dataset_dir: a file, a folder of images, or the folder of a DICOM series.
+        dataset_dir: a file, a folder of images, the folder of a DICOM series, or a datalist.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
 
     Raises:
-        FileNotFoundError: if the path does not exist, or there is no image below it.
+        FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
+        ValueError: for a datalist of another form.
     """
     root = existing(dataset_dir)
-    paths = [root] if root.is_file() else find_images(root, flag("dicom_series", dicom_series), True)[0]
-    if not paths:
-        raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}")
-    return [{"image": str(path), "study": str(path)} for path in paths]
+    if root.is_file() and is_datalist(root):
+        items = [(row.image, row.study) for row in read_rows(root, ("image",))]
+    elif root.is_file():
+        items = [(root, None)]
+    else:
+        images, _ = find_images(root, flag("dicom_series", dicom_series), root_is_series=True)
+        items = [(image, None) for image in images]
+    if not items:
+        raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")
+    return [{"image": str(image), "study": str(image) if study is None else study} for image, study in items]
 
 
 def existing(dataset_dir: str | Path) -> Path:

@@ -81,7 +81,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         numbers: dict[str, int] = {}
         slices = Counter[str]()
         for item, (kept, length) in zip(self.data, self._read_all(num_workers, progress)):
-            study = str(item.get("study", item[CommonKeys.IMAGE]))
+            study = _study_of(item)
             known: dict[str, Any] = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
             if CommonKeys.LABEL in item:
                 label = item[CommonKeys.LABEL]
@@ -188,33 +188,49 @@ class _Image:
 
 
 class SliceStream(monai.data.IterableDataset):
-    """All slices ``(C, H, W)`` of one study after the other, which is read, passed on and forgotten.
+    """All slices ``(C, H, W)`` of one image after the other, which is read, passed on and forgotten.
 
-    For inference: memory holds one study per worker process, however many there are. Items are those of
-    :class:`SliceDataset`.
+    For inference: memory holds one image per worker process, however many there are. Images of one study follow each
+    other, in one process; the slices of a study are numbered through as in :class:`SliceDataset`. Items have ``image``,
+    ``slice``, ``slices`` and ``study``; ``slices``, the number of the study's slices, is 0 as long as it is not known,
+    until the slices of the study's last image.
 
     Args:
-        data: items with ``image`` and ``study``.
+        data: items with ``image`` and, optionally, ``study``, equal for the images of one examination.
         transform: deterministic transforms that make volumes ``(C, D, H, W)``.
     """
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose) -> None:
-        super().__init__(data)
+        studies: dict[str, list[Mapping[str, Any]]] = {}
+        for item in data:
+            studies.setdefault(_study_of(item), []).append(item)
+        super().__init__(list(studies.items()))  # whole studies are shared out among worker processes
         self._deterministic = transform
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for item in super().__iter__():
-            try:
-                volume = volume_of(self._deterministic, item)
-            except RuntimeError as error:
-                raise _cause(error) from error
-            for index in range(volume.shape[1]):
-                yield {
-                    CommonKeys.IMAGE: volume[:, index],
-                    "slice": index,
-                    "slices": volume.shape[1],
-                    "study": str(item.get("study", item[CommonKeys.IMAGE])),
-                }
+        for study, items in super().__iter__():
+            first = 0
+            for number, item in enumerate(items, 1):
+                volume = self._read(item)
+                after = first + volume.shape[1]
+                count = after if number == len(items) else 0
+                for index in range(first, after):
+                    pixels = volume[:, index - first]
+                    yield {CommonKeys.IMAGE: pixels, "slice": index, "slices": count, "study": study}
+                    del pixels
+                first = after
+                del volume  # before the next one is read
+
+    def _read(self, item: Mapping[str, Any]) -> Tensor:
+        try:
+            return volume_of(self._deterministic, item)
+        except RuntimeError as error:
+            raise _cause(error) from error
+
+
+def _study_of(item: Mapping[str, Any]) -> str:
+    """The study of an item; an image without one is a study of its own."""
+    return str(item.get("study", item[CommonKeys.IMAGE]))
 
 
 def volume_of(transform: Compose, item: Mapping[str, Any]) -> Tensor:

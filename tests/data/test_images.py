@@ -29,3 +29,45 @@ def test_the_folder_of_a_series(tmp_path):
     assert listed(tmp_path) == [str(tmp_path / "0"), str(tmp_path / "1")]
     assert listed(tmp_path / "0") == [str(tmp_path / "0")]
     assert len(listed(tmp_path / "0", dicom_series=False)) == 3
+
+
+def write_datalist(folder, name: str, text: str):
+    for image in ("a.png", "b.png", "c.png"):
+        (folder / image).touch()
+    (folder / name).write_text(text)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.csv", "image,study\nb.png,S1\na.png,\nc.png,S1\n"),
+        ("list.csv", "image,label,patient,study,split\nb.png,no class,P1,S1,test\na.png,,,,\nc.png,,P1,S1,train\n"),
+        (
+            "list.json",
+            '{"description": "x", "test": [{"image": "b.png", "study": "S1"}, {"image": "a.png"}],'
+            ' "training": [{"image": "c.png", "study": "S1", "label": 7}]}',
+        ),
+    ],
+)
+def test_a_datalist_is_listed_in_its_order_with_its_studies_and_needs_no_labels(tmp_path, name, text):
+    a, b, c = (str(tmp_path / f"{image}.png") for image in "abc")
+    assert list_images(write_datalist(tmp_path, name, text)) == [
+        {"image": b, "study": "S1"},
+        {"image": a, "study": a},
+        {"image": c, "study": "S1"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "message"),
+    [
+        ("list.csv", "file\na.png\n", ValueError, "column image is missing; expected image and optionally label, pat"),
+        ("list.csv", "image\nx.png\n", FileNotFoundError, r"list.csv: line 2: image .*x.png does not exist"),
+        ("list.csv", "image\n", FileNotFoundError, r"dataset_dir: no image .* below .*list.csv, or listed there"),
+        ("list.json", "[]", ValueError, "list.json: expected an object with a list under training"),
+    ],
+)
+def test_a_wrong_datalist_is_named(tmp_path, name, text, error, message):
+    with pytest.raises(error, match=message):
+        list_images(write_datalist(tmp_path, name, text))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -189,6 +190,42 @@ def test_a_stream_has_each_slice_once_and_studies_in_one_piece(studies, num_work
         for index in range(length)
     }
     assert slices == expected
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_stream_numbers_the_slices_of_a_study_through_as_a_dataset_does(studies, num_workers):
+    """The study's images are apart in the list; between them is another study."""
+    divided = [studies[0] | {"study": "S"}, studies[1], studies[2] | {"study": "S"}]
+    dataset = SliceDataset(divided, preparing(), progress=False)
+    expected = {(item["study"], item["slice"]): int(item["image"].mean()) for item in dataset}
+    batches = list(DataLoader(SliceStream(divided, preparing()), batch_size=4, num_workers=num_workers))
+    streamed = {
+        (study, int(index)): int(pixels.mean())
+        for batch in batches
+        for study, index, pixels in zip(batch["study"], batch["slice"], batch["image"])
+    }
+    assert streamed == expected
+    counts = {
+        (study, int(index)): int(count)
+        for batch in batches
+        for study, index, count in zip(batch["study"], batch["slice"], batch["slices"])
+    }
+    assert {place[1] for place, count in counts.items() if count == 0} == set(range(12)), "until the last image"
+    assert {count for place, count in counts.items() if place == ("S", 12)} == {13}
+    assert {count for place, count in counts.items() if place[0] == "S1"} == {5}
+
+
+def test_a_stream_has_one_image_in_memory(studies):
+    read: list[weakref.ref] = []
+
+    def watch(item: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        assert all(volume() is None for volume in read), "the one before is still there"
+        read.append(weakref.ref(item["image"]))
+        return item
+
+    one = [study | {"study": "S"} for study in studies]
+    assert sum(1 for _ in SliceStream(one, preparing(watch))) == 18
+    assert len(read) == 3
 
 
 def test_a_broken_study_in_a_stream_is_named(studies):
