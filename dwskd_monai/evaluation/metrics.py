@@ -1,28 +1,158 @@
-"""Metrics of a multi-class classifier, by scikit-learn."""
+"""Metrics of a multi-class classifier, and where each is shown. A new one is a function and a row of a table here.
+
+Means are unweighted over the classes that occur. A value that is not defined is NaN: the AUC of a class that no image,
+or each image, belongs to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score, roc_auc_score
+
+Probabilities = NDArray[np.floating]  # (N, C), each row sums to 1
+Labels = NDArray[np.integer]  # (N,), class indices
+
+
+@dataclass(frozen=True)
+class ClassMetric:
+    """A metric of each class, in ``metrics.json``, ``metrics.csv`` and the model card.
+
+    Args:
+        name: its key, and the name of its column.
+        function: of probabilities and labels, ``(C,)``.
+    """
+
+    name: str
+    function: Callable[[Probabilities, Labels], NDArray]
+
+
+@dataclass(frozen=True)
+class OverallMetric:
+    """A metric of all classes together, in ``metrics.json``, ``metrics.csv`` and the log.
+
+    Args:
+        name: its key.
+        function: of probabilities and labels.
+        label: as people read it.
+        column: of ``metrics.csv``, in the row of all classes: a class metric's, or one of its own.
+        compared: whether a training can follow it, and comparisons and the model card show it.
+        drawn: whether comparisons draw it against the share of training images.
+    """
+
+    name: str
+    function: Callable[[Probabilities, Labels], float]
+    label: str
+    column: str
+    compared: bool = True
+    drawn: bool = False
+
+
+def counts(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
+    """How many images or studies each class has."""
+    return np.bincount(labels, minlength=probabilities.shape[1])
+
+
+def auc(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Of each class, against the rest."""
+    result = np.full(probabilities.shape[1], np.nan)
+    for index, scores in enumerate(probabilities.T):
+        positive = labels == index
+        if positive.any() and not positive.all():
+            result[index] = roc_auc_score(positive, scores)
+    return result
+
+
+def f1(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Of each class."""
+    classes = range(probabilities.shape[1])
+    return f1_score(labels, probabilities.argmax(1), labels=classes, average=None, zero_division=np.nan)
+
+
+def sensitivity(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Of each class: the share of its images that are predicted as such."""
+    classes = range(probabilities.shape[1])
+    return recall_score(labels, probabilities.argmax(1), labels=classes, average=None, zero_division=np.nan)
+
+
+def specificity(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Of each class: the share of the other classes' images that are not predicted as it."""
+    predicted = probabilities.argmax(1)
+    result = np.full(probabilities.shape[1], np.nan)
+    for index in range(probabilities.shape[1]):
+        negative = labels != index
+        if negative.any():
+            result[index] = (predicted[negative] != index).mean()
+    return result
+
+
+def mean_of_classes(
+    function: Callable[[Probabilities, Labels], NDArray],
+) -> Callable[[Probabilities, Labels], float]:
+    """The unweighted mean of a class metric over the classes that occur."""
+
+    def mean(probabilities: Probabilities, labels: Labels) -> float:
+        present = counts(probabilities, labels) > 0
+        return float(function(probabilities, labels)[present].mean())
+
+    return mean
+
+
+def accuracy(probabilities: Probabilities, labels: Labels) -> float:
+    """The share of right predictions."""
+    return float(accuracy_score(labels, probabilities.argmax(1)))
+
+
+def count(probabilities: Probabilities, labels: Labels) -> float:
+    """The number of images or studies."""
+    return float(len(labels))
+
+
+KEY_METRIC = "balanced_accuracy"
+CLASS_METRICS = (
+    ClassMetric("auc", auc),
+    ClassMetric("f1", f1),
+    ClassMetric("sensitivity", sensitivity),
+    ClassMetric("specificity", specificity),
+    ClassMetric("count", counts),
+)
+OVERALL_METRICS = (
+    OverallMetric("accuracy", accuracy, "accuracy", "accuracy"),
+    # the mean sensitivity is the balanced accuracy
+    OverallMetric("balanced_accuracy", mean_of_classes(sensitivity), "balanced accuracy", "sensitivity", drawn=True),
+    OverallMetric("macro_auc", mean_of_classes(auc), "macro AUC", "auc", drawn=True),
+    OverallMetric("macro_f1", mean_of_classes(f1), "macro F1", "f1"),
+    OverallMetric("count", count, "count", "count", compared=False),
+)
+
+
+def overall_metrics() -> dict[str, OverallMetric]:
+    """Those that trainings follow and comparisons show, by name."""
+    return {metric.name: metric for metric in OVERALL_METRICS if metric.compared}
+
+
+def compared_names() -> tuple[str, ...]:
+    """Their names in the order of tables, the key metric first."""
+    return (KEY_METRIC, *(name for name in overall_metrics() if name != KEY_METRIC))
+
+
+def drawn_labels() -> dict[str, str]:
+    """Labels, by name, of those that comparisons draw."""
+    return {metric.name: metric.label for metric in OVERALL_METRICS if metric.drawn}
 
 
 @dataclass(frozen=True)
 class ClassificationMetrics:
-    """Quality of a classifier on labelled images or studies.
+    """Quality of a classifier on labeled images or studies.
 
     Args:
-        overall: ``accuracy``, ``balanced_accuracy``, ``macro_auc``, ``macro_f1`` and ``count``.
-        per_class: for each class name ``auc`` (one against the rest), ``f1``, ``sensitivity``, ``specificity``,
-            ``count``.
+        overall: values of ``OVERALL_METRICS`` by name.
+        per_class: for each class name, values of ``CLASS_METRICS`` by name.
         confusion: ``(C, C)`` counts, rows are true classes, columns predicted ones.
         class_names: in the order of the labels.
-
-    Means are unweighted over the classes that occur. A value that is not defined is NaN: the AUC of a class that no
-    image, or each image, belongs to.
     """
 
     overall: dict[str, float]
@@ -32,7 +162,7 @@ class ClassificationMetrics:
 
 
 def classification_metrics(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], class_names: Sequence[str]
+    probabilities: Probabilities, labels: Labels, class_names: Sequence[str]
 ) -> ClassificationMetrics:
     """Compute all metrics from one set of predictions.
 
@@ -44,7 +174,21 @@ def classification_metrics(
     Raises:
         ValueError: if there is no prediction, the shapes disagree, or a probability is NaN or infinite.
     """
-    classes = len(class_names)
+    refuse_wrong_predictions(probabilities, labels, len(class_names))
+    columns = {metric.name: metric.function(probabilities, labels) for metric in CLASS_METRICS}
+    per_class = {}
+    for index, class_name in enumerate(class_names):
+        per_class[class_name] = {name: float(values[index]) for name, values in columns.items()}
+    return ClassificationMetrics(
+        overall={metric.name: metric.function(probabilities, labels) for metric in OVERALL_METRICS},
+        per_class=per_class,
+        confusion=confusion_matrix(labels, probabilities.argmax(1), labels=range(len(class_names))),
+        class_names=tuple(class_names),
+    )
+
+
+def refuse_wrong_predictions(probabilities: Probabilities, labels: Labels, classes: int) -> None:
+    """Raise ValueError as :func:`classification_metrics` does."""
     if len(labels) == 0 or probabilities.shape != (len(labels), classes):
         raise ValueError(
             f"expected probabilities (N, {classes}) and labels (N,) with N > 0, "
@@ -52,36 +196,3 @@ def classification_metrics(
         )
     if not np.isfinite(probabilities).all():
         raise ValueError(f"{int((~np.isfinite(probabilities)).any(1).sum())} predictions are NaN or infinite")
-    predicted = probabilities.argmax(1)
-    confusion = confusion_matrix(labels, predicted, labels=range(classes))
-    counts, right = confusion.sum(1), confusion.diagonal()
-    _, sensitivity, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=range(classes), average=None, zero_division=np.nan
-    )
-    negatives = counts.sum() - counts
-    false_positives = confusion.sum(0) - right
-    specificity = np.where(negatives > 0, (negatives - false_positives) / np.maximum(negatives, 1), np.nan)
-    auc = np.array([_one_vs_rest_auc(labels == index, probabilities[:, index]) for index in range(classes)])
-    present = counts > 0
-    columns = {"auc": auc, "f1": f1, "sensitivity": sensitivity, "specificity": specificity, "count": counts}
-    return ClassificationMetrics(
-        overall={
-            "accuracy": float(right.sum() / counts.sum()),
-            "balanced_accuracy": float(sensitivity[present].mean()),
-            "macro_auc": float(auc[present].mean()),
-            "macro_f1": float(f1[present].mean()),
-            "count": float(counts.sum()),
-        },
-        per_class={
-            name: {column: float(values[index]) for column, values in columns.items()}
-            for index, name in enumerate(class_names)
-        },
-        confusion=confusion,
-        class_names=tuple(class_names),
-    )
-
-
-def _one_vs_rest_auc(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
-    if positive.all() or not positive.any():
-        return float("nan")
-    return float(roc_auc_score(positive, score))

@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,12 @@ import numpy as np
 from ignite.engine import Engine
 from matplotlib.figure import Figure
 
-from dwskd_monai.evaluation.metrics import ClassificationMetrics, classification_metrics
+from dwskd_monai.evaluation.metrics import (
+    CLASS_METRICS,
+    OVERALL_METRICS,
+    ClassificationMetrics,
+    classification_metrics,
+)
 from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.studies import StudyPrediction
 from dwskd_monai.files import replacing
@@ -70,21 +75,8 @@ def write_metrics(levels: Mapping[str, ClassificationMetrics], output_dir: str |
     content = {name: _as_json(metrics) for name, metrics in levels.items()}
     with replacing(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
-    per_class = {
-        "auc": "macro_auc",
-        "f1": "macro_f1",
-        "sensitivity": "balanced_accuracy",  # the mean sensitivity is the balanced accuracy
-        "specificity": None,
-        "count": "count",
-    }
     with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["level", "class", *per_class, "accuracy"])
-        for level, metrics in levels.items():
-            for name, values in metrics.per_class.items():
-                writer.writerow([level, name, *(f"{values[column]:.6g}" for column in per_class), ""])
-            means = ["" if name is None else f"{metrics.overall[name]:.6g}" for name in per_class.values()]
-            writer.writerow([level, "all", *means, f"{metrics.overall['accuracy']:.6g}"])
+        csv.writer(file).writerows(metric_rows(levels))
     metrics = levels["study"]
     with replacing(folder / "confusion_matrix.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -92,6 +84,17 @@ def write_metrics(levels: Mapping[str, ClassificationMetrics], output_dir: str |
         writer.writerows([name, *row] for name, row in zip(metrics.class_names, metrics.confusion.tolist()))
     with replacing(folder / "confusion_matrix.png") as temporary:
         confusion_figure(metrics).savefig(temporary, format="png", dpi=150)
+
+
+def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[str]]:
+    """The rows of ``metrics.csv``: names, then for each level one row per class and one for all of them."""
+    columns = list(dict.fromkeys([*(metric.name for metric in CLASS_METRICS), *(m.column for m in OVERALL_METRICS)]))
+    yield ["level", "class", *columns]
+    for level, metrics in levels.items():
+        rows = dict(metrics.per_class)
+        rows["all"] = {metric.column: metrics.overall[metric.name] for metric in OVERALL_METRICS}
+        for name, values in rows.items():
+            yield [level, name, *(f"{values[column]:.6g}" if column in values else "" for column in columns)]
 
 
 def confusion_figure(metrics: ClassificationMetrics) -> Figure:

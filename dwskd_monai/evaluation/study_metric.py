@@ -15,21 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dwskd_monai.evaluation.aggregation import Aggregation
-from dwskd_monai.evaluation.metrics import classification_metrics
+from dwskd_monai.evaluation.metrics import overall_metrics, refuse_wrong_predictions
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 
 LEVELS = ("study", "slice")
-OVERALL = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1")
 
 
 class StudyMetric(Metric):
-    """An overall metric of :func:`~dwskd_monai.evaluation.metrics.classification_metrics`, of studies or slices.
+    """One of the overall metrics of :mod:`~dwskd_monai.evaluation.metrics`, of studies or slices.
 
     ignite's and MONAI's metrics count each prediction; here those of one study are aggregated first. It is what
     evaluation reports, so the epoch is chosen by the number that is shown afterwards.
 
     Args:
-        metric: ``accuracy``, ``balanced_accuracy``, ``macro_auc`` or ``macro_f1``.
+        metric: name of one of ``OVERALL_METRICS``: ``balanced_accuracy`` for instance.
         class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
         aggregation: of the slices' probabilities.
         level: ``study``, or ``slice``: without aggregation.
@@ -48,11 +47,12 @@ class StudyMetric(Metric):
         aggregation: Aggregation | None = None,
         level: str = "study",
     ) -> None:
-        if metric not in OVERALL:
-            raise ValueError(f"metric must be one of {', '.join(OVERALL)}; got {metric!r}")
+        metrics = overall_metrics()
+        if metric not in metrics:
+            raise ValueError(f"metric must be one of {', '.join(metrics)}; got {metric!r}")
         if level not in LEVELS:
             raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}")
-        self.metric = metric
+        self.metric = metrics[metric]
         self.level = level
         self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
@@ -90,7 +90,8 @@ class StudyMetric(Metric):
         labels = places[:, 3]
         if self.level == "study":
             probabilities, labels = self._of_studies(probabilities, places)
-        return classification_metrics(probabilities, labels, self.class_names).overall[self.metric]
+        refuse_wrong_predictions(probabilities, labels, len(self.class_names))
+        return self.metric.function(probabilities, labels)
 
     def _gathered(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Probabilities ``(N, K)`` and places ``(N, 4)`` of all processes; one may have collected none."""

@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from dwskd_monai.evaluation.metrics import classification_metrics
+from dwskd_monai.commands.pack.model_card import model_card
+from dwskd_monai.evaluation import metrics, report
+from dwskd_monai.evaluation.metrics import OverallMetric, classification_metrics
+from dwskd_monai.evaluation.study_metric import StudyMetric
 
 NAMES = ("a", "b", "c")
 
@@ -71,3 +74,25 @@ def test_one_class_alone_has_an_accuracy_and_no_auc():
 def test_wrong_predictions_are_refused(probabilities, labels, message):
     with pytest.raises(ValueError, match=message):
         classification_metrics(probabilities, labels, NAMES)
+
+
+def test_a_new_metric_is_a_row_of_the_table_and_then_everywhere(monkeypatch, tmp_path):
+    new = OverallMetric(
+        "least_sensitivity", lambda probabilities, labels: 0.25, "least sensitivity", "least", drawn=True
+    )
+    for module in (metrics, report):
+        monkeypatch.setattr(module, "OVERALL_METRICS", (*metrics.OVERALL_METRICS, new))
+    result = classification_metrics(one_hot([0, 1, 2]), np.array([0, 1, 2]), NAMES)
+    assert result.overall["least_sensitivity"] == 0.25
+    rows = list(report.metric_rows({"study": result}))
+    assert [row[-1] for row in rows] == ["least", "", "", "", "0.25"]
+    assert metrics.compared_names()[-1] == "least_sensitivity", "comparisons and the model card"
+    assert metrics.drawn_labels()["least_sensitivity"] == "least sensitivity"
+    assert StudyMetric("least_sensitivity", NAMES).metric is new
+    metrics_of_a_pack = {"study": {"overall": result.overall, "per_class": result.per_class}}
+    card = model_card("## Performance\n", {"metrics": metrics_of_a_pack})
+    assert "| least sensitivity | 0.250 |" in card
+
+
+def test_the_key_metric_comes_first_in_comparisons():
+    assert metrics.compared_names() == ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from PIL import Image
 
 from dwskd_monai.evaluation.metrics import classification_metrics
-from dwskd_monai.evaluation.report import EvaluationReport
+from dwskd_monai.evaluation.report import EvaluationReport, write_metrics
 from tests.evaluation.evaluate import LOGITS, evaluate, read_rows
+
+EXPECTED = Path(__file__).parent / "expected"
 
 
 def test_report_has_metrics_of_studies_and_of_slices(tmp_path):
@@ -52,6 +55,22 @@ def test_report_files_agree_with_the_metrics(tmp_path):
         assert picture.width > 400
         assert len(set(picture.convert("L").tobytes())) > 20, "something is drawn"
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "metrics.csv", "confusion_matrix.csv"])
+def test_files_are_byte_for_byte_what_they_were(tmp_path, name):
+    """Kept on 2026-11-26: programs read these files."""
+    rng = np.random.default_rng(0)
+    names = ("covid", "no findings", "of no study")
+    labels = rng.integers(0, 2, 17)
+    studies = rng.dirichlet([1, 1, 0.5], 17).round(3)
+    slices = rng.dirichlet([2, 1, 0.2], 51).round(3)
+    levels = {
+        "study": classification_metrics(studies, labels, names),
+        "slice": classification_metrics(slices, labels.repeat(3), names),
+    }
+    write_metrics(levels, tmp_path)
+    assert (tmp_path / name).read_bytes() == (EXPECTED / name).read_bytes()
 
 
 def test_an_evaluation_without_labels_is_refused(tmp_path):

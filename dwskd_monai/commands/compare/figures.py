@@ -11,11 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dwskd_monai.commands.compare.results import TIMES
+from dwskd_monai.evaluation.metrics import drawn_labels
 from dwskd_monai.files import replacing
 
 _MARKERS = "osD^vP*Xhp<>"
 Styles = dict[str, dict[str, Any]]  # of a method's line and marker
-_AXES = {"balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
+_AXES = drawn_labels()
 
 
 def draw(summary: pd.DataFrame, out: Path) -> list[Path]:

@@ -18,11 +18,12 @@ from monai.bundle import ConfigWorkflow
 
 from dwskd_monai.bundle.errors import cause_of
 from dwskd_monai.commands.compare.cells import Cell, Setting, refuse_other_settings
+from dwskd_monai.evaluation.metrics import compared_names
 from dwskd_monai.files import replacing
 from dwskd_monai.training.both_students import COMBINATIONS
 
 RESULT, LOG = "result.json", "log.txt"
-METRICS = ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1")
+METRICS = compared_names()
 CELL = ("method", "fraction", "fold", "seed")
 PACKAGES = ("dwskd_monai", "monai", "timm", "torch", "scikit-learn")
 _TRAINED, _ATTEMPT, _STATE = "trained.json", "attempt.json", "training_state.pt"

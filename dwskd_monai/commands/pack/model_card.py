@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dwskd_monai.evaluation.metrics import CLASS_METRICS, compared_names, overall_metrics
+
 _HEADING = "## Performance\n"
 
 
@@ -32,11 +34,13 @@ def _tables(metrics: Mapping[str, Any]) -> str:
         "| | value |",
         "|---|---|",
     ]
-    names = ("balanced_accuracy", "accuracy", "macro_auc", "macro_f1")
-    lines += [f"| {name.replace('_', ' ')} | {_number(overall[name])} |" for name in names]
-    columns = ("auc", "f1", "sensitivity", "specificity", "count")
+    shown = overall_metrics()
+    lines += [f"| {shown[name].label} | {_number(overall[name])} |" for name in compared_names() if name in overall]
+    columns = [metric.name for metric in CLASS_METRICS]
     lines += ["", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(_number(row[column]) for column in columns)} |" for name, row in classes.items()]
+    lines += [
+        f"| {name} | {' | '.join(_number(row.get(column)) for column in columns)} |" for name, row in classes.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
