@@ -9,6 +9,7 @@ TEMPLATE = Path(__file__).with_name("template")
 _WITH_HEADER = ("headers/{bundle}.yaml", "configs/settings.yaml")
 _ALONE = (
     "configs/evaluate.yaml",
+    "configs/evaluate_exported.yaml",
     "configs/combine_students.yaml",
     "configs/train_teacher.yaml",
     "configs/multi_gpu_train.yaml",

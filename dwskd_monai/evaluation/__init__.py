@@ -2,7 +2,7 @@
 
 ``studies`` collects the predictions of slices until a study is complete, ``aggregation`` makes its prediction of them;
 both need numpy alone. ``predictions`` and ``report`` write files, ``metrics`` computes, ``study_metric`` does so during
-training, ``inferers`` runs networks on whole studies.
+training, ``inferers`` runs networks on whole studies, ``exported`` those of other formats.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -10,6 +10,7 @@ from dwskd_monai.lazy import attribute_finder
 _MODULES = {
     "Aggregation": "aggregation",
     "EvaluationReport": "report",
+    "ExportedNetwork": "exported",
     "PredictionWriter": "predictions",
     "StudyInferer": "inferers",
     "StudyMetric": "study_metric",

@@ -110,13 +110,15 @@ def test_overlays_change_only_what_is_there(bundle):
     new = {
         "train_teacher": set(),
         "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers"},
+        "evaluate_exported": {"exported"},
         "combine_students": {"combine"},
         "multi_gpu_train": {"backend", "train#sampler", "train#dataloader#sampler", "validate#sampler",
                             "validate#dataloader#sampler", "finalize"},
         "demo": set(),
     }  # fmt: skip
     for name, added in new.items():
-        base = parser(bundle, "train", *(["evaluate"] if name == "combine_students" else []))
+        below = ["evaluate"] if name in ("evaluate_exported", "combine_students") else []
+        base = parser(bundle, "train", *below)
         for key in ConfigParser.load_config_file(bundle / "configs" / f"{name}.yaml"):
             if key not in added:
                 assert key in base, f"{name}.yaml: {key}"
@@ -162,7 +164,7 @@ def options_of(script: Path) -> set[str]:
 def test_every_override_in_our_documents_exists(document):
     """MONAI ignores an unknown override; a document that shows one would mislead in silence."""
     bundles = [document.parents[1]] if document in PAGES else BUNDLES
-    overlays = ("train", "train_teacher", "evaluate", "combine_students", "multi_gpu_train")
+    overlays = ("train", "train_teacher", "evaluate", "evaluate_exported", "combine_students", "multi_gpu_train")
     configs = [parser(bundle, *names) for bundle in bundles for names in (overlays, ("inference",))]
     commands = re.findall(
         r"^ *(?:\$ )?((?:python|torchrun|make|OMP)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
 
 from dwskd_monai.data.phantoms import make_phantom
-from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLES, tiny_convnext
+from tests.evaluation.workflows import run_configs
 
 BUNDLE = BUNDLES[1]
 ROWS = ("covid,P1,S1,", "non_covid,P2,,", "covid,P1,S1,")  # the images of S1 are apart
@@ -38,28 +35,6 @@ def models(tmp_path) -> Path:
     return tmp_path / "models"
 
 
-@pytest.fixture(autouse=True)
-def _untouched_interpreter(monkeypatch) -> None:
-    """A workflow leaves its folder on the path, and a hook that explains errors."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-
-def run(kind: str, *names: str, **settings: Any) -> None:
-    """Run configs of the bundle as ``monai.bundle run`` does."""
-    files = [str(BUNDLE / "configs" / f"{name}.yaml") for name in names]
-    workflow = ConfigWorkflow(
-        files if len(files) > 1 else files[0],
-        logging_file=False,  # it would change how the tests that follow log
-        workflow_type=kind,
-        **SMALL_SETTINGS,
-        **settings,
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-
-
 def read_rows(path: Path, key: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, str]]:
     with path.open(newline="") as file:
         return {tuple(row[column] for column in key): row for row in csv.DictReader(file)}
@@ -69,8 +44,8 @@ def test_a_study_of_several_images_is_predicted_as_it_was_evaluated(datalist, mo
     common = {"dataset_dir": str(datalist), "ckpt_dir": str(models)}
     evaluated = tmp_path / "evaluated"
     inferred = tmp_path / "inferred"
-    run("train", "train", "evaluate", **common, output_dir=str(evaluated), split="all", cache_dir=None)
-    run("infer", "inference", **common, output_dir=str(inferred))
+    run_configs(BUNDLE, "train", "evaluate", **common, output_dir=str(evaluated), split="all", cache_dir=None)
+    run_configs(BUNDLE, "inference", **common, output_dir=str(inferred))
     for name, key in (("predictions.csv", ("study",)), ("slice_predictions.csv", ("study", "slice"))):
         expected = read_rows(evaluated / name, key)
         rows = read_rows(inferred / name, key)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.commands.export.formats import INPUT, OUTPUT
+from dwskd_monai.evaluation.exported import INPUT, OUTPUT
 
 _CONSTANTS = ("image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range")
 
@@ -18,21 +18,16 @@ def description(trained: TrainedBundle) -> dict[str, str]:
     ``input`` and ``output`` their names, shapes and meaning, ``classes`` the names in the order of the output.
     """
     config = trained.inference
-    metadata = trained.bundle.metadata
-    classes = trained.bundle.class_names
+    metadata = config["_meta_"]
     size, channels = config["image_size"], config["in_chans"]
     content: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
         "intended_use": metadata["intended_use"],
         "network": config["student"],
-        "classes": classes,
+        "classes": trained.bundle.class_names,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},
-        "output": {
-            "name": OUTPUT,
-            "shape": ["batch", len(trained.bundle.class_names)],
-            "then": "softmax over the classes",
-        },
+        "output": {"name": OUTPUT, "shape": ["batch", len(trained.bundle.class_names)], "then": "softmax over the classes"},
         "preprocessing": {key: config[key] for key in _CONSTANTS if key in config} | {"intensity": config["intensity"]},
         "study_transforms": config["study_transforms"],
     }

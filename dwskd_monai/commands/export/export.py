@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import description
-from dwskd_monai.commands.export.formats import FORMATS, Runner
-from dwskd_monai.commands.export.labelled import LabelledSlices
+from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.commands.export.labeled import evaluate, slices_of
 from dwskd_monai.commands.export.quantise import quantise
 from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.evaluation.exported import Runner
 from dwskd_monai.files import replacing
 
 TOLERANCE = 1e-4
@@ -84,33 +85,29 @@ def export(
         )
     overrides = {} if overrides is None else overrides
     trained = TrainedBundle(Bundle(bundle, overrides), models, "export")
-    labelled = None if dataset_dir is None else LabelledSlices(bundle, dataset_dir, split, overrides)
-    images = _phantom(trained) if labelled is None else labelled.images(_IMAGES)
+    images = _phantom(trained) if dataset_dir is None else slices_of(bundle, dataset_dir, split, overrides, _IMAGES)
     if len(images) == 1:
         images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free
     kind = FORMATS[form]
     out = trained.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
     metrics: dict[str, Mapping[str, float]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        written = Path(name) / f"model{kind.suffix}"
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / f"model{kind.suffix}"
         kind.write(trained.network, images[:2], written, description(trained))
-        run = kind.read(written)
-        difference = largest_difference(trained.network, run, images)
+        difference = largest_difference(trained.network, kind.read(written), images)
         if difference > TOLERANCE:
             raise ParityError(
                 f"{form}: its logits differ by up to {difference:.2g} from PyTorch's on {len(images)} images, more "
                 f"than {TOLERANCE:g}; nothing was written"
             )
         if int8:
-            assert labelled is not None
             assert dataset_dir is not None
-            training = LabelledSlices(bundle, dataset_dir, "training", overrides)
-            quantised = written.with_name("quantised.onnx")
-            quantise(written, training.images(_CALIBRATION), quantised)
-            metrics["float32"] = labelled.metrics(run, "float32")
-            written, run = quantised, kind.read(quantised)
-            metrics["int8"] = labelled.metrics(run, "int8")
-            difference = largest_difference(trained.network, run, images)
+            quantized = written.with_name("quantized.onnx")
+            quantise(written, slices_of(bundle, dataset_dir, "training", overrides, _CALIBRATION), quantized)
+            for name, file in (("float32", written), ("int8", quantized)):
+                metrics[name] = evaluate(bundle, file, dataset_dir, split, overrides)
+            written = quantized
+            difference = largest_difference(trained.network, kind.read(quantized), images)
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)
     return Exported(out, difference, len(images), metrics)

@@ -1,4 +1,4 @@
-"""The formats that a network can be exported to: how each is written, described and run."""
+"""The formats that a network can be exported to: how each is written, run and described."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from monai.data.torchscript_utils import load_net_with_metadata, save_net_with_metadata
 from monai.networks.utils import convert_to_torchscript
-from monai.utils import optional_import
 from torch import Tensor, nn
 
-Runner = Callable[[Tensor], Tensor]
-INPUT, OUTPUT = "image", "logits"
+from dwskd_monai.evaluation.exported import (
+    INPUT,
+    OUTPUT,
+    Runner,
+    library,
+    read_exported_program,
+    read_onnx,
+    read_torchscript,
+)
+
 _DESCRIPTION = "description.json"
-_MISSING = "{name} is not installed; pip install 'dwskd_monai[export]'"
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,6 @@ class Format:
     write: Callable[[nn.Module, Tensor, Path, Mapping[str, str]], None]
     read: Callable[[Path], Runner]
     describe: Callable[[Path], dict[str, str]]
-
-
-def library(name: str) -> Any:
-    """A library of the extra ``export``; raises ValueError where it is not installed."""
-    module, found = optional_import(name)
-    if not found:
-        raise ValueError(_MISSING.format(name=name.split(".")[0]))
-    return module
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
@@ -65,13 +62,6 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Map
     onnx.save(model, path)
 
 
-def read_onnx(path: Path) -> Runner:
-    """By ONNX Runtime on the CPU."""
-    runtime = library("onnxruntime")
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
-
-
 def describe_onnx(path: Path) -> dict[str, str]:
     """Its ``metadata_props``."""
     return {prop.key: prop.value for prop in library("onnx").load(path).metadata_props}
@@ -85,12 +75,6 @@ def write_torchscript(network: nn.Module, example: Tensor, path: Path, descripti
     )
 
 
-def read_torchscript(path: Path) -> Runner:
-    """By torch.jit."""
-    network = torch.jit.load(path, map_location="cpu")
-    return lambda images: network(images)
-
-
 def describe_torchscript(path: Path) -> dict[str, str]:
     """Its metadata."""
     return {key: json.dumps(value) for key, value in load_net_with_metadata(str(path))[1].items()}
@@ -100,12 +84,6 @@ def write_exported_program(network: nn.Module, example: Tensor, path: Path, desc
     """By ``torch.export``, with any batch size; the description becomes an extra file."""
     program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.export.save(program, path, extra_files={_DESCRIPTION: json.dumps(dict(description))})
-
-
-def read_exported_program(path: Path) -> Runner:
-    """By ``torch.export``."""
-    module = torch.export.load(path).module()
-    return lambda images: module(images)
 
 
 def describe_exported_program(path: Path) -> dict[str, str]:

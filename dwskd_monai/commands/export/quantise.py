@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from dwskd_monai.commands.export.formats import INPUT, describe_onnx, library
+from dwskd_monai.commands.export.formats import describe_onnx
+from dwskd_monai.evaluation.exported import INPUT, library
 
 
 def quantise(source: Path, images: Tensor, target: Path) -> None:

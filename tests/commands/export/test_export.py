@@ -129,6 +129,6 @@ def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch,
 
 
 def test_a_missing_library_is_named(models, tmp_path, monkeypatch):
-    monkeypatch.setattr("dwskd_monai.commands.export.formats.optional_import", lambda name: (None, name != "onnx"))
+    monkeypatch.setattr("dwskd_monai.evaluation.exported.optional_import", lambda name: (None, name != "onnx"))
     with pytest.raises(ValueError, match=r"onnx is not installed; pip install 'dwskd_monai\[export\]'"):
         export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS)

@@ -1,0 +1,73 @@
+"""An exported network in place of the timm network: in a config, and evaluated as the network itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dwskd_monai.commands.export.export import export
+from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.commands.export.labeled import evaluate
+from dwskd_monai.evaluation.exported import READERS, ExportedNetwork
+from tests.bundles.commands import SMALL_SETTINGS
+from tests.conftest import BUNDLE, tiny_convnext
+from tests.evaluation.workflows import run_configs
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """A network as ``model.pt`` and in each format."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    network = tiny_convnext(ls_init_value=1.0)
+    torch.save(network.state_dict(), folder / "model.pt")
+    for form in FORMATS:
+        export(BUNDLE, form, models=folder, overrides=SMALL_SETTINGS)
+    return folder
+
+
+def test_each_format_that_is_written_can_be_read():
+    assert {kind.suffix: kind.read for kind in FORMATS.values()} == READERS
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_it_is_a_network_with_the_logits_of_the_one_it_was_made_from(models, suffix):
+    network = tiny_convnext(ls_init_value=1.0).eval()
+    network.load_state_dict(torch.load(models / "model.pt", weights_only=True))
+    exported = ExportedNetwork(models / f"model{suffix}").eval()
+    assert list(exported.parameters()) == []
+    images = torch.randn(3, 1, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(exported(images), network(images), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffix):
+    settings = {"dataset_dir": str(phantoms), "ckpt_dir": str(models), "cache_dir": str(tmp_path / "cache")}
+    file = models / f"model{suffix}"
+    run_configs(BUNDLE, "train", "evaluate", **settings, output_dir=str(tmp_path / "network"))
+    run_configs(
+        *(BUNDLE, "train", "evaluate", "evaluate_exported"),
+        **settings,
+        output_dir=str(tmp_path / "exported"),
+        exported=str(file),
+    )
+    expected, got = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("network", "exported"))
+    assert got == expected
+    overrides = {**SMALL_SETTINGS, "cache_dir": str(tmp_path / "cache")}
+    assert evaluate(BUNDLE, file, phantoms, "test", overrides) == expected["study"]["overall"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("model.tflite", ValueError, r"exported: expected a file that ends in .onnx, .ts, .pt2, got .*model.tflite"),
+        ("model.onnx", FileNotFoundError, r"exported: .*model.onnx does not exist; python -m dwskd_monai export"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_named(tmp_path, name, error, message):
+    with pytest.raises(error, match=message):
+        ExportedNetwork(tmp_path / name)
