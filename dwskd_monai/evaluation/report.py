@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from ignite.engine import Engine
 from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from dwskd_monai.evaluation.metrics import (
     CLASS_METRICS,
@@ -99,22 +99,24 @@ def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[st
 
 def confusion_figure(metrics: ClassificationMetrics) -> Figure:
     """The confusion matrix as a heat map: shade by share of the true class, text in counts and per cent."""
-    counts, names = metrics.confusion, metrics.class_names
+    counts = metrics.confusion
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 2.2 + 1.1 * len(names)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    side = 2.2 + 1.1 * len(metrics.class_names)
+    figure = Figure(figsize=(side + 0.8, side), layout="compressed")
     axes = figure.subplots()
-    image = axes.imshow(share, cmap=matplotlib.colormaps["Blues"], vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if share[row, column] > 0.6 else "black"
-        axes.text(column, row, f"{count}\n{share[row, column]:.0%}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    display = ConfusionMatrixDisplay(share, display_labels=metrics.class_names)
+    display.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=30, im_kw={"vmin": 0, "vmax": 1})
+    for place, text in np.ndenumerate(display.text_):
+        # counts too; and scikit-learn's color is by the largest share that occurs, unreadable on pale cells
+        text.set_text(f"{counts[place]}\n{share[place]:.0%}")
+        text.set_color("white" if share[place] > 0.6 else "black")
+    for label in axes.get_xticklabels():
+        label.set_horizontalalignment("right")
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     overall = metrics.overall
     axes.set_title(f"balanced accuracy {overall['balanced_accuracy']:.1%}, macro AUC {overall['macro_auc']:.3f}")
-    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
+    figure.colorbar(display.im_, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
     return figure
 
 
