@@ -77,7 +77,7 @@ def write_formats(network: str, image_size: int, stem: Path) -> None:
     import torch
 
     from dwskd_monai.commands.export import formats
-    from dwskd_monai.commands.export.quantise import quantise
+    from dwskd_monai.commands.export.quantize import quantize
 
     torch.manual_seed(0)
     model = timm.create_model(network, in_chans=1, num_classes=_CLASSES).eval()
@@ -87,7 +87,7 @@ def write_formats(network: str, image_size: int, stem: Path) -> None:
     torch.save(model.state_dict(), files["eager"])
     formats.write_torchscript(model, images[:2], files["torchscript"], {})
     formats.write_onnx(model, images[:2], files["onnxruntime"], {})
-    quantise(files["onnxruntime"], images[:8], files["int8"])
+    quantize(files["onnxruntime"], images[:8], files["int8"])
 
 
 def run_process(form: str, network: str, stem: Path, counts: dict[int, int]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Images as items of MONAI's datasets.
 
-``sources`` and ``datalist`` find labelled images and split them by patient, ``images`` those without labels; ``slices``
-makes datasets of their slices, which ``cache`` keeps; ``phantoms`` makes synthetic images.
+``rows`` reads datalists, ``sources`` and ``datalist`` find labeled images and split them by patient, ``images`` those
+without labels. ``slices`` and ``stream`` make datasets of their slices: of images in a ``store``, which keeps them in a
+``cache`` or in memory, or of one image after the other. ``phantoms`` makes synthetic images.
 """
 
 from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
     "SliceDataset": "slices",
-    "SliceStream": "slices",
+    "SliceStream": "stream",
     "list_images": "images",
     "load_split": "datalist",
 }

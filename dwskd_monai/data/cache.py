@@ -1,4 +1,4 @@
-"""Studies that were read once, kept on disk or in memory, slice by slice accessible."""
+"""Images that were read once, kept on disk and accessible slice by slice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INDEX = "index.json"
 _STATE = ("_tracing",)  # what MONAI adds to a transform when it is first called
 
 
-class StudyCache:
+class ImageCache:
     """Volumes ``(C, D, H, W)`` on disk, found by the content of their files and by the transforms that made them.
 
     ``monai.data.PersistentDataset`` loads a whole volume to give one slice of it, finds it by its path, so that a
@@ -33,8 +33,8 @@ class StudyCache:
 
     Args:
         folder: of the entries.
-        transforms: whose results are kept; part of the key with all their attributes. Ours have a version among them,
-            which is raised when their results change.
+        transforms: whose results are kept; part of the key with all their attributes. Those of this package have a
+            version among them, which is raised when their results change.
     """
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
@@ -74,7 +74,7 @@ class StudyCache:
             raise OSError(error.errno, f"cache_dir: {path} cannot be written ({error.strerror})") from error
 
     def length(self, path: Path) -> int | None:
-        """Number of slices of an entry; None where there is none, or it is damaged."""
+        """Number of slices of an entry; None if there is none, or it is damaged."""
         if not path.exists():
             return None
         try:
@@ -85,7 +85,7 @@ class StudyCache:
             return None
 
     def slice_of(self, path: Path, index: int) -> Tensor:
-        """One slice ``(C, H, W)``; no other is read."""
+        """One slice ``(C, H, W)``, the only one that is read."""
         with safe_open(path, "pt") as file:
             return file.get_slice("image")[:, index]
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from dwskd_monai.arguments import flag
 from dwskd_monai.data.labels import ClassNames, in_order
-from dwskd_monai.data.sources import SPLITS, LabelledImage, read_dataset
+from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
 from dwskd_monai.reading import dicom
 
 _logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def load_split(
     dicom_series: bool = True,
     dicom_patients: bool = True,
 ) -> list[dict[str, str | int]]:
-    """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too where it is known.
+    """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too if it is known.
 
     The source is one of
 
@@ -66,7 +66,8 @@ def load_split(
         raise ValueError(f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}")
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
-    dicom_series, dicom_patients = flag("dicom_series", dicom_series), flag("dicom_patients", dicom_patients)
+    dicom_series = flag("dicom_series", dicom_series)
+    dicom_patients = flag("dicom_patients", dicom_patients)
     names = in_order(class_names)
     images = read_dataset(dataset_dir, names, dicom_series)
     _refuse_divided_studies(images, dataset_dir)
@@ -75,7 +76,7 @@ def load_split(
     _refuse_leaks(images, dataset_dir)
     if split == "all":
         return _items(images)
-    parts: dict[str, list[LabelledImage]] = {name: [] for name in SPLITS}
+    parts: dict[str, list[LabeledImage]] = {name: [] for name in SPLITS}
     for image in images:
         parts[image.split or "training"].append(image)
     if split == "test":
@@ -94,27 +95,28 @@ def load_split(
     return _items(chosen)
 
 
-def _with_dicom_patient(image: LabelledImage) -> LabelledImage:
+def _with_dicom_patient(image: LabeledImage) -> LabeledImage:
     return image if image.patient is not None else replace(image, patient=dicom.patient_of(image.image))
 
 
-def _refuse_divided_studies(images: Sequence[LabelledImage], source: str | Path) -> None:
+def _refuse_divided_studies(images: Sequence[LabeledImage], source: str | Path) -> None:
     """A study is predicted as a whole, so all its images have one label, patient and split."""
-    seen: dict[str, LabelledImage] = {}
+    seen: dict[str, LabeledImage] = {}
     for image in images:
         if image.study is None:
             continue
         first = seen.setdefault(image.study, image)
         for what in ("label", "patient", "split"):
-            ours, theirs = getattr(first, what), getattr(image, what)
-            if ours != theirs:
+            value = getattr(image, what)
+            first_value = getattr(first, what)
+            if value != first_value:
                 raise ValueError(
-                    f"{source}: study {image.study} has two {what}s: {ours} ({first.image.name}) and {theirs} "
+                    f"{source}: study {image.study} has two {what}s: {first_value} ({first.image.name}) and {value} "
                     f"({image.image.name}); expected one"
                 )
 
 
-def _refuse_leaks(images: Sequence[LabelledImage], source: str | Path) -> None:
+def _refuse_leaks(images: Sequence[LabeledImage], source: str | Path) -> None:
     """A patient in two splits would make the measured quality a lie."""
     splits: dict[str, set[str]] = defaultdict(set)
     for image in images:
@@ -125,36 +127,42 @@ def _refuse_leaks(images: Sequence[LabelledImage], source: str | Path) -> None:
         raise ValueError(
             f"{source}: {len(leaked)} patients are in more than one split: {', '.join(leaked[:10])}"
             + (", …" if len(leaked) > 10 else "")
-            + "; give all images of a patient the same split, or, where they are anonymised DICOM files that were "
+            + "; give all images of a patient the same split, or, if they are anonymized DICOM files that were "
             "all given one patient, set dicom_patients to false"
         )
 
 
-def _refuse_missing_classes(images: Sequence[LabelledImage], names: Sequence[str], source: str | Path) -> None:
+def _refuse_missing_classes(images: Sequence[LabeledImage], names: Sequence[str], source: str | Path) -> None:
     present = {image.label for image in images}
     missing = [name for index, name in enumerate(names) if index not in present]
     if missing:
         raise ValueError(f"{source}: no training image of class {', '.join(missing)}")
 
 
-def _groups(images: Sequence[LabelledImage]) -> list[str]:
+def _groups(images: Sequence[LabeledImage]) -> list[str]:
     """What must not be divided: the patient of each image, else its study, else the image itself."""
-    return [
-        f"patient {image.patient}" if image.patient else f"study {image.study}" if image.study else f"image {index}"
-        for index, image in enumerate(images)
-    ]
+    groups = []
+    for index, image in enumerate(images):
+        if image.patient:
+            groups.append(f"patient {image.patient}")
+        elif image.study:
+            groups.append(f"study {image.study}")
+        else:
+            groups.append(f"image {index}")
+    return groups
 
 
 def _split_fold(
-    images: list[LabelledImage], names: Sequence[str], folds: int, fold: int, seed: int
-) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    labels, groups = [image.label for image in images], _groups(images)
+    images: list[LabeledImage], names: Sequence[str], folds: int, fold: int, seed: int
+) -> tuple[list[LabeledImage], list[LabeledImage]]:
+    labels = [image.label for image in images]
+    groups = _groups(images)
     for index, name in enumerate(names):
         count = len({group for group, label in zip(groups, labels) if label == index})
         if count < folds:
             raise ValueError(
                 f"class {name} has training images of only {count} patients, too few for {folds} folds; "
-                "give a validation split, or a smaller number of folds; where anonymised DICOM files were all given "
+                "give a validation split, or a smaller number of folds; if anonymized DICOM files were all given "
                 "one patient, set dicom_patients to false"
             )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -162,12 +170,13 @@ def _split_fold(
     return [images[i] for i in training], [images[i] for i in validation]
 
 
-def _subset(images: list[LabelledImage], fraction: float, seed: int) -> list[LabelledImage]:
+def _subset(images: list[LabeledImage], fraction: float, seed: int) -> list[LabeledImage]:
     """Whole patients in random order, until each class has its share."""
     members: dict[str, list[int]] = defaultdict(list)
     for index, group in enumerate(_groups(images)):
         members[group].append(index)
-    wanted = {label: max(1, round(fraction * n)) for label, n in Counter(image.label for image in images).items()}
+    counts = Counter(image.label for image in images)
+    wanted = {label: max(1, round(fraction * count)) for label, count in counts.items()}
     have: Counter[int] = Counter()
     order = list(members)
     np.random.default_rng(seed).shuffle(order)
@@ -180,7 +189,7 @@ def _subset(images: list[LabelledImage], fraction: float, seed: int) -> list[Lab
     return [images[index] for index in sorted(chosen)]
 
 
-def _items(images: Sequence[LabelledImage]) -> list[dict[str, str | int]]:
+def _items(images: Sequence[LabeledImage]) -> list[dict[str, str | int]]:
     items: list[dict[str, str | int]] = []
     for image in images:
         study = str(image.image) if image.study is None else image.study

@@ -8,12 +8,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dwskd_monai.data.cache import StudyCache
+from dwskd_monai.data.cache import ImageCache
 
 Contents = dict[str, dict[str, Any]]  # items by the digest of their image
 
 
-def contents(items: Sequence[dict[str, Any]], cache: StudyCache, name: str) -> Contents:
+def contents(items: Sequence[dict[str, Any]], cache: ImageCache, name: str) -> Contents:
     """Items by the digest of their image.
 
     Args:
@@ -27,7 +27,10 @@ def contents(items: Sequence[dict[str, Any]], cache: StudyCache, name: str) -> C
 
 def digest_of_splits(splits: Mapping[str, Contents]) -> str:
     """One digest of contents and labels, by split; "" if there is no image."""
-    listed = [
-        (name, sorted((content, item["label"]) for content, item in items.items())) for name, items in splits.items()
-    ]
-    return hashlib.blake2b(repr(listed).encode(), digest_size=8).hexdigest() if any(splits.values()) else ""
+    if not any(splits.values()):
+        return ""
+    listed = []
+    for name, items in splits.items():
+        labels = [(content, item["label"]) for content, item in items.items()]
+        listed.append((name, sorted(labels)))
+    return hashlib.blake2b(repr(listed).encode(), digest_size=8).hexdigest()

@@ -29,7 +29,8 @@ def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     """
     names = in_order(class_names)
     if isinstance(label, str) and label.endswith(".json"):
-        place, label = label, _in_file(Path(label))
+        place = label
+        label = _in_file(Path(label))
     text = "" if label is None else str(label).strip()
     if text in names:
         return names.index(text)

@@ -84,7 +84,7 @@ def _read_json(path: Path) -> Iterator[Row]:
         raise ValueError(f"{path}: expected an object with a list under training, and optionally validation and test")
     for name, rows in content.items():
         if name not in SPLIT_NAMES or not isinstance(rows, list):
-            continue  # a Decathlon datalist has a description, a licence and more beside its lists
+            continue  # a Decathlon datalist has a description, a license and more beside its lists
         for index, values in enumerate(rows):
             if not isinstance(values, dict):
                 raise ValueError(f"{path}: {name}[{index}]: expected an object with image and label, got {values!r}")

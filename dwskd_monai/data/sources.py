@@ -1,4 +1,4 @@
-"""Labelled images of a folder, a CSV or a JSON datalist."""
+"""Labeled images of a folder, a CSV or a JSON datalist."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class LabeledImage:
     """One image of a dataset: a picture, or a volume with many slices.
 
     Args:
         image: its file, or the folder of its DICOM series.
         label: index of its class.
-        split: ``training``, ``validation`` or ``test`` where the source says so.
-        patient: identifier of the patient, where it is known.
-        study: identifier of the examination, where it has several images; an image is a study of its own otherwise.
+        split: ``training``, ``validation`` or ``test``, if the source says so.
+        patient: identifier of the patient, if it is known.
+        study: identifier of the examination, if the source names it; an image is a study of its own otherwise.
     """
 
     image: Path
@@ -36,8 +36,8 @@ class LabelledImage:
     study: str | None = None
 
 
-def read_dataset(dataset_dir: str | Path, class_names: Sequence[str], dicom_series: bool = True) -> list[LabelledImage]:
-    """All labelled images of a folder, CSV or JSON datalist; see :func:`dwskd_monai.data.datalist.load_split`.
+def read_dataset(dataset_dir: str | Path, class_names: Sequence[str], dicom_series: bool = True) -> list[LabeledImage]:
+    """All labeled images of a folder, CSV or JSON datalist; see :func:`dwskd_monai.data.datalist.load_split`.
 
     Args:
         dataset_dir: the source.
@@ -56,19 +56,19 @@ def read_dataset(dataset_dir: str | Path, class_names: Sequence[str], dicom_seri
     else:
         raise ValueError(f"dataset_dir: expected a folder, a .csv or a .json file, got {root}")
     if not images:
-        raise FileNotFoundError(f"dataset_dir: {root} has no labelled image")
+        raise FileNotFoundError(f"dataset_dir: {root} has no labeled image")
     return images
 
 
-def _read_folder(root: Path, class_names: Sequence[str], dicom_series: bool) -> Iterable[LabelledImage]:
+def _read_folder(root: Path, class_names: Sequence[str], dicom_series: bool) -> Iterable[LabeledImage]:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     splits = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
     if not splits:
         yield from _read_classes(root, folders, class_names, dicom_series, None)
         return
-    others = [folder.name for folder in folders if folder not in splits]
-    if others:
-        raise ValueError(f"{root}: folders of splits ({splits[0].name}) and others ({', '.join(others)}) side by side")
+    further = [folder.name for folder in folders if folder not in splits]
+    if further:
+        raise ValueError(f"{root}: folders of splits ({splits[0].name}) and others ({', '.join(further)}) side by side")
     for split in splits:
         inner = sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith("."))
         yield from _read_classes(split, inner, class_names, dicom_series, SPLIT_NAMES[split.name.lower()])
@@ -76,7 +76,7 @@ def _read_folder(root: Path, class_names: Sequence[str], dicom_series: bool) -> 
 
 def _read_classes(
     root: Path, folders: Sequence[Path], class_names: Sequence[str], dicom_series: bool, split: str | None
-) -> Iterable[LabelledImage]:
+) -> Iterable[LabeledImage]:
     unknown = [folder.name for folder in folders if folder.name not in class_names]
     if unknown:
         raise ValueError(
@@ -85,14 +85,14 @@ def _read_classes(
         )
     skipped = 0
     for folder in folders:
-        images, others = find_images(folder, dicom_series)
-        skipped += len(others)
-        yield from (LabelledImage(path, class_names.index(folder.name), split) for path in images)
+        images, not_images = find_images(folder, dicom_series)
+        skipped += len(not_images)
+        yield from (LabeledImage(path, class_names.index(folder.name), split) for path in images)
     if skipped:
-        _logger.warning("%s: %d files are no images (%s) and were skipped", root, skipped, ", ".join(SUFFIXES))
+        _logger.warning("%s: %d files are not images (%s) and were skipped", root, skipped, ", ".join(SUFFIXES))
 
 
-def _read_datalist(path: Path, class_names: Sequence[str]) -> Iterable[LabelledImage]:
+def _read_datalist(path: Path, class_names: Sequence[str]) -> Iterable[LabeledImage]:
     for row in read_rows(path, ("image", "label")):
         label = label_index(row.label, class_names, row.place)
-        yield LabelledImage(row.image, label, row.split, row.patient, row.study)
+        yield LabeledImage(row.image, label, row.split, row.patient, row.study)

@@ -1,8 +1,9 @@
 """How good a classifier is, from the predictions of slices to those of studies and their metrics.
 
 ``studies`` collects the predictions of slices until a study is complete, ``aggregation`` makes its prediction of them;
-both need numpy alone. ``predictions`` and ``report`` write files, ``metrics`` computes, ``study_metric`` does so during
-training, ``inferers`` runs networks on whole studies, ``exported`` those of other formats.
+both need numpy alone. ``predictions``, ``report`` and ``metric_files`` write files, ``metrics`` computes,
+``study_metric`` does so during training, ``inferers`` runs networks on whole studies, ``exported`` those of other
+formats.
 """
 
 from dwskd_monai.lazy import attribute_finder

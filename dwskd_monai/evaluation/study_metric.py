@@ -37,7 +37,7 @@ class StudyMetric(Metric):
     must give probabilities ``(K,)`` in ``pred``.
 
     ``monai.metrics.Cumulative`` would collect and gather, but a process without a prediction takes no part in its
-    gathering, so the others wait for ever: one study of one slice and two processes are enough.
+    gathering, so all others wait forever: one study of one slice and two processes are enough.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class StudyMetric(Metric):
         if not np.isfinite(probabilities).all():
             return float("nan")
         labels = places[:, 3]
+        refuse_wrong_predictions(probabilities, labels, len(self.class_names))
         if self.level == "study":
             probabilities, labels = self._of_studies(probabilities, places)
-        refuse_wrong_predictions(probabilities, labels, len(self.class_names))
         return self.metric.function(probabilities, labels)
 
     def _gathered(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

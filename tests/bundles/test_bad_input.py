@@ -88,7 +88,7 @@ def test_the_workspace_is_good(workspace):
 def test_dataset_dir_missing_or_empty(workspace):
     assert "nowhere does not exist" in refused(workspace, dataset_dir=str(workspace / "nowhere"))
     (workspace / "empty").mkdir()
-    assert "empty has no labelled image" in refused(workspace, dataset_dir=str(workspace / "empty"))
+    assert "empty has no labeled image" in refused(workspace, dataset_dir=str(workspace / "empty"))
 
 
 def test_a_class_that_the_metadata_does_not_know(workspace):

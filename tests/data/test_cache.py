@@ -8,7 +8,7 @@ import pytest
 import torch
 from monai.transforms import Compose, EnsureTyped, ScaleIntensityRangePercentilesd, SpatialPadd
 
-from dwskd_monai.data.cache import StudyCache, describe
+from dwskd_monai.data.cache import ImageCache, describe
 from dwskd_monai.preprocessing.transforms import FitSlicesd
 
 
@@ -30,8 +30,8 @@ def image(tmp_path) -> Path:
     return tmp_path / "x.nii"
 
 
-def kept(tmp_path: Path, image: Path, volume: torch.Tensor) -> tuple[StudyCache, Path]:
-    cache = StudyCache(tmp_path / "cache", transforms())
+def kept(tmp_path: Path, image: Path, volume: torch.Tensor) -> tuple[ImageCache, Path]:
+    cache = ImageCache(tmp_path / "cache", transforms())
     path = cache.path_of(image)
     assert cache.length(path) is None
     cache.save(path, volume)
@@ -50,37 +50,37 @@ def test_a_file_is_found_by_its_content_wherever_it_lies(tmp_path, image, volume
     _, path = kept(tmp_path, image, volume)
     (tmp_path / "moved").mkdir()
     moved = image.rename(tmp_path / "moved" / "other.nii")
-    assert StudyCache(tmp_path / "cache", transforms()).path_of(moved) == path
+    assert ImageCache(tmp_path / "cache", transforms()).path_of(moved) == path
     moved.write_bytes(b"CONTENT")
-    assert StudyCache(tmp_path / "cache", transforms()).path_of(moved) != path
+    assert ImageCache(tmp_path / "cache", transforms()).path_of(moved) != path
 
 
 def test_a_series_is_found_by_all_its_files(tmp_path):
     (tmp_path / "series").mkdir()
     for name in "ab":
         (tmp_path / "series" / name).write_text(name)
-    cache = StudyCache(tmp_path / "cache", transforms())
+    cache = ImageCache(tmp_path / "cache", transforms())
     before = cache.path_of(tmp_path / "series")
     (tmp_path / "series" / "c").write_text("c")
     assert cache.path_of(tmp_path / "series") != before
 
 
 def test_other_transforms_have_other_entries(tmp_path, image):
-    paths = {StudyCache(tmp_path, transforms(size)).path_of(image) for size in (8, 9)}
-    paths.add(StudyCache(tmp_path, transforms()[:1]).path_of(image))
+    paths = {ImageCache(tmp_path, transforms(size)).path_of(image) for size in (8, 9)}
+    paths.add(ImageCache(tmp_path, transforms()[:1]).path_of(image))
     assert len(paths) == 3
-    assert StudyCache(tmp_path, transforms()).path_of(image) in paths
+    assert ImageCache(tmp_path, transforms()).path_of(image) in paths
 
 
 def test_another_version_of_preprocessing_has_other_entries(tmp_path, image, monkeypatch):
-    before = StudyCache(tmp_path, transforms()).path_of(image)
+    before = ImageCache(tmp_path, transforms()).path_of(image)
     monkeypatch.setattr("dwskd_monai.preprocessing.transforms.PREPROCESSING_VERSION", 0)
-    assert StudyCache(tmp_path, transforms()).path_of(image) != before
+    assert ImageCache(tmp_path, transforms()).path_of(image) != before
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path, image, volume, monkeypatch):
     _, path = kept(tmp_path, image, volume)
-    cache = StudyCache(tmp_path / "cache", transforms())
+    cache = ImageCache(tmp_path / "cache", transforms())
     monkeypatch.setattr("dwskd_monai.data.cache._content", lambda files: pytest.fail("the file was read"))
     assert cache.path_of(image) == path
 
@@ -101,19 +101,19 @@ def test_a_damaged_index_costs_nothing_but_time(tmp_path, image, volume):
     _, path = kept(tmp_path, image, volume)
     for content in ("{", "[1]", ""):
         (tmp_path / "cache" / "index.json").write_text(content)
-        assert StudyCache(tmp_path / "cache", transforms()).path_of(image) == path
+        assert ImageCache(tmp_path / "cache", transforms()).path_of(image) == path
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, image, volume):
     (tmp_path / "cache").write_text("a file")
-    cache = StudyCache(tmp_path / "cache", transforms())
+    cache = ImageCache(tmp_path / "cache", transforms())
     with pytest.raises(OSError, match="cache"):
         cache.save(cache.path_of(image), volume)
 
 
 def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
     scale = ScaleIntensityRangePercentilesd(keys="image", lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)
-    ours = describe([*transforms(), scale])
+    here = describe([*transforms(), scale])
     code = (
         "import torch; from monai.transforms import *; from dwskd_monai.preprocessing.transforms import FitSlicesd;"
         "from dwskd_monai.data.cache import describe; key = 'im' + 'age'[:];"
@@ -121,10 +121,10 @@ def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
         "EnsureTyped(keys=[key], dtype=torch.float32, track_meta=False),"
         "ScaleIntensityRangePercentilesd(keys=key, lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)]))"
     )
-    theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert ours == theirs
-    other = ScaleIntensityRangePercentilesd(keys="image", lower=0.6, upper=99.5, b_min=0, b_max=1, clip=True)
-    assert describe([*transforms(), other]) != ours
+    elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert here == elsewhere
+    narrower = ScaleIntensityRangePercentilesd(keys="image", lower=0.6, upper=99.5, b_min=0, b_max=1, clip=True)
+    assert describe([*transforms(), narrower]) != here
 
 
 def test_a_description_is_the_same_before_and_after_use():

@@ -113,14 +113,14 @@ def test_other_files_are_skipped_and_counted(tmp_path, caplog):
     (tmp_path / "index.csv").touch()
     (tmp_path / ".cache").mkdir()
     assert len(load_split(tmp_path, NAMES, "all")) == 10
-    assert "1 files are no images" in caplog.text
+    assert "1 files are not images" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("counts", "split", "error", "message"),
     [
-        ({}, "training", FileNotFoundError, "has no labelled image"),
-        ({"cat": 0, "dog": 0}, "training", FileNotFoundError, "has no labelled image"),
+        ({}, "training", FileNotFoundError, "has no labeled image"),
+        ({"cat": 0, "dog": 0}, "training", FileNotFoundError, "has no labeled image"),
         ({"cat": 5, "bird": 5}, "training", ValueError, "class folder bird is not among .* cat, dog"),
         ({"cat": 5, "dog": 0}, "training", ValueError, "no training image of class dog"),
         ({"train/cat": 5, "cat": 5}, "training", ValueError, "folders of splits .* and others"),

@@ -14,7 +14,8 @@ from monai.data.utils import set_rnd
 from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
 from PIL import Image
 
-from dwskd_monai.data.slices import SliceDataset, SliceStream
+from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.data.stream import SliceStream
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
 from dwskd_monai.training.views import AugmentViewsd
 
@@ -141,7 +142,7 @@ def test_all_broken_studies_are_named_and_the_others_are_kept(tmp_path, studies)
     for study in studies[:2]:
         path = Path(str(study["image"]))
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"2 of the first 3 studies") as caught:
+    with pytest.raises(ValueError, match=r"2 of the first 3 images") as caught:
         SliceDataset(studies, preparing(), cache_dir=tmp_path / "cache", progress=False)
     assert str(caught.value).count("damaged NIfTI file") == 2
     assert "a.nii.gz" in str(caught.value)
@@ -153,7 +154,7 @@ def test_reading_stops_after_ten_broken_studies(tmp_path):
     for number in range(30):
         (tmp_path / f"{number:02d}.nii").touch()
     items = [{"image": str(path)} for path in sorted(tmp_path.iterdir())]
-    with pytest.raises(ValueError, match="10 of the first 10 studies cannot be read") as caught:
+    with pytest.raises(ValueError, match="10 of the first 10 images cannot be read") as caught:
         SliceDataset(items, preparing(), progress=False)
     assert "29.nii" not in str(caught.value)
 

@@ -12,7 +12,7 @@ from torch import nn
 LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 
 
-def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), labelled=True, lost=()) -> None:
+def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), labeled=True, lost=()) -> None:
     """Predict studies of so many slices each, batches going across studies; those of ``lost`` are never predicted."""
     items = [
         {"study": f"{number}.png", "slice": index, "slices": count, "label": label}
@@ -26,7 +26,7 @@ def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), l
     for first in range(0, len(items), 3):
         part = items[first : first + 3]
         batch = {"image": logits[first : first + 3], "study": [item["study"] for item in part]}
-        keys = ("slice", "slices", "label") if labelled else ("slice", "slices")
+        keys = ("slice", "slices", "label") if labeled else ("slice", "slices")
         batch |= {key: torch.tensor([item[key] for item in part]) for key in keys}
         batches.append(batch)
     SupervisedEvaluator(

@@ -14,9 +14,9 @@ def test_a_study_gets_the_aggregated_probabilities_of_its_slices(aggregation):
     network = tiny_convnext().eval()
     studies = torch.randn(2, 1, 5, 32, 32)
     with torch.no_grad():
-        found = StudyInferer(batch_size=2, aggregation=aggregation)(studies, network).softmax(1).numpy()
+        predicted = StudyInferer(batch_size=2, aggregation=aggregation)(studies, network).softmax(1).numpy()
         slices = [network(study.transpose(0, 1)).softmax(1).double().numpy() for study in studies]
-    assert np.allclose(found, [aggregation(probabilities) for probabilities in slices], atol=1e-6)
+    assert np.allclose(predicted, [aggregation(probabilities) for probabilities in slices], atol=1e-6)
 
 
 def test_slices_are_run_as_they_are():

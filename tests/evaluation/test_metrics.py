@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dwskd_monai.commands.pack.model_card import model_card
-from dwskd_monai.evaluation import metrics, report
+from dwskd_monai.evaluation import metric_files, metrics
 from dwskd_monai.evaluation.metrics import OverallMetric, classification_metrics
 from dwskd_monai.evaluation.study_metric import StudyMetric
 
@@ -36,11 +36,13 @@ def test_a_case_computed_by_hand():
 
 def test_auc_is_the_share_of_pairs_in_the_right_order():
     rng = np.random.default_rng(0)
-    probabilities, labels = rng.dirichlet([1, 1, 1], 40), rng.integers(0, 3, 40)
+    probabilities = rng.dirichlet([1, 1, 1], 40)
+    labels = rng.integers(0, 3, 40)
     metrics = classification_metrics(probabilities, labels, NAMES)
     expected = []
     for index, name in enumerate(NAMES):
-        positive, negative = probabilities[labels == index, index], probabilities[labels != index, index]
+        positive = probabilities[labels == index, index]
+        negative = probabilities[labels != index, index]
         right = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
         expected.append(np.mean(right))
         assert metrics.per_class[name]["auc"] == pytest.approx(expected[-1])
@@ -80,11 +82,11 @@ def test_a_new_metric_is_a_row_of_the_table_and_then_everywhere(monkeypatch, tmp
     new = OverallMetric(
         "least_sensitivity", lambda probabilities, labels: 0.25, "least sensitivity", "least", drawn=True
     )
-    for module in (metrics, report):
+    for module in (metrics, metric_files):
         monkeypatch.setattr(module, "OVERALL_METRICS", (*metrics.OVERALL_METRICS, new))
     result = classification_metrics(one_hot([0, 1, 2]), np.array([0, 1, 2]), NAMES)
     assert result.overall["least_sensitivity"] == 0.25
-    rows = list(report.metric_rows({"study": result}))
+    rows = list(metric_files.metric_rows({"study": result}))
     assert [row[-1] for row in rows] == ["least", "", "", "", "0.25"]
     assert metrics.compared_names()[-1] == "least_sensitivity", "comparisons and the model card"
     assert metrics.drawn_labels()["least_sensitivity"] == "least sensitivity"

@@ -26,7 +26,7 @@ def test_predictions_have_a_row_per_picture_with_names(tmp_path):
 
 def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):
     logits = torch.randn(7, 3)
-    evaluate(PredictionWriter(tmp_path, ("a", "b", "c"), Aggregation("max")), logits, (4, 1, 2), labelled=False)
+    evaluate(PredictionWriter(tmp_path, ("a", "b", "c"), Aggregation("max")), logits, (4, 1, 2), labeled=False)
     probabilities = logits.softmax(1).double().numpy()
     rows = read_rows(tmp_path / "predictions.csv")
     assert rows[0] == ["study", "predicted", "a", "b", "c", "slices"]

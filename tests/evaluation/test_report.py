@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from dwskd_monai.evaluation.metric_files import write_metrics
 from dwskd_monai.evaluation.metrics import classification_metrics
-from dwskd_monai.evaluation.report import EvaluationReport, write_metrics
+from dwskd_monai.evaluation.report import EvaluationReport
 from tests.evaluation.evaluate import LOGITS, evaluate, read_rows
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -75,4 +76,4 @@ def test_files_are_byte_for_byte_what_they_were(tmp_path, name):
 
 def test_an_evaluation_without_labels_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0.png: no label; an evaluation needs the label of each study"):
-        evaluate(EvaluationReport(tmp_path, ("a", "b", "c")), labelled=False)
+        evaluate(EvaluationReport(tmp_path, ("a", "b", "c")), labeled=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.data.cache import StudyCache
+from dwskd_monai.data.cache import ImageCache
 from dwskd_monai.data.digests import Contents, contents, digest_of_splits
 
 
@@ -35,7 +35,7 @@ def data_hashes(
                 f"{dataset_dir} names its own validation images, so all folds would be the same: leave folds out, or "
                 "give images that are not divided yet"
             )
-    cache = StudyCache(cache_dir, [])
+    cache = ImageCache(cache_dir, [])
     splits = {
         split: contents(bundle.items(dataset_dir, split, 0, folds), cache, split)
         for split in ("training", "validation")

@@ -18,16 +18,18 @@ def description(trained: TrainedBundle) -> dict[str, str]:
     ``input`` and ``output`` their names, shapes and meaning, ``classes`` the names in the order of the output.
     """
     config = trained.inference
-    metadata = config["_meta_"]
-    size, channels = config["image_size"], config["in_chans"]
+    metadata = trained.bundle.metadata
+    classes = trained.bundle.class_names
+    size = config["image_size"]
+    channels = config["in_chans"]
     content: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
         "intended_use": metadata["intended_use"],
         "network": config["student"],
-        "classes": trained.bundle.class_names,
+        "classes": classes,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},
-        "output": {"name": OUTPUT, "shape": ["batch", len(trained.bundle.class_names)], "then": "softmax over the classes"},
+        "output": {"name": OUTPUT, "shape": ["batch", len(classes)], "then": "softmax over the classes"},
         "preprocessing": {key: config[key] for key in _CONSTANTS if key in config} | {"intensity": config["intensity"]},
         "study_transforms": config["study_transforms"],
     }

@@ -17,13 +17,14 @@ from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import description
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.labeled import evaluate, slices_of
-from dwskd_monai.commands.export.quantise import quantise
+from dwskd_monai.commands.export.quantize import quantize
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.evaluation.exported import Runner
 from dwskd_monai.files import replacing
 
 TOLERANCE = 1e-4
-_IMAGES, _CALIBRATION = 32, 128
+_IMAGES = 32  # that are compared
+_CALIBRATION = 128  # that int8 is calibrated on
 
 
 class ParityError(ValueError):
@@ -38,7 +39,7 @@ class Exported:
         file: the network.
         difference: largest absolute difference of a logit to eager PyTorch.
         images: number of images that were compared.
-        metrics: of float32 and int8 on labelled studies, where it was quantised.
+        metrics: of float32 and int8 on labeled studies, if it was quantized.
     """
 
     file: Path
@@ -65,10 +66,10 @@ def export(
         form: ``onnx``, ``torchscript`` or ``exported_program``.
         out: the file; ``model`` with the format's suffix beside ``model.pt`` by default.
         models: folder of ``model.pt``; the bundle's own by default.
-        dataset_dir: labelled images: those of ``split`` are compared, and measured where ``int8`` is asked for, which
+        dataset_dir: labeled images: those of ``split`` are compared, and evaluated if ``int8`` is asked for, which
             training images calibrate. Without it, a phantom is compared.
         split: ``validation``, ``test`` or ``all``.
-        int8: quantise; for ``onnx`` alone.
+        int8: quantize; for ``onnx`` alone.
         overrides: ids of the configs, and values that the network was trained with.
 
     Raises:
@@ -80,12 +81,12 @@ def export(
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
     if int8 and (form != "onnx" or dataset_dir is None):
         raise ValueError(
-            "int8 needs --format onnx, and --dataset_dir with labelled images: training images calibrate it, and its "
+            "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and its "
             f"loss of accuracy is measured; got format={form}, dataset_dir={dataset_dir}"
         )
     overrides = {} if overrides is None else overrides
     trained = TrainedBundle(Bundle(bundle, overrides), models, "export")
-    images = _phantom(trained) if dataset_dir is None else slices_of(bundle, dataset_dir, split, overrides, _IMAGES)
+    images = _phantom(trained) if dataset_dir is None else slices_of(trained.bundle, dataset_dir, split, _IMAGES)
     if len(images) == 1:
         images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free
     kind = FORMATS[form]
@@ -103,9 +104,9 @@ def export(
         if int8:
             assert dataset_dir is not None
             quantized = written.with_name("quantized.onnx")
-            quantise(written, slices_of(bundle, dataset_dir, "training", overrides, _CALIBRATION), quantized)
+            quantize(written, slices_of(trained.bundle, dataset_dir, "training", _CALIBRATION), quantized)
             for name, file in (("float32", written), ("int8", quantized)):
-                metrics[name] = evaluate(bundle, file, dataset_dir, split, overrides)
+                metrics[name] = evaluate(trained.bundle, file, dataset_dir, split)
             written = quantized
             difference = largest_difference(trained.network, kind.read(quantized), images)
         with replacing(out) as temporary:
@@ -114,14 +115,14 @@ def export(
 
 
 @torch.inference_mode()
-def largest_difference(network: nn.Module, other: Runner, images: Tensor) -> float:
-    """Of the logits of all images, run one by one and together, in PyTorch and in the other format."""
+def largest_difference(network: nn.Module, exported: Runner, images: Tensor) -> float:
+    """Of the logits of all images, run one by one and together, in PyTorch and as exported."""
     together = [images, *images.split(1)]
-    return max(float((network(batch) - other(batch)).abs().max()) for batch in together)
+    return max(float((network(batch) - exported(batch)).abs().max()) for batch in together)
 
 
 def _phantom(trained: TrainedBundle) -> Tensor:
     with tempfile.TemporaryDirectory() as name:
-        otherwise = "give labelled images to compare on: --dataset_dir"
-        file = make_phantom_of(trained.bundle.name, Path(name) / "phantom", otherwise)
+        advice = "give labeled images to compare on: --dataset_dir"
+        file = make_phantom_of(trained.bundle.name, Path(name) / "phantom", advice)
         return trained.slices(file, _IMAGES)

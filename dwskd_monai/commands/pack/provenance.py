@@ -13,7 +13,7 @@ from typing import Any
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.data.cache import StudyCache
+from dwskd_monai.data.cache import ImageCache
 from dwskd_monai.data.digests import contents, digest_of_splits
 
 PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")
@@ -40,7 +40,7 @@ def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None, datase
 def _digest_of_data(bundle: Bundle, dataset_dir: Path) -> str:
     """Of the training and validation images, as ``compare`` gives it."""
     with tempfile.TemporaryDirectory() as folder:
-        cache = StudyCache(folder, [])
+        cache = ImageCache(folder, [])
         splits = {
             split: contents(bundle.items(dataset_dir, split), cache, split) for split in ("training", "validation")
         }

@@ -65,10 +65,10 @@ def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
     pred = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
     folder = save(tiny_convnext(num_classes=pred["num_channels"]), tmp_path)
     result = export(bundle, form, models=folder, overrides=SMALL_SETTINGS | {"intensity_mean": 0.25})
-    found = FORMATS[form].describe(result.file)
-    assert json.loads(found["classes"]) == list(pred["channel_def"].values())
-    assert json.loads(found["input"])["shape"] == ["batch", 1, 32, 32]
-    constants = json.loads(found["preprocessing"])
+    described = FORMATS[form].describe(result.file)
+    assert json.loads(described["classes"]) == list(pred["channel_def"].values())
+    assert json.loads(described["input"])["shape"] == ["batch", 1, 32, 32]
+    constants = json.loads(described["preprocessing"])
     assert (constants["image_size"], constants["intensity_mean"], constants["intensity_std"]) == (32, 0.25, 0.226)
     assert "windows" in constants if bundle.name.startswith("lung") else "lower" in constants["intensity"]
 
@@ -83,7 +83,7 @@ def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
     assert load_net_with_metadata(str(script))[1]["classes"] == ["covid19", "no_findings", "pneumonia"]
 
 
-def test_int8_is_measured_on_labelled_images(models, phantoms, tmp_path, capsys):
+def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
     options = {**SMALL_SETTINGS, "models": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
     options["cache_dir"] = tmp_path / "cache"
     main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
@@ -95,7 +95,7 @@ def test_int8_is_measured_on_labelled_images(models, phantoms, tmp_path, capsys)
     assert list((tmp_path / "cache").rglob("*.safetensors")), "a training before would have left them"
     model = onnx.load(tmp_path / "x.onnx")
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
-    assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantisation"}
+    assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantization"}
 
 
 def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monkeypatch):
@@ -112,7 +112,7 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
     ("changes", "message"),
     [
         ({"format": "tflite"}, "format must be one of onnx, torchscript, exported_program; got 'tflite'"),
-        ({"int8": True}, "int8 needs --format onnx, and --dataset_dir with labelled images"),
+        ({"int8": True}, "int8 needs --format onnx, and --dataset_dir with labeled images"),
         ({"bundle": "nowhere"}, "nowhere has no configs/metadata.json; give the folder of a bundle"),
         ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
         ({"studnet": "x"}, "studnet is not an option of export, nor a setting of"),

@@ -1,4 +1,4 @@
-"""An ONNX network in int8, by ONNX Runtime's static quantisation."""
+"""An ONNX network in int8, by ONNX Runtime's static quantization."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dwskd_monai.commands.export.formats import describe_onnx
 from dwskd_monai.evaluation.exported import INPUT, library
 
 
-def quantise(source: Path, images: Tensor, target: Path) -> None:
+def quantize(source: Path, images: Tensor, target: Path) -> None:
     """Write an int8 copy of an ONNX network: weights per channel, activations by the range that images give.
 
     Args:
@@ -42,7 +42,7 @@ def quantise(source: Path, images: Tensor, target: Path) -> None:
             per_channel=True,
         )
     model = onnx.load(target)
-    onnx.helper.set_model_props(model, describe_onnx(source) | {"quantisation": '"int8"'})
+    onnx.helper.set_model_props(model, describe_onnx(source) | {"quantization": '"int8"'})
     onnx.save(model, target)
 
 

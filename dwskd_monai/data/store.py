@@ -1,0 +1,117 @@
+"""Images that are read, resized and scaled once, and kept: on disk, or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+from monai.transforms import Compose
+from monai.utils.enums import CommonKeys
+from torch import Tensor
+from tqdm import tqdm
+
+from dwskd_monai.data.cache import ImageCache
+from dwskd_monai.data.items import volume_of, without_wrapping
+
+_MOST_ERRORS = 10
+
+
+@dataclass(frozen=True)
+class KeptImage:
+    """An image that was read.
+
+    Args:
+        place: its volume ``(C, D, H, W)``, or the cache's entry.
+        length: its number of slices D.
+    """
+
+    place: Path | Tensor
+    length: int
+
+
+class ImageStore:
+    """Images as the deterministic transforms make them.
+
+    Args:
+        transforms: that make an image's volume ``(C, D, H, W)``.
+        cache_dir: folder of an :class:`~dwskd_monai.data.cache.ImageCache`; None keeps the volumes in memory.
+    """
+
+    def __init__(self, transforms: Sequence[Any], cache_dir: str | Path | None) -> None:
+        self._transform = Compose(transforms)
+        self._cache = None if cache_dir is None else ImageCache(cache_dir, transforms)
+
+    def read_all(self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool) -> list[KeptImage]:
+        """All images, in their order; several processes share the work if there is a cache.
+
+        Args:
+            items: with ``image``.
+            num_workers: images that are read at a time.
+            progress: whether to show a progress bar.
+
+        Raises:
+            ValueError, OSError, RuntimeError: if images cannot be read, with each file and what is wrong; those that
+                can be are kept.
+        """
+        progress = progress and idist.get_rank() == 0
+        if self._cache is not None and idist.get_world_size() > 1:
+            self._read(items[idist.get_rank() :: idist.get_world_size()], num_workers, progress)
+            idist.barrier()
+        return self._read(items, num_workers, progress)
+
+    def slice_of(self, image: KeptImage, index: int) -> Tensor:
+        """One slice ``(C, H, W)``."""
+        if isinstance(image.place, Tensor):
+            return image.place[:, index].clone()
+        assert self._cache is not None
+        return self._cache.slice_of(image.place, index)
+
+    def _read(self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool) -> list[KeptImage]:
+        images: list[KeptImage] = []
+        failures: list[BaseException] = []
+        bar = tqdm(total=len(items), desc="reading images", disable=not progress)
+        with bar, ThreadPoolExecutor(max(1, num_workers)) as pool:
+            for result in pool.map(self._attempt, items):
+                if isinstance(result, BaseException):
+                    failures.append(result)
+                else:
+                    images.append(result)
+                bar.update()
+                if len(failures) == _MOST_ERRORS:
+                    pool.shutdown(cancel_futures=True)
+                    break
+        if self._cache is not None:
+            self._cache.save_index()
+        _raise_all(failures, len(failures) + len(images))
+        return images
+
+    def _attempt(self, item: Mapping[str, Any]) -> KeptImage | BaseException:
+        """An error is a result too, so that all broken images are named at once and the rest is kept."""
+        try:
+            return self._keep(item)
+        except (ValueError, OSError, RuntimeError) as error:
+            return without_wrapping(error)
+
+    def _keep(self, item: Mapping[str, Any]) -> KeptImage:
+        if self._cache is None:
+            volume = volume_of(self._transform, item)
+            return KeptImage(volume, volume.shape[1])
+        path = self._cache.path_of(item[CommonKeys.IMAGE])
+        length = self._cache.length(path)
+        if length is None:
+            volume = volume_of(self._transform, item)
+            self._cache.save(path, volume)
+            length = volume.shape[1]
+        return KeptImage(path, length)
+
+
+def _raise_all(failures: Sequence[BaseException], attempts: int) -> None:
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        shown = "\n".join(f"- {failure}" for failure in failures)
+        raise ValueError(f"{len(failures)} of the first {attempts} images cannot be read:\n{shown}") from failures[0]

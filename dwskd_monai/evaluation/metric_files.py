@@ -1,0 +1,86 @@
+"""Metrics as files: JSON, CSV, and the confusion matrix as a figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from dwskd_monai.evaluation.metrics import CLASS_METRICS, OVERALL_METRICS, ClassificationMetrics
+from dwskd_monai.files import replacing
+
+
+def write_metrics(levels: Mapping[str, ClassificationMetrics], output_dir: str | Path) -> None:
+    """Write ``metrics.json``, ``metrics.csv``, ``confusion_matrix.csv`` and ``confusion_matrix.png``.
+
+    Args:
+        levels: metrics of ``study``, and optionally of ``slice``.
+        output_dir: folder of the files.
+    """
+    folder = Path(output_dir)
+    content = {name: _as_json(metrics) for name, metrics in levels.items()}
+    with replacing(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
+    with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows(metric_rows(levels))
+    metrics = levels["study"]
+    with replacing(folder / "confusion_matrix.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["true \\ predicted", *metrics.class_names])
+        writer.writerows([name, *row] for name, row in zip(metrics.class_names, metrics.confusion.tolist()))
+    with replacing(folder / "confusion_matrix.png") as temporary:
+        confusion_figure(metrics).savefig(temporary, format="png", dpi=150)
+
+
+def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[str]]:
+    """The rows of ``metrics.csv``: names, then for each level one row per class and one for all of them."""
+    columns = list(dict.fromkeys([*(metric.name for metric in CLASS_METRICS), *(m.column for m in OVERALL_METRICS)]))
+    yield ["level", "class", *columns]
+    for level, metrics in levels.items():
+        rows = dict(metrics.per_class)
+        rows["all"] = {metric.column: metrics.overall[metric.name] for metric in OVERALL_METRICS}
+        for name, values in rows.items():
+            yield [level, name, *(f"{values[column]:.6g}" if column in values else "" for column in columns)]
+
+
+def confusion_figure(metrics: ClassificationMetrics) -> Figure:
+    """The confusion matrix as a heat map: shade by share of the true class, text in counts and per cent."""
+    counts = metrics.confusion
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 2.2 + 1.1 * len(metrics.class_names)
+    figure = Figure(figsize=(side + 0.8, side), layout="compressed")
+    axes = figure.subplots()
+    display = ConfusionMatrixDisplay(share, display_labels=metrics.class_names)
+    display.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=30, im_kw={"vmin": 0, "vmax": 1})
+    for place, text in np.ndenumerate(display.text_):
+        # counts too; and scikit-learn's color is by the largest share that occurs, unreadable on pale cells
+        text.set_text(f"{counts[place]}\n{share[place]:.0%}")
+        text.set_color("white" if share[place] > 0.6 else "black")
+    for label in axes.get_xticklabels():
+        label.set_horizontalalignment("right")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    overall = metrics.overall
+    axes.set_title(f"balanced accuracy {overall['balanced_accuracy']:.1%}, macro AUC {overall['macro_auc']:.3f}")
+    figure.colorbar(display.im_, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
+    return figure
+
+
+def _as_json(metrics: ClassificationMetrics) -> dict[str, Any]:
+    return {"overall": metrics.overall, "per_class": metrics.per_class, "confusion": metrics.confusion.tolist()}
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: undefined values become null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
