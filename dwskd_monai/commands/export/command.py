@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.commands.export.export import export as export_to_file
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.export.export import export_network
+from dwskd_monai.commands.export.formats import FORMATS
 
 
 def export(
@@ -28,22 +31,26 @@ def export(
         format: onnx, torchscript or exported_program.
         out: the file; beside model.pt by default.
         models: folder with model.pt; the bundle's models by default.
-        dataset_dir: labelled images to compare on, and for int8 to calibrate and measure; without it, a phantom.
+        dataset_dir: labeled images to compare on, and for int8 to calibrate and measure; without it, a phantom.
         split: of dataset_dir: validation, test or all.
-        int8: quantise to 8 bits, for onnx.
+        int8: quantize to 8 bits, for onnx.
         overrides: keys of the configs that the network was trained with, --student NAME for instance.
     """
-    folder = Path(bundle)
-    paths = [None if path is None else Path(str(path)) for path in (out, models, dataset_dir)]
-    result = export_to_file(
-        folder,
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
+    if int8 and (format != "onnx" or dataset_dir is None):
+        raise ValueError(
+            "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and its "
+            f"loss of accuracy is measured; got format={format}, dataset_dir={dataset_dir}"
+        )
+    trained = TrainedBundle(Bundle(bundle, overrides), None if models is None else Path(models), "export")
+    result = export_network(
+        trained,
         format,
-        paths[0],
-        models=paths[1],
-        dataset_dir=paths[2],
-        split=split,
-        int8=int8,
-        overrides=overrides,
+        None if out is None else Path(out),
+        None if dataset_dir is None else Path(dataset_dir),
+        split,
+        int8,
     )
     for name, metrics in result.metrics.items():
         shown = ", ".join(f"{metric.replace('_', ' ')} {value:.4g}" for metric, value in metrics.items())

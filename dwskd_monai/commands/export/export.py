@@ -7,12 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import description
 from dwskd_monai.commands.export.formats import FORMATS
@@ -48,44 +46,25 @@ class Exported:
     metrics: Mapping[str, Mapping[str, float]]
 
 
-def export(
-    bundle: Path,
-    form: str = "onnx",
+def export_network(
+    trained: TrainedBundle,
+    form: str,
     out: Path | None = None,
-    *,
-    models: Path | None = None,
     dataset_dir: Path | None = None,
     split: str = "validation",
     int8: bool = False,
-    overrides: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write a bundle's network in another format, with its description, for any batch size.
 
     Args:
-        bundle: folder of the bundle.
-        form: ``onnx``, ``torchscript`` or ``exported_program``.
-        out: the file; ``model`` with the format's suffix beside ``model.pt`` by default.
-        models: folder of ``model.pt``; the bundle's own by default.
-        dataset_dir: labeled images: those of ``split`` are compared, and evaluated if ``int8`` is asked for, which
-            training images calibrate. Without it, a phantom is compared.
-        split: ``validation``, ``test`` or ``all``.
-        int8: quantize; for ``onnx`` alone.
-        overrides: ids of the configs, and values that the network was trained with.
+        trained: the bundle with its network.
+        form, out, dataset_dir, split, int8: as the options of the command, ``form`` its ``format``.
 
     Raises:
         ParityError: if a logit differs by more than ``TOLERANCE``; nothing is written then. (Of int8 the accuracy is
             measured instead.)
         FileNotFoundError, ValueError: for bad input, or a library that is missing; the message names it.
     """
-    if form not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
-    if int8 and (form != "onnx" or dataset_dir is None):
-        raise ValueError(
-            "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and its "
-            f"loss of accuracy is measured; got format={form}, dataset_dir={dataset_dir}"
-        )
-    overrides = {} if overrides is None else overrides
-    trained = TrainedBundle(Bundle(bundle, overrides), models, "export")
     images = _phantom(trained) if dataset_dir is None else slices_of(trained.bundle, dataset_dir, split, _IMAGES)
     if len(images) == 1:
         images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free

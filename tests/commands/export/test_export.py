@@ -14,8 +14,10 @@ from monai.data.torchscript_utils import load_net_with_metadata
 from torch import nn
 
 import dwskd_monai.commands.export.export as exporting
+from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.cli import main
-from dwskd_monai.commands.export.export import ParityError, export
+from dwskd_monai.commands.export.export import Exported, ParityError, export_network
 from dwskd_monai.commands.export.formats import FORMATS, Format
 from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
@@ -35,6 +37,10 @@ def save(network: nn.Module, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), folder / "model.pt")
     return folder
+
+
+def export(bundle: Path, form: str, out: Path | None = None, *, models: Path, overrides: dict) -> Exported:
+    return export_network(TrainedBundle(Bundle(bundle, overrides), models, "export"), form, out)
 
 
 @pytest.fixture(scope="module")
