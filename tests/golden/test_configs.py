@@ -25,6 +25,7 @@ WHOLE = (("train",), ("inference",))
 OVER_TRAIN = (
     ("train", "evaluate"),
     ("train", "evaluate", "combine_students"),
+    ("train", "evaluate", "evaluate_exported"),
     ("train", "train_teacher"),
     ("train", "train_teacher", "evaluate"),
     ("train", "multi_gpu_train"),

@@ -21,12 +21,19 @@ from ignite.engine import Events
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from dwskd_monai.training.losses import SelfDistillationLoss
-from dwskd_monai.training.trainer import DualStudentTrainer
+from dwskd_monai.training import (
+    BatchEnsembled,
+    DualStudentTrainer,
+    LogitStandard,
+    SelfDistillationLoss,
+    SoftenedKL,
+    create_auxiliary,
+)
 from tests.conftest import tiny_convnext
 from tests.golden.golden import Golden, assert_no_case_is_left_over, rounded
 
 ITERATIONS = 3
+TERMS = {"kl": SoftenedKL, "logit_standard": LogitStandard, "bake": BatchEnsembled}
 # One epoch of three batches, λ rising in its first half; or three epochs of one batch, for what changes between epochs.
 ONE_EPOCH = {"max_epochs": 1, "weight": 2.0, "ramp_up_epochs": 0.5}
 THREE_EPOCHS = {"max_epochs": 3, "weight": 2.0, "ramp_up_epochs": 1.5}
@@ -88,6 +95,7 @@ def train(
     labels: list[Tensor],
     weight: float,
     ramp_up_epochs: float,
+    auxiliary: str = "mutual",
     distillation: str = "kl",
     feature_weight: float = 0.0,
     promote_after: int | None = None,
@@ -101,16 +109,14 @@ def train(
             for image, second, label in zip(images, second_views, labels)
         ],
         network=main,
-        auxiliary_network=auxiliary_network,
+        auxiliary=create_auxiliary(auxiliary, auxiliary_network, momentum=0.8),
         optimizer=optimizer,
         loss_function=SelfDistillationLoss(
-            distillation=distillation,
-            temperature=2.0,
+            term=TERMS[distillation](temperature=2.0),
             weight=weight,
             ramp_up_epochs=ramp_up_epochs,
             feature_weight=feature_weight,
         ),
-        momentum=0.8,
         decollate=False,
         **settings,
     )
