@@ -1,93 +1,98 @@
-"""The command ``compare``."""
+"""The command ``compare``: its options, and what they are for."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare
-from dwskd_monai.commands.compare.methods import read_methods
+import fire
 
-COMPARED = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema", "dws_skd_mutual", "teacher")
+from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare
+from dwskd_monai.commands.compare.grid_file import absolute, make_grid, merged, read_grid
 
 
 def compare(
-    bundle: str,
-    dataset_dir: str,
-    out: str,
-    methods: Sequence[str] = COMPARED,
-    fractions: Sequence[float] = (1.0, 0.25, 0.1, 0.05),
-    seeds: Sequence[int] = (0, 1, 2),
+    grid: str | None = None,
+    bundle: str | None = None,
+    dataset_dir: str | None = None,
+    out: str | None = None,
+    methods: Sequence[str] | None = None,
+    fractions: Sequence[float] | None = None,
+    seeds: Sequence[int] | None = None,
     folds: int | None = None,
-    baseline: str = "selection",
-    learning_rates: Sequence[float] = (),
+    baseline: str | None = None,
+    learning_rates: Sequence[float] | None = None,
     test_dir: str | None = None,
-    demo: bool = False,
+    demo: bool | None = None,
+    methods_file: str | None = None,
+    keep_models: bool | None = None,
     jobs: int = 1,
     ray_address: str | None = None,
-    methods_file: str | None = None,
-    keep_models: bool = False,
     plan: bool = False,
     **overrides: Any,
 ) -> None:
-    """Methods side by side on your data: ``compare --bundle BUNDLE --dataset_dir DIR --out DIR``.
+    """Methods side by side on your data: ``compare GRID``, or ``compare --bundle BUNDLE --dataset_dir DIR --out DIR``.
 
     What is finished in ``out`` is not run again, so the same command continues a grid that was stopped, and one with
     more methods, fractions or seeds extends it.
 
     Args:
+        grid: YAML file with any of these options but jobs, ray_address and plan, and a map of overrides; what the
+            command line says comes before it. OUT/grid.yaml is such a file.
         bundle: folder of the bundle.
-        dataset_dir: labelled images, as for training.
-        out: folder for results.csv, summary.md, summary.csv, index.html and figures.
+        dataset_dir: labeled images, as for training.
+        out: folder for results.csv, summary.md, summary.csv, index.html, figures and grid.yaml.
         methods: of scratch, scratch_label_smoothing, selection, selection_kd, mean_teacher, mutual_scratch,
             mutual_selection_same, dws_skd_ema, dws_skd_mutual, teacher, probe_linear, probe_knn, and those of
-            methods_file; all for each of them.
-        fractions: shares of the training images.
-        seeds: each gives other folds, subsets, initialisation and order.
+            methods_file; all for each of these twelve. By default scratch, selection, selection_kd, mean_teacher,
+            dws_skd_ema, dws_skd_mutual and teacher.
+        fractions: shares of the training images; 1.0, 0.25, 0.1 and 0.05 by default.
+        seeds: each gives other folds, subsets, initialization and order; 0, 1 and 2 by default.
         folds: each of so many stratified folds is the validation set once; without it the bundle's own split.
-        baseline: the method that the others are compared with.
+        baseline: the method that the others are compared with; selection by default.
         learning_rates: each method's is chosen among these on a seed that is not measured; without them the config's.
-        test_dir: labelled images on which each run is evaluated once, at its end; nothing is chosen by them.
+        test_dir: labeled images on which each run is evaluated once, at its end; nothing is chosen by them.
         demo: apply the bundle's demo.yaml.
-        jobs: runs at a time; GPUs are shared out among them.
-        ray_address: of a Ray cluster to run on.
         methods_file: YAML with methods of your own.
         keep_models: keep each run's best network.
+        jobs: runs at a time; GPUs are shared out among them.
+        ray_address: of a Ray cluster to run on.
         plan: run nothing; say how large the grid is, and which differences it can show.
         overrides: any key of train.yaml, for all methods; KEY@FRACTION for one fraction alone.
     """
+    if "help" in overrides:  # fire takes it for one of the overrides
+        fire.Fire(compare, ["--", "--help"], name="python -m dwskd_monai compare")
     if jobs < 1:
         raise ValueError(f"jobs must be 1 or more, got {jobs}")
-    comparison = prepare(
-        bundle,
-        dataset_dir,
-        out,
-        _each(methods),
-        _each(fractions),
-        _each(seeds),
-        folds,
-        baseline,
-        test_dir,
-        demo,
-        methods_file,
-        keep_models,
-        overrides,
-    )
+    options = {
+        "bundle": bundle,
+        "dataset_dir": dataset_dir,
+        "out": out,
+        "methods": methods,
+        "fractions": fractions,
+        "seeds": seeds,
+        "folds": folds,
+        "baseline": baseline,
+        "learning_rates": learning_rates,
+        "test_dir": test_dir,
+        "demo": demo,
+        "methods_file": methods_file,
+        "keep_models": keep_models,
+        "overrides": overrides,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    content = merged({} if grid is None else read_grid(grid), absolute(given, Path.cwd()))
+    comparison = prepare(make_grid(content))
     sys.stdout.write(comparison.plan())
     sys.stdout.flush()
-    if not plan:
-        command = shlex.join(["python", "-m", "dwskd_monai", *sys.argv[1:]])
-        try:
-            sys.stdout.write("\n" + comparison.run(jobs, ray_address, _each(learning_rates), command))
-        except FailedRunsError as error:
-            sys.stderr.write(f"{error}\n")
-            sys.exit(1)
-
-
-def _each(values: Any) -> tuple[Any, ...]:
-    """What ``--seeds 0,1`` and ``--seeds 0`` give, and ``--methods all``."""
-    if values == "all":
-        return tuple(read_methods())
-    return tuple(values) if isinstance(values, (list, tuple)) else (values,)
+    if plan:
+        return
+    command = shlex.join(["python", "-m", "dwskd_monai", *sys.argv[1:]])
+    try:
+        sys.stdout.write("\n" + comparison.run(jobs, ray_address, command))
+    except FailedRunsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)

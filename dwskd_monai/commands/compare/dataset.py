@@ -16,16 +16,16 @@ def data_hashes(
 
     Args:
         bundle: with the overrides of all runs.
-        dataset_dir: labelled images.
+        dataset_dir: labeled images.
         folds: number of folds that will be asked for; None: the bundle's own split.
-        test_dir: labelled images that each run is evaluated on at its end.
+        test_dir: labeled images that each run is evaluated on at its end.
         cache_dir: where the contents' digests are kept, so that no file is read twice for its own.
 
     Returns:
         The digest of the training and validation images, and that of the test images, "" without any.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if folds are asked for where
+        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if folds are asked for and
             the data names its own validation images; or if a test image is a training or validation image too.
     """
     if folds is not None:

@@ -23,14 +23,15 @@ def draw(summary: pd.DataFrame, out: Path) -> list[Path]:
     """Write the figures as PNG into ``out/figures``.
 
     Args:
-        summary: of :func:`~dwskd_monai.commands.compare.summary.summarise`.
+        summary: of :func:`~dwskd_monai.commands.compare.summary.summarize`.
         out: folder of the results.
 
     Returns:
         The files.
     """
     combined = summary["method"].str.contains("+", regex=False)
-    single, styles = summary[~combined], methods_styles(list(summary["method"].unique()))
+    single = summary[~combined]
+    styles = methods_styles(list(summary["method"].unique()))
     figures = {f"{metric}_by_fraction": by_fraction(single, metric, styles) for metric in _AXES}
     if combined.any():
         bases = summary.loc[combined, "method"].str.partition("+")[0].unique()
@@ -98,22 +99,23 @@ def _figure(panels: int) -> tuple[Figure, Sequence[Any]]:
 
 
 def methods_styles(methods: Sequence[str]) -> Styles:
-    """One colour and marker per method; a combination has its method's colour and a broken line."""
+    """One color and marker per method; a combination has its method's color and a broken line."""
     bases = list(dict.fromkeys(method.partition("+")[0] for method in methods))
     paired: Any = matplotlib.color_sequences["tab20"]
-    colours = [*paired[::2], *paired[1::2]]  # the strong ones first
+    colors = [*paired[::2], *paired[1::2]]  # the strong ones first
     lines = {"": "-", "ensemble": "--", "soup": ":"}
-    return {
-        method: {
-            "color": colours[bases.index(base) % len(colours)],
-            "marker": _MARKERS[bases.index(base) % len(_MARKERS)],
-            "linestyle": lines.get(more, "-"),
+    styles: Styles = {}
+    for method in methods:
+        base, _, combination = method.partition("+")
+        place = bases.index(base)
+        styles[method] = {
+            "color": colors[place % len(colors)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "linestyle": lines.get(combination, "-"),
             "markersize": 5,
-            "markerfacecolor": "white" if more else None,
+            "markerfacecolor": "white" if combination else None,
         }
-        for method in methods
-        for base, _, more in [method.partition("+")]
-    }
+    return styles
 
 
 def _limit(axes: Any, rows: pd.DataFrame) -> None:

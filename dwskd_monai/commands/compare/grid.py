@@ -6,69 +6,71 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dwskd_monai.commands.compare.cells import Cell, Setting
 from dwskd_monai.commands.compare.running import is_finished
-from dwskd_monai.commands.compare.scheduling import run_cells
-from dwskd_monai.commands.compare.tuning import Best, best_rates, tuning_cells
+from dwskd_monai.commands.compare.runs import Run
+from dwskd_monai.commands.compare.scheduling import run_all
+from dwskd_monai.commands.compare.setting import Setting
+from dwskd_monai.commands.compare.tuning import Best, best_rates, tuning_runs
 
 
 def run_grid(
-    cells: Sequence[Cell],
+    runs: Sequence[Run],
     setting: Setting,
-    processes: int = 1,
+    at_a_time: int = 1,
     ray_address: str | None = None,
     rates: Sequence[float] = (),
-) -> tuple[list[Cell], dict[Cell, str]]:
-    """Run what is missing of a grid; where there are ``rates``, first the runs that choose one for each method.
+) -> tuple[list[Run], dict[Run, str]]:
+    """Run what is missing of a grid; if there are ``rates``, first the runs that choose one for each method.
 
     Args:
-        cells: the grid.
-        setting: what its cells share.
-        processes, ray_address: see :func:`~dwskd_monai.commands.compare.scheduling.run_cells`.
+        runs: the grid.
+        setting: what its runs share.
+        at_a_time, ray_address: see :func:`~dwskd_monai.commands.compare.scheduling.run_all`.
         rates: learning rates to choose from; none: the config's.
 
     Returns:
-        The cells with their learning rates, and those that failed, with the reason.
+        The runs with their learning rates, and those that failed, with the reason.
 
     Raises:
-        ValueError: if a cell was run before with other settings; nothing is run then.
+        ValueError: if a run was made before with other settings; nothing is run then.
     """
-    failed: dict[Cell, str] = {}
+    failed: dict[Run, str] = {}
     best: Best = {}
-    for wave in _waves(tuning_cells(cells, rates)) if rates else []:
-        failed |= _run(wave, setting, processes, ray_address, "choosing learning rates", best)
+    for wave in _waves(tuning_runs(runs, rates)) if rates else []:
+        failed |= _run_missing(wave, setting, at_a_time, ray_address, "choosing learning rates", best)
         best |= best_rates(wave, setting.out)
-    rate_of = {key: cell.learning_rate for key, cell in best.items()}
-    chosen = [replace(cell, learning_rate=rate_of.get((cell.method.name, cell.fraction))) for cell in cells]
-    for cell in chosen:
-        is_finished(cell, setting)
+    rate_of = {key: run.learning_rate for key, run in best.items()}
+    chosen = [replace(run, learning_rate=rate_of.get((run.method.name, run.fraction))) for run in runs]
+    for run in chosen:
+        is_finished(run, setting)
     for wave in _waves(chosen):
-        failed |= _run(wave, setting, processes, ray_address, "runs", {})
+        failed |= _run_missing(wave, setting, at_a_time, ray_address, "runs", {})
     return chosen, failed
 
 
-def _run(
-    cells: Sequence[Cell], setting: Setting, processes: int, ray_address: str | None, title: str, best: Best
-) -> dict[Cell, str]:
-    jobs = [(cell, _needed(cell, setting.out, best)) for cell in cells if not is_finished(cell, setting)]
-    return run_cells(jobs, setting, processes, ray_address, title)
+def _run_missing(
+    runs: Sequence[Run], setting: Setting, at_a_time: int, ray_address: str | None, title: str, best: Best
+) -> dict[Run, str]:
+    jobs = [(run, _needed(run, setting.out, best)) for run in runs if not is_finished(run, setting)]
+    return run_all(jobs, setting, at_a_time, ray_address, title)
 
 
-def _needed(cell: Cell, out: Path, best: Mapping[tuple[str, float], Cell]) -> Path | None:
-    """Folder of the run whose network a cell needs; for a cell that chooses a rate, the best of the other's."""
-    needs = cell.method.needs
+def _needed(run: Run, out: Path, best: Mapping[tuple[str, float], Run]) -> Path | None:
+    """Folder of the run whose network a run needs; for one that chooses a rate, the best of the needed method's."""
+    needs = run.method.needs
     if needs is None:
         return None
-    return out / (best[needs, cell.fraction].folder if (needs, cell.fraction) in best else cell.beside(needs))
+    chosen = best.get((needs, run.fraction))
+    return out / (run.beside(needs) if chosen is None else chosen.folder)
 
 
-def _waves(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells that need none of the others, then those that need them, and so on."""
-    waves: list[list[Cell]] = []
+def _waves(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that need none of the others, then those that need them, and so on."""
+    waves: list[list[Run]] = []
     done: set[str | None] = {None}
-    waiting = list(cells)
+    waiting = list(runs)
     while waiting:
-        waves.append([cell for cell in waiting if cell.method.needs in done])
-        waiting = [cell for cell in waiting if cell.method.needs not in done]
-        done |= {cell.method.name for cell in waves[-1]}
+        waves.append([run for run in waiting if run.method.needs in done])
+        waiting = [run for run in waiting if run.method.needs not in done]
+        done |= {run.method.name for run in waves[-1]}
     return waves

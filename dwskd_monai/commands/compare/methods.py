@@ -54,7 +54,7 @@ def read_methods(file: str | Path | None = None) -> dict[str, Method]:
             methods[name] = _method(str(name), declaration, path)
     for method in methods.values():
         if method.needs is not None and method.needs not in methods:
-            raise ValueError(f"{file}: {method.name} needs {method.needs!r}, which is no method")
+            raise ValueError(f"{file}: {method.name} needs {method.needs!r}, which is not a method")
     return methods
 
 

@@ -25,7 +25,7 @@ def grid_bundle(folder: Path, demo: bool, overrides: Mapping[str, Any]) -> Bundl
     """The bundle with the overrides that hold for all fractions.
 
     Raises:
-        FileNotFoundError: if the folder is no bundle.
+        FileNotFoundError: if the folder is not a bundle.
         ValueError: for an unknown override, or one that each run has a value of its own for; the message names it.
     """
     ids = [key.partition("@")[0] for key in overrides]

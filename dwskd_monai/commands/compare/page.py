@@ -29,7 +29,7 @@ def write_page(
     Args:
         out: folder of the results.
         title: of the page.
-        summary: of :func:`~dwskd_monai.commands.compare.summary.summarise`.
+        summary: of :func:`~dwskd_monai.commands.compare.summary.summarize`.
         methods: with their descriptions.
         figures: PNG files.
         facts: what the page says about the grid, name and value.

@@ -24,7 +24,8 @@ class Probe(nn.Module):
 
     def __init__(self, backbone: nn.Module, classifier: Any) -> None:
         super().__init__()
-        self.backbone, self.classifier = backbone.eval().requires_grad_(False), classifier
+        self.backbone = backbone.eval().requires_grad_(False)
+        self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities ``(B, K)`` of images ``(B, C, H, W)``."""
@@ -54,10 +55,10 @@ def fit_probe(
     """
     teacher = teacher.to(device).eval()
     set_rnd(dataset, seed)
-    features, labels = [], []
+    features = []
+    labels = []
     with torch.no_grad():
         for batch in DataLoader(dataset, batch_size):
             features.append(teacher(batch[CommonKeys.IMAGE].to(device)).float().cpu().numpy())
             labels.append(np.asarray(batch[CommonKeys.LABEL]))
-    embedded, target = np.concatenate(features), np.concatenate(labels)
-    return Probe(teacher, classifier.fit(embedded, target))
+    return Probe(teacher, classifier.fit(np.concatenate(features), np.concatenate(labels)))

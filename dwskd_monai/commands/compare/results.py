@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dwskd_monai.commands.compare.cells import Cell
-from dwskd_monai.commands.compare.running import CELL, METRICS, RESULT
-from dwskd_monai.files import replacing
+from dwskd_monai.commands.compare.runs import Run
+from dwskd_monai.evaluation.metrics import compared_names
+from dwskd_monai.files import read_json, replacing
 
+RESULT = "result.json"  # in the folder of a run
 RESULTS = "results.csv"
+METRICS = compared_names()
 TIMES = ("training_seconds", "needed_seconds")
 _FIRST = (
-    *CELL,
+    "method",
+    "fraction",
+    "fold",
+    "seed",
     *METRICS,
     *TIMES,
     "parameters",
@@ -28,10 +32,10 @@ _FIRST = (
 _LAST = ("versions", "data_hash")
 
 
-def read_result(out: Path, cell: Cell) -> dict[str, Any] | None:
-    """What a finished run left; None where it is not finished."""
-    path = out / cell.folder / RESULT
-    return json.loads(path.read_text()) if path.is_file() else None
+def read_result(out: Path, run: Run) -> dict[str, Any] | None:
+    """What a finished run left; None if it is not finished."""
+    path = out / run.folder / RESULT
+    return read_json(path) if path.is_file() else None
 
 
 def collect(out: Path, methods: Iterable[str]) -> pd.DataFrame:
@@ -44,7 +48,7 @@ def collect(out: Path, methods: Iterable[str]) -> pd.DataFrame:
     paths = sorted((out / "runs").rglob(RESULT))
     if not paths:
         return pd.DataFrame()
-    table = pd.DataFrame([json.loads(path.read_text()) for path in paths]).drop(columns="model", errors="ignore")
+    table = pd.DataFrame([read_json(path) for path in paths]).drop(columns="model", errors="ignore")
     place = {name: index for index, name in enumerate(methods)}
     order = pd.DataFrame(
         {

@@ -1,208 +1,210 @@
-"""One cell of the grid: train by the bundle's configs, evaluate, and leave the figures in its folder."""
+"""One run of the grid: training and evaluations by the bundle's own commands, and the figures that they leave."""
 
 from __future__ import annotations
 
-import copy
-import json
-import os
-import sys
-import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from monai.bundle import ConfigWorkflow
-
-from dwskd_monai.bundle.errors import cause_of
-from dwskd_monai.commands.compare.cells import Cell, Setting, refuse_other_settings
-from dwskd_monai.evaluation.metrics import compared_names
-from dwskd_monai.files import replacing
+from dwskd_monai.commands.compare.process import ProcessError, locked_log, run_bundle
+from dwskd_monai.commands.compare.results import METRICS, RESULT, read_result
+from dwskd_monai.commands.compare.run_config import run_config, write_run_config
+from dwskd_monai.commands.compare.runs import Run
+from dwskd_monai.commands.compare.setting import SETTINGS, Setting, refuse_other_settings
+from dwskd_monai.files import read_json, write_json
 from dwskd_monai.training.both_students import COMBINATIONS
 
-RESULT, LOG = "result.json", "log.txt"
-METRICS = compared_names()
-CELL = ("method", "fraction", "fold", "seed")
+LOG = "log.txt"
 PACKAGES = ("dwskd_monai", "monai", "timm", "torch", "scikit-learn")
-_TRAINED, _ATTEMPT, _STATE = "trained.json", "attempt.json", "training_state.pt"
+_CONFIG = "run.yaml"
+_NETWORK = "network.json"
+_RECORD = "training.json"
+_STATE = "training_state.pt"
+_TWO_STUDENTS = ("ema", "mutual")  # values of `auxiliary` that leave two students which can be used together
 
 
-class CellError(RuntimeError):
-    """A cell that failed; the message says why and where the log is."""
+class RunError(RuntimeError):
+    """A run that failed; the message says why and where the log is."""
 
 
-def run_cell(cell: Cell, setting: Setting, needed: Path | None = None, device: str | None = None) -> None:
-    """Run what is missing of a cell; ``result.json`` in its folder is written last.
+def execute(run: Run, setting: Setting, needed: Path | None = None, gpu: str | None = None) -> None:
+    """Do what is missing of a run; ``result.json`` in its folder is written last.
 
     A training that was interrupted is continued after its last epoch. What is printed goes to ``log.txt``.
 
     Args:
-        cell: what to run.
+        run: what to run.
         setting: of the grid.
         needed: folder of the finished run whose network the method needs.
-        device: ``cuda:1`` for instance; None: the config's.
+        gpu: the only one that the run may see, as ``CUDA_VISIBLE_DEVICES`` names it; None: all.
 
     Raises:
-        CellError: if anything fails.
+        RunError: if anything fails.
     """
-    folder = setting.out / cell.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    with _printing_to(folder / LOG):
+    folder = setting.out / run.folder
+    with locked_log(folder / LOG, str(run)) as log:
         try:
-            if is_finished(cell, setting):  # by another command meanwhile
-                return
-            _write(folder / "settings.json", setting.identity(cell))
-            method_overrides = dict(cell.method.overrides)
-            if needed is not None:
-                if not (needed / RESULT).is_file():
-                    raise FileNotFoundError(f"{cell.method.name} needs the network of a run that is missing: {needed}")
-                method_overrides["needed_weights"] = str(needed / _read(needed / RESULT)["model"])
-            own = {"ckpt_dir": str(folder), "output_dir": str(folder), "cache_dir": str(setting.out / "cache")}
-            own |= setting.overrides_of(cell)
-            if device is not None:
-                own["device"] = f"$torch.device('{device}')"
-            result: dict[str, Any] = dict(zip(CELL, (cell.method.name, cell.fraction, cell.fold, cell.seed)))
-            if cell.method.trains:
-                result |= _train(cell, setting, own, method_overrides, folder)
-            two = result.pop("two_students", False) and not cell.tuning
-            result |= _evaluate(cell, setting, own, method_overrides, folder, two)
-            result["needed_seconds"] = 0.0 if needed is None else _read(needed / RESULT)["training_seconds"]
-            result["versions"] = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-            result["data_hash"] = setting.data_hash
-            _write(folder / RESULT, result)
-            for path in folder.glob("*.pt"):  # a grid of networks fills a disk
-                if cell.method.name not in setting.kept or path.name != result.get("model"):
-                    path.unlink()
+            if not is_finished(run, setting):  # another command may have finished it meanwhile
+                _Attempt(run, setting, folder, log, needed, gpu).finish()
+        except ProcessError as error:
+            raise RunError(f"{error} (log: {folder / LOG})") from error
         except Exception as error:
-            traceback.print_exc()
-            cause = cause_of(error)
-            raise CellError(f"{type(cause).__name__}: {cause} (log: {folder / LOG})") from None
+            traceback.print_exc(file=log)
+            raise RunError(f"{type(error).__name__}: {error} (log: {folder / LOG})") from error
 
 
-def is_finished(cell: Cell, setting: Setting) -> bool:
-    """Whether a cell was run, with the same settings, and its network is there if others need it.
+def is_finished(run: Run, setting: Setting) -> bool:
+    """Whether a run was made with the same settings, and its network is there if others need it.
 
     Raises:
-        ValueError: if it was run with other settings; the message names what differs.
+        ValueError: if it was made with other settings; the message names what differs.
     """
-    folder = setting.out / cell.folder
-    refuse_other_settings(folder, setting.identity(cell))
-    if not (folder / RESULT).is_file():
+    folder = setting.out / run.folder
+    refuse_other_settings(folder, setting.identity(run))
+    result = read_result(setting.out, run)
+    if result is None:
         return False
-    model = _read(folder / RESULT).get("model")
-    return cell.method.name not in setting.kept or model is None or (folder / model).is_file()
+    model = result.get("model")
+    return run.method.name not in setting.kept or model is None or (folder / model).is_file()
 
 
-def _train(
-    cell: Cell, setting: Setting, own: Mapping[str, Any], method: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
-    if (folder / _TRAINED).is_file():
-        trained = _read(folder / _TRAINED)
-        if (folder / trained["model"]).is_file():
-            return trained
-    started = (folder / _STATE).is_file()
-    spent = _seconds_before(folder) if started else 0.0
-    workflow = _workflow(
-        setting.configs(cell.method), {**own, "resume": started, "training_state": str(folder / _STATE)}, method
-    )
-    workflow.initialize()
-    get = workflow.parser.get_parsed_content
-    get("first_weights")  # in the order of the bundle's run
-    get("train#trainer")  # reads the data, which is not training time
-    _write(folder / _ATTEMPT, {"started": time.time(), "spent": spent})
-    clock = time.perf_counter()
-    workflow.run()
-    seconds = spent + time.perf_counter() - clock
-    evaluator = get("validate#evaluator")
-    if not evaluator.state.metrics:  # continued after its last epoch
-        evaluator.run()
-    last = float(evaluator.state.metrics[evaluator.state.key_metric_name])
-    workflow.finalize()
-    trained = {
-        "training_seconds": seconds,
-        "epochs": int(get("max_epochs")),
-        "best_epoch": get("validate#best_model_saver").best_epoch,
-        "last_epoch_balanced_accuracy": last,
-        "learning_rate": float(get("learning_rate")),
-        "model": Path(get("best_model")).name,
-        "two_students": get("auxiliary") in ("ema", "mutual"),
+@dataclass(frozen=True)
+class _Attempt:
+    """A run that is being made.
+
+    Args:
+        run, setting, needed, gpu: as for :func:`execute`.
+        folder: of the run.
+        log: what its processes print to.
+    """
+
+    run: Run
+    setting: Setting
+    folder: Path
+    log: TextIO
+    needed: Path | None
+    gpu: str | None
+
+    def finish(self) -> None:
+        """Train, evaluate, and write the result."""
+        write_json(self.folder / SETTINGS, self.setting.identity(self.run))
+        result: dict[str, Any] = {
+            "method": self.run.method.name,
+            "fraction": self.run.fraction,
+            "fold": self.run.fold,
+            "seed": self.run.seed,
+            "training_seconds": 0.0,
+            "epochs": 0,
+        }
+        combinations: tuple[str, ...] = ()
+        if self.run.method.trains:
+            record = self._trained()
+            result |= _figures(record)
+            if record["auxiliary"] in _TWO_STUDENTS and not self.run.tuning:
+                combinations = COMBINATIONS
+        result |= self._evaluated(combinations)
+        result["needed_seconds"] = 0.0 if self.needed is None else read_json(self.needed / RESULT)["training_seconds"]
+        result["versions"] = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        result["data_hash"] = self.setting.data_hash
+        write_json(self.folder / RESULT, result)
+        self._remove_networks(result.get("model"))
+
+    def _trained(self) -> dict[str, Any]:
+        """What a training recorded; it is run or continued if it has not ended yet."""
+        path = self.folder / _RECORD
+        record = read_json(path) if path.is_file() else {}
+        if "best_model" in record and (self.folder / Path(record["best_model"]).name).is_file():
+            return record
+        recorder = {
+            "_target_": "dwskd_monai.commands.compare.TrainingRecord",
+            "path": str(path),
+            "validator": "@validate#evaluator",
+            "best_model_saver": "@validate#best_model_saver",
+            "facts": {name: f"@{name}" for name in ("best_model", "max_epochs", "learning_rate", "auxiliary")},
+        }
+        resume = {"resume": (self.folder / _STATE).is_file()}
+        self._run("training", self.folder, resume, {"train#handlers": [recorder]})
+        return read_json(path)
+
+    def _evaluated(self, combinations: Sequence[str]) -> dict[str, Any]:
+        """Metrics of the network, and of combinations of two students, on validation images and on those for tests."""
+        result: dict[str, Any] = {}
+        images: dict[str, dict[str, Any]] = {"validation": {"split": "validation"}}
+        if self.setting.test_dir is not None and not self.run.tuning:
+            images["test"] = {"split": "all", "dataset_dir": str(self.setting.test_dir)}
+        for split, source in images.items():
+            prefix = "" if split == "validation" else f"{split}_"
+            where = self.folder / split
+            counter = {
+                "_target_": "dwskd_monai.commands.compare.write_parameters",
+                "network": "@network",
+                "path": str(where / _NETWORK),
+            }
+            self._run(None, where, source, {"run": [counter]}, "evaluate.yaml")
+            result |= _metrics(where, prefix)
+            result["parameters"] = read_json(where / _NETWORK)["parameters"]
+            for combination in combinations:
+                where = self.folder / f"{split}_{combination}"
+                combine = source | {"combine": combination}
+                self._run(None, where, combine, {}, "evaluate.yaml", "combine_students.yaml")
+                result |= _metrics(where, f"{prefix}{combination}_")
+        return result
+
+    def _run(
+        self,
+        run_id: str | None,
+        where: Path,
+        more: Mapping[str, Any],
+        added: Mapping[str, Sequence[Any]],
+        *overlays: str,
+    ) -> None:
+        """Run the bundle; ``run.yaml``, in the folder that it writes to, says with what."""
+        overrides = {
+            "ckpt_dir": str(self.folder),
+            "cache_dir": str(self.setting.out / "cache"),
+            **self.setting.overrides_of(self.run),
+            "training_state": str(self.folder / _STATE),
+            "output_dir": str(where),
+            **more,
+        }
+        method = dict(self.run.method.overrides)
+        if self.needed is not None:
+            method["needed_weights"] = str(_network_of(self.needed))
+        configs = self.setting.configs(self.run.method, *overlays)
+        content = run_config(configs, overrides, method, added)
+        variables = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
+        run_bundle(run_id, [*configs, write_run_config(where / _CONFIG, content)], self.log, variables)
+
+    def _remove_networks(self, model: str | None) -> None:
+        """A grid of networks fills a disk: only those that are asked for stay."""
+        for path in self.folder.glob("*.pt"):
+            if self.run.method.name not in self.setting.kept or path.name != model:
+                path.unlink()
+
+
+def _network_of(folder: Path) -> Path:
+    """The network that a finished run left."""
+    if not (folder / RESULT).is_file():
+        raise FileNotFoundError(f"the run whose network is needed is missing: {folder}")
+    return folder / str(read_json(folder / RESULT)["model"])
+
+
+def _figures(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the result of a run says of its training."""
+    return {
+        "training_seconds": sum(record["epoch_seconds"]),
+        "epochs": int(record["max_epochs"]),
+        "best_epoch": record["best_epoch"],
+        "last_epoch_balanced_accuracy": record["last_metric"],
+        "learning_rate": float(record["learning_rate"]),
+        "model": Path(record["best_model"]).name,
     }
-    _write(folder / _TRAINED, trained)
-    return trained
 
 
-def _evaluate(
-    cell: Cell, setting: Setting, own: Mapping[str, Any], method: Mapping[str, Any], folder: Path, two: bool
-) -> dict[str, Any]:
-    """Metrics on the validation images, and on those of ``test_dir``; of the two students together too."""
-    result: dict[str, Any] = {}
-    splits: dict[str, dict[str, Any]] = {"validation": {"split": "validation"}}
-    if setting.test_dir is not None and not cell.tuning:
-        splits["test"] = {"split": "all", "dataset_dir": str(setting.test_dir)}
-    for split, source in splits.items():
-        for combination in ("", *(COMBINATIONS if two else ())):
-            more = ["evaluate.yaml", *(["combine_students.yaml"] if combination else [])]
-            where = folder / "_".join(filter(None, (split, combination)))
-            settings = {**own, **source, "output_dir": str(where), "training_state": str(folder / _STATE)}
-            if combination:
-                settings["combine"] = combination
-            workflow = _workflow(setting.configs(cell.method, *more), settings, method)
-            workflow.initialize()
-            workflow.run()
-            network = workflow.parser.get_parsed_content("network")
-            workflow.finalize()
-            prefix = ("test_" if split == "test" else "") + (f"{combination}_" if combination else "")
-            overall = _read(where / "metrics.json")["study"]["overall"]
-            result |= {prefix + name: overall[name] for name in METRICS}
-            if not combination:
-                result["parameters"] = sum(parameter.numel() for parameter in network.parameters())
-    return {"training_seconds": 0.0, "epochs": 0} | result if not cell.method.trains else result
-
-
-def _workflow(configs: list[str], own: Mapping[str, Any], method: Mapping[str, Any]) -> ConfigWorkflow:
-    """The config with the grid's overrides, and then the method's, in which macros are copied already."""
-    workflow = ConfigWorkflow(config_file=configs, **copy.deepcopy(dict(own)))  # it rewrites what it is given
-    workflow.parser.resolve_macro_and_relative_ids()
-    workflow.parser.update(pairs=copy.deepcopy(dict(method)))
-    return workflow
-
-
-def _seconds_before(folder: Path) -> float:
-    """Seconds that earlier attempts spent on the epochs that they finished."""
-    if not (folder / _ATTEMPT).is_file():
-        return 0.0
-    attempt = _read(folder / _ATTEMPT)
-    return float(attempt["spent"]) + max(0.0, (folder / _STATE).stat().st_mtime - attempt["started"])
-
-
-@contextmanager
-def _printing_to(path: Path) -> Iterator[None]:
-    """Whatever the block prints, by Python or a library, goes to the end of a file; ``sys.path`` is restored."""
-    before = list(sys.path)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(number) for number in (1, 2)]
-    with path.open("a") as log:
-        try:
-            for number in (1, 2):
-                os.dup2(log.fileno(), number)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, old in zip((1, 2), kept):
-                os.dup2(old, number)
-                os.close(old)
-            sys.path[:] = before
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+def _metrics(folder: Path, prefix: str) -> dict[str, Any]:
+    """The metrics of studies that an evaluation wrote."""
+    overall = read_json(folder / "metrics.json")["study"]["overall"]
+    return {prefix + name: overall[name] for name in METRICS}

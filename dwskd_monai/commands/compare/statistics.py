@@ -91,5 +91,9 @@ def differences(table: pd.DataFrame, method: str, baseline: str, metric: str) ->
     Returns:
         Differences, indexed by fraction, fold and seed; of pairs that are whole.
     """
-    ours, theirs = (table[table["method"] == name].set_index(list(PAIR))[metric] for name in (method, baseline))
-    return (ours - theirs).dropna()
+    return (by_pair(table, method, metric) - by_pair(table, baseline, metric)).dropna()
+
+
+def by_pair(table: pd.DataFrame, method: str, column: str) -> pd.Series:
+    """A column of one method's runs, indexed by what makes two runs a pair: fraction, fold and seed."""
+    return table[table["method"] == method].set_index(list(PAIR))[column]

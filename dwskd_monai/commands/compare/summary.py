@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dwskd_monai.commands.compare.results import TIMES
-from dwskd_monai.commands.compare.running import METRICS
+from dwskd_monai.commands.compare.results import METRICS, TIMES
 from dwskd_monai.commands.compare.statistics import differences, estimate, half_width, runs_needed
 from dwskd_monai.files import replacing
 from dwskd_monai.training.both_students import COMBINATIONS
@@ -37,7 +36,7 @@ def with_combinations(table: pd.DataFrame) -> pd.DataFrame:
     return whole.sort_values("method", key=lambda names: names.str.partition("+")[0].map(order), kind="stable")
 
 
-def summarise(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def summarize(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """For each fraction, method and metric: mean, interval, and the paired difference to the baseline.
 
     Args:
@@ -95,10 +94,11 @@ def as_markdown(summary: pd.DataFrame, baseline: str) -> str:
         seconds = f"{first['training_seconds']:.0f}"
         if first["needed_seconds"] > 0:
             seconds += f" (+ {first['needed_seconds']:.0f})"
-        cells = [f"{fraction:.3g}", method, f"{first['runs']}"]
-        cells += [_with_interval(by_metric.loc[name], "mean", "high") for name in metrics]
-        cells += [_with_interval(first, "difference", "difference_high", "+") if first["pairs"] else ""]
-        lines.append("| " + " | ".join([*cells, f"{first['parameters'] / 1e6:.1f} M", seconds]) + " |")
+        fields = [f"{fraction:.3g}", method, f"{first['runs']}"]
+        fields += [_with_interval(by_metric.loc[name], "mean", "high") for name in metrics]
+        fields += [_with_interval(first, "difference", "difference_high", "+") if first["pairs"] else ""]
+        fields += [f"{first['parameters'] / 1e6:.1f} M", seconds]
+        lines.append("| " + " | ".join(fields) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -109,7 +109,7 @@ def _with_interval(row: pd.Series, mean: str, high: str, sign: str = "") -> str:
 
 def write_summary(table: pd.DataFrame, baseline: str, out: Path) -> tuple[pd.DataFrame, str]:
     """Write ``summary.csv`` and ``summary.md``; returns what they hold."""
-    summary = summarise(table, baseline)
+    summary = summarize(table, baseline)
     text = as_markdown(summary, baseline)
     versions = "; ".join(sorted(table["versions"].unique()))
     note = (

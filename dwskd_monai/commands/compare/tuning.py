@@ -6,35 +6,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dwskd_monai.commands.compare.cells import Cell
 from dwskd_monai.commands.compare.results import read_result
+from dwskd_monai.commands.compare.runs import Run
 
 TUNING_SEED = 1_000_000  # another than those that are measured, and the same when a grid is extended
-Best = dict[tuple[str, float], Cell]  # the best run of a method and fraction
+Best = dict[tuple[str, float], Run]  # the best run of a method and fraction
 
 
-def tuning_cells(cells: Sequence[Cell], rates: Sequence[float]) -> list[Cell]:
+def tuning_runs(runs: Sequence[Run], rates: Sequence[float]) -> list[Run]:
     """A run for each rate, method and fraction of a grid, on its first fold, with ``TUNING_SEED``."""
-    fold = min(cell.fold for cell in cells)
-    first = {(cell.method.name, cell.fraction): cell for cell in cells if cell.method.trains}
+    fold = min(run.fold for run in runs)
+    of_each = {(run.method.name, run.fraction): run for run in runs if run.method.trains}
     return [
-        replace(cell, seed=TUNING_SEED, fold=fold, learning_rate=rate, tuning=True)
-        for cell in first.values()
+        replace(run, seed=TUNING_SEED, fold=fold, learning_rate=rate, tuning=True)
+        for run in of_each.values()
         for rate in rates
     ]
 
 
-def best_rates(tuning: Sequence[Cell], out: Path) -> Best:
+def best_rates(tuning: Sequence[Run], out: Path) -> Best:
     """For each method and fraction the tuning run with the best balanced accuracy on its validation images.
 
     Runs that failed are left out; of equal ones the first is taken.
     """
-    best: dict[tuple[str, float], tuple[float, Cell]] = {}
-    for cell in tuning:
-        result = read_result(out, cell)
+    best: Best = {}
+    metrics: dict[tuple[str, float], float] = {}
+    for run in tuning:
+        result = read_result(out, run)
         if result is None:
             continue
-        key, metric = (cell.method.name, cell.fraction), float(result["balanced_accuracy"])
-        if key not in best or metric > best[key][0]:
-            best[key] = (metric, cell)
-    return {key: cell for key, (_, cell) in best.items()}
+        key = (run.method.name, run.fraction)
+        metric = float(result["balanced_accuracy"])
+        if key not in best or metric > metrics[key]:
+            best[key] = run
+            metrics[key] = metric
+    return best

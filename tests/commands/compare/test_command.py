@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from dwskd_monai.cli import main
+from dwskd_monai.commands.compare.grid_file import make_grid, read_grid
 from dwskd_monai.data.phantoms import make_phantoms
 from tests.commands.compare.command import grid, run, start, write_methods
 from tests.conftest import BUNDLES
@@ -57,7 +58,7 @@ def test_the_tables_figures_and_the_page_are_there(whole):
     assert table.loc[mutual, ["ensemble_macro_auc", "soup_macro_auc"]].notna().all(axis=None)
     assert table.loc[~mutual, ["ensemble_macro_auc", "soup_macro_auc"]].isna().all(axis=None)
     assert {path.name for path in whole.iterdir()} == {
-        "cache", "figures", "index.html", "results.csv", "runs", "summary.csv", "summary.md",
+        "cache", "figures", "grid.yaml", "index.html", "results.csv", "runs", "summary.csv", "summary.md",
     }  # fmt: skip
     assert not list(whole.rglob("*.pt")), "networks are not kept unless they are asked for"
 
@@ -78,14 +79,21 @@ def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_pa
     said = run(*command)
     assert "0/3" in said, "the finished run is not repeated"
     assert "continuing after epoch" in (second / "log.txt").read_text()
-    ours, theirs = (pd.read_csv(out / "results.csv").drop(columns=TIMES) for out in (tmp_path, whole))
-    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    continued, uninterrupted = (pd.read_csv(out / "results.csv").drop(columns=TIMES) for out in (tmp_path, whole))
+    pd.testing.assert_frame_equal(continued, uninterrupted, check_exact=True)
 
 
-def test_more_seeds_extend_the_table(whole, own, phantoms):
-    more = ("--fractions", "1.0", "--seeds", "2")
+def test_the_file_that_was_written_is_the_same_grid(whole):
+    before = (whole / "results.csv").read_bytes()
+    assert "run/s" not in run(whole / "grid.yaml"), "nothing is left to run"
+    assert (whole / "results.csv").read_bytes() == before
+    assert not (whole / "grid_2.yaml").exists()
+
+
+def test_more_seeds_extend_the_table(whole):
     before = pd.read_csv(whole / "results.csv")
-    said = run(*grid(phantoms / "train", whole, own, "selection", *more, epochs=6))
+    said = run(whole / "grid.yaml", "--methods", "selection", "--seeds", "2")
+    assert make_grid(read_grid(whole / "grid_2.yaml")).seeds == (2,)
     assert "1 runs: 1 methods, 1 fractions, 1 folds x seeds" in said
     table = pd.read_csv(whole / "results.csv")
     assert table["seed"].tolist() == [0, 0, 1, 1, 2]
@@ -103,7 +111,7 @@ def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms)
 
 def test_folds_fractions_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
     more = ("--fractions", "1.0,0.5", "--seeds", "3", "--folds", "2", "--test_dir", str(phantoms / "test"))
-    command = grid(phantoms / "train", tmp_path, own, "selection,selection_kd,probe_linear", *more)
+    command = grid(phantoms / "train", tmp_path, own, "selection,selection_kd,probe_linear", *more, "--jobs", "2")
     run(*command)
     table = pd.read_csv(tmp_path / "results.csv")
     assert table.groupby("method").size().to_dict() == {
@@ -128,7 +136,7 @@ def test_folds_fractions_test_images_probes_and_what_a_method_needs(tmp_path, ow
 
 def test_learning_rates_are_chosen_before_the_measured_runs(tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0", "--learning_rates", "1e-9,0.01")
-    run(*grid(phantoms / "train", tmp_path, own, "selection,selection_kd", *more, epochs=4))
+    run(*grid(phantoms / "train", tmp_path, own, "selection,selection_kd", *more, "--jobs", "2", epochs=4))
     table = pd.read_csv(tmp_path / "results.csv").set_index("method")
     for method in ("selection", "teacher", "selection_kd"):
         tried = {
@@ -148,6 +156,18 @@ def test_the_plan_runs_nothing(tmp_path, own, phantoms, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_options_are_explained_when_they_are_asked_for(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", "--help"])
+    assert stopped.value.code == 0
+    said = capsys.readouterr()
+    assert "--methods_file=METHODS_FILE" in said.out + said.err
+
+
+def test_without_images_the_option_is_named(capsys):
+    assert "dataset_dir is missing: give it as --dataset_dir" in refused(capsys, "--bundle", BUNDLES[0], "--out", "x")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -162,6 +182,7 @@ def test_the_plan_runs_nothing(tmp_path, own, phantoms, capsys):
         (("--fractions", "25"), "expected fractions in (0, 1]"),
         (("--folds", "1"), "2 or more folds"),
         (("--jobs", "0"), "jobs must be 1 or more, got 0"),
+        (("--seeds", "0.5"), "seeds: expected whole numbers, got 0.5"),
         (("--test_dir", "nowhere"), "nowhere does not exist"),
     ],
 )

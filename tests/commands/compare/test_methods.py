@@ -51,7 +51,7 @@ def test_a_declaration_of_the_user_is_a_method(tmp_path):
             "hot: {description: x, override: {}}",
             "own.yaml: hot has unknown keys override; there are configs, description",
         ),
-        ("hot: {description: x, needs: cold}", "hot needs 'cold', which is no method"),
+        ("hot: {description: x, needs: cold}", "hot needs 'cold', which is not a method"),
         ("- hot", "own.yaml: expected a map of methods"),
     ],
 )

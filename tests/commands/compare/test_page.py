@@ -9,7 +9,7 @@ from PIL import Image
 from dwskd_monai.commands.compare.figures import by_fraction, draw, methods_styles
 from dwskd_monai.commands.compare.methods import Method
 from dwskd_monai.commands.compare.page import write_page
-from dwskd_monai.commands.compare.summary import summarise
+from dwskd_monai.commands.compare.summary import summarize
 from tests.commands.compare.tables import runs
 
 TABLE = runs(
@@ -20,7 +20,7 @@ TABLE = runs(
         for seed in (0, 1, 2)
     )
 )
-SUMMARY = summarise(TABLE, "selection")
+SUMMARY = summarize(TABLE, "selection")
 
 
 def test_the_figures_are_written_and_show_each_method(tmp_path):

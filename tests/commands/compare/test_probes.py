@@ -27,7 +27,7 @@ def test_a_probe_predicts_what_scikit_learn_does_and_leaves_the_network_as_it_is
     expected = classifier.__class__(**classifier.get_params()).fit(embedded, [item["label"] for item in items])
     np.testing.assert_allclose(probe(images).softmax(1).numpy(), expected.predict_proba(embedded), atol=1e-5)
     assert probe(images).argmax(1).tolist() == [item["label"] for item in items]
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(backbone.parameters(), before))
+    assert all(torch.equal(now, then) for now, then in zip(backbone.parameters(), before))
 
 
 def test_a_probability_of_zero_is_no_infinity():

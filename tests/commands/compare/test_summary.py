@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from dwskd_monai.commands.compare.summary import as_markdown, power, summarise, with_combinations, write_summary
+from dwskd_monai.commands.compare.summary import as_markdown, power, summarize, with_combinations, write_summary
 from tests.commands.compare.tables import runs
 
 TABLE = runs(
@@ -22,7 +22,7 @@ def row(summary: pd.DataFrame, method: str, fraction: float, metric: str = "bala
 
 
 def test_a_row_has_the_mean_and_the_paired_difference_with_their_intervals():
-    kd = row(summarise(TABLE, "selection"), "selection_kd", 1.0)
+    kd = row(summarize(TABLE, "selection"), "selection_kd", 1.0)
     # differences 0.01, 0.03, 0.05: mean 0.03, deviation 0.02; t(0.975, 2) = 4.302653
     assert (kd["mean"], kd["difference"]) == pytest.approx((0.73, 0.03))
     assert kd["difference_high"] - kd["difference"] == pytest.approx(4.302653 * 0.02 / math.sqrt(3), abs=1e-6)
@@ -32,14 +32,14 @@ def test_a_row_has_the_mean_and_the_paired_difference_with_their_intervals():
 
 
 def test_the_baseline_has_no_difference_and_a_single_run_no_interval():
-    summary = summarise(TABLE, "selection")
+    summary = summarize(TABLE, "selection")
     assert row(summary, "selection", 1.0)["pairs"] == 0
     assert math.isnan(row(summary, "selection", 0.1)["high"])
     assert summary["fraction"].tolist() == sorted(summary["fraction"], reverse=True)
 
 
 def test_the_text_says_what_the_table_says():
-    lines = as_markdown(summarise(TABLE, "selection"), "selection").splitlines()
+    lines = as_markdown(summarize(TABLE, "selection"), "selection").splitlines()
     assert "| 1 | selection_kd | 3 | 0.730 ± 0.298 | 0.730 ± 0.298 | +0.030 ± 0.050 | 1.0 M | 11 (+ 5) |" in lines
     assert "| 0.1 | selection | 1 | 0.400 | 0.400 |  | 1.0 M | 10 |" in lines
 
@@ -61,7 +61,7 @@ def test_two_students_together_are_rows_beside_their_method():
 
 def test_test_metrics_are_rows_of_their_own():
     table = TABLE.assign(test_balanced_accuracy=TABLE["balanced_accuracy"] - 0.1)
-    assert row(summarise(table, "selection"), "selection", 1.0, "test_balanced_accuracy")["mean"] == pytest.approx(0.6)
+    assert row(summarize(table, "selection"), "selection", 1.0, "test_balanced_accuracy")["mean"] == pytest.approx(0.6)
 
 
 def test_power_tells_the_interval_that_is_reached_and_the_runs_that_are_needed():

@@ -1,0 +1,195 @@
+"""What is compared, as a file of YAML: read, checked, and written beside the results."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dwskd_monai.bundle.words import checked_type
+from dwskd_monai.commands.compare.methods import read_methods
+from dwskd_monai.files import replacing
+from dwskd_monai.training.teachers import PRETRAINED, RANDOM
+
+COMPARED = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema", "dws_skd_mutual", "teacher")
+INCLUDE = "include"
+_PATHS = ("bundle", "dataset_dir", "out", "test_dir", "methods_file")
+_NEEDED = ("bundle", "dataset_dir", "out")
+_WEIGHTS = "teacher_weights"  # the override that names a file
+_HEADER = "# What `python -m dwskd_monai compare` was asked for; given this file, it goes on.\n"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is compared, on which images. :func:`~dwskd_monai.commands.compare.command.compare` describes each field.
+
+    Raises:
+        ValueError: for a value outside its range; the message names it.
+    """
+
+    bundle: Path
+    dataset_dir: Path
+    out: Path
+    methods: Sequence[str] = COMPARED
+    fractions: Sequence[float] = (1.0, 0.25, 0.1, 0.05)
+    seeds: Sequence[int] = (0, 1, 2)
+    folds: int | None = None
+    baseline: str = "selection"
+    learning_rates: Sequence[float] = ()
+    test_dir: Path | None = None
+    demo: bool = False
+    methods_file: Path | None = None
+    keep_models: bool = False
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fractions_fit = bool(self.fractions) and all(0 < fraction <= 1 for fraction in self.fractions)
+        folds_fit = self.folds is None or self.folds >= 2
+        if not (fractions_fit and folds_fit and self.seeds):
+            raise ValueError(
+                "expected fractions in (0, 1], at least one seed, and 2 or more folds; got "
+                f"fractions={list(self.fractions)}, seeds={list(self.seeds)}, folds={self.folds}"
+            )
+
+
+KEYS = tuple(each.name for each in fields(Grid))
+
+
+def make_grid(content: Mapping[str, Any]) -> Grid:
+    """A grid from what a file or a command line says.
+
+    Args:
+        content: keys of a grid and their values; text, numbers, lists, or one value instead of a list of one.
+
+    Raises:
+        ValueError: if something is missing, or is not what its key takes; the message names the key.
+    """
+    missing = [key for key in _NEEDED if content.get(key) is None]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing: give it as --{missing[0]}, or as a key of the grid's file")
+    given = {key: value for key, value in content.items() if value is not None}
+    for key in _PATHS:
+        if key in given:
+            given[key] = Path(given[key]).resolve()
+    if "methods" in given:
+        everything = given["methods"] == "all"
+        given["methods"] = tuple(read_methods()) if everything else tuple(map(str, _each(given["methods"])))
+    for key, kind in (("fractions", float), ("seeds", int), ("learning_rates", float)):
+        if key in given:
+            given[key] = tuple(_number(key, value, kind) for value in _each(given[key]))
+    if "folds" in given:
+        given["folds"] = _number("folds", given["folds"], int)
+    for key in ("demo", "keep_models"):
+        checked_type(key, given.get(key, False), default=False)
+    return Grid(**given)
+
+
+def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The content of a grid's file, with what it includes, and with absolute paths.
+
+    Paths are relative to the file that they are written in, those of ``teacher_weights`` too. ``include: FILE`` takes
+    over what another file says; the including file's own keys, and single overrides, come before it.
+
+    Args:
+        file: YAML.
+        above: files that include this one.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a map, has an unknown key, or includes itself; the message names file and key.
+    """
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"grid: {path} is not a file; give one of YAML, or the options of compare")
+    if path in above:
+        raise ValueError(f"{path} includes itself: {', '.join(map(str, (*above, path)))}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("overrides", {}), dict):
+        raise ValueError(f"{path}: expected a map with the keys {', '.join(KEYS)}; overrides is a map too")
+    for key in content:
+        if key not in (*KEYS, INCLUDE):
+            near = difflib.get_close_matches(str(key), [*KEYS, INCLUDE], 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join([*KEYS, INCLUDE])}"
+            raise ValueError(f"{path}: {key} is not a key of a grid; {hint} Keys of train.yaml belong into overrides")
+    included = content.pop(INCLUDE, None)
+    base = {} if included is None else read_grid(path.parent / included, (*above, path))
+    return merged(base, absolute(content, path.parent))
+
+
+def absolute(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The same keys and values, with paths that were relative to a folder."""
+    result = dict(content)
+    for key in _PATHS:
+        if result.get(key) is not None:
+            result[key] = str((folder / str(result[key])).resolve())
+    overrides = dict(result.get("overrides", {}))
+    for key, value in overrides.items():
+        if key.partition("@")[0] == _WEIGHTS and value not in (PRETRAINED, RANDOM):
+            overrides[key] = str((folder / str(value)).resolve())
+    return result | ({"overrides": overrides} if overrides else {})
+
+
+def merged(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Two grids as one: what ``content`` says comes before what ``base`` says, for each override too."""
+    overrides = {**base.get("overrides", {}), **content.get("overrides", {})}
+    return {**base, **content, "overrides": overrides}
+
+
+def write_grid(grid: Grid) -> Path:
+    """Write a grid's file into the folder of its results, unless there is one that says the same.
+
+    Several commands may fill one folder, with other seeds each for instance; so what is there stays, and the next file
+    is ``grid_2.yaml``.
+
+    Returns:
+        The file that says it.
+    """
+    text = _as_text(grid)
+    for number in count(1):
+        path = grid.out / ("grid.yaml" if number == 1 else f"grid_{number}.yaml")
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+            break
+        if _as_text(make_grid(read_grid(path))) == text:
+            break
+    return path
+
+
+def _as_text(grid: Grid) -> str:
+    """A grid's file that lies in the folder of its results."""
+    content = {key: _plain(value) for key, value in asdict(grid).items() if value not in (None, (), {})}
+    content["out"] = "."
+    return _HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+
+
+def _each(values: Any) -> Sequence[Any]:
+    """One value as a sequence of it."""
+    return values if isinstance(values, (list, tuple)) else (values,)
+
+
+def _number(key: str, value: Any, kind: type[int] | type[float]) -> Any:
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or number != float(value):
+        name = "whole numbers" if kind is int else "numbers"
+        raise ValueError(f"{key}: expected {name}, got {value!r}")
+    return number
+
+
+def _plain(value: Any) -> Any:
+    """What YAML writes without naming a type of Python."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,87 @@
+"""A process of ``python -m monai.bundle``: what it prints goes to a log, and a failure is told by its cause."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+_logger = logging.getLogger(__name__)
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit): ")  # the last line of a traceback
+
+
+class ProcessError(RuntimeError):
+    """A process that failed; the message is its cause."""
+
+
+@contextmanager
+def locked_log(path: Path, name: str) -> Iterator[TextIO]:
+    """The log of a run, open to be added to; whoever has it open so is alone with the run.
+
+    Two commands at a time would continue each other's training, so the second waits. The lock is one of the open file,
+    which processes inherit as their output: if a command is killed and its process goes on, the run stays locked until
+    the process has ended.
+
+    Args:
+        path: of the log.
+        name: of the run, for the message that it is waited for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _logger.warning("%s: another command runs it; waiting for that", name)
+            fcntl.flock(log, fcntl.LOCK_EX)
+        yield log
+
+
+def run_bundle(
+    run_id: str | None, configs: Sequence[Path], log: TextIO, variables: Mapping[str, str] | None = None
+) -> None:
+    """Run ``python -m monai.bundle run`` to its end.
+
+    Args:
+        run_id: what of the config is run; None: ``run``.
+        configs: config files; MONAI takes metadata and logging from beside the first.
+        log: file that the command line, and what the process prints, is added to.
+        variables: of the environment, beside those of this process.
+
+    Raises:
+        ProcessError: if it fails.
+    """
+    ids = [] if run_id is None else [run_id]
+    command = ["-m", "monai.bundle", "run", *ids, "--config_file", json.dumps([str(path) for path in configs])]
+    log.write(f"$ {shlex.join(['python', *command])}\n")
+    log.flush()
+    begin = os.fstat(log.fileno()).st_size
+    code = subprocess.run(
+        [sys.executable, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **(variables or {})},
+    ).returncode
+    if code < 0:
+        raise ProcessError(f"its process was killed ({signal.Signals(-code).name}), perhaps for lack of memory")
+    if code > 0:
+        with open(log.name, "rb") as printed:
+            printed.seek(begin)
+            raise ProcessError(cause_in(printed.read().decode(errors="replace")) or f"exit code {code}")
+
+
+def cause_in(printed: str) -> str:
+    """The last error that a process printed, with its type; its last line if it printed no error."""
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", printed) if line.strip()]
+    errors = [index for index, line in enumerate(lines) if _EXCEPTION.match(line)]
+    return "\n".join(lines[errors[-1] :] if errors else lines[-1:])

@@ -1,0 +1,115 @@
+"""What all runs of a grid share, and what a finished run was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dwskd_monai.commands.compare.methods import Method
+from dwskd_monai.commands.compare.runs import Run
+
+SETTINGS = "settings.json"  # in the folder of a run
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of a grid share.
+
+    Args:
+        bundle: folder of the bundle.
+        dataset_dir: training and validation images.
+        out: folder of the results.
+        folds: number of folds; None: the config's own, or the data's own validation images.
+        demo: apply demo.yaml.
+        test_dir: labeled images that each run is evaluated on once, at its end.
+        overrides: ids of the config and values, for all methods; ``ID@FRACTION`` for one fraction alone.
+        kept: methods whose best network is kept when a run is finished.
+        data_hash: of the images and their labels.
+        test_hash: of the images of ``test_dir``.
+    """
+
+    bundle: Path
+    dataset_dir: Path
+    out: Path
+    folds: int | None = None
+    demo: bool = False
+    test_dir: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    kept: frozenset[str] = frozenset()
+    data_hash: str = ""
+    test_hash: str = ""
+
+    def configs(self, method: Method, *more: str) -> list[Path]:
+        """Files that a method is run with."""
+        names = [*method.configs, *(["demo.yaml"] if self.demo else []), *more]
+        return [self.bundle / "configs" / name for name in names]
+
+    def overrides_of(self, run: Run) -> dict[str, Any]:
+        """What a run changes in the config, beside its method."""
+        overrides: dict[str, Any] = {}
+        for_its_fraction: dict[str, Any] = {}
+        for key, value in self.overrides.items():
+            name, at, fraction = key.partition("@")
+            if not at:
+                overrides[name] = value
+            elif float(fraction) == run.fraction:
+                for_its_fraction[name] = value
+        overrides |= for_its_fraction
+        overrides |= {"seed": run.seed, "fold": run.fold, "train_fraction": run.fraction}
+        if self.folds is not None:
+            overrides["folds"] = self.folds
+        if run.learning_rate is not None:
+            overrides["learning_rate"] = run.learning_rate
+        return overrides | {"dataset_dir": str(self.dataset_dir)}
+
+    def identity(self, run: Run) -> dict[str, Any]:
+        """What the results of a run depend on; a folder with results of anything else is another run's."""
+        return {
+            "configs": {path.name: _digest(path) for path in self.configs(run.method)},
+            "bundle": self.bundle.name,
+            "method": dict(run.method.overrides),
+            "overrides": {key: value for key, value in self.overrides_of(run).items() if key != "dataset_dir"},
+            "data": self.data_hash,
+            "test": "" if run.tuning else self.test_hash,
+        }
+
+
+def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Raise if a folder holds work that was done with other settings.
+
+    Args:
+        folder: of a run.
+        identity: what the run would be made from now.
+
+    Raises:
+        ValueError: the message names what differs.
+    """
+    path = folder / SETTINGS
+    has_work = any(folder.glob("*.pt")) or (folder / "result.json").is_file()
+    if not path.is_file() or not has_work:
+        return
+    before = json.loads(path.read_text())
+    now = json.loads(json.dumps(identity))
+    for part in now:
+        if before.get(part) != now[part]:
+            name, was, new = _first_difference(part, before.get(part), now[part])
+            raise ValueError(
+                f"{folder}: was run with other settings: {name} was {was}, now it is {new}; give another --out, or "
+                "remove that folder to run it again"
+            )
+
+
+def _first_difference(part: str, before: Any, now: Any) -> tuple[str, Any, Any]:
+    """Name and the two values of what differs in a part of an identity."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return part, before, now
+    key = next(key for key in [*now, *before] if now.get(key) != before.get(key))
+    return key, before.get(key, "nothing"), now.get(key, "nothing")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()

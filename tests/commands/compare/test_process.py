@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from dwskd_monai.commands.compare import process
+from dwskd_monai.commands.compare.process import ProcessError, cause_in, locked_log, run_bundle
+
+# A command that locks a log and starts a process that lasts until its file of the same name is removed.
+COMMAND = """
+import subprocess, sys
+from pathlib import Path
+from dwskd_monai.commands.compare.process import locked_log
+
+CHILD = "import sys, time, pathlib\\nwhile pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)"
+with locked_log(Path(sys.argv[1]), "first") as log:
+    subprocess.run([sys.executable, "-c", CHILD, sys.argv[2]], stdout=log)
+"""
+
+
+class Said(logging.Handler):
+    """Sets an event once the text is logged."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.event = Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.text in record.getMessage():
+            self.event.set()
+
+
+@pytest.mark.parametrize(
+    ("printed", "cause"),
+    [
+        (
+            "Traceback …\n  line\nValueError: first\n\nRuntimeError: wrapped\n\nValueError: T is -1\n",
+            "ValueError: T is -1",
+        ),
+        ("torch.OutOfMemoryError: no memory\n", "torch.OutOfMemoryError: no memory"),
+        ("ValueError: differs:\n  a was 1\n", "ValueError: differs:\n  a was 1"),
+        ("10%|#\r20%|##\rerror: the last line\n\n", "error: the last line"),
+        ("", ""),
+    ],
+)
+def test_the_cause_is_the_last_error_that_was_printed(printed, cause):
+    assert cause_in(printed) == cause
+
+
+def test_a_process_that_fails_is_told_by_what_it_printed_itself(tmp_path):
+    with (tmp_path / "log.txt").open("a") as log:
+        log.write("ValueError: of an attempt before\n")
+        with pytest.raises(ProcessError, match="FileNotFoundError: Cannot find the config file: nowhere.yaml"):
+            run_bundle("training", [Path("nowhere.yaml")], log)
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert lines[1] == """$ python -m monai.bundle run training --config_file '["nowhere.yaml"]'"""
+
+
+def test_a_process_that_is_killed_says_by_what(monkeypatch, tmp_path):
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL)
+    monkeypatch.setattr(process.subprocess, "run", lambda *_, **__: killed)
+    with (
+        (tmp_path / "log.txt").open("a") as log,
+        pytest.raises(ProcessError, match=r"was killed \(SIGKILL\), perhaps for lack of memory"),
+    ):
+        run_bundle("training", [], log)
+
+
+def test_a_second_command_waits_for_the_first(monkeypatch, tmp_path):
+    said = Said("second: another command runs it; waiting")
+    monkeypatch.setattr(process._logger, "handlers", [said])
+    events = []
+
+    def second() -> None:
+        with locked_log(tmp_path / "log.txt", "second"):
+            events.append("second")
+
+    waiting = Thread(target=second)
+    with locked_log(tmp_path / "log.txt", "first"):
+        waiting.start()
+        assert said.event.wait(60)
+        events.append("first")
+    waiting.join()
+    assert events == ["first", "second"]
+
+
+def test_a_run_whose_command_was_killed_is_waited_for_until_its_process_has_ended(monkeypatch, tmp_path):
+    log = tmp_path / "log.txt"
+    lasting = tmp_path / "lasting"
+    lasting.touch()
+    said = Said("second: another command runs it; waiting")
+    monkeypatch.setattr(process._logger, "handlers", [said])
+    command = subprocess.Popen([sys.executable, "-c", COMMAND, str(log), str(lasting)], start_new_session=True)
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+    while not children.read_text():
+        assert command.poll() is None
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+
+    def end_it() -> None:
+        assert said.event.wait(60)
+        lasting.unlink()
+
+    ending = Thread(target=end_it)
+    ending.start()
+    with locked_log(log, "second"):
+        assert not lasting.exists()
+    ending.join()
