@@ -17,11 +17,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dwskd_monai.commands.compare.figures import methods_styles
-from dwskd_monai.commands.compare.statistics import differences, estimate
+from dwskd_monai.commands.compare.statistics import by_pair, differences, estimate
 from dwskd_monai.commands.compare.summary import with_combinations
 from dwskd_monai.files import replacing
 
-PAIR = ["fraction", "fold", "seed"]
 MEASURES = {
     "balanced accuracy": "balanced_accuracy",
     "by the last epoch": "last_epoch_balanced_accuracy",
@@ -32,7 +31,7 @@ MEASURES = {
 
 
 def pooled_table(tables: dict[str, pd.DataFrame], method: str, share: tuple[float, float]) -> pd.DataFrame:
-    """A row per other method: its mean, and the mean difference ``method`` minus it with its interval.
+    """A row per method: its mean, and the mean difference ``method`` minus it with its interval.
 
     Args:
         tables: results of each set of images.
@@ -42,21 +41,20 @@ def pooled_table(tables: dict[str, pd.DataFrame], method: str, share: tuple[floa
     parts = [table[table["fraction"].between(*share)] for table in tables.values()]
     known = [name for name, column in MEASURES.items() if all(column in part for part in parts)]
     rows = []
-    for other in dict.fromkeys(name for part in parts for name in part["method"]):
-        pairs = [differences(part, method, other, "balanced_accuracy") for part in parts]
-        values = [value for part in parts for value in part.loc[part["method"] == other, "balanced_accuracy"]]
-        row: dict[str, object] = {"method": other, "mean": f"{estimate(values).mean:.3f}"}
-        for name in known:
-            found = [value for part in parts for value in differences(part, method, other, MEASURES[name])]
-            paired = estimate(found)
-            row[name] = f"{paired.mean:+.3f} ± {paired.half_width:.3f}" if found and other != method else ""
+    for compared in dict.fromkeys(name for part in parts for name in part["method"]):
+        values: list[float] = []
         ratios: list[float] = []
+        pairs = 0
         for part in parts:
-            ours, theirs = (
-                part[part["method"] == name].set_index(PAIR)["training_seconds"] for name in (other, "selection")
-            )
-            ratios += (ours / theirs).dropna().tolist()
-        row |= {"pairs": sum(map(len, pairs)), "time / selection": f"{estimate(ratios).mean:.2f}"}
+            values += by_pair(part, compared, "balanced_accuracy").tolist()
+            seconds = by_pair(part, compared, "training_seconds") / by_pair(part, "selection", "training_seconds")
+            ratios += seconds.dropna().tolist()
+            pairs += len(differences(part, method, compared, "balanced_accuracy"))
+        row: dict[str, object] = {"method": compared, "mean": f"{estimate(values).mean:.3f}"}
+        for name in known:
+            paired = estimate([each for part in parts for each in differences(part, method, compared, MEASURES[name])])
+            row[name] = f"{paired.mean:+.3f} ± {paired.half_width:.3f}" if paired.runs and compared != method else ""
+        row |= {"pairs": pairs, "time / selection": f"{estimate(ratios).mean:.2f}"}
         rows.append(row)
     return pd.DataFrame(rows)
 
