@@ -12,6 +12,7 @@ import fire
 
 from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare
 from dwskd_monai.commands.compare.grid_file import absolute, make_grid, merged, read_grid
+from dwskd_monai.commands.compare.process import ending_by_sigterm
 
 
 def compare(
@@ -92,7 +93,8 @@ def compare(
         return
     command = shlex.join(["python", "-m", "dwskd_monai", *sys.argv[1:]])
     try:
-        sys.stdout.write("\n" + comparison.run(jobs, ray_address, command))
+        with ending_by_sigterm():
+            sys.stdout.write("\n" + comparison.run(jobs, ray_address, command))
     except FailedRunsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)

@@ -12,11 +12,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import TextIO
 
 _logger = logging.getLogger(__name__)
+_PATIENCE = 0.2  # seconds
+_interrupted = Event()
+_running: set[subprocess.Popen[bytes]] = set()
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit): ")  # the last line of a traceback
 
 
@@ -35,6 +40,9 @@ def locked_log(path: Path, name: str) -> Iterator[TextIO]:
     Args:
         path: of the log.
         name: of the run, for the message that it is waited for.
+
+    Raises:
+        ProcessError: if the waiting is ended by :func:`end_running`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
@@ -42,8 +50,17 @@ def locked_log(path: Path, name: str) -> Iterator[TextIO]:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _logger.warning("%s: another command runs it; waiting for that", name)
-            fcntl.flock(log, fcntl.LOCK_EX)
+            _wait_for(log)
         yield log
+
+
+def _wait_for(log: TextIO) -> None:
+    """Lock a log that others have locked; asked again and again, since a lock cannot be waited for and interrupted."""
+    while not _interrupted.wait(_PATIENCE):
+        with suppress(BlockingIOError):
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+    raise ProcessError("interrupted while it waited for another command")
 
 
 def run_bundle(
@@ -65,19 +82,55 @@ def run_bundle(
     log.write(f"$ {shlex.join(['python', *command])}\n")
     log.flush()
     begin = os.fstat(log.fileno()).st_size
-    code = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, *command],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         env={**os.environ, **(variables or {})},
-    ).returncode
+    ) as process:
+        _running.add(process)
+        if _interrupted.is_set():
+            process.terminate()
+        try:
+            code = process.wait()
+        finally:
+            _running.discard(process)
     if code < 0:
         raise ProcessError(f"its process was killed ({signal.Signals(-code).name}), perhaps for lack of memory")
     if code > 0:
         with open(log.name, "rb") as printed:
             printed.seek(begin)
             raise ProcessError(cause_in(printed.read().decode(errors="replace")) or f"exit code {code}")
+
+
+def end_running() -> None:
+    """End what :func:`run_bundle` and :func:`locked_log` wait for, and all that comes after it in other threads.
+
+    A training that was ended is continued by the same command.
+    """
+    _interrupted.set()
+    for process in tuple(_running):
+        process.terminate()
+
+
+def allow_running() -> None:
+    """Let processes run again that :func:`end_running` would end."""
+    _interrupted.clear()
+
+
+@contextmanager
+def ending_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, by an exception, so that no process is left behind."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def cause_in(printed: str) -> str:

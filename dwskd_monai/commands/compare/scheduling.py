@@ -7,18 +7,32 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
 import torch
 from tqdm import tqdm
 
+from dwskd_monai.commands.compare.process import allow_running, end_running
 from dwskd_monai.commands.compare.running import RunError, execute
 from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.commands.compare.setting import Setting
 
 Job = tuple[Run, Path | None]  # and the folder of the run that it needs
-Attempt = Callable[[Job, Setting], str | None]  # makes a run; returns what is wrong
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are made.
+
+    Args:
+        attempt: makes a run, and returns what is wrong with it.
+        end: ends all that is being made, because the command was interrupted.
+    """
+
+    attempt: Callable[[Job, Setting], str | None]
+    end: Callable[[], None]
 
 
 def run_all(
@@ -35,13 +49,13 @@ def run_all(
         title: of the progress bar.
 
     Returns:
-        The runs that failed, and why.
+        The runs that failed, and why. If this is interrupted, the processes that it has started end too.
     """
     failed: dict[Run, str] = {}
-    place = _this_machine(at_a_time) if ray_address is None else _cluster(at_a_time, ray_address)
+    somewhere = _this_machine(at_a_time) if ray_address is None else _cluster(at_a_time, ray_address)
     bar = tqdm(total=len(jobs), desc=title, unit="run", dynamic_ncols=True, disable=not jobs)
-    with place as attempt, bar, ThreadPoolExecutor(at_a_time) as pool:
-        futures = {pool.submit(attempt, job, setting): job for job in jobs}
+    with somewhere as place, bar, ThreadPoolExecutor(at_a_time) as pool:
+        futures = {pool.submit(place.attempt, job, setting): job for job in jobs}
         try:
             for future in as_completed(futures):
                 run, _ = futures[future]
@@ -50,8 +64,10 @@ def run_all(
                 if reason is not None:
                     failed[run] = reason
                     bar.write(f"failed: {run}: {reason}", file=sys.stderr)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # if this was interrupted, none is begun any more
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            place.end()
+            raise
     return failed
 
 
@@ -66,7 +82,7 @@ def attempt_run(job: Job, setting: Setting, gpu: str | None = None) -> str | Non
 
 
 @contextmanager
-def _this_machine(at_a_time: int) -> Iterator[Attempt]:
+def _this_machine(at_a_time: int) -> Iterator[Place]:
     """Runs on this machine, each on a GPU that is free if there are several."""
     gpus = shared_gpus(at_a_time)
 
@@ -79,11 +95,14 @@ def _this_machine(at_a_time: int) -> Iterator[Attempt]:
         finally:
             gpus.put(gpu)
 
-    yield attempt
+    try:
+        yield Place(attempt, end_running)
+    finally:
+        allow_running()
 
 
 @contextmanager
-def _cluster(at_a_time: int, address: str) -> Iterator[Attempt]:
+def _cluster(at_a_time: int, address: str) -> Iterator[Place]:
     """Runs on the machines of a Ray cluster, which shares out their GPUs."""
     try:
         import ray
@@ -93,15 +112,24 @@ def _cluster(at_a_time: int, address: str) -> Iterator[Attempt]:
     try:
         gpus = ray.cluster_resources().get("GPU", 0)
         remote = ray.remote(num_cpus=1, num_gpus=min(1, gpus / at_a_time))(attempt_run)
+        under_way = set()
 
         def attempt(job: Job, setting: Setting) -> str | None:
+            task = remote.remote(job, setting)
+            under_way.add(task)
             try:
-                reason: str | None = ray.get(remote.remote(job, setting))
+                reason: str | None = ray.get(task)
             except ray.exceptions.RayError as error:
                 reason = f"Ray: {error}"
+            finally:
+                under_way.discard(task)
             return reason
 
-        yield attempt
+        def end() -> None:
+            for task in tuple(under_way):
+                ray.cancel(task, force=True)
+
+        yield Place(attempt, end)
     finally:
         ray.shutdown()
 

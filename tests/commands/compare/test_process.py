@@ -5,13 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from dwskd_monai.commands.compare import process
-from dwskd_monai.commands.compare.process import ProcessError, cause_in, locked_log, run_bundle
+from dwskd_monai.commands.compare.process import (
+    ProcessError,
+    allow_running,
+    cause_in,
+    end_running,
+    ending_by_sigterm,
+    locked_log,
+    run_bundle,
+)
 
 # A command that locks a log and starts a process that lasts until its file of the same name is removed.
 COMMAND = """
@@ -64,14 +74,54 @@ def test_a_process_that_fails_is_told_by_what_it_printed_itself(tmp_path):
     assert lines[1] == """$ python -m monai.bundle run training --config_file '["nowhere.yaml"]'"""
 
 
-def test_a_process_that_is_killed_says_by_what(monkeypatch, tmp_path):
-    killed = subprocess.CompletedProcess([], -signal.SIGKILL)
-    monkeypatch.setattr(process.subprocess, "run", lambda *_, **__: killed)
-    with (
-        (tmp_path / "log.txt").open("a") as log,
-        pytest.raises(ProcessError, match=r"was killed \(SIGKILL\), perhaps for lack of memory"),
-    ):
-        run_bundle("training", [], log)
+@pytest.fixture
+def allowed() -> Iterator[None]:
+    """What a test ends may run again in the next one."""
+    yield
+    allow_running()
+
+
+@pytest.mark.usefixtures("allowed")
+def test_processes_end_with_the_command_that_waits_for_them(monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho begun\nexec sleep 600\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(process.sys, "executable", str(python))
+    with (tmp_path / "log.txt").open("a") as log, ThreadPoolExecutor() as pool:
+        waiting = pool.submit(run_bundle, "training", [], log)
+        while "begun" not in (tmp_path / "log.txt").read_text():
+            assert not waiting.done()
+        end_running()
+        with pytest.raises(ProcessError, match=r"was killed \(SIGTERM\)"):
+            waiting.result(60)
+        with pytest.raises(ProcessError, match=r"was killed \(SIGTERM\)"):
+            run_bundle("the next one of the same run", [], log)
+
+
+@pytest.mark.usefixtures("allowed")
+def test_waiting_for_another_command_ends_with_the_command(monkeypatch, tmp_path):
+    said = Said("second: another command runs it; waiting")
+    monkeypatch.setattr(process._logger, "handlers", [said])
+
+    def wait() -> None:
+        with locked_log(tmp_path / "log.txt", "second"):
+            pass
+
+    with locked_log(tmp_path / "log.txt", "first"), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait)
+        assert said.event.wait(60)
+        end_running()
+        with pytest.raises(ProcessError, match="interrupted while it waited for another command"):
+            waiting.result(60)
+
+
+def test_sigterm_ends_a_block_by_an_exception_and_is_then_as_it_was():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped, ending_by_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+        Event().wait(60)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_second_command_waits_for_the_first(monkeypatch, tmp_path):

@@ -101,8 +101,8 @@ def test_a_gpu_is_given_back_whatever_happens(monkeypatch, tmp_path, error):
     monkeypatch.setattr(scheduling, "execute", execute)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     setting = Setting(Path("bundle"), Path("data"), tmp_path)
-    with scheduling._this_machine(2) as attempt:
-        reasons = [attempt(make_job(), setting) for _ in range(3)]
+    with scheduling._this_machine(2) as place:
+        reasons = [place.attempt(make_job(), setting) for _ in range(3)]
     assert used == ["0", "1", "0"]
     assert reasons == [None if error is None else "torn"] * 3
 
