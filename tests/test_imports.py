@@ -23,24 +23,22 @@ class Room(NamedTuple):
 
 
 EVERYWHERE = {"", "lazy"}  # the package itself; the names of a room, found when they are asked for
-COMMON = {"arguments", "files"}
 METHOD = {"data", "evaluation", "preprocessing", "reading", "training", "weight_selection"}
 TORCH = {"numpy", "torch", "monai", "ignite", "timm", "tqdm"}
 TABLE = {
     "files": Room(set(), set()),
     "lazy": Room(set(), set()),
-    "arguments": Room(set(), set()),
     "reading": Room({"files"}, {"numpy", "PIL", "pydicom", "itk", "nibabel"}),
     "preprocessing": Room(set(), {"numpy"}),
-    "preprocessing.transforms": Room({"arguments", "preprocessing", "reading"}, {"numpy", "monai"}),
+    "preprocessing.transforms": Room({"preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
     "bundle": Room({"files"}, {"monai", "yaml", "torch"}),
-    "data": Room({"arguments", "files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
+    "data": Room({"files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
-    "training": Room({"arguments", "files", "weight_selection"}, TORCH),
+    "training": Room({"files", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),
-    "commands": Room({*COMMON, "bundle", *METHOD}),
+    "commands": Room({"files", "bundle", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),
     "__init__": Room({"weight_selection"}, set()),

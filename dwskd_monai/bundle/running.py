@@ -59,11 +59,7 @@ def prepare_run() -> None:
     if call is None or call["config_file"] is None:
         return
     overrides: Mapping[str, Any] = call["override"]
-    if has_words(overrides.values()):
-        # the whole config, since a macro may have copied what was overridden; a class may be called "true", though
-        content = {key: value if key == _METADATA else as_values(value) for key, value in workflow.parser.get().items()}
-        workflow.parser.set(content)
-        workflow.parser.parse(reset=True)
+    _put_values(workflow.parser, overrides)
     files = ConfigParser()  # as they are, nothing overridden
     files.read_config(call["config_file"])
     known = _OF_TRACKING if call["tracking"] is not None else ()
@@ -73,6 +69,18 @@ def prepare_run() -> None:
     for key in overrides:
         if key in files:
             checked_type(key, workflow.parser[key], files[key])
+
+
+def _put_values(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
+    """Words become values, and what was overridden with None becomes that; MONAI leaves such an override out."""
+    nothing = [key for key, value in overrides.items() if value is None and key in parser]
+    if not nothing and not has_words(overrides.values()):
+        return
+    # the whole config, since a macro may have copied what was overridden; a class may be called "true", though
+    parser.set({key: value if key == _METADATA else as_values(value) for key, value in parser.get().items()})
+    for key in nothing:
+        parser[key] = None
+    parser.parse(reset=True)
 
 
 def _names(config_file: str | Sequence[str]) -> str:

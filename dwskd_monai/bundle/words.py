@@ -40,6 +40,8 @@ def checked_type(key: str, value: Any, default: Any) -> None:
     """
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
         return
+    if isinstance(value, str) and value.lower() == "none" and isinstance(default, str) and default.startswith("$"):
+        raise ValueError(f"{key} must be a value, or null for nothing; got {value!r}")
     if isinstance(default, bool) and not isinstance(value, bool):
         raise ValueError(f"{key} must be true or false; got {value!r}")
     if isinstance(default, (int, float)) and not isinstance(default, bool) and isinstance(value, str):

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dwskd_monai.arguments import flag
 from dwskd_monai.data.labels import ClassNames, in_order
 from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
 from dwskd_monai.reading import dicom
@@ -66,8 +65,6 @@ def load_split(
         raise ValueError(f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}")
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
-    dicom_series = flag("dicom_series", dicom_series)
-    dicom_patients = flag("dicom_patients", dicom_patients)
     names = in_order(class_names)
     images = read_dataset(dataset_dir, names, dicom_series)
     _refuse_divided_studies(images, dataset_dir)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dwskd_monai.arguments import flag
 from dwskd_monai.data.rows import is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.formats import SUFFIXES
@@ -31,7 +30,7 @@ def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict
     elif root.is_file():
         items = [(root, None)]
     else:
-        images, _ = find_images(root, flag("dicom_series", dicom_series), root_is_series=True)
+        images, _ = find_images(root, dicom_series, root_is_series=True)
         items = [(image, None) for image in images]
     if not items:
         raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")

@@ -14,7 +14,6 @@ import numpy as np
 from monai.transforms import Compose, Randomizable
 from monai.utils.enums import CommonKeys
 
-from dwskd_monai.arguments import optional
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.labels import ClassNames, label_index
 from dwskd_monai.data.store import ImageStore, KeptImage
@@ -66,7 +65,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         super().__init__(list(data), transform)
         deterministic, random = _divided_at_the_first_random(transform)
         self._random = Compose(random)
-        self._store = ImageStore(deterministic, optional(cache_dir))
+        self._store = ImageStore(deterministic, cache_dir)
         kept = self._store.read_all(self.data, num_workers, progress)
         self._images = _in_studies(self.data, kept, class_names)
         self._draws = slices_per_study is not None

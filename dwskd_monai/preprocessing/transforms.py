@@ -9,7 +9,6 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from dwskd_monai.arguments import flag, optional
 from dwskd_monai.preprocessing import fitting, intensity
 from dwskd_monai.preprocessing.resizing import Pixels
 from dwskd_monai.reading import checked_slice_axis, read_image
@@ -97,7 +96,7 @@ class FitSlicesd(_Preprocessing):
         if spatial_size < 1:
             raise ValueError(f"image_size must be 1 or more pixels, got {spatial_size}")
         self.spatial_size = spatial_size
-        self.keep_aspect = flag("keep_aspect", keep_aspect)
+        self.keep_aspect = keep_aspect
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Slices ``(C, D, h, w)`` in float32, with h, w at most ``spatial_size`` and one of them equal to it."""
@@ -159,7 +158,7 @@ class WindowHounsfieldd(_Preprocessing):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.ranges = intensity.window_ranges(windows)
-        self.picture_range = intensity.checked_picture_range(optional(picture_range))
+        self.picture_range = intensity.checked_picture_range(picture_range)
         if channels is not None and channels != len(windows):
             raise ValueError(
                 f"{len(windows)} windows need as many input channels, the network has {channels}: set in_chans, and "

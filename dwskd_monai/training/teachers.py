@@ -11,7 +11,6 @@ import timm
 import torch
 from torch import nn
 
-from dwskd_monai.arguments import flag
 from dwskd_monai.weight_selection import (
     PairReport,
     Rules,
@@ -152,13 +151,13 @@ def initialize_students(
         layers, elements, offset, seed, rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
         complementary: False gives both students the same subset.
     """
-    rules = Rules(layers, elements, offset, seed, flag("rescale", rescale))
+    rules = Rules(layers, elements, offset, seed, rescale)
     teacher = Teacher.of(teacher)
     report: SelectionReport | PairReport
     if auxiliary is None:
         report = select_weights(teacher, main, rules)
     else:
-        report = select_pair(teacher, main, auxiliary, rules, complementary=flag("complementary", complementary))
+        report = select_pair(teacher, main, auxiliary, rules, complementary=complementary)
     teacher_size = _size(teacher.network)
     student_size = _size(main)
     _logger.info(

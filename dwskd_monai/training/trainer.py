@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from dwskd_monai.arguments import flag, optional
 from dwskd_monai.training.auxiliary import Auxiliary, NoAuxiliary
 from dwskd_monai.training.checks import in_range, one_of
 from dwskd_monai.training.features import PooledFeatures
@@ -102,8 +101,7 @@ class DualStudentTrainer(Trainer):
         to_kwargs: dict | None = None,
         amp_kwargs: dict | None = None,
     ) -> None:
-        clip_grad_norm = optional(clip_grad_norm)
-        amp = amp if amp == "auto" else flag("amp, unless auto,", amp)
+        one_of("amp", amp, ("auto", True, False))
         one_of("views", views, VIEWS)
         in_range("accumulation_steps", accumulation_steps, 1, math.inf)
         if clip_grad_norm is not None and not clip_grad_norm > 0:

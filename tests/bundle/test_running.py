@@ -51,6 +51,7 @@ def test_words_become_values_also_where_a_macro_copied_them(folder):
     overrides = {"resume": "true", "cache_dir": "null", "loss#flag": "FALSE"}
     assert run(folder, **overrides) == "[True, 8, None, {'flag': False}]"
     assert run(folder) == "[False, 8, 'here', {'flag': True}]"
+    assert run(folder, cache_dir=None) == "[False, 8, None, {'flag': True}]"
 
 
 @pytest.mark.parametrize(

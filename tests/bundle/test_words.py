@@ -33,6 +33,12 @@ def test_a_number_is_not_a_word():
         checked_type("image_size", "large", 224)
 
 
+def test_the_word_none_is_not_taken_for_a_path():
+    with pytest.raises(ValueError, match="cache_dir must be a value, or null for nothing; got 'none'"):
+        checked_type("cache_dir", "none", "$@bundle_root + '/cache'")
+    checked_type("auxiliary", "none", "mutual")
+
+
 @pytest.mark.parametrize(
     ("value", "default"), [("$torch.ones(1)", True), ("@other", 3), (None, 5.0), ([1, 2], 3), ("x", "y"), (3, "auto")]
 )

@@ -11,7 +11,6 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
-from dwskd_monai.arguments import flag
 from dwskd_monai.files import replacing
 from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.trainer import DualStudentTrainer
@@ -39,7 +38,7 @@ class TrainingStateHandler:
         self.interval = interval
         self.path = Path(path)
         self.objects = dict(objects)
-        self.resume = flag("resume", resume)
+        self.resume = resume
         if self.resume and not self.path.is_file():
             raise FileNotFoundError(f"resume: there is no training state {self.path} to continue from")
 
