@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from dwskd_monai.training import TrainingStateHandler
 from dwskd_monai.training.both_students import Ensemble, combine_students
+from tests.training.test_trainer import Student, make_trainer
 
 
 def make_student() -> nn.Module:
@@ -66,6 +68,21 @@ def test_a_training_that_made_one_student_is_refused(files, combine):
     save_state(state, auxiliary, students=1)
     with pytest.raises(ValueError, match=r"training_state.pt holds one student; train with auxiliary: ema or mutual"):
         combine_students(make_student(), make_student(), weights, state, combine)
+
+
+@pytest.mark.parametrize(("auxiliary", "students"), [("mutual", 2), ("ema", 2), ("frozen", 1), ("none", 1)])
+def test_the_state_of_a_training_tells_whether_there_are_two_to_combine(tmp_path, auxiliary, students):
+    trainer = make_trainer(auxiliary=auxiliary, max_epochs=1)
+    objects = {"network": trainer.network, "auxiliary_network": trainer.auxiliary_network or Student()}
+    TrainingStateHandler(tmp_path / "state.pt", objects).attach(trainer)
+    trainer.run()
+    torch.save(trainer.network.state_dict(), tmp_path / "model.pt")
+    paths = (tmp_path / "model.pt", tmp_path / "state.pt")
+    if students == 1:
+        with pytest.raises(ValueError, match=r"state.pt holds one student"):
+            combine_students(Student(), Student(), *paths, "ensemble")
+    else:
+        assert len(combine_students(Student(), Student(), *paths, "ensemble").networks) == 2
 
 
 def test_what_is_wrong_is_named(files):
