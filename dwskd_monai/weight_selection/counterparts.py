@@ -5,29 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import nn
-
-from dwskd_monai.weight_selection.coupling import Coupling
 from dwskd_monai.weight_selection.layers import LayerSelection
-from dwskd_monai.weight_selection.networks import in_classifier
+from dwskd_monai.weight_selection.networks import TracedNetwork
 from dwskd_monai.weight_selection.weights import Teacher, Weights
-
-
-@dataclass(frozen=True)
-class TracedNetwork:
-    """A network with its coupling."""
-
-    network: nn.Module
-    coupling: Coupling
-
-    def is_classifier(self, name: str) -> bool:
-        """Whether a tensor belongs to the classifier, by timm's configuration or since the network ends with it."""
-        return in_classifier(name, self.network) or name in self.coupling.classifier
-
-    def elements(self) -> int:
-        """Number of elements of all tensors without the classifier's."""
-        tensors = self.network.state_dict()
-        return sum(tensor.numel() for name, tensor in tensors.items() if not self.is_classifier(name))
 
 
 @dataclass(frozen=True)

@@ -113,17 +113,19 @@ def pair_dimensions(student: Coupling, teacher: Coupling, sources: Mapping[str, 
     groups_of: dict[str, _Groups] = {}
     dimension_of_group = np.full(len(student.whole), -1)
     for kind in kinds:
-        if _each_for_itself(kind, student, teacher):
+        _check_grouped_alike(kind, student, teacher)
+        name = _free_name(kind.layer, dimensions)
+        if _is_free(kind, student, teacher):
             _check_width(kind, len(kind.student), len(kind.teacher))
             member = Member(kind.tensor, kind.axis, kind.student[:, None], kind.teacher[:, None])
-            dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer, [member]))
+            dimensions.append(PairedDimension(name, kind.layer, [member]))
             continue
         groups = distinct(student.groups[kind.student])
         known = dimension_of_group[groups] >= 0
-        if not known.any():
+        if not known.any():  # a new dimension; otherwise the kind is a further member
             dimension_of_group[groups] = len(dimensions)
-            dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer))
-            groups_of[dimensions[-1].name] = _matched_groups(kind, student, teacher)
+            dimensions.append(PairedDimension(name, kind.layer))
+            groups_of[name] = _matched_groups(kind, student, teacher)
         elif not known.all():
             raise ValueError(f"{kind.tensor}: a part of axis {kind.axis} is grouped with dimensions that came before")
         for number in distinct(dimension_of_group[groups]):
@@ -132,21 +134,26 @@ def pair_dimensions(student: Coupling, teacher: Coupling, sources: Mapping[str, 
     return Pairing(dimensions, student.axes, len(student.groups))
 
 
-def _each_for_itself(kind: Kind, student: Coupling, teacher: Coupling) -> bool:
-    """Whether elements are chosen one by one, although the student's have groups.
+def _is_grouped(elements: Numbers, coupling: Coupling) -> bool:
+    """Whether some of the elements are taken together."""
+    return len(np.unique(coupling.groups[elements])) < len(elements)
 
-    So it is if the student's convolution has groups and the teacher's has none: the student's groups may then take any
-    of the teacher's channels.
-    """
-    groups = student.groups[kind.student]
-    grouped = len(np.unique(groups)) < len(kind.student)
-    teacher_grouped = len(np.unique(teacher.groups[kind.teacher])) < len(kind.teacher)
-    if teacher_grouped and not grouped:
+
+def _check_grouped_alike(kind: Kind, student: Coupling, teacher: Coupling) -> None:
+    if _is_grouped(kind.teacher, teacher) and not _is_grouped(kind.student, student):
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is divided into groups in the teacher and not at all in the student; "
             "choose a student whose convolutions have groups too"
         )
-    return grouped and not teacher_grouped and not student.whole[groups].any()
+
+
+def _is_free(kind: Kind, student: Coupling, teacher: Coupling) -> bool:
+    """Whether the student's elements are chosen one by one, although they have groups.
+
+    If the student's convolution has groups and the teacher's has none, its groups may take any of the channels.
+    """
+    whole = student.whole[student.groups[kind.student]].any()
+    return _is_grouped(kind.student, student) and not _is_grouped(kind.teacher, teacher) and not whole
 
 
 def _matched_groups(kind: Kind, student: Coupling, teacher: Coupling) -> _Groups:

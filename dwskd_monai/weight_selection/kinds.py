@@ -42,10 +42,10 @@ class Kind:
 
 
 def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str]) -> tuple[list[Kind], Coupling]:
-    """Kinds in the order in which they are met, tensor by tensor.
+    """Find the kinds of two networks, in the order in which they are met, tensor by tensor.
 
-    If the student couples what the teacher does not, or the other way round, no elements of the teacher occur in the
-    same places. The student's are then replaced, see :func:`_split`.
+    If the student couples what the teacher does not, or the reverse, no elements of the teacher occur in the same
+    places. The student's elements are then replaced, see :func:`_split`.
 
     Args:
         student: coupling of the small network.
@@ -89,8 +89,11 @@ def _signatures(
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """For each element of the student and of the teacher, a number that tells in which places it occurs, how often.
 
-    Each place has a random number, and a signature is the sum over the places. The teacher's tensors that the student
-    has no counterpart of do not count.
+    Each place has a random number of 64 bits, and the signature of an element is the sum over its places. So elements
+    of the same places have the same signature, and others do not, but for a chance in 2**64. Tensors of the teacher
+    that no tensor of the student is taken from are left out::
+
+        stem.weight axis 0 is 7, last.weight axis 1 is 5    ->    a b A B C D have 12, c E F have 5
     """
     random = np.random.default_rng(0)
     signatures = np.zeros(len(student.groups), dtype=np.uint64)

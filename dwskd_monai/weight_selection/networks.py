@@ -1,11 +1,14 @@
-"""What weight selection asks of a network beside its coupling: its family, its classifier, the shape of an image."""
+"""What weight selection asks of a network: its family, its classifier, the shape of an image, its coupling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import nn
+
+from dwskd_monai.weight_selection.coupling import Coupling, trace
 
 
 def family_of(teacher: nn.Module, student: nn.Module) -> str:
@@ -56,3 +59,25 @@ def image_shape(network: Any) -> tuple[int, ...]:
         return convolution.in_channels, *(64 for _ in convolution.kernel_size)
     side = round(int(embedding.n_patches) ** (1 / len(convolution.kernel_size)))
     return convolution.in_channels, *(side * length for length in convolution.kernel_size)
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """A network with its coupling."""
+
+    network: nn.Module
+    coupling: Coupling
+
+    @classmethod
+    def of(cls, network: nn.Module, input_shape: Sequence[int] | None = None) -> TracedNetwork:
+        """Trace a network on an image of ``input_shape``, or of the shape that it takes if it is timm's or MONAI's."""
+        return cls(network, trace(network, input_shape or image_shape(network)))
+
+    def is_classifier(self, name: str) -> bool:
+        """Whether a tensor belongs to the classifier: by timm's configuration, or because the network ends with it."""
+        return in_classifier(name, self.network) or name in self.coupling.classifier
+
+    def elements(self) -> int:
+        """Number of elements of all tensors without the classifier's."""
+        tensors = self.network.state_dict()
+        return sum(tensor.numel() for name, tensor in tensors.items() if not self.is_classifier(name))

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from dwskd_monai.weight_selection import adaptation
-from dwskd_monai.weight_selection.counterparts import Counterparts, TracedNetwork
+from dwskd_monai.weight_selection.counterparts import Counterparts
 from dwskd_monai.weight_selection.coupling import Numbers
+from dwskd_monai.weight_selection.networks import TracedNetwork
 from dwskd_monai.weight_selection.report import TensorSelection
 from dwskd_monai.weight_selection.weights import Weights
 

@@ -8,12 +8,11 @@ from torch import nn
 
 from dwskd_monai.weight_selection.choosing import Taken, choose_elements
 from dwskd_monai.weight_selection.copying import copy_weights
-from dwskd_monai.weight_selection.counterparts import TracedNetwork, check_weights, find_counterparts
-from dwskd_monai.weight_selection.coupling import trace
+from dwskd_monai.weight_selection.counterparts import check_weights, find_counterparts
 from dwskd_monai.weight_selection.dimensions import pair_dimensions
 from dwskd_monai.weight_selection.importance import element_scores
 from dwskd_monai.weight_selection.layers import select_layers
-from dwskd_monai.weight_selection.networks import family_of, image_shape
+from dwskd_monai.weight_selection.networks import TracedNetwork, family_of
 from dwskd_monai.weight_selection.plan import plan_tensors
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport
 from dwskd_monai.weight_selection.rules import Rules
@@ -61,7 +60,8 @@ def select_weights(
     """
     teacher = Teacher.of(teacher)
     family_of(teacher.network, student)
-    return _select(teacher, _traced(teacher.network, input_shape), student, rules, avoid, input_shape, progress)
+    traced = TracedNetwork.of(teacher.network, input_shape)
+    return _select(teacher, traced, student, rules, avoid, input_shape, progress)
 
 
 def select_pair(
@@ -96,15 +96,11 @@ def select_pair(
     """
     teacher = Teacher.of(teacher)
     family_of(teacher.network, main)
-    traced = _traced(teacher.network, input_shape)
+    traced = TracedNetwork.of(teacher.network, input_shape)
     main_report = _select(teacher, traced, main, rules, None, input_shape, progress)
     avoid = main_report.taken if complementary else None
     auxiliary_report = _select(teacher, traced, auxiliary, rules, avoid, input_shape, progress)
     return PairReport(main_report, auxiliary_report)
-
-
-def _traced(network: nn.Module, input_shape: Sequence[int] | None) -> TracedNetwork:
-    return TracedNetwork(network, trace(network, input_shape or image_shape(network)))
 
 
 def _select(
@@ -119,7 +115,7 @@ def _select(
     """:func:`select_weights` from a teacher that has been traced."""
     family = family_of(teacher.network, student)
     layers = select_layers(teacher.network, student, rules.layers)
-    traced_student = _traced(student, input_shape)
+    traced_student = TracedNetwork.of(student, input_shape)
     counterparts = find_counterparts(traced_student, traced, layers)
     weights = teacher.open()
     check_weights(weights, teacher, counterparts.sources)

@@ -27,7 +27,7 @@ def _same(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: A
     return labels_of(tensor)
 
 
-def _nothing(graph: CouplingGraph, result: Tensor, *_: Any, **__: Any) -> Labels:
+def _constant(graph: CouplingGraph, result: Tensor, *_: Any, **__: Any) -> Labels:
     return Labels(constant=frozenset(range(result.ndim)), weight=True)
 
 
@@ -64,7 +64,8 @@ def _variance(
 
 def _transpose(graph: CouplingGraph, result: Tensor, tensor: Tensor, first: int, second: int) -> Labels:
     order = list(range(tensor.ndim))
-    order[first], order[second] = order[second], order[first]
+    order[first] = second % tensor.ndim
+    order[second] = first % tensor.ndim
     return reshaping.permute(labels_of(tensor), order)
 
 
@@ -223,7 +224,7 @@ _NAMES: dict[Callable[..., Any], str] = {
     _view: "view _unsafe_view reshape unsqueeze squeeze",
     _same: "alias detach lift_fresh contiguous copy_ _to_copy as_strided_ _softmax _safe_softmax _log_softmax "
     "hardswish hardswish_ hardtanh hardtanh_ elu elu_ leaky_relu leaky_relu_ mish mish_ softplus",
-    _nothing: "empty empty_like empty_strided new_empty new_empty_strided scalar_tensor zeros zeros_like new_zeros "
+    _constant: "empty empty_like empty_strided new_empty new_empty_strided scalar_tensor zeros zeros_like new_zeros "
     "ones ones_like new_ones full new_full",
     _range: "arange",
     _resize: "avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d upsample_nearest2d upsample_bilinear2d "

@@ -88,9 +88,9 @@ def combine_operands(graph: CouplingGraph, operands: Sequence[Operand], result: 
     """
     lengths = _lengths(operands)
     named = [_named_labels(graph, operand, operands, lengths) for operand in operands]
-    for first, second in itertools.combinations(named, 2):
-        for one, other in itertools.product(first, second):
-            _relate(graph, one, other, lengths)
+    for labels, labels_behind in itertools.combinations(named, 2):
+        for first, second in itertools.product(labels, labels_behind):
+            _relate(graph, first, second, lengths)
     attention = sum(not operand.labels.weight for operand in operands) > 1  # both queries and keys are of the image
     places = {letter: axis for axis, letter in enumerate(result) if letter is not None}
     remaining: dict[tuple[int, ...], Numbers] = {}
@@ -150,7 +150,9 @@ def _take_whole(graph: CouplingGraph, label: _Named, owner: Operand, operands: S
     for operand in operands:
         if operand is owner:
             continue
-        labeled = {operand.letters[axis] for other in operand.labels.labels for axis in other.axes}
+        labeled: set[str | None] = set()
+        for axes, _ in operand.labels.labels:
+            labeled.update(operand.letters[axis] for axis in axes)
         for place, letter in enumerate(label.letters):
             if letter not in operand.letters or letter in labeled:
                 continue
@@ -162,28 +164,34 @@ def _take_whole(graph: CouplingGraph, label: _Named, owner: Operand, operands: S
     return meets_positions
 
 
-def _relate(graph: CouplingGraph, one: _Named, other: _Named, lengths: Lengths) -> None:
-    """Two labels of one index space: the same elements, or groups that belong together."""
-    common = [letter for letter in one.letters if letter in other.letters]
+def _relate(graph: CouplingGraph, first: _Named, second: _Named, lengths: Lengths) -> None:
+    """What two labels that share letters say about each other.
+
+    ::
+
+        (in,)             and (in,)         channels and the inputs of a weight: the same elements
+        (heads, elements) and (elements,)   one norm for all heads: heads are free, the elements of a head are not
+        (heads, elements) and (heads,)      a scale for each head: the head's elements are a group, with its scale
+    """
+    common = [letter for letter in first.letters if letter in second.letters]
+    only_first = [letter for letter in first.letters if letter not in second.letters]
+    only_second = [letter for letter in second.letters if letter not in first.letters]
     if not common:
         return
-    alone_in_one = [letter for letter in one.letters if letter not in other.letters]
-    alone_in_other = [letter for letter in other.letters if letter not in one.letters]
-    if all(lengths[letter] == 1 for letter in alone_in_one + alone_in_other):
-        graph.link(_arranged(one, common), _arranged(other, common))
+    if all(lengths[letter] == 1 for letter in only_first + only_second):
+        graph.link(_arranged(first, common), _arranged(second, common))
         return
-    wider = one if len(one.letters) > len(other.letters) else other
-    if wider.letters[0] not in common:  # one weight for all heads: heads are free, the elements of a head are not
-        graph.group(one.numbers, [one.letters.index(letter) for letter in alone_in_one])
-        graph.group(other.numbers, [other.letters.index(letter) for letter in alone_in_other])
+    wider = first if len(first.letters) > len(second.letters) else second
+    if wider.letters[0] not in common:
+        graph.group(first.numbers, [first.letters.index(letter) for letter in only_first])
+        graph.group(second.numbers, [second.letters.index(letter) for letter in only_second])
         return
-    # (heads, elements) and (heads,): each row of elements is a group, joined with that of the head's one number
     count = math.prod(lengths[letter] for letter in common)
-    rows = _arranged(one, common + alone_in_one).reshape(count, -1)
-    other_rows = _arranged(other, common + alone_in_other).reshape(count, -1)
-    graph.group(rows, [0])
-    graph.group(other_rows, [0])
-    graph.join_groups(rows[:, 0], other_rows[:, 0])
+    first_rows = _arranged(first, common + only_first).reshape(count, -1)
+    second_rows = _arranged(second, common + only_second).reshape(count, -1)
+    graph.group(first_rows, keep=[0])
+    graph.group(second_rows, keep=[0])
+    graph.join_groups(first_rows[:, 0], second_rows[:, 0])
 
 
 def _arranged(label: _Named, order: Sequence[str]) -> Numbers:
