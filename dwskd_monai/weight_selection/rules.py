@@ -20,7 +20,7 @@ class Choice:
     """A dimension that a rule chooses from.
 
     Args:
-        name: of the dimension, the same whatever the order in which dimensions are chosen.
+        name: of the layer that makes the dimension; ``random`` draws the same elements for the same name.
         size: how many elements there are.
         count: how many are taken, at most ``size``.
         scores: importance of each element ``(size,)``; None for the rules that do not ask for it.
@@ -47,7 +47,7 @@ def uniform(choice: Choice) -> Indices:
 
 
 def consecutive(choice: Choice) -> Indices:
-    """Neighbouring elements (Xu et al., section 3), from the first one, or ``offset`` of the way to the last block."""
+    """Adjacent elements (Xu et al., section 3), from the first one, or ``offset`` of the way to the last block."""
     start = int(Fraction(choice.offset).limit_denominator(1000) * (choice.size - choice.count))
     return np.arange(start, start + choice.count, dtype=np.int64)
 

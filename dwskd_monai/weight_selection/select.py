@@ -60,8 +60,8 @@ def select_weights(
     """
     teacher = Teacher.of(teacher)
     family_of(teacher.network, student)
-    traced = TracedNetwork.of(teacher.network, input_shape)
-    return _select(teacher, traced, student, rules, avoid, input_shape, progress)
+    traced_teacher = TracedNetwork.of(teacher.network, input_shape)
+    return _select(teacher, traced_teacher, student, rules, avoid, input_shape, progress)
 
 
 def select_pair(
@@ -96,16 +96,16 @@ def select_pair(
     """
     teacher = Teacher.of(teacher)
     family_of(teacher.network, main)
-    traced = TracedNetwork.of(teacher.network, input_shape)
-    main_report = _select(teacher, traced, main, rules, None, input_shape, progress)
+    traced_teacher = TracedNetwork.of(teacher.network, input_shape)
+    main_report = _select(teacher, traced_teacher, main, rules, None, input_shape, progress)
     avoid = main_report.taken if complementary else None
-    auxiliary_report = _select(teacher, traced, auxiliary, rules, avoid, input_shape, progress)
+    auxiliary_report = _select(teacher, traced_teacher, auxiliary, rules, avoid, input_shape, progress)
     return PairReport(main_report, auxiliary_report)
 
 
 def _select(
     teacher: Teacher,
-    traced: TracedNetwork,
+    traced_teacher: TracedNetwork,
     student: nn.Module,
     rules: Rules,
     avoid: Taken | None,
@@ -116,15 +116,15 @@ def _select(
     family = family_of(teacher.network, student)
     layers = select_layers(teacher.network, student, rules.layers)
     traced_student = TracedNetwork.of(student, input_shape)
-    counterparts = find_counterparts(traced_student, traced, layers)
+    counterparts = find_counterparts(traced_student, traced_teacher, layers)
     weights = teacher.open()
     check_weights(weights, teacher, counterparts.sources)
-    pairing = pair_dimensions(traced_student.coupling, traced.coupling, counterparts.sources)
+    pairing = pair_dimensions(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
     scores = None
     if rules.elements == "importance":
-        scores = element_scores(traced.coupling, weights, counterparts.sources.values())
+        scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())
     chosen = choose_elements(pairing, rules, scores, avoid)
-    tensors = plan_tensors(traced_student, traced, weights, counterparts, chosen.along(pairing), rules.rescale)
+    tensors = plan_tensors(traced_student, traced_teacher, weights, counterparts, chosen.along(pairing), rules.rescale)
     copy_weights(tensors, weights, teacher.network, student, progress)
     return SelectionReport(
         family=family,
@@ -132,6 +132,6 @@ def _select(
         tensors=tensors,
         dimensions=chosen.dimensions,
         blocks=layers.blocks,
-        teacher_elements=traced.elements(),
-        taken=chosen.taken(len(traced.coupling.groups)),
+        teacher_elements=traced_teacher.elements(),
+        taken=chosen.taken(len(traced_teacher.coupling.groups)),
     )
