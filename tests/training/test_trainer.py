@@ -312,7 +312,7 @@ def test_promotion_exchanges_weights_and_optimizer_states(auxiliary):
         ({"auxiliary": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
         ({"views": "three"}, "views must be one of same, two"),
         ({"deploy": "worse"}, "deploy must be one of better, main"),
-        ({"amp": "yes"}, "amp, unless auto, must be true or false; got 'yes'"),
+        ({"amp": "yes"}, "amp must be one of auto, True, False; got 'yes'"),
         ({"max_epochs": 0}, "max_epochs"),
         ({"distillation_epochs": 3}, r"distillation_epochs must be in \[0, 2\]; got 3"),
         ({"distillation_epochs": 1.5}, r"distillation_epochs, as a share, must be in \[0, 1\]; got 1.5"),
