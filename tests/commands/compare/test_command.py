@@ -171,11 +171,11 @@ def test_without_images_the_option_is_named(capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("--bundel", "x"), "bundel is neither an option of compare nor an id of the bundle's train.yaml"),
+        (("--bundel", "x"), "bundel is not an option of compare, nor a setting of train.yaml"),
         (("--seed", "3"), "seed: each run has its own, which compare makes from --seeds; leave it out"),
         (("--best_model", "x.pt"), "best_model: each run has its own, which compare makes from --out; leave it out"),
         (("--train_fraction@1.0", "0.5"), "train_fraction: each run has its own, which compare makes from --fractions"),
-        (("--bundle", "nowhere"), "has no configs/train.yaml; give the folder of a bundle"),
+        (("--bundle", "nowhere"), "has no configs/metadata.json; give the folder of a bundle"),
         (("--dataset_dir", "nowhere"), "nowhere"),
         (("--methods", "selektion"), "methods must be among scratch,"),
         (("--baseline", "teacher"), "baseline must be among the methods selection; got teacher"),
