@@ -22,7 +22,9 @@ _logger = logging.getLogger(__name__)
 _PATIENCE = 0.2  # seconds
 _interrupted = Event()
 _running: set[subprocess.Popen[bytes]] = set()
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit): ")  # the last line of a traceback
+_BAD_INPUT = "error: "  # how a bundle's process begins the message that it ends with
+# that, or the last line of a traceback
+_ERROR = re.compile(rf"^(?:{_BAD_INPUT}|[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit): )")
 
 
 class ProcessError(RuntimeError):
@@ -134,7 +136,7 @@ def ending_by_sigterm() -> Iterator[None]:
 
 
 def cause_in(printed: str) -> str:
-    """The last error that a process printed, with its type; its last line if it printed no error."""
+    """The last error that a process printed; its last line if it printed no error."""
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", printed) if line.strip()]
-    errors = [index for index, line in enumerate(lines) if _EXCEPTION.match(line)]
-    return "\n".join(lines[errors[-1] :] if errors else lines[-1:])
+    errors = [index for index, line in enumerate(lines) if _ERROR.match(line)]
+    return "\n".join(lines[errors[-1] :] if errors else lines[-1:]).removeprefix(_BAD_INPUT)

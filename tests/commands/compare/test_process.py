@@ -57,7 +57,8 @@ class Said(logging.Handler):
         ),
         ("torch.OutOfMemoryError: no memory\n", "torch.OutOfMemoryError: no memory"),
         ("ValueError: differs:\n  a was 1\n", "ValueError: differs:\n  a was 1"),
-        ("10%|#\r20%|##\rerror: the last line\n\n", "error: the last line"),
+        ("The traceback is in error.log\nerror: T is -1,\n  not 1\n", "T is -1,\n  not 1"),
+        ("10%|#\r20%|##\rthe last line\n\n", "the last line"),
         ("", ""),
     ],
 )
