@@ -1,6 +1,6 @@
-"""Divide a folder of labelled images once more: a third is held out as test images that nothing is chosen by.
+"""Divide a folder of labeled images once more: a third is held out as test images that nothing is chosen by.
 
-    python benchmarks/hold_out.py --labelled DATA/chest_xray/train --out results/chest_xray_split
+    python benchmarks/hold_out.py --labeled DATA/chest_xray/train --out results/chest_xray_split
 
 Writes ``train.csv`` and ``test.csv``, datalists with absolute paths, stratified by class.
 """
@@ -14,16 +14,16 @@ import fire
 from sklearn.model_selection import train_test_split
 
 
-def hold_out(labelled: str, out: str, share: float = 1 / 3, seed: int = 0) -> None:
+def hold_out(labeled: str, out: str, share: float = 1 / 3, seed: int = 0) -> None:
     """Write the two datalists.
 
     Args:
-        labelled: folder with one folder of images per class.
+        labeled: folder with one folder of images per class.
         out: folder of the datalists.
         share: of the images that are held out.
         seed: of the division.
     """
-    images = sorted(path.resolve() for path in Path(labelled).glob("*/*") if path.is_file())
+    images = sorted(path.resolve() for path in Path(labeled).glob("*/*") if path.is_file())
     parts = train_test_split(images, test_size=share, random_state=seed, stratify=[path.parent.name for path in images])
     Path(out).mkdir(parents=True, exist_ok=True)
     for name, part in zip(("train", "test"), parts):

@@ -67,7 +67,7 @@ def benchmark(
         f"{student} and {teacher}, {image_size} px, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch "
         f"{torch.__version__}, onnxruntime {onnxruntime.__version__}; medians of {rounds} processes"
     )
-    print_table(networks, {which: summarise(results) for which, results in measured.items()})
+    print_table(networks, {which: summarize(results) for which, results in measured.items()})
 
 
 def write_formats(network: str, image_size: int, stem: Path) -> None:
@@ -155,7 +155,7 @@ def _onnxruntime(file: Path, network: str) -> Callable[[Any], Any]:
     return lambda images: session.run(None, {"image": images})[0]
 
 
-def summarise(results: list[dict[str, Any]]) -> dict[str, float]:
+def summarize(results: list[dict[str, Any]]) -> dict[str, float]:
     """Medians over the processes of one network and format."""
     summary = {"startup": statistics.median(result["startup"] for result in results)}
     for batch in BATCHES:

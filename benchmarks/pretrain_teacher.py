@@ -1,15 +1,15 @@
 """Pretrain a teacher without any label of the target task, for machines that cannot reach timm's weights.
 
-Weight selection needs a teacher that has learnt something. Where the ImageNet weights of timm cannot be downloaded,
-this script makes one from whatever other images there are: labelled folders (supervised) and unlabelled ones
+Weight selection needs a teacher that has learned something. Where the ImageNet weights of timm cannot be downloaded,
+this script makes one from whatever other images there are: labeled folders (supervised) and unlabeled ones
 (self-supervised). Every image is seen as two augmented views and three losses are added:
 
-- cross-entropy of the labelled images, with one label space over all labelled folders;
+- cross-entropy of the labeled images, with one label space over all labeled folders;
 - dihedral prediction: which of the eight rotations and reflections was applied (Gidaris et al., arXiv 1803.07728);
 - instance discrimination: the two views of an image among all views of the batch (SimCLR, arXiv 2002.05709).
 
     python benchmarks/pretrain_teacher.py --out teacher.pt --model convnext_nano --epochs 16 \
-        --labelled "['brain_mri/train','lung_ct/train']" --unlabelled "['ct_pool']"
+        --labeled "['brain_mri/train','lung_ct/train']" --unlabeled "['ct_pool']"
 
 The result is a plain state dict for ``timm.create_model(model, in_chans=1, num_classes=0)``; training is continued
 from ``<out>.state`` when it was interrupted.
@@ -39,23 +39,23 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def read_square(path: Path, size: int) -> Tensor:
-    """Grey image as a ``(1, size, size)`` uint8 tensor: shorter side resized to ``size``, then centre-cropped."""
+    """Gray image as a ``(1, size, size)`` uint8 tensor: shorter side resized to ``size``, then center-cropped."""
     with Image.open(path) as image:
-        grey = image.convert("L")
-    scale = size / min(grey.size)
-    grey = grey.resize((max(size, round(grey.width * scale)), max(size, round(grey.height * scale))), Image.BILINEAR)
-    left, top = (grey.width - size) // 2, (grey.height - size) // 2
-    return torch.from_numpy(np.array(grey.crop((left, top, left + size, top + size)))).unsqueeze(0)
+        gray = image.convert("L")
+    scale = size / min(gray.size)
+    gray = gray.resize((max(size, round(gray.width * scale)), max(size, round(gray.height * scale))), Image.BILINEAR)
+    left, top = (gray.width - size) // 2, (gray.height - size) // 2
+    return torch.from_numpy(np.array(gray.crop((left, top, left + size, top + size)))).unsqueeze(0)
 
 
-def read_images(labelled: Sequence[str], unlabelled: Sequence[str], size: int) -> tuple[Tensor, Tensor, list[str]]:
+def read_images(labeled: Sequence[str], unlabeled: Sequence[str], size: int) -> tuple[Tensor, Tensor, list[str]]:
     """All images ``(N, 1, size, size)``, their labels ``(N,)`` (-1 where there is none), and the class names."""
-    classes = [folder for root in labelled for folder in sorted(Path(root).iterdir()) if folder.is_dir()]
+    classes = [folder for root in labeled for folder in sorted(Path(root).iterdir()) if folder.is_dir()]
     items = [(path, index) for index, folder in enumerate(classes) for path in sorted(folder.iterdir())]
-    items += [(path, -1) for root in unlabelled for path in sorted(Path(root).iterdir())]
+    items += [(path, -1) for root in unlabeled for path in sorted(Path(root).iterdir())]
     items = [(path, label) for path, label in items if path.suffix.lower() in IMAGE_SUFFIXES]
     if not items:
-        raise FileNotFoundError(f"no images below labelled={list(labelled)} or unlabelled={list(unlabelled)}")
+        raise FileNotFoundError(f"no images below labeled={list(labeled)} or unlabeled={list(unlabeled)}")
     with ThreadPoolExecutor() as pool:
         reading = pool.map(lambda item: read_square(item[0], size), items)
         images = list(tqdm(reading, total=len(items), desc="reading"))
@@ -120,8 +120,8 @@ def save(content: object, path: Path) -> None:
 
 def pretrain(
     out: str,
-    labelled: Sequence[str] = (),
-    unlabelled: Sequence[str] = (),
+    labeled: Sequence[str] = (),
+    unlabeled: Sequence[str] = (),
     model: str = "convnext_nano",
     image_size: int = 64,
     read_size: int = 110,
@@ -137,8 +137,8 @@ def pretrain(
 
     Args:
         out: file for the state dict; ``<out>.state`` holds what is needed to continue.
-        labelled: folders with one folder per class.
-        unlabelled: folders of images.
+        labeled: folders with one folder per class.
+        unlabeled: folders of images.
         model: timm name of the teacher.
         image_size: side of the square views, in pixels; smaller than at the later use saves time, and helps since a
             crop is magnified (Touvron et al., arXiv 1906.06423).
@@ -148,11 +148,11 @@ def pretrain(
         lr: peak learning rate of AdamW, one cycle.
         weight_decay: weight decay of AdamW.
         drop_path_rate: stochastic depth of the teacher.
-        seed: of initialisation, order and augmentation.
+        seed: of initialization, order and augmentation.
         model_args: further arguments of ``timm.create_model``; a ViT needs ``--img_size``, that of ``image_size``.
     """
     torch.manual_seed(seed)
-    images, labels, classes = read_images(labelled, unlabelled, read_size)
+    images, labels, classes = read_images(labeled, unlabeled, read_size)
     network = PretrainingModel(model, max(len(classes), 1), drop_path_rate=drop_path_rate, **model_args)
     network.to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(network, opt="adamw", lr=lr, weight_decay=weight_decay, fused=True)

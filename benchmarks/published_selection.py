@@ -30,7 +30,7 @@ def uniform_elements(tensor: Tensor, shape: torch.Size) -> Tensor:
 
 
 def select(teacher: dict[str, Tensor], student: nn.Module) -> None:
-    """Initialise ``student`` from a teacher's state dict, all but its classifier."""
+    """Initialize ``student`` from a teacher's state dict, all but its classifier."""
     state = student.state_dict()
     chosen = {
         name: uniform_elements(teacher[name], tensor.shape)
@@ -40,7 +40,7 @@ def select(teacher: dict[str, Tensor], student: nn.Module) -> None:
     student.load_state_dict(state | chosen)
 
 
-def initialise_students(main: nn.Module, teacher: Teacher) -> None:
+def initialize_students(main: nn.Module, teacher: Teacher) -> None:
     """The same, in place of a bundle's ``first_weights``."""
     weights = teacher.open()
     select({name: weights[name] for name in weights.names()}, main)

@@ -137,7 +137,7 @@ class ScalePercentilesd(_Preprocessing):
 class WindowHounsfieldd(_Preprocessing):
     """Hounsfield units ``(1, D, H, W)`` to one channel in [0, 1] per window, ``(C, D, H, W)``.
 
-    ``monai.transforms.ScaleIntensityRanged`` has one window, and takes the grey values of a PNG for Hounsfield units.
+    ``monai.transforms.ScaleIntensityRanged`` has one window, and takes the gray values of a PNG for Hounsfield units.
 
     Args:
         keys: of the pixels, read by :class:`LoadSlicesd`.

@@ -145,7 +145,7 @@ def _header(path: Path) -> pydicom.Dataset:
     except _DAMAGED as error:
         raise ValueError(f"{path}: a damaged DICOM file, its header cannot be read ({error})") from error
     if samples != 1:
-        raise ValueError(f"{path}: expected grey pixels, got {samples} samples per pixel (color)")
+        raise ValueError(f"{path}: expected gray pixels, got {samples} samples per pixel (color)")
     return header
 
 

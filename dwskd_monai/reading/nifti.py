@@ -34,7 +34,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if image.get_data_dtype().fields is not None:
-            raise ValueError(f"{path}: expected grey pixels, got color ({image.get_data_dtype()})")
+            raise ValueError(f"{path}: expected gray pixels, got color ({image.get_data_dtype()})")
         if len(shape) not in (2, 3):
             raise ValueError(
                 f"{path}: expected 2 or 3 axes, got {len(shape)} ({' × '.join(map(str, shape))}); split a time series "

@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP pictures as grey pixels."""
+"""PNG, JPEG and BMP pictures as gray pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dwskd_monai.reading import image
 
-# A grey picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
+# A gray picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
 _HUE = 32
 _COLORED_SHARE = 0.02
 
@@ -32,7 +32,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> image.Im
 def read_gray(path: Path) -> NDArray[np.float32]:
     """Pixels ``(H, W)`` of one picture, turned as its EXIF tag says.
 
-    Pillow's modes all become grey: 8 and 16 bit, palette, with alpha, and grey that was saved as RGB or CMYK.
+    Pillow's modes all become gray: 8 and 16 bit, palette, with alpha, and gray that was saved as RGB or CMYK.
 
     Raises:
         ValueError: if it is not a picture, is damaged, or has color.
@@ -41,14 +41,14 @@ def read_gray(path: Path) -> NDArray[np.float32]:
         with Image.open(path) as picture:
             turned = ImageOps.exif_transpose(picture)
             share = _colored_share(turned)
-            grey = np.array(turned.convert("F"))
+            gray = np.array(turned.convert("F"))
     except UnidentifiedImageError as error:
         raise ValueError(f"{path}: not an image; expected PNG, JPEG, BMP, DICOM or NIfTI") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
         raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
     if share > _COLORED_SHARE:
-        raise ValueError(f"{path}: expected a grey image, {share:.0%} of its pixels have a color; remove or convert it")
-    return grey
+        raise ValueError(f"{path}: expected a gray image, {share:.0%} of its pixels have a color; remove or convert it")
+    return gray
 
 
 def _colored_share(picture: Image.Image) -> float:

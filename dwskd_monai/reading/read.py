@@ -24,7 +24,7 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
 
     Raises:
         FileNotFoundError: if there is nothing at ``path``.
-        ValueError: if it cannot be read, or does not hold a grey picture or volume with finite pixels, one slice after
+        ValueError: if it cannot be read, or does not hold a gray picture or volume with finite pixels, one slice after
             the other; the message names the file and what is wrong.
         ModuleNotFoundError: if the library that decodes the format is not installed.
     """

@@ -36,7 +36,7 @@ def create_teacher(
         weights: ``pretrained`` downloads timm's weights; a path reads a ``.pt`` or ``.safetensors`` file with the
             state dict of this model (its classifier is left out, its input convolution is adapted to ``in_chans``
             and its position embedding to the grid as timm does); ``random`` is a network that has learned nothing.
-        in_chans: channels of the images, 1 for grey ones.
+        in_chans: channels of the images, 1 for gray ones.
         num_classes: outputs of the new classifier; 0 for none.
         model_args: further arguments of ``timm.create_model``, ``img_size`` for instance.
 

@@ -29,7 +29,7 @@ def check_evaluation_is_tracked(bundle: Path) -> None:
 
 def check_inference_is_tracked(bundle: Path) -> None:
     status, metrics, artifacts = tracked(bundle / "eval" / "inference")
-    assert (status, metrics, len(artifacts)) == ("FINISHED", set(), 1), "nothing is measured where nothing is labelled"
+    assert (status, metrics, len(artifacts)) == ("FINISHED", set(), 1), "nothing is measured where nothing is labeled"
     assert scalars(bundle / "eval" / "inference" / "tensorboard") == {"mean_top_probability"}
 
 

@@ -1,6 +1,6 @@
 """Frozen: pixels, spacing, plane and kind of the images of each format, bit for bit.
 
-The pixels are kept as a digest of their 32-bit floats. Decoders of JPEG differ by a grey value or two, so of a JPEG the
+The pixels are kept as a digest of their 32-bit floats. Decoders of JPEG differ by a gray value or two, so of a JPEG the
 means of its quarters are kept.
 
 Where pixels are meant to change: ``pytest tests/golden/test_readers.py --update-golden``, and read the difference of

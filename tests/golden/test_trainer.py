@@ -71,8 +71,8 @@ CASES: dict[str, dict[str, Any]] = {
     "ema, promoted after two": {"auxiliary": "ema", "promote_after": 2},
     "mutual, promoted after two": {"auxiliary": "mutual", "promote_after": 2},
     "mutual, AdamW, promoted after three": {"auxiliary": "mutual", "optimizer": "adamw", "promote_after": 3},
-    "ema, batch normalisation": {"auxiliary": "ema", "network": "with_batch_norm"},
-    "mutual, batch normalisation": {"auxiliary": "mutual", "network": "with_batch_norm"},
+    "ema, batch normalization": {"auxiliary": "ema", "network": "with_batch_norm"},
+    "mutual, batch normalization": {"auxiliary": "mutual", "network": "with_batch_norm"},
 }
 
 

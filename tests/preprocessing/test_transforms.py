@@ -92,13 +92,13 @@ def test_windows_become_channels_between_black_and_white(kind):
 
 
 def test_a_picture_is_taken_as_windowed_only_where_that_is_said():
-    grey = np.array([0.0, 51, 255], dtype=np.float32).reshape(1, 1, 1, 3)
-    taken = window([[1500, -600]], "picture", grey, picture_range=[0, 255])
+    gray = np.array([0.0, 51, 255], dtype=np.float32).reshape(1, 1, 1, 3)
+    taken = window([[1500, -600]], "picture", gray, picture_range=[0, 255])
     np.testing.assert_allclose(taken.flatten(), [0, 0.2, 1], atol=1e-6)
     with pytest.raises(ValueError, match="scan: a picture has no Hounsfield units; .* set picture_range"):
-        window([[1500, -600]], "picture", grey)
+        window([[1500, -600]], "picture", gray)
     with pytest.raises(ValueError, match="scan: a picture has one window already, 2 windows are configured"):
-        window([[1500, -600], [400, 40]], "picture", grey, picture_range=[0, 255])
+        window([[1500, -600], [400, 40]], "picture", gray, picture_range=[0, 255])
 
 
 def test_a_dicom_image_of_another_modality_has_no_hounsfield_units():

@@ -322,13 +322,13 @@ def test_a_missing_frame_is_named_with_its_gap(tmp_path, volume):
 
 def test_color_is_named(tmp_path, picture):
     write_dicom(picture, tmp_path / "color.dcm", "P1", False)
-    colour = np.stack([(picture // 16).astype(np.uint8)] * 3, -1)
+    color = np.stack([(picture // 16).astype(np.uint8)] * 3, -1)
     change(
         tmp_path / "color.dcm",
         **{"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"},
-        **{"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": colour.tobytes()},
+        **{"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": color.tobytes()},
     )
-    with pytest.raises(ValueError, match=r"color.dcm: expected grey pixels, got 3 samples per pixel"):
+    with pytest.raises(ValueError, match=r"color.dcm: expected gray pixels, got 3 samples per pixel"):
         read_image(tmp_path / "color.dcm")
 
 

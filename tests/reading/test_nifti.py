@@ -69,9 +69,9 @@ def test_a_time_series_is_named(tmp_path, pixels):
 
 
 def test_color_is_named(tmp_path):
-    colour = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
-    nibabel.save(nibabel.Nifti1Image(colour, AFFINE), tmp_path / "x.nii.gz")
-    with pytest.raises(ValueError, match=r"x.nii.gz: expected grey pixels, got color"):
+    color = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(color, AFFINE), tmp_path / "x.nii.gz")
+    with pytest.raises(ValueError, match=r"x.nii.gz: expected gray pixels, got color"):
         read_image(tmp_path / "x.nii.gz")
 
 

@@ -25,7 +25,7 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA"])
-def test_8_bit_pngs_of_any_mode_are_the_same_grey_image(tmp_path, picture, mode):
+def test_8_bit_pngs_of_any_mode_are_the_same_gray_image(tmp_path, picture, mode):
     Image.fromarray(picture).convert(mode).save(tmp_path / "x.png")
     assert np.array_equal(read(tmp_path / "x.png"), picture)
 
@@ -83,5 +83,5 @@ def test_color_is_refused_and_a_small_colored_mark_is_not(tmp_path, picture, mod
     assert read(tmp_path / "mark.png").shape == (40, 56)
     colored[:20] = (200, 90, 60)
     Image.fromarray(colored).convert(mode).save(tmp_path / "skin.png")
-    with pytest.raises(ValueError, match=r"skin.png: expected a grey image, 5[08]% of its pixels have a color"):
+    with pytest.raises(ValueError, match=r"skin.png: expected a gray image, 5[08]% of its pixels have a color"):
         read(tmp_path / "skin.png")

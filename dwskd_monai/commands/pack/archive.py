@@ -26,7 +26,7 @@ _NETWORKS = (MODEL, "model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
 
 
 def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Path | None, out: Path) -> None:
-    """Write one file: configs as YAML and JSON, networks, pages, licence, a sample image, checksums.
+    """Write one file: configs as YAML and JSON, networks, pages, license, a sample image, checksums.
 
     Args:
         trained: the bundle with its network.

@@ -31,7 +31,7 @@ def pack(
         out: the file; <name>_v<version>.zip beside the bundle by default.
         models: folder with model.pt and what export wrote; the bundle's models by default.
         metrics: metrics.json of an evaluation of this network, for its page.
-        dataset_dir: labelled images that it was trained on; only their digest is kept.
+        dataset_dir: labeled images that it was trained on; only their digest is kept.
         sample: a study to try the network on; a phantom by default.
         overrides: keys of the configs that the network was trained with, --student NAME for instance.
     """

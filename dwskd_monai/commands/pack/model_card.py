@@ -28,7 +28,7 @@ def model_card(page: str, provenance: Mapping[str, Any]) -> str:
 def _tables(metrics: Mapping[str, Any]) -> str:
     overall, classes = metrics["study"]["overall"], metrics["study"]["per_class"]
     lines = [
-        f"Of this network, on {overall['count']:.0f} labelled studies (`provenance.json` has the digest of the data it "
+        f"Of this network, on {overall['count']:.0f} labeled studies (`provenance.json` has the digest of the data it "
         "was trained on, where it was given):",
         "",
         "| | value |",

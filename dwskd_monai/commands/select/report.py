@@ -26,7 +26,7 @@ def draw(similarity: Mapping[str, Mapping[str, float]], elements: str, path: Pat
         if label.startswith("auxiliary"):
             style["linestyle"] = "--"
         if label == "random weights":
-            style |= {"linestyle": ":", "color": "grey"}
+            style |= {"linestyle": ":", "color": "gray"}
         axes.plot(range(len(values)), list(values.values()), label=label, **style)
     blocks = list(next(iter(similarity.values())))
     axes.set_xticks(range(len(blocks)), blocks, rotation=90, fontsize=7)

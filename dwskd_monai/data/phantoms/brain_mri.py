@@ -35,13 +35,13 @@ def brain_mri(name: str, rng: np.random.Generator, across: int = 2) -> tuple[Pix
         rng: of anatomy, lesion, noise, gain and spacing.
         across: axis of the thick slices, 0, 1 or 2 for sagittal, coronal, axial.
     """
-    centre, lesion_radii = _place(name, rng)
+    center, lesion_radii = _place(name, rng)
     spacing = np.full(3, rng.uniform(2.0, 2.6))
     spacing[across] = rng.uniform(4.5, 6.5)
     shape = np.full(3, 88)
     shape[across] = rng.integers(10, 15)
     middle = np.zeros(3)
-    middle[across] = np.clip(centre[across] + rng.normal(0, 5), -45, 45)  # the slab goes through the lesion
+    middle[across] = np.clip(center[across] + rng.normal(0, 5), -45, 45)  # the slab goes through the lesion
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = middle - spacing * (shape - 1) / 2
     points = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1) * spacing + affine[:3, 3]
@@ -56,18 +56,18 @@ def brain_mri(name: str, rng: np.random.Generator, across: int = 2) -> tuple[Pix
         volume -= 0.35 * soft_ellipsoid(points, np.array([side * 9.0, 0, 10]), np.array([6.0, 26, 12]) * size, 2)
     if name == "glioma":
         wobble = 1 + 0.25 * np.tanh(gaussian_filter(rng.normal(0, 1, tuple(shape)), 10 / spacing) * 20)
-        outer = soft_ellipsoid(points, centre, lesion_radii, 2) * wobble
-        core = soft_ellipsoid(points, centre, lesion_radii * 0.7, 2)
+        outer = soft_ellipsoid(points, center, lesion_radii, 2) * wobble
+        core = soft_ellipsoid(points, center, lesion_radii * 0.7, 2)
         volume += brain * (0.75 * outer - 1.1 * core)
     elif name != "no_tumor":
-        volume += 0.75 * soft_ellipsoid(points, centre, lesion_radii, 1.5) * skull
+        volume += 0.75 * soft_ellipsoid(points, center, lesion_radii, 1.5) * skull
     volume *= 1 + 0.15 * np.tanh(gaussian_filter(rng.normal(0, 1, tuple(shape)), 40 / spacing) * 200)  # uneven coil
     volume = np.clip(volume + rng.normal(0, 0.03, tuple(shape)), 0, None)
     return volume * rng.uniform(200, 2000), affine
 
 
 def _place(name: str, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """Centre and radii of the lesion in mm; of what would be one, for ``no_tumor``."""
+    """Center and radii of the lesion in mm; of what would be one, for ``no_tumor``."""
     if name == "pituitary":
         return np.array([0, 25, -55]) + rng.normal(0, 2, 3), rng.uniform(10, 15, 3)
     direction = rng.normal(0, 1, 3) * [1, 1, 0.6]

@@ -49,10 +49,10 @@ def chest_xray(name: str, rng: np.random.Generator) -> Pixels:
     image = 1.2 * soft_ellipse(u, v, 0, 0.1, 0.85 * rng.normal(1, 0.04), 1.05, 8)  # the body
     lungs = []
     for side in (-1, 1):
-        centre, tilt = side * rng.normal(0.42, 0.02), side * rng.normal(0.12, 0.03)
+        center, tilt = side * rng.normal(0.42, 0.02), side * rng.normal(0.12, 0.03)
         half_width, half_height = rng.normal(0.29, 0.02), rng.normal(0.68, 0.03)
-        lung = soft_ellipse(u - tilt * v, v, centre, rng.normal(-0.02, 0.03), half_width, half_height, 6)
-        lungs.append((lung, centre, tilt, half_width, half_height))
+        lung = soft_ellipse(u - tilt * v, v, center, rng.normal(-0.02, 0.03), half_width, half_height, 6)
+        lungs.append((lung, center, tilt, half_width, half_height))
         image -= 0.75 * lung
     image += 0.5 * np.exp(-((u / 0.09) ** 2))  # spine
     image += 0.55 * soft_ellipse(u, v, rng.normal(0.14, 0.03), rng.normal(0.35, 0.04), 0.26, 0.3, 4)  # heart
@@ -79,14 +79,14 @@ def _opacity(
     strength: float,
     reach: float,
 ) -> Pixels:
-    """Textured opacities inside a lung, ``reach`` of the way from its centre to its outer edge."""
-    shape, centre, tilt, half_width, half_height = lung
+    """Textured opacities inside a lung, ``reach`` of the way from its center to its outer edge."""
+    shape, center, tilt, half_width, half_height = lung
     texture = 1 + 0.35 * gaussian_filter(rng.normal(0, 1, u.shape), 2) * 6
     total = np.zeros_like(u)
     for _ in range(count):
         angle = rng.uniform(-1.3, 1.3)
         cv = reach * half_height * np.sin(angle)
-        cu = centre + np.sign(centre) * reach * half_width * np.cos(angle) * rng.uniform(0.6, 1) + tilt * cv
+        cu = center + np.sign(center) * reach * half_width * np.cos(angle) * rng.uniform(0.6, 1) + tilt * cv
         radius = rng.uniform(*size)
         total += soft_ellipse(u, v, cu, cv, radius, radius * rng.uniform(0.8, 1.6), 3)
     return strength * np.minimum(total, 1.2) * shape * texture

@@ -48,22 +48,22 @@ def lung_ct(name: str, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.flo
     volume += 350 * soft_ellipsoid(points, np.array([0, -72.0, 0]), np.array([20.0, 22, 900]), 2) * body  # spine
     lungs = []
     for side in (-1, 1):
-        centre = np.array([side * 66.0, 4, rng.normal(0, 5)]) * size
+        center = np.array([side * 66.0, 4, rng.normal(0, 5)]) * size
         radii = np.array([46.0, 72, 105]) * size * rng.normal(1, 0.03, 3)
-        lung = soft_ellipsoid(points, centre, radii, 2)
-        lungs.append((lung, centre, radii))
+        lung = soft_ellipsoid(points, center, radii, 2)
+        lungs.append((lung, center, radii))
         volume += lung * (-860 - volume)
     vessels = np.clip(gaussian_filter(rng.normal(0, 1, shape), (1.0, 1.0, 0.5)) * 900 - 250, 0, 500)
     volume += vessels * np.maximum(lungs[0][0], lungs[1][0]) ** 4
     heart = soft_ellipsoid(points, np.array([-18.0, 28, -40]), np.array([48.0, 42, 55]), 3)
     volume += heart * (45 - volume)
     if name == "covid":
-        for lung, centre, radii in lungs:
+        for lung, center, radii in lungs:
             for _ in range(int(rng.integers(3, 6))):
-                volume += _lesion(points, lung, centre, radii, 0.8, rng.uniform(16, 26), rng.uniform(250, 400), rng)
+                volume += _lesion(points, lung, center, radii, 0.8, rng.uniform(16, 26), rng.uniform(250, 400), rng)
     elif rng.random() < 0.5:
-        lung, centre, radii = lungs[int(rng.integers(2))]
-        volume += _lesion(points, lung, centre, radii, 0.2, rng.uniform(12, 20), 850, rng)
+        lung, center, radii = lungs[int(rng.integers(2))]
+        volume += _lesion(points, lung, center, radii, 0.2, rng.uniform(12, 20), 850, rng)
     volume += rng.normal(0, 25, shape)
     return np.clip(volume, -1024, 1500), affine
 
@@ -71,14 +71,14 @@ def lung_ct(name: str, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.flo
 def _lesion(
     points: Pixels,
     lung: Pixels,
-    centre: Pixels,
+    center: Pixels,
     radii: Pixels,
     reach: float,
     radius: float,
     density: float,
     rng: np.random.Generator,
 ) -> Pixels:
-    """HU to add for an opacity inside a lung, ``reach`` of the way from its centre to its edge."""
+    """HU to add for an opacity inside a lung, ``reach`` of the way from its center to its edge."""
     direction = rng.normal(0, 1, 3) * [1, 1, 0.6]
-    place = centre + reach * radii * direction / np.linalg.norm(direction)
+    place = center + reach * radii * direction / np.linalg.norm(direction)
     return density * soft_ellipsoid(points, place, radius * rng.uniform(0.8, 1.5, 3) * [1, 1, 1.4], 6) * lung
