@@ -41,7 +41,7 @@ class LoadSlicesd(_Preprocessing):
     DICOM modality. See :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
-    which ITK reads a truncated JPEG without a word; its pictures are transposed, palettes arrive as indices; a second
+    which ITK reads a truncated JPEG without an error; its pictures are transposed, palettes arrive as indices; a second
     series or a missing slice goes unnoticed; its errors often do not name the file, and its metadata holds the
     patient's name.
 

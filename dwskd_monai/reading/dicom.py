@@ -1,7 +1,7 @@
 """DICOM files, series and multi-frame files: headers by pydicom, pixels by ITK's GDCM (see ``dicom_pixels``).
 
 GDCM decodes the compressed transfer syntaxes, applies slope and intercept and turns MONOCHROME1 round, but it reads
-a folder with two series, a missing slice or a slope of 0 without a word; so the headers are checked first. Of a header
+a folder with two series, a missing slice or a slope of 0 without an error; so the headers are checked first. Of a header
 nothing but geometry, the modality and the patient's identifier leaves this module; no name is ever read.
 """
 

@@ -60,7 +60,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text())
         content["study"]["overall"]["count"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"metrics: {path} is no metrics.json of evaluate.yaml ({error!r})") from error
+        raise ValueError(f"metrics: {path} is not a metrics.json of evaluate.yaml ({error!r})") from error
     return content
 
 

@@ -24,13 +24,13 @@ def unpack(file: Path, out: Path) -> Path:
     Raises:
         FileNotFoundError: if there is no such file.
         FileExistsError: if the bundle's folder is there already.
-        ValueError: if it is no packed bundle, a file of it was changed, is missing or was added, or has a path outside
+        ValueError: if it is not a packed bundle, a file of it was changed, is missing or was added, or has a path outside
             of the bundle; nothing is written then.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist; give the zip file that pack wrote")
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file} is no zip file, or a damaged one; download or copy it again")
+        raise ValueError(f"{file} is not a zip file, or a damaged one; download or copy it again")
     out.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory(dir=out, prefix=".unpacking") as name:
         files = [entry for entry in archive.infolist() if not entry.is_dir()]

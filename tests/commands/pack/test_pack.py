@@ -210,7 +210,7 @@ def test_a_file_that_was_changed_is_refused(packed, tmp_path, change, message):
 def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path, capsys):
     _, file, _ = packed
     (tmp_path / "x.zip").write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(ValueError, match="x.zip is no zip file, or a damaged one"):
+    with pytest.raises(ValueError, match="x.zip is not a zip file, or a damaged one"):
         unpack(tmp_path / "x.zip", tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing.zip does not exist"):
         unpack(tmp_path / "nothing.zip", tmp_path)
