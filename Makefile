@@ -1,6 +1,7 @@
 # make demo   from nothing to predictions: installs, makes phantom studies, trains, evaluates, predicts; offline;
 #             BUNDLE=lung_ct_classification or brain_mri_classification for another one
 # make test   from nothing: installs with the test extra, lint, types, and the whole suite
+# make test-fast          the tests that are not marked slow: no training, no command in a process of its own
 # make monailabel         a MONAI Label server on 127.0.0.1 with the bundle BUNDLE, its demo's network and phantoms
 # make test-integration   from nothing: a MONAI Label server that is driven over HTTP, and a packed bundle in an
 #             environment that has only monai and timm
@@ -20,7 +21,7 @@ SMALL := --student convnext_atto --image_size 64 --num_workers 0
 LABEL := .venv-monailabel
 LABEL_NEEDS := monailabel==0.8.5 'pydicom<3' dicomweb-client==0.59.3
 
-.PHONY: demo test test-integration monailabel lint clean
+.PHONY: demo test test-fast test-integration monailabel lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -60,8 +61,13 @@ lint: $(VENV)/installed_test
 	$(VENV)/bin/mypy
 
 # one worker per core, and no threads in it: many tests wait for a process that they start
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	$(PYTEST)
+
+test-fast: $(VENV)/installed_test
+	$(PYTEST) -m "not slow"
 
 $(LABEL)/installed_monailabel: pyproject.toml
 	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
