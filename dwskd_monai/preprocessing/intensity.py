@@ -9,7 +9,10 @@ import numpy as np
 from dwskd_monai.preprocessing.resizing import Pixels
 
 Range = Sequence[float]  # the values that become 0 and 1
-PICTURE, NIFTI, CT = "picture", "nifti", "CT"  # kinds of images, see dwskd_monai.reading
+# Kinds of images whose values have a meaning here, see dwskd_monai.reading.Image
+PICTURE = "picture"
+VOLUME = "volume"
+CT = "CT"
 
 
 def scale_range(pixels: Pixels, low: float, high: float) -> Pixels:
@@ -61,7 +64,7 @@ def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | No
     """The ranges to window an image of a kind with.
 
     Args:
-        kind: ``picture``, ``nifti``, or the DICOM modality.
+        kind: ``picture``, ``volume``, or the DICOM modality.
         ranges: of the windows.
         picture_range: of pictures; None refuses them.
         place: how messages call the image.
@@ -78,7 +81,7 @@ def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | No
         if len(ranges) > 1:
             raise ValueError(f"{place}: a picture has one window already, {len(ranges)} windows are configured")
         return [picture_range]
-    if kind not in (CT, NIFTI):
+    if kind not in (CT, VOLUME):
         raise ValueError(f"{place}: a DICOM image of modality {kind} has no Hounsfield units; expected CT")
     return ranges
 

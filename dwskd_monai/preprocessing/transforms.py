@@ -37,8 +37,8 @@ class _Preprocessing(MapTransform):
 class LoadSlicesd(_Preprocessing):
     """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
-    Also sets ``<key>_spacing``, mm between slices, rows and columns, and ``<key>_kind``: ``picture``, ``nifti``, or the
-    DICOM modality. See :func:`dwskd_monai.reading.read_image`.
+    Also sets ``<key>_spacing``, mm between slices, rows and columns, and ``<key>_kind``: ``picture``, ``volume``, or
+    the DICOM modality. See :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
     which ITK reads a truncated JPEG without an error; its pictures are transposed, palettes arrive as indices; a second
@@ -47,7 +47,7 @@ class LoadSlicesd(_Preprocessing):
 
     Args:
         keys: of the paths, replaced by the pixels.
-        slice_axis: ``axial``, ``coronal``, ``sagittal`` or ``thickest``.
+        slice_axis: how a volume is cut, see :func:`dwskd_monai.reading.read_image`.
         spacing_tolerance: share by which distances between DICOM slices may differ from the usual one.
         allow_missing_keys: whether an item may lack a key.
     """

@@ -1,12 +1,13 @@
 """Reading files of every format as images: slices of one orientation, with their spacing.
 
-``read`` has a file read by the reader that ``formats`` has for it: ``pictures`` reads PNG and JPEG, ``dicom`` files,
-series and multi-frame files, ``nifti`` NIfTI; ``geometry`` brings what they give, a ``Volume``, to one orientation, an
-``Image``. ``find`` lists the images of a folder. Without the libraries that only volumes need (pydicom, itk, nibabel)
-pictures are still read.
+``read`` has a file read by the module that ``formats`` names for it: ``pictures`` PNG and JPEG, ``dicom`` files, series
+and multi-frame files, ``nifti`` NIfTI. ``geometry`` brings a ``Volume`` to one orientation, cut as ``slice_axis`` says,
+as an ``Image``. ``find`` lists the images of a folder. Without the libraries that only volumes need (pydicom, itk,
+nibabel) pictures are still read.
 """
 
-from dwskd_monai.reading.image import Image, checked_slice_axis
+from dwskd_monai.reading.image import Image
 from dwskd_monai.reading.read import read_image
+from dwskd_monai.reading.slice_axis import checked_slice_axis
 
 __all__ = ["Image", "checked_slice_axis", "read_image"]

@@ -1,8 +1,8 @@
 """DICOM files, series and multi-frame files: headers by pydicom, pixels by ITK's GDCM (see ``dicom_pixels``).
 
 GDCM decodes the compressed transfer syntaxes, applies slope and intercept and turns MONOCHROME1 round, but it reads
-a folder with two series, a missing slice or a slope of 0 without an error; so the headers are checked first. Of a header
-nothing but geometry, the modality and the patient's identifier leaves this module; no name is ever read.
+a folder with two series, a missing slice or a slope of 0 without an error; so the headers are checked first. Of a
+header nothing but geometry, the modality and the patient's identifier leaves this module; no name is ever read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
+from dwskd_monai.reading.formats import DICOM, SUFFIXES, files_of_series, is_dicom
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Volume
-from dwskd_monai.reading.signatures import NIFTI, PICTURES, files_of_series, is_dicom
 
 _DAMAGED = (InvalidDicomError, EOFError, OSError, AttributeError, KeyError, struct.error)  # what pydicom raises
 _TAGS = (
@@ -121,9 +121,10 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Imag
         if not is_dicom(path):
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
             raise ValueError(f"{path}: {what}; expected one slice of the series in {folder}")
-    others = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith((*PICTURES, *NIFTI))]
-    if others:
-        raise ValueError(f"{folder}: {others[0]} among the DICOM files of a series; expected slices only; move it away")
+    images = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(SUFFIXES)]
+    strays = [path.name for path in images if not DICOM.has_name(path)]
+    if strays:
+        raise ValueError(f"{folder}: {strays[0]} among the DICOM files of a series; expected slices only; move it away")
     if len(paths) == 1:
         return read_file(paths[0], slice_axis, spacing_tolerance)
     headers = [_header(path) for path in paths]

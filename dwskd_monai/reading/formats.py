@@ -1,6 +1,7 @@
-"""The formats that can be read, one row each.
+"""The formats that can be read, one row each; and what a file is, by its name and first bytes.
 
-A new format is a module with ``read_file(path, slice_axis, spacing_tolerance) -> Image``, and a row in ``FORMATS``.
+A new format is a module of this folder with ``read_file(path, slice_axis, spacing_tolerance) -> Image``, and a row of
+``FORMATS``. Nothing here imports a library that decodes one.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
-from dwskd_monai.reading.signatures import DICOM, NIFTI, PICTURES, has_suffix, is_dicom
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as DICOM files do."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 @dataclass(frozen=True)
@@ -20,68 +24,27 @@ class Format:
     Args:
         name: as messages call it.
         suffixes: of its files, in small letters.
+        module: of this folder, which reads them.
         libraries: that it needs beyond Pillow, as ``pip install`` takes them.
-        reader: its module, or the error of the library that is not installed.
         begins: whether a file's content is of this format, whatever it is called; None: the suffix alone tells.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    libraries: tuple[str, ...]
-    reader: ModuleType | ModuleNotFoundError
+    module: str
+    libraries: tuple[str, ...] = ()
     begins: Callable[[Path], bool] | None = None
 
-    def module(self, path: Path) -> ModuleType:
-        """The reader, to read ``path``.
-
-        Raises:
-            ModuleNotFoundError: if a library that it needs is not installed.
-        """
-        if isinstance(self.reader, ModuleType):
-            return self.reader
-        raise ModuleNotFoundError(
-            f"{path}: to read it, {' and '.join(self.libraries)} must be installed (no {self.reader.name} here): "
-            f"pip install {' '.join(self.libraries)}",
-            name=self.reader.name,
-        ) from self.reader
+    def has_name(self, path: Path) -> bool:
+        """Whether a file is called like one, in capitals or not."""
+        return path.name.lower().endswith(self.suffixes)
 
 
-def _import(importer: Callable[[], ModuleType]) -> ModuleType | ModuleNotFoundError:
-    """A network that was packed runs with monai and timm alone, which bring no library for volumes.
-
-    Readers are looked for when this module is imported, not when there is a file for them: MONAI Label forgets where a
-    bundle's code lies once it has its transforms.
-    """
-    try:
-        return importer()
-    except ModuleNotFoundError as error:
-        return error
-
-
-def _dicom() -> ModuleType:
-    from dwskd_monai.reading import dicom
-
-    return dicom
-
-
-def _nifti() -> ModuleType:
-    from dwskd_monai.reading import nifti
-
-    return nifti
-
-
-def _pictures() -> ModuleType:
-    from dwskd_monai.reading import pictures
-
-    return pictures
-
-
-FORMATS = (
-    Format("DICOM", DICOM, ("pydicom", "itk", "nibabel"), _import(_dicom), begins=is_dicom),
-    Format("NIfTI", NIFTI, ("nibabel",), _import(_nifti)),
-    Format("picture", PICTURES, (), _import(_pictures)),
-)
-SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
+DICOM = Format("DICOM", (".dcm", ".dicom"), "dicom", ("pydicom", "itk", "nibabel"), is_dicom)
+NIFTI = Format("NIfTI", (".nii", ".nii.gz"), "nifti", ("nibabel",))
+PICTURE = Format("PNG, JPEG or BMP", (".png", ".jpg", ".jpeg", ".bmp"), "pictures")
+FORMATS = (DICOM, NIFTI, PICTURE)
+SUFFIXES = tuple(suffix for row in FORMATS for suffix in row.suffixes)
 
 
 def format_of(path: Path) -> Format:
@@ -92,12 +55,23 @@ def format_of(path: Path) -> Format:
     """
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: an empty file (0 bytes); copy it again from its source")
-    for form in FORMATS:
-        if form.begins is not None and form.begins(path):
-            return form
-    for form in FORMATS:
-        if has_suffix(path, form.suffixes):
-            if form.begins is not None:
-                raise ValueError(f"{path}: not a {form.name} file, whatever it is called; expected an image")
-            return form
-    return FORMATS[-1]
+    for row in FORMATS:
+        if row.begins is not None and row.begins(path):
+            return row
+    for row in FORMATS:
+        if row.has_name(path):
+            if row.begins is not None:
+                raise ValueError(f"{path}: not a {row.name} file, whatever it is called; expected an image")
+            return row
+    return PICTURE
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file is hidden, or the table of contents of a DICOM disc."""
+    return name.startswith(".") or name.upper() == "DICOMDIR"
+
+
+def files_of_series(folder: Path) -> list[Path]:
+    """The files directly in a folder that are DICOM, or are called so, in the order of their names."""
+    files = (path for path in folder.iterdir() if path.is_file() and not is_aside(path.name))
+    return sorted(path for path in files if path.suffix.lower() in DICOM.suffixes or is_dicom(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,10 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.slice_axis import PLANES, choose_plane
 
 # Where slices, rows and columns go: L(eft), P(osterior), S(uperior), I(nferior).
 _AXES = {"axial": ("S", "P", "L"), "coronal": ("P", "I", "L"), "sagittal": ("L", "I", "P")}
-_ACROSS = ("sagittal", "coronal", "axial")  # slices across the axes left-right, anterior-posterior, up-down
 
 
 def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
@@ -26,18 +25,8 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     shape = volume.pixels.shape
     spacing = _checked_spacing(volume.affine, path)
     orientation = io_orientation(volume.affine)
-    planes = [_ACROSS[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
-    flat = [axis for axis in range(3) if shape[axis] == 1]
-    if len(flat) > 1:
-        raise ValueError(f"{path}: a volume of {_times(shape)} pixels has no slice with an area")
-    if flat:
-        plane = planes[flat[0]]
-        if slice_axis not in (plane, "thickest"):
-            raise ValueError(f"{path}: its only slice is {plane}, slice_axis is {slice_axis}")
-    elif slice_axis == "thickest":
-        plane = _thickest(spacing, planes)
-    else:
-        plane = slice_axis
+    planes = [PLANES[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
+    plane = choose_plane(slice_axis, shape, spacing, planes, path)
     target = axcodes2ornt(_AXES[plane])
     transform = ornt_transform(orientation, target)
     turned = volume.affine @ inv_ornt_aff(transform, shape)
@@ -55,12 +44,3 @@ def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.floa
             "its orientation is unknown; write the file again with a valid sform or qform"
         )
     return spacing
-
-
-def _thickest(spacing: NDArray[np.float64], planes: Sequence[str]) -> str:
-    largest = int(spacing.argmax())
-    return planes[largest] if spacing[largest] > 1.1 * np.sort(spacing)[1] else "axial"
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
-SLICE_AXES = ("axial", "coronal", "sagittal", "thickest")
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,10 @@ class Image:
         pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left.
         spacing: mm between slices, rows and columns; ones for a picture.
         plane: ``axial``, ``coronal`` or ``sagittal``; None where the file does not tell.
-        kind: ``picture``, ``nifti``, or the DICOM modality, ``CT`` for instance.
+        kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.
     """
 
     pixels: Pixels
     spacing: tuple[float, float, float]
     plane: str | None
     kind: str
-
-
-def checked_slice_axis(slice_axis: str) -> str:
-    """``slice_axis``, if it is one of ``SLICE_AXES``; raises ValueError if it is not."""
-    if slice_axis not in SLICE_AXES:
-        raise ValueError(f"slice_axis must be one of {', '.join(SLICE_AXES)}; got {slice_axis!r}")
-    return slice_axis

@@ -45,5 +45,5 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
         raise ValueError(f"{path}: a damaged NIfTI file, it cannot be read ({error})") from error
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
-    volume = Volume(pixels.reshape(shape if len(shape) == 3 else (*shape, 1)), "nifti", image.affine)
+    volume = Volume(pixels.reshape(shape if len(shape) == 3 else (*shape, 1)), "volume", image.affine)
     return to_image(volume, slice_axis, path)

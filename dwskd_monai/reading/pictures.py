@@ -38,7 +38,9 @@ def read_gray(path: Path) -> NDArray[np.float32]:
         ValueError: if it is not a picture, is damaged, or has color.
     """
     try:
-        with Image.open(path) as picture:
+        # an open file, since Pillow maps a TIFF that it gets by its path, and mixes its pixels up if a tag turns them
+        with path.open("rb") as file, Image.open(file) as picture:
+            pages = getattr(picture, "n_frames", 1)
             turned = ImageOps.exif_transpose(picture)
             share = _colored_share(turned)
             gray = np.array(turned.convert("F"))
@@ -46,6 +48,8 @@ def read_gray(path: Path) -> NDArray[np.float32]:
         raise ValueError(f"{path}: not an image; expected PNG, JPEG, BMP, DICOM or NIfTI") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
         raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
+    if pages > 1:
+        raise ValueError(f"{path}: {pages} pages; expected one picture; save each page as a file of its own")
     if share > _COLORED_SHARE:
         raise ValueError(f"{path}: expected a gray image, {share:.0%} of its pixels have a color; remove or convert it")
     return gray

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from dwskd_monai.reading.formats import FORMATS, format_of
-from dwskd_monai.reading.image import Image, checked_slice_axis
+from dwskd_monai.reading.formats import DICOM, FORMATS, Format, format_of
+from dwskd_monai.reading.image import Image
+from dwskd_monai.reading.slice_axis import checked_slice_axis
 
-_DICOM = FORMATS[0]
+
+def _import(row: Format) -> ModuleType | ModuleNotFoundError:
+    try:
+        return import_module(f"{__package__}.{row.module}")
+    except ModuleNotFoundError as error:
+        return error
+
+
+# A network that was packed runs with monai and timm alone, which bring no library for volumes. Readers are looked for
+# now, not when there is a file for them: MONAI Label forgets where a bundle's code lies once it has its transforms.
+_READERS = {row.name: _import(row) for row in FORMATS}
 
 
 def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05) -> Image:
@@ -17,8 +30,7 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
 
     Args:
         path: the file, or the folder of the series.
-        slice_axis: ``axial``, ``coronal``, ``sagittal``, or ``thickest``: across the axis of the largest spacing
-            (axial if no spacing is more than a tenth above the others).
+        slice_axis: how a volume is cut, one of :data:`~dwskd_monai.reading.slice_axis.SLICE_AXES`.
         spacing_tolerance: how much a distance between neighboring DICOM slices may differ from the usual one, as a
             share of it.
 
@@ -33,11 +45,22 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such image")
     if path.is_dir():
-        image: Image = _DICOM.module(path).read_series(path, slice_axis, spacing_tolerance)
+        image: Image = _reader(DICOM, path).read_series(path, slice_axis, spacing_tolerance)
     else:
-        image = format_of(path).module(path).read_file(path, slice_axis, spacing_tolerance)
+        image = _reader(format_of(path), path).read_file(path, slice_axis, spacing_tolerance)
     _refuse_non_finite(image, path)
     return image
+
+
+def _reader(row: Format, path: Path) -> ModuleType:
+    reader = _READERS[row.name]
+    if isinstance(reader, ModuleType):
+        return reader
+    raise ModuleNotFoundError(
+        f"{path}: to read it, {' and '.join(row.libraries)} must be installed (no {reader.name} here): "
+        f"pip install {' '.join(row.libraries)}",
+        name=reader.name,
+    ) from reader
 
 
 def _refuse_non_finite(image: Image, path: Path) -> None:

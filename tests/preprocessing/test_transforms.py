@@ -21,7 +21,7 @@ def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
     nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1.0, 2.0, 4.0, 1.0])), tmp_path / "x.nii.gz")
     item = LoadSlicesd(keys="image", slice_axis="coronal")({"image": str(tmp_path / "x.nii.gz"), "label": 1})
     assert item["image"].shape == (1, 7, 6, 8)
-    assert (item["image_spacing"], item["image_kind"], item["label"]) == ((2, 4, 1), "nifti", 1)
+    assert (item["image_spacing"], item["image_kind"], item["label"]) == ((2, 4, 1), "volume", 1)
 
 
 def test_an_unknown_slice_axis_is_named():
@@ -80,7 +80,7 @@ def window(windows, kind="CT", pixels=HU, **kwargs) -> np.ndarray:
     return transform({"image": pixels, "image_kind": kind, "file": "scan"})["image"]
 
 
-@pytest.mark.parametrize("kind", ["CT", "nifti"])
+@pytest.mark.parametrize("kind", ["CT", "volume"])
 def test_windows_become_channels_between_black_and_white(kind):
     lung = [0, 0, 0.5, 0.9, 1, 1]
     np.testing.assert_allclose(window([[1500, -600]], kind).flatten(), lung, atol=1e-6)

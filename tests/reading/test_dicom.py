@@ -80,7 +80,7 @@ def test_series_multi_frame_and_nifti_are_one_study(tmp_path, volume, series, ax
         assert np.array_equal(study.pixels, studies[0].pixels)
         assert study.spacing == pytest.approx(studies[0].spacing, abs=1e-5)
         assert study.plane == axis
-    assert [study.kind for study in studies] == ["nifti", "CT", "CT"]
+    assert [study.kind for study in studies] == ["volume", "CT", "CT"]
     expected = volume[0].transpose(2, 1, 0)[:, ::-1, ::-1]
     assert np.array_equal(studies[0].pixels, expected) == (axis == "axial")
 

@@ -26,7 +26,7 @@ def test_3_d(tmp_path, pixels, name):
     study = read_image(tmp_path / name, "axial")
     assert np.array_equal(study.pixels, displayed(pixels))
     assert study.pixels.dtype == np.float32
-    assert (study.kind, study.plane, study.spacing) == ("nifti", "axial", (4, 2, 1))
+    assert (study.kind, study.plane, study.spacing) == ("volume", "axial", (4, 2, 1))
 
 
 def test_slope_and_intercept_are_applied(tmp_path, pixels):

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import dwskd_monai
+from dwskd_monai.reading.formats import FORMATS
 
 PACKAGE = "dwskd_monai"
 SCRIPTS = "scripts"  # what the model zoo calls the code of a bundle, and MONAI Label keeps apart for each
 _IMPORTED = re.compile(rf"^(\s*(?:from|import) ){PACKAGE}\b", re.MULTILINE)
+
+
+_READ = Path(dwskd_monai.__file__).parent / "reading" / "read.py"
 
 
 def inference_code(targets: Iterable[str]) -> dict[str, str]:
@@ -36,6 +40,8 @@ def inference_code(targets: Iterable[str]) -> dict[str, str]:
         source = path.read_text(encoding="utf-8")
         code[name] = source
         todo += _imported_modules(source)
+        if path == _READ:  # it imports readers by the names that the table of formats has for them
+            todo += [_READ.with_name(f"{row.module}.py") for row in FORMATS]
         todo += [folder / "__init__.py" for folder in path.parents if _root() in (folder, *folder.parents)]
     code["__init__.py"] = (
         f'"""What inference needs of {PACKAGE} {version(PACKAGE)}, copied by its command pack; Apache-2.0."""\n'

@@ -24,8 +24,8 @@ def unpack(file: Path, out: Path) -> Path:
     Raises:
         FileNotFoundError: if there is no such file.
         FileExistsError: if the bundle's folder is there already.
-        ValueError: if it is not a packed bundle, a file of it was changed, is missing or was added, or has a path outside
-            of the bundle; nothing is written then.
+        ValueError: if it is not a packed bundle, a file of it was changed, is missing or was added, or has a path
+            outside of the bundle; nothing is written then.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist; give the zip file that pack wrote")
