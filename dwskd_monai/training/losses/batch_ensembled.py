@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput, checked_features, checked_temperature
+from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput, checked_features
 
 
 def ensembled_targets(probabilities: Tensor, features: Tensor, propagation: float = 0.5) -> Tensor:
@@ -42,8 +42,7 @@ class BatchEnsembled(DistillationTerm):
     needs_features = True
 
     def __init__(self, temperature: float = 2.0, propagation: float = 0.5) -> None:
-        super().__init__()
-        self.temperature = checked_temperature(temperature)
+        super().__init__(temperature)
         self.propagation = propagation
 
     def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:

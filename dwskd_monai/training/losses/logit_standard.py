@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dwskd_monai.training.losses.softened_kl import softened_kl
-from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput, checked_temperature
+from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput
 
 
 def standardized(logits: Tensor) -> Tensor:
@@ -22,10 +22,6 @@ class LogitStandard(DistillationTerm):
     Args:
         temperature: T > 0.
     """
-
-    def __init__(self, temperature: float = 2.0) -> None:
-        super().__init__()
-        self.temperature = checked_temperature(temperature)
 
     def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:
         """The divergence, in nats; see :class:`DistillationTerm`."""

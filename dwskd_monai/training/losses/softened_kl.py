@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput, checked_temperature
+from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput
 
 
 def softened_kl(logits: Tensor, peer_logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -32,10 +32,6 @@ class SoftenedKL(DistillationTerm):
     Args:
         temperature: T > 0.
     """
-
-    def __init__(self, temperature: float = 2.0) -> None:
-        super().__init__()
-        self.temperature = checked_temperature(temperature)
 
     def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:
         """The divergence, in nats; see :class:`DistillationTerm`."""

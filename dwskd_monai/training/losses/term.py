@@ -31,15 +31,24 @@ class DistillationTerm(nn.Module):
     """What a student learns from its peer; derive a term of your own from it.
 
     ``forward`` is given float32 tensors; those of the peer have no gradient. Write ``needs_features = True`` into the
-    class if it needs features. A config then takes it by its name, with the arguments of its constructor::
+    class if it needs features. A config then takes it by its name::
 
         distillation_term:
           _target_: my_package.MyTerm
           temperature: "@temperature"
+
+    Args:
+        temperature: T > 0, which softens logits; a term may have no use for it.
     """
 
     needs_features = False
     """Whether ``student.features`` and ``peer.features`` must be there."""
+
+    def __init__(self, temperature: float = 2.0) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature must be greater than 0, got {temperature}")
+        self.temperature = temperature
 
     def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:
         """The term, a scalar; the mean over the batch.
@@ -66,10 +75,3 @@ def checked_features(output: StudentOutput, name: str) -> Tensor:
     if len(output.features) < 2:
         raise ValueError(f"{name} needs a batch of at least 2 samples, got features of {tuple(output.features.shape)}")
     return output.features
-
-
-def checked_temperature(temperature: float) -> float:
-    """``temperature`` itself; raises ValueError unless it is greater than 0."""
-    if not temperature > 0:
-        raise ValueError(f"temperature must be greater than 0, got {temperature}")
-    return temperature
