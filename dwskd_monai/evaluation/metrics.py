@@ -34,6 +34,8 @@ class ClassMetric:
 class OverallMetric:
     """A metric of all classes together, in ``metrics.json``, ``metrics.csv`` and the log.
 
+    What a training shows after each epoch is listed in ``train.yaml``.
+
     Args:
         name: its key.
         function: of probabilities and labels.
@@ -109,6 +111,14 @@ def accuracy(probabilities: Probabilities, labels: Labels) -> float:
 def count(probabilities: Probabilities, labels: Labels) -> float:
     """The number of images or studies."""
     return float(len(labels))
+
+
+def label_of(name: str) -> str:
+    """A metric's name as people read it, also with a prefix such as ``test_``."""
+    for metric in OVERALL_METRICS:
+        if name.endswith(metric.name):
+            return name.removesuffix(metric.name).replace("_", " ") + metric.label
+    return name.replace("_", " ")
 
 
 KEY_METRIC = "balanced_accuracy"

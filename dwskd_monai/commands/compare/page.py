@@ -10,6 +10,8 @@ import jinja2
 import pandas as pd
 
 from dwskd_monai.commands.compare.methods import Method
+from dwskd_monai.commands.compare.results import METRICS
+from dwskd_monai.evaluation.metrics import KEY_METRIC, label_of
 from dwskd_monai.files import replacing
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -35,12 +37,13 @@ def write_page(
         facts: what the page says about the grid, name and value.
         failed: runs that failed, and why.
     """
+    others = [name for name in METRICS if name != KEY_METRIC and name in set(summary["metric"])]
     images = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in figures}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
-        rows=summary[summary["metric"] == "balanced_accuracy"].to_dict("records"),
-        aucs=summary[summary["metric"] == "macro_auc"].set_index(["fraction", "method"])["mean"].to_dict(),
+        rows=summary[summary["metric"] == KEY_METRIC].to_dict("records"),
+        others={label_of(name): _means(summary, name) for name in others},
         methods=methods,
         images=images,
         facts=facts,
@@ -49,3 +52,11 @@ def write_page(
     with replacing(out / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out / "index.html"
+
+
+def _means(summary: pd.DataFrame, metric: str) -> dict[tuple[float, str], float]:
+    """The mean of a metric for each fraction and method."""
+    means: dict[tuple[float, str], float] = (
+        summary[summary["metric"] == metric].set_index(["fraction", "method"])["mean"].to_dict()
+    )
+    return means

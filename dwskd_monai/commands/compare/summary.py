@@ -9,6 +9,7 @@ import pandas as pd
 
 from dwskd_monai.commands.compare.results import METRICS, TIMES
 from dwskd_monai.commands.compare.statistics import differences, estimate, half_width, runs_needed
+from dwskd_monai.evaluation.metrics import label_of
 from dwskd_monai.files import replacing
 from dwskd_monai.training.both_students import COMBINATIONS
 
@@ -84,7 +85,7 @@ def as_markdown(summary: pd.DataFrame, baseline: str) -> str:
         "training images",
         "method",
         "runs",
-        *(name.replace("_", " ").replace("auc", "AUC").replace("f1", "F1") for name in metrics),
+        *map(label_of, metrics),
     ]
     names += [f"Δ balanced accuracy to {baseline}", "parameters", "seconds"]
     lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]

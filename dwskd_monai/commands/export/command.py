@@ -10,6 +10,7 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.evaluation.metrics import label_of
 
 
 def export(
@@ -53,7 +54,7 @@ def export(
         int8,
     )
     for name, metrics in result.metrics.items():
-        shown = ", ".join(f"{metric.replace('_', ' ')} {value:.4g}" for metric, value in metrics.items())
+        shown = ", ".join(f"{label_of(metric)} {value:.4g}" for metric, value in metrics.items())
         sys.stdout.write(f"{name}: {shown}\n")
     sys.stdout.write(
         f"largest difference of a logit on {result.images} images: {result.difference:.2g}\n{result.file}\n"

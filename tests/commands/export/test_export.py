@@ -95,7 +95,7 @@ def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
     main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().out
     for name in ("float32", "int8"):
-        measured = rf"^{name}: accuracy [\d.]+, balanced accuracy [\d.]+, macro auc [\d.]+"
+        measured = rf"^{name}: accuracy [\d.]+, balanced accuracy [\d.]+, macro AUC [\d.]+"
         assert re.search(measured, printed, re.MULTILINE)
     assert printed.splitlines()[-1] == str(tmp_path / "x.onnx")
     assert list((tmp_path / "cache").rglob("*.safetensors")), "a training before would have left them"
