@@ -156,6 +156,6 @@ def test_a_broken_study_ends_inference_with_its_name_and_keeps_what_was_done(tra
         cwd=tmp_path,
         expect=1,
     )
-    assert printed.rstrip().splitlines()[-1].startswith(f"ValueError: {folder / 'b.nii.gz'}: a damaged NIfTI file")
+    assert printed.rstrip().splitlines()[-1].startswith(f"error: {folder / 'b.nii.gz'}: a damaged NIfTI file")
     rows = read_rows(tmp_path / "out" / "predictions.partial.csv")
     assert [Path(row["study"]).name for row in rows] == ["a.nii.gz"]

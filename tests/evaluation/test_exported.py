@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dwskd_monai.commands.export.export import export
+from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.labeled import evaluate
 from dwskd_monai.evaluation.exported import READERS, ExportedNetwork
@@ -25,7 +27,7 @@ def models(tmp_path_factory) -> Path:
     network = tiny_convnext(ls_init_value=1.0)
     torch.save(network.state_dict(), folder / "model.pt")
     for form in FORMATS:
-        export(BUNDLE, form, models=folder, overrides=SMALL_SETTINGS)
+        export_network(TrainedBundle(Bundle(BUNDLE, SMALL_SETTINGS), folder, "export"), form)
     return folder
 
 
@@ -57,8 +59,8 @@ def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffi
     )
     expected, got = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("network", "exported"))
     assert got == expected
-    overrides = {**SMALL_SETTINGS, "cache_dir": str(tmp_path / "cache")}
-    assert evaluate(BUNDLE, file, phantoms, "test", overrides) == expected["study"]["overall"]
+    bundle = Bundle(BUNDLE, SMALL_SETTINGS | {"cache_dir": str(tmp_path / "cache")})
+    assert evaluate(bundle, file, phantoms, "test") == expected["study"]["overall"]
 
 
 @pytest.mark.parametrize(
