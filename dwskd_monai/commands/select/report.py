@@ -85,10 +85,10 @@ def as_markdown(content: Mapping[str, Any], report: PairReport) -> str:
 def _dimension_rows(report: PairReport) -> list[str]:
     """Dimensions of equal size in the blocks of a stage are one row."""
     rows: Counter[tuple[Any, ...]] = Counter()
-    for name, mine in report.main.dimensions.items():
-        theirs = report.auxiliary.dimensions[name]
-        shared = len(set(mine.indices) & set(theirs.indices))
-        rows[_without_block(name, report), mine.teacher_size, mine.student_size, mine.unit, shared] += 1
+    for name, main in report.main.dimensions.items():
+        auxiliary = report.auxiliary.dimensions[name]
+        shared = len(set(main.indices) & set(auxiliary.indices))
+        rows[_without_block(name, report), main.teacher_size, main.student_size, main.unit, shared] += 1
     return [f"| {name} | {count} | {t} | {s} | {u} | {shared} |" for (name, t, s, u, shared), count in rows.items()]
 
 
