@@ -27,6 +27,24 @@ def _same(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: A
     return labels_of(tensor)
 
 
+def _copy(graph: CouplingGraph, result: Tensor, tensor: Tensor, source: Tensor, *_: Any, **__: Any) -> Labels:
+    """``source`` is written into ``tensor``, or into a part of another tensor, which ``tensor`` is then a view of.
+
+    Nothing tells the whole what was written into its part. So the part keeps the labels that it has there, which stand
+    for the same elements as those of ``source``; if it has none, those of ``source`` would be lost.
+    """
+    before = labels_of(tensor)
+    written = labels_of(source)
+    if not written.labels and written.constant.issuperset(range(source.ndim)):  # a number
+        return before
+    if not tensor._is_view():
+        return written if source.shape == result.shape else reshaping.expand(source, result.shape)
+    if (written.labels and not before.labels) or (before.weight and not written.weight):
+        raise NotImplementedError("channels are written into a part of a tensor that has none; join parts by torch.cat")
+    operations.pointwise(graph, [tensor, source], result.shape)
+    return before
+
+
 def _constant(graph: CouplingGraph, result: Tensor, *_: Any, **__: Any) -> Labels:
     return Labels(constant=frozenset(range(result.ndim)), weight=True)
 
@@ -222,8 +240,9 @@ def _roll(graph: CouplingGraph, result: Tensor, tensor: Tensor, shifts: Sequence
 # By the names of the operations, since not every release of torch has all of them.
 _NAMES: dict[Callable[..., Any], str] = {
     _view: "view _unsafe_view reshape unsqueeze squeeze",
-    _same: "alias detach lift_fresh contiguous copy_ _to_copy as_strided_ _softmax _safe_softmax _log_softmax "
+    _same: "alias detach lift_fresh contiguous _to_copy as_strided_ _softmax _safe_softmax _log_softmax "
     "hardswish hardswish_ hardtanh hardtanh_ elu elu_ leaky_relu leaky_relu_ mish mish_ softplus",
+    _copy: "copy_",
     _constant: "empty empty_like empty_strided new_empty new_empty_strided scalar_tensor zeros zeros_like new_zeros "
     "ones ones_like new_ones full new_full",
     _range: "arange",

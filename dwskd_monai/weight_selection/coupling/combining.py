@@ -64,7 +64,7 @@ class Operand:
 
 
 class _Named(NamedTuple):
-    """A label whose axes are letters."""
+    """A label whose axes are letters, in the order of the tensor's axes: heads come before their elements."""
 
     letters: tuple[str, ...]
     numbers: Numbers
@@ -91,11 +91,11 @@ def combine_operands(graph: CouplingGraph, operands: Sequence[Operand], result: 
     for labels, labels_behind in itertools.combinations(named, 2):
         for first, second in itertools.product(labels, labels_behind):
             _relate(graph, first, second, lengths)
-    attention = sum(not operand.labels.weight for operand in operands) > 1  # both queries and keys are of the image
+    images = sum(not operand.labels.weight for operand in operands)
     places = {letter: axis for axis, letter in enumerate(result) if letter is not None}
     remaining: dict[tuple[int, ...], Numbers] = {}
     for label in itertools.chain.from_iterable(named):
-        left = _remaining(graph, label, places, attention)
+        left = _remaining(graph, label, places, meets_image=images > 1)
         if left is not None:
             remaining.setdefault(left.axes, left.numbers)
     constant = {axis for letter, axis in places.items() if all(operand.is_constant(letter) for operand in operands)}
@@ -119,7 +119,7 @@ def _named_labels(
     """An operand's labels in letters, without those of a parameter's axis of positions."""
     named = []
     for label in operand.labels.labels:
-        if any(operand.letters[axis] is None for axis in label.axes):  # a kernel's side, or channels used as one
+        if not _has_letters(label, operand):  # a kernel's side, or channels used as one
             graph.group(label.numbers)
             continue
         label_in_letters = _in_letters(label, operand, lengths)
@@ -127,6 +127,10 @@ def _named_labels(
         if not (operand.labels.weight and meets_positions):
             named.append(label_in_letters)
     return named
+
+
+def _has_letters(label: Label, operand: Operand) -> bool:
+    return all(operand.letters[axis] is not None for axis in label.axes)
 
 
 def _in_letters(label: Label, operand: Operand, lengths: Lengths) -> _Named:
@@ -138,30 +142,40 @@ def _in_letters(label: Label, operand: Operand, lengths: Lengths) -> _Named:
 
 
 def _take_whole(graph: CouplingGraph, label: _Named, owner: Operand, operands: Sequence[Operand]) -> bool:
-    """A letter is only taken whole if it meets an axis that has no label and whose values differ.
+    """Group a label along each letter that meets an axis without a label whose values differ.
 
     A table of positions (position, channel) is added to tokens (batch, position, channel) that have a label of
     (channel,): all numbers along the table's positions are one group.
 
     Returns:
-        Whether it met an axis of the image's: then it is a parameter's axis of positions.
+        Whether it met such an axis of the image: then it is a parameter's axis of positions.
     """
     meets_positions = False
-    for operand in operands:
-        if operand is owner:
-            continue
-        labeled: set[str | None] = set()
-        for axes, _ in operand.labels.labels:
-            labeled.update(operand.letters[axis] for axis in axes)
-        for place, letter in enumerate(label.letters):
-            if letter not in operand.letters or letter in labeled:
-                continue
-            if operand.length(letter) == label.numbers.shape[place] == 1:
-                meets_positions |= not operand.labels.weight
-            elif not operand.is_constant(letter):
-                graph.group(label.numbers, [axis for axis in range(len(label.letters)) if axis != place])
-                meets_positions |= not operand.labels.weight
+    for place, letter in enumerate(label.letters):
+        partners = _unlabeled_partners(letter, label.numbers.shape[place], owner, operands)
+        if any(not partner.is_constant(letter) for partner in partners):
+            graph.group(label.numbers, [axis for axis in range(len(label.letters)) if axis != place])
+        meets_positions |= any(not partner.labels.weight for partner in partners)
     return meets_positions
+
+
+def _unlabeled_partners(letter: str, length: int, owner: Operand, operands: Sequence[Operand]) -> list[Operand]:
+    """The other operands whose axis with this letter has no label, and says something about the elements along it.
+
+    An axis of constant values says nothing, unless both axes have length 1: a table for a single position is one of
+    positions too, although there is nothing to group along it.
+    """
+    partners = []
+    for operand in operands:
+        if operand is owner or letter not in operand.letters:
+            continue
+        labels = [label for label in operand.labels.labels if _has_letters(label, operand)]
+        axis = operand.letters.index(letter)
+        is_labeled = any(axis in label.axes for label in labels)
+        is_single = operand.length(letter) == length == 1
+        if not is_labeled and (is_single or not operand.is_constant(letter)):
+            partners.append(operand)
+    return partners
 
 
 def _relate(graph: CouplingGraph, first: _Named, second: _Named, lengths: Lengths) -> None:
@@ -182,16 +196,17 @@ def _relate(graph: CouplingGraph, first: _Named, second: _Named, lengths: Length
         graph.link(_arranged(first, common), _arranged(second, common))
         return
     wider = first if len(first.letters) > len(second.letters) else second
-    if wider.letters[0] not in common:
-        graph.group(first.numbers, [first.letters.index(letter) for letter in only_first])
-        graph.group(second.numbers, [second.letters.index(letter) for letter in only_second])
+    shares_heads = wider.letters[0] in common  # heads are the outer axis
+    if shares_heads:
+        count = math.prod(lengths[letter] for letter in common)
+        first_rows = _arranged(first, common + only_first).reshape(count, -1)
+        second_rows = _arranged(second, common + only_second).reshape(count, -1)
+        graph.group(first_rows, keep=[0])
+        graph.group(second_rows, keep=[0])
+        graph.join_groups(first_rows[:, 0], second_rows[:, 0])
         return
-    count = math.prod(lengths[letter] for letter in common)
-    first_rows = _arranged(first, common + only_first).reshape(count, -1)
-    second_rows = _arranged(second, common + only_second).reshape(count, -1)
-    graph.group(first_rows, keep=[0])
-    graph.group(second_rows, keep=[0])
-    graph.join_groups(first_rows[:, 0], second_rows[:, 0])
+    graph.group(first.numbers, [first.letters.index(letter) for letter in only_first])
+    graph.group(second.numbers, [second.letters.index(letter) for letter in only_second])
 
 
 def _arranged(label: _Named, order: Sequence[str]) -> Numbers:
@@ -201,25 +216,31 @@ def _arranged(label: _Named, order: Sequence[str]) -> Numbers:
     return np.squeeze(np.transpose(label.numbers, places + left_out), tuple(range(len(order), len(label.letters))))
 
 
-def _remaining(graph: CouplingGraph, label: _Named, places: Mapping[str, int], attention: bool) -> Label | None:
+def _remaining(graph: CouplingGraph, label: _Named, places: Mapping[str, int], meets_image: bool) -> Label | None:
     """What is left of a label in the result: all of it, nothing, or one number for each of its groups.
+
+    ::
+
+        places {batch: 0, head: 1, row: 2, column: 3}
+        (head, sum)  [[0 1] [2 3]]    ->    (head,)  4 5, which stand for the groups {0 1} and {2 3}
 
     Args:
         graph: learns which elements are only taken together because a letter is contracted.
         label: of an operand.
         places: for each letter of the result its axis.
-        attention: whether two operands come from the image.
+        meets_image: whether two operands come from the image, as queries and keys do.
     """
     left = [letter for letter in label.letters if letter in places]
     keep = [label.letters.index(letter) for letter in left]
     numbers = label.numbers
-    contracted = len(left) < len(label.letters)
-    if contracted and attention:
-        graph.group(numbers, keep)
-    if not left:
+    is_contracted = len(left) < len(label.letters)
+    if is_contracted and not left:
+        if meets_image:
+            graph.group(numbers)
         return None
-    if contracted:
-        if not attention and all(numbers.shape[axis] == 1 for axis in keep):
+    if is_contracted:
+        # A layer that reads a single head sums over all of its inputs: they stay free, and no head is left.
+        if not meets_image and all(numbers.shape[axis] == 1 for axis in keep):
             return None
         numbers = _one_per_group(graph, numbers, keep)
     order = sorted(left, key=lambda letter: places[letter])

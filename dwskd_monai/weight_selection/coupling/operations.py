@@ -55,12 +55,15 @@ def linear(graph: CouplingGraph, tensor: Tensor, weight: Tensor, bias: Tensor | 
 def convolution(graph: CouplingGraph, tensor: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Labels:
     """A convolution of any number of spatial axes."""
     weight_labels = labels_of(weight)
-    inputs = labels_of(tensor).along(1)
+    tensor_labels = labels_of(tensor)
+    inputs = tensor_labels.along(1)
     outputs = weight_labels.along(0)
-    if inputs is None and not labels_of(tensor).weight and weight_labels.parameter is not None:
+    # Channels may also share a label with another axis, as the heads of a layer do with their elements.
+    has_channels = any(1 in label.axes for label in tensor_labels.labels)
+    if not has_channels and not tensor_labels.weight and weight_labels.parameter is not None:
         graph.image_weights.add(weight_labels.parameter)
     if groups > 1 and inputs is not None and outputs is not None:
-        labels = _grouped_convolution(graph, inputs, outputs, weight_labels, groups, labels_of(tensor).weight)
+        labels = _grouped_convolution(graph, inputs, outputs, weight_labels, groups, tensor_labels.weight)
     else:
         space: list[str | None] = [None] * (tensor.ndim - 2)
         image = ["batch", "in" if groups == 1 else None, *space]

@@ -142,5 +142,7 @@ class _Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         rule = function_rules.FUNCTIONS.get(func)
         if rule is None:
+            # torch leaves this mode while it runs func. If func is written in Python and calls functions that have a
+            # rule (F.multi_head_attention_forward), only _Operations follows these, which gives the same elements.
             return func(*args, **kwargs)
         return rule(self._graph, *args, **kwargs)

@@ -229,6 +229,82 @@ def test_torchs_attention_is_followed():
     }
 
 
+class MultiheadAttention(nn.Module):
+    """torch's module, which runs functions of torch inside another function of torch."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv1d(1, 2 * heads, 2, stride=2)
+        self.attention = nn.MultiheadAttention(2 * heads, heads, batch_first=True)
+
+    def forward(self, image: Tensor) -> Tensor:
+        tokens = self.embed(image).transpose(1, 2)
+        return self.attention(tokens, tokens, tokens, need_weights=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("heads", "projection"),
+    [(1, "c1 d1 c1 d1 e1 f1 | a b"), (2, "e1 f1 g2 h2 e1 f1 g2 h2 i1 j1 k2 l2 | a b c d")],
+)
+def test_torchs_attention_module_is_followed_although_its_functions_lie_inside_another(heads, projection):
+    got = picture(trace(MultiheadAttention(heads), (1, 4)))
+    assert got["attention.in_proj_weight"] == projection
+    values = projection.split(" | ")[0].split()[-2 * heads :]
+    assert got["attention.out_proj.weight"].split(" | ")[1].split() == values
+
+
+class Written(nn.Module):
+    """A layer's outputs are written into another tensor before the next layer reads them."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first = nn.Linear(4, 3, bias=False)
+        self.last = nn.Linear(3, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        channels = self.first(image)
+        if self.how == "whole":
+            channels = torch.empty_like(channels).copy_(channels)
+        elif self.how == "a part":
+            wider = channels.new_zeros(1, 4)
+            wider[:, :3] = channels
+            channels = wider[:, :3]
+        elif self.how == "a number":
+            channels[:, 0] = 0
+        elif self.how == "onto itself":
+            channels[:, :2] += 1
+        return self.last(channels)
+
+
+@pytest.mark.parametrize("how", ["whole", "a number", "onto itself"])
+def test_what_is_written_into_a_tensor_keeps_its_channels(how):
+    assert picture(trace(Written(how), (4,))) == {"first.weight": "a b c | .", "last.weight": "d | a b c"}
+
+
+def test_channels_that_are_written_into_a_part_of_a_tensor_are_an_error_rather_than_lost():
+    with pytest.raises(ValueError, match="written into a part of a tensor"):
+        trace(Written("a part"), (4,))
+
+
+class OverHeads(nn.Module):
+    """A convolution whose channels are the heads of a layer with two elements each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4, bias=False)
+        self.mixing = nn.Conv1d(2, 3, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.mixing(self.first(image).view(1, 2, 2))
+
+
+def test_a_convolution_over_heads_does_not_see_the_image():
+    coupling = trace(OverHeads(), (4,))
+    assert not coupling.image_weights
+    assert picture(coupling) == {"first.weight": ". | .", "mixing.weight": "a b c | . | ."}
+
+
 def convolutions(groups: int, width: int = 4) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, width, 3, groups=groups), nn.Conv2d(width, 1, 1))
 
