@@ -33,7 +33,8 @@ def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) ->
         weight = weights[name].detach().double()
         squares = weight.reshape(*weight.shape[:2], -1).square().sum(2).cpu().numpy()  # (outputs, inputs)
         outputs, inputs = teacher.axes[name][:2]
-        depthwise = np.array_equal(inputs.ravel(), outputs)  # an output is its input, and counts once
+        # A depthwise convolution has one input for each output, which is the same element and counts once.
+        depthwise = inputs.ndim > 1 and np.array_equal(inputs.ravel(), outputs)
         if (name, 0) not in teacher.fixed:
             np.add.at(scores, outputs, squares.sum(1))
         if (name, 1) not in teacher.fixed and not depthwise:

@@ -279,6 +279,29 @@ def test_unknown_rules_are_named(arguments, message):
         select_weights(tiny_convnext(), tiny_convnext(), Rules(**arguments))
 
 
+class SquareResidual(nn.Module):
+    """The inputs of a layer are its outputs, since both are added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Linear(2, width, bias=False)
+        self.square = nn.Linear(width, width, bias=False)
+        self.last = nn.Linear(width, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        channels = self.stem(image)
+        return self.last(channels + self.square(channels))
+
+
+def test_importance_counts_the_inputs_of_a_layer_whose_outputs_are_added_to_them():
+    teacher = SquareResidual(3)
+    for layer in (teacher.stem, teacher.square, teacher.last):
+        layer.weight.data.zero_()
+    teacher.square.weight.data[0, 2] = 1.0  # an output of the first channel, an input of the third
+    report = select_weights(teacher, SquareResidual(2), Rules(elements="importance"), input_shape=(2,))
+    assert report.dimensions["stem"].indices == (0, 2)
+
+
 def test_a_network_of_no_known_library_is_followed_too():
     class Perceptron(nn.Module):
         def __init__(self, hidden: int) -> None:
