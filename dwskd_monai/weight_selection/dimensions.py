@@ -14,6 +14,7 @@ An element that is alone is a group of its own, and a row of one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,13 +30,11 @@ class Member:
 
     Args:
         tensor: the student's tensor in which they are met first.
-        axis: its axis.
         student: the student's elements ``(groups, elements of a group)``.
         teacher: the teacher's elements ``(groups, elements of a group)``.
     """
 
     tensor: str
-    axis: int
     student: Numbers
     teacher: Numbers
 
@@ -82,56 +81,57 @@ class Pairing:
 
 
 @dataclass(frozen=True)
-class _Groups:
-    """The groups of a dimension, in the order of the rows of its members.
+class _RowOrder:
+    """Which group each row of a dimension's members is.
 
     Args:
-        student: numbers of groups in the student's coupling.
-        teacher: numbers of groups in the teacher's coupling.
-        parts: each of the teacher's groups is divided into so many, and each part counts as a group.
+        student_groups: numbers of groups in the student's coupling.
+        teacher_groups: numbers of groups in the teacher's coupling.
+        parts: each of the teacher's groups is divided into so many parts, and each part is a row.
     """
 
-    student: Numbers
-    teacher: Numbers
+    student_groups: Numbers
+    teacher_groups: Numbers
     parts: int
 
 
-def pair_dimensions(student: Coupling, teacher: Coupling, sources: Mapping[str, str]) -> Pairing:
+def pair_dimensions(student_coupling: Coupling, teacher_coupling: Coupling, sources: Mapping[str, str]) -> Pairing:
     """Pair each coupled dimension of the student with the teacher's.
 
     Args:
-        student: coupling of the small network.
-        teacher: coupling of the large network.
+        student_coupling: of the small network.
+        teacher_coupling: of the large network.
         sources: for each tensor of the student that is taken from the teacher, the teacher's tensor.
 
     Raises:
         ValueError: if the student is wider than the teacher, heads differ in size, or the networks are not coupled
             alike; the message names the tensor.
     """
-    kinds, student = find_kinds(student, teacher, sources)
+    # Where the student couples two axes and the teacher does not, each axis gets its own elements here.
+    kinds, split_student = find_kinds(student_coupling, teacher_coupling, sources)
     dimensions: list[PairedDimension] = []
-    groups_of: dict[str, _Groups] = {}
-    dimension_of_group = np.full(len(student.whole), -1)
+    row_orders: list[_RowOrder | None] = []  # for each dimension; None if it has no groups and so no further members
+    dimension_of_group = np.full(len(split_student.whole), -1)
     for kind in kinds:
-        _check_grouped_alike(kind, student, teacher)
-        name = _free_name(kind.layer, dimensions)
-        if _is_free(kind, student, teacher):
-            _check_width(kind, len(kind.student), len(kind.teacher))
-            member = Member(kind.tensor, kind.axis, kind.student[:, None], kind.teacher[:, None])
-            dimensions.append(PairedDimension(name, kind.layer, [member]))
+        _check_grouped_alike(kind, split_student, teacher_coupling)
+        if _ignores_student_groups(kind, split_student, teacher_coupling):
+            dimensions.append(_dimension_of_elements(kind, dimensions))
+            row_orders.append(None)
             continue
-        groups = distinct(student.groups[kind.student])
-        known = dimension_of_group[groups] >= 0
-        if not known.any():  # a new dimension; otherwise the kind is a further member
+        groups = distinct(split_student.groups[kind.student])
+        owners = dimension_of_group[groups]
+        if (owners < 0).all():
             dimension_of_group[groups] = len(dimensions)
-            dimensions.append(PairedDimension(name, kind.layer))
-            groups_of[name] = _matched_groups(kind, student, teacher)
-        elif not known.all():
+            dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer))
+            row_orders.append(_row_order(kind, split_student, teacher_coupling))
+            owners = dimension_of_group[groups]
+        elif (owners < 0).any():
             raise ValueError(f"{kind.tensor}: a part of axis {kind.axis} is grouped with dimensions that came before")
-        for number in distinct(dimension_of_group[groups]):
-            dimension = dimensions[number]
-            dimension.members.append(_member(kind, groups_of[dimension.name], student, teacher))
-    return Pairing(dimensions, student.axes, len(student.groups))
+        for number in distinct(owners):  # usually one; several if a kind runs through the groups of several dimensions
+            row_order = row_orders[number]
+            assert row_order is not None  # its groups are in dimension_of_group
+            dimensions[number].members.append(_member(kind, row_order, split_student, teacher_coupling))
+    return Pairing(dimensions, split_student.axes, len(split_student.groups))
 
 
 def _is_grouped(elements: Numbers, coupling: Coupling) -> bool:
@@ -139,57 +139,71 @@ def _is_grouped(elements: Numbers, coupling: Coupling) -> bool:
     return len(np.unique(coupling.groups[elements])) < len(elements)
 
 
-def _check_grouped_alike(kind: Kind, student: Coupling, teacher: Coupling) -> None:
-    if _is_grouped(kind.teacher, teacher) and not _is_grouped(kind.student, student):
+def _check_grouped_alike(kind: Kind, student_coupling: Coupling, teacher_coupling: Coupling) -> None:
+    if _is_grouped(kind.teacher, teacher_coupling) and not _is_grouped(kind.student, student_coupling):
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is divided into groups in the teacher and not at all in the student; "
             "choose a student whose convolutions have groups too"
         )
 
 
-def _is_free(kind: Kind, student: Coupling, teacher: Coupling) -> bool:
+def _ignores_student_groups(kind: Kind, student_coupling: Coupling, teacher_coupling: Coupling) -> bool:
     """Whether the student's elements are chosen one by one, although they have groups.
 
     If the student's convolution has groups and the teacher's has none, its groups may take any of the channels.
     """
-    whole = student.whole[student.groups[kind.student]].any()
-    return _is_grouped(kind.student, student) and not _is_grouped(kind.teacher, teacher) and not whole
+    is_whole = student_coupling.whole[student_coupling.groups[kind.student]].any()
+    student_is_grouped = _is_grouped(kind.student, student_coupling)
+    return student_is_grouped and not _is_grouped(kind.teacher, teacher_coupling) and not is_whole
 
 
-def _matched_groups(kind: Kind, student: Coupling, teacher: Coupling) -> _Groups:
-    """The groups of a new dimension.
+def _dimension_of_elements(kind: Kind, dimensions: Iterable[PairedDimension]) -> PairedDimension:
+    """A new dimension in which each element is a row of its own."""
+    _check_width(kind, len(kind.student), len(kind.teacher))
+    member = Member(kind.tensor, kind.student[:, None], kind.teacher[:, None])
+    return PairedDimension(_free_name(kind.layer, dimensions), kind.layer, [member])
 
-    If the student has more and smaller ones, those of the teacher are divided: for 6 groups of 4 elements and a teacher
-    with 2 groups of 16, each of the teacher's has 3 parts of 5.
+
+def _row_order(kind: Kind, student_coupling: Coupling, teacher_coupling: Coupling) -> _RowOrder:
+    """The rows of the members of a new dimension.
+
+    If the student has more and smaller groups, those of the teacher are divided: for 6 groups of 4 elements and a
+    teacher with 2 groups of 16, each of the teacher's has 3 parts of 5.
+
+    Raises:
+        ValueError: if the student has more elements, or more groups that are only taken whole, than the teacher.
     """
-    groups = distinct(student.groups[kind.student])
-    teacher_groups = distinct(teacher.groups[kind.teacher])
-    parts = 1
-    if len(groups) > len(teacher_groups):
-        parts = -(-len(groups) // len(teacher_groups))
-        size = len(kind.student) // len(groups)
-        part_size = len(kind.teacher) // len(teacher_groups) // parts
-        if student.whole[groups].any() or part_size < size:
-            _check_width(kind, len(groups), len(teacher_groups))
-    return _Groups(groups, teacher_groups, parts)
+    student_groups = distinct(student_coupling.groups[kind.student])
+    teacher_groups = distinct(teacher_coupling.groups[kind.teacher])
+    if len(student_groups) <= len(teacher_groups):
+        return _RowOrder(student_groups, teacher_groups, parts=1)
+    if not _is_grouped(kind.student, student_coupling):
+        _check_width(kind, len(student_groups), len(teacher_groups))
+    if student_coupling.whole[student_groups].any():
+        raise ValueError(
+            f"{kind.tensor}: the student has more groups than the teacher ({len(student_groups)} > "
+            f"{len(teacher_groups)} along axis {kind.axis}), and takes whole ones (attention heads, for instance); "
+            "choose a student with fewer or a larger teacher"
+        )
+    return _RowOrder(student_groups, teacher_groups, parts=math.ceil(len(student_groups) / len(teacher_groups)))
 
 
-def _member(kind: Kind, groups: _Groups, student: Coupling, teacher: Coupling) -> Member:
+def _member(kind: Kind, row_order: _RowOrder, student_coupling: Coupling, teacher_coupling: Coupling) -> Member:
     """Elements of a kind as rows, one for each group of the dimension."""
-    rows = _rows(kind.student, student.groups, groups.student)
-    teacher_rows = _rows(kind.teacher, teacher.groups, groups.teacher)
+    rows = _rows(kind.student, student_coupling.groups, row_order.student_groups)
+    teacher_rows = _rows(kind.teacher, teacher_coupling.groups, row_order.teacher_groups)
     if rows is None or teacher_rows is None:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} has groups of different sizes, or only some of those that are taken "
             "together, which weight selection cannot match"
         )
-    if groups.parts > 1:
-        part_size = teacher_rows.shape[1] // groups.parts
-        teacher_rows = teacher_rows[:, : groups.parts * part_size].reshape(-1, part_size)
+    if row_order.parts > 1:
+        teacher_rows = _divided(kind, teacher_rows, row_order.parts, rows)
     size = rows.shape[1]
     teacher_size = teacher_rows.shape[1]
-    whole = student.whole[groups.student].any() or teacher.whole[groups.teacher].any()
-    if whole and size != teacher_size:
+    student_is_whole = student_coupling.whole[row_order.student_groups].any()
+    teacher_is_whole = teacher_coupling.whole[row_order.teacher_groups].any()
+    if (student_is_whole or teacher_is_whole) and size != teacher_size:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is taken in whole groups (attention heads, for instance), but one has "
             f"{teacher_size} elements in the teacher and {size} in the student; choose a pair with groups of one size"
@@ -199,7 +213,27 @@ def _member(kind: Kind, groups: _Groups, student: Coupling, teacher: Coupling) -
             f"{kind.tensor}: a group has {size} elements along axis {kind.axis} in the student and {teacher_size} in "
             "the teacher; choose a student with narrower groups"
         )
-    return Member(kind.tensor, kind.axis, rows, teacher_rows)
+    return Member(kind.tensor, rows, teacher_rows)
+
+
+def _divided(kind: Kind, teacher_rows: Numbers, parts: int, rows: Numbers) -> Numbers:
+    """Each of the teacher's rows as several of equal length; elements that are left over are dropped.
+
+    ::
+
+        [[0 1 2 3 4] [5 6 7 8 9]] in 2 parts    ->    [[0 1] [2 3] [5 6] [7 8]]
+
+    Raises:
+        ValueError: if the parts are shorter than the student's ``rows``.
+    """
+    part_size = teacher_rows.shape[1] // parts
+    if part_size < rows.shape[1]:
+        raise ValueError(
+            f"{kind.tensor}: {len(rows)} groups of {rows.shape[1]} elements along axis {kind.axis} cannot be cut out "
+            f"of the teacher's {len(teacher_rows)} of {teacher_rows.shape[1]}; choose a narrower student or a larger "
+            "teacher"
+        )
+    return teacher_rows[:, : parts * part_size].reshape(-1, part_size)
 
 
 def _rows(elements: Numbers, groups: Numbers, order: Numbers) -> Numbers | None:

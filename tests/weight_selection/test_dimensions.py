@@ -159,8 +159,35 @@ def test_what_only_the_teacher_couples_is_chosen_apart():
             coupling({"first.weight": ["a b c d"]}, thinned=["a b", "c d"]),
             "first.weight: axis 0 has groups of different sizes",
         ),
+        (
+            coupling(
+                {"first.weight": ["a b c d e f"], "second.weight": ["g h i j k l"]},
+                thinned=["a b g h", "c d i j", "e f k l"],
+            ),
+            coupling({"first.weight": ["a b c d e f"], "second.weight": ["g h"]}, thinned=["a b c d e f g h"]),
+            "second.weight: 3 groups of 2 elements along axis 0 cannot be cut out of the teacher's 1 of 2",
+        ),
+        (
+            coupling({"first.weight": ["a b c d e f"]}, thinned=["a b", "c d", "e f"]),
+            coupling({"first.weight": ["a b c d e"]}, thinned=["a b c d e"]),
+            "first.weight: 3 groups of 2 elements along axis 0 cannot be cut out of the teacher's 1 of 5",
+        ),
+        (
+            coupling({"first.weight": ["a b c d e f"]}, whole=["a b", "c d", "e f"]),
+            coupling({"first.weight": ["a b c d"]}, whole=["a b", "c d"]),
+            r"first.weight: the student has more groups than the teacher \(3 > 2 along axis 0\)",
+        ),
     ],
-    ids=["wider", "heads of another size", "wider groups", "other coupling", "uneven groups"],
+    ids=[
+        "wider",
+        "heads of another size",
+        "wider groups",
+        "other coupling",
+        "uneven groups",
+        "empty parts",
+        "short parts",
+        "heads",
+    ],
 )
 def test_what_cannot_be_paired_is_named(student, teacher, message):
     with pytest.raises(ValueError, match=message):
