@@ -25,6 +25,16 @@ def uniform_layers(teacher_depth: int, student_depth: int) -> list[int]:
 LAYER_RULES: dict[str, LayerRule] = {"first": first_layers, "uniform": uniform_layers}
 
 
+def check_layer_rule(layers: str | LayerMap) -> None:
+    """See that a rule for layers is one of :data:`LAYER_RULES`, if it is not a map.
+
+    Raises:
+        ValueError: if it is unknown.
+    """
+    if isinstance(layers, str) and layers not in LAYER_RULES:
+        raise ValueError(f"layers must be one of {', '.join(LAYER_RULES)} or a map of stages, got {layers!r}")
+
+
 def stages(network: nn.Module) -> dict[str, list[str]]:
     """Containers of repeated blocks, with the names of their blocks.
 
@@ -87,7 +97,9 @@ def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap
     """
     student_stages = stages(student)
     teacher_stages = stages(teacher)
-    _check(layers, student_stages)
+    check_layer_rule(layers)
+    if not isinstance(layers, str):
+        _check_stages(layers, student_stages)
     children: dict[str, dict[str, str]] = {}
     blocks: dict[str, tuple[int, ...]] = {}
     for stage, names in student_stages.items():  # outer stages come first, and say what inner ones are called
@@ -104,11 +116,7 @@ def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap
     return LayerSelection(blocks, children)
 
 
-def _check(layers: str | LayerMap, student_stages: Iterable[str]) -> None:
-    if isinstance(layers, str):
-        if layers not in LAYER_RULES:
-            raise ValueError(f"layers must be one of {', '.join(LAYER_RULES)} or a map of stages, got {layers!r}")
-        return
+def _check_stages(layers: LayerMap, student_stages: Iterable[str]) -> None:
     unknown = sorted(layers.keys() - set(student_stages))
     if unknown:
         raise ValueError(f"layers: no stage {', '.join(unknown)}; the student's stages are {', '.join(student_stages)}")

@@ -62,10 +62,10 @@ class _Planner:
 
     def plan(self, name: str, source: str, shape: Shape) -> TensorSelection:
         """Where the student's tensor ``name`` of this shape is in the teacher's tensor ``source``."""
-        source_shape = tuple(self.weights[source].shape)
+        source_shape = self.weights.shape(source)
         rules: list[str] = []
         if len(source_shape) != len(shape):
-            adaptation.reshaped(name, torch.empty(source_shape, device="meta"), shape)
+            adaptation.reshaped(name, torch.empty(source_shape, device="meta"), shape)  # a dry run, for its errors
             rules.append("reshaped")
         taken: list[Numbers | None] = [None] * len(source_shape)
         for axis in range(min(len(source_shape), len(shape))):
@@ -91,11 +91,12 @@ class _Planner:
                 f"{type(self.teacher.network).__name__} has {length} elements along axis {axis}; is the file another "
                 "network's?"
             )
-        if elements.ndim > 1:  # inputs of a grouped convolution, for each output
-            if teacher_elements.ndim == 1:  # the teacher has no groups: each output has all inputs
-                teacher_elements = np.broadcast_to(teacher_elements, (len(elements), length))
-            elif rows is not None:
-                teacher_elements = teacher_elements[rows]
+        if teacher_elements.ndim > 1 and rows is not None:  # inputs of a convolution with groups, for each output
+            teacher_elements = teacher_elements[rows]
+        if elements.ndim > 1 or teacher_elements.ndim > 1:  # where one has no groups, each output has all inputs
+            outputs = len(elements) if elements.ndim > 1 else len(teacher_elements)
+            elements = np.broadcast_to(elements, (outputs, elements.shape[-1]))
+            teacher_elements = np.broadcast_to(teacher_elements, (outputs, length))
         try:
             places = positions_by_row(np.atleast_2d(elements), np.atleast_2d(teacher_elements))
         except LookupError as error:
@@ -107,6 +108,7 @@ class _Planner:
 
     def _adaptation(self, name: str, axis: int, source_shape: Shape, shape: Shape) -> str:
         """What will be done about an axis of another length that is not a channel dimension."""
+        # A dry run of what copying will do, for its errors and its shape; the values are irrelevant.
         if axis == 1 and name in self.student.coupling.image_weights:
             adaptation.adapted_input(name, torch.empty(source_shape), shape[1])
             return "adapted"

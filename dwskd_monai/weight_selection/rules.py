@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from dwskd_monai.weight_selection.layers import LayerMap
+from dwskd_monai.weight_selection.layers import LayerMap, check_layer_rule
 
 Indices = NDArray[np.int64]
 
@@ -53,7 +53,12 @@ def consecutive(choice: Choice) -> Indices:
 
 
 def random(choice: Choice) -> Indices:
-    """Elements drawn without replacement; the same for one seed and dimension."""
+    """Elements drawn without replacement; the same for one seed, layer, size and count.
+
+    So a dimension's elements do not depend on which other dimensions a network has. Two dimensions of one layer that
+    are of equal sizes get the same indices, and so do all groups of a convolution; these indices count different
+    elements.
+    """
     generator = np.random.default_rng([choice.seed, crc32(choice.name.encode())])
     return np.sort(generator.permutation(choice.size)[: choice.count]).astype(np.int64)
 
@@ -130,10 +135,14 @@ class Rules:
     rescale: bool = False
 
     def __post_init__(self) -> None:
+        check_layer_rule(self.layers)
         if self.elements not in ELEMENT_RULES:
             raise ValueError(f"elements must be one of {', '.join(ELEMENT_RULES)}, got {self.elements!r}")
         if not 0 <= self.offset < 1:
-            raise ValueError(f"offset is a fraction of the spacing between elements, in [0, 1), got {self.offset}")
+            raise ValueError(
+                "offset is a fraction in [0, 1), of the spacing between elements (uniform) or of the way to the end "
+                f"(consecutive); got {self.offset}"
+            )
 
     @property
     def element_rule(self) -> ElementRule:

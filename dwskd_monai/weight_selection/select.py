@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from torch import nn
@@ -12,11 +13,11 @@ from dwskd_monai.weight_selection.counterparts import check_weights, find_counte
 from dwskd_monai.weight_selection.dimensions import pair_dimensions
 from dwskd_monai.weight_selection.importance import element_scores
 from dwskd_monai.weight_selection.layers import select_layers
-from dwskd_monai.weight_selection.networks import TracedNetwork, family_of
+from dwskd_monai.weight_selection.networks import TracedNetwork, check_same_family, family_of
 from dwskd_monai.weight_selection.plan import plan_tensors
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport
 from dwskd_monai.weight_selection.rules import Rules
-from dwskd_monai.weight_selection.weights import Teacher
+from dwskd_monai.weight_selection.weights import Teacher, Weights
 
 AS_PUBLISHED = Rules()  # first layers, uniform elements (Xu et al.), with whole heads
 
@@ -55,13 +56,24 @@ def select_weights(
 
     Raises:
         FileNotFoundError: if the teacher's file does not exist.
-        ValueError: if the networks are of different families, the student is wider or deeper than the teacher, or a
-            tensor does not fit; the message has its name and both shapes.
+        ValueError: if the networks are of different families, the student is wider or deeper than the teacher, a tensor
+            does not fit (the message has its name and both shapes), or ``avoid`` is of another teacher.
     """
     teacher = Teacher.of(teacher)
-    family_of(teacher.network, student)
+    check_same_family(teacher.network, student)  # before the slow trace
     traced_teacher = TracedNetwork.of(teacher.network, input_shape)
-    return _select(teacher, traced_teacher, student, rules, avoid, input_shape, progress)
+    weights = teacher.open()
+    report = _plan(
+        student,
+        teacher=teacher,
+        traced_teacher=traced_teacher,
+        weights=weights,
+        rules=rules,
+        avoid=avoid,
+        input_shape=input_shape,
+    )
+    copy_weights(report.tensors, weights, teacher.network, student, progress)
+    return report
 
 
 def select_pair(
@@ -77,7 +89,7 @@ def select_pair(
     """Initialize two students of one architecture from complementary subsets of the teacher.
 
     The auxiliary takes, in every coupled dimension, elements that main left; if the teacher is at least twice as wide
-    as the student they share none (Tsutsumi et al., arXiv 2508.20461).
+    as the student they share none (Tsutsumi et al., arXiv 2508.20461). Neither student is changed unless both fit.
 
     Args:
         teacher: the large network; it is not changed.
@@ -95,29 +107,35 @@ def select_pair(
         FileNotFoundError, ValueError: as :func:`select_weights`.
     """
     teacher = Teacher.of(teacher)
-    family_of(teacher.network, main)
+    for student in (main, auxiliary):
+        check_same_family(teacher.network, student)  # before the slow trace
     traced_teacher = TracedNetwork.of(teacher.network, input_shape)
-    main_report = _select(teacher, traced_teacher, main, rules, None, input_shape, progress)
-    avoid = main_report.taken if complementary else None
-    auxiliary_report = _select(teacher, traced_teacher, auxiliary, rules, avoid, input_shape, progress)
+    weights = teacher.open()
+    plan = functools.partial(
+        _plan, teacher=teacher, traced_teacher=traced_teacher, weights=weights, rules=rules, input_shape=input_shape
+    )
+    main_report = plan(main, avoid=None)
+    auxiliary_report = plan(auxiliary, avoid=main_report.taken if complementary else None)
+    copy_weights(main_report.tensors, weights, teacher.network, main, progress)
+    copy_weights(auxiliary_report.tensors, weights, teacher.network, auxiliary, progress)
     return PairReport(main_report, auxiliary_report)
 
 
-def _select(
+def _plan(
+    student: nn.Module,
+    *,
     teacher: Teacher,
     traced_teacher: TracedNetwork,
-    student: nn.Module,
+    weights: Weights,
     rules: Rules,
     avoid: Taken | None,
     input_shape: Sequence[int] | None,
-    progress: bool,
 ) -> SelectionReport:
-    """:func:`select_weights` from a teacher that has been traced."""
-    family = family_of(teacher.network, student)
+    """What will be taken from where; neither network is changed."""
+    _check_avoid(avoid, traced_teacher)
     layers = select_layers(teacher.network, student, rules.layers)
     traced_student = TracedNetwork.of(student, input_shape)
     counterparts = find_counterparts(traced_student, traced_teacher, layers)
-    weights = teacher.open()
     check_weights(weights, teacher, counterparts.sources)
     pairing = pair_dimensions(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
     scores = None
@@ -125,9 +143,8 @@ def _select(
         scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())
     chosen = choose_elements(pairing, rules, scores, avoid)
     tensors = plan_tensors(traced_student, traced_teacher, weights, counterparts, chosen.along(pairing), rules.rescale)
-    copy_weights(tensors, weights, teacher.network, student, progress)
     return SelectionReport(
-        family=family,
+        family=family_of(teacher.network, student),
         rules=rules,
         tensors=tensors,
         dimensions=chosen.dimensions,
@@ -135,3 +152,12 @@ def _select(
         teacher_elements=traced_teacher.elements(),
         taken=chosen.taken(len(traced_teacher.coupling.groups)),
     )
+
+
+def _check_avoid(avoid: Taken | None, traced_teacher: TracedNetwork) -> None:
+    count = len(traced_teacher.coupling.groups)
+    if avoid is not None and avoid.shape != (count,):
+        raise ValueError(
+            f"avoid: one entry for each of the teacher's {count} elements is expected, got shape {avoid.shape}; give "
+            "what the report of a student of the same teacher has as taken"
+        )

@@ -20,6 +20,9 @@ class Weights(Protocol):
     def names(self) -> list[str]:
         """Names of all tensors."""
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor; its values are not read."""
+
     def __getitem__(self, name: str) -> Tensor:
         """A tensor, valid until the next one is asked for; its values are read when they are used."""
 
@@ -33,6 +36,10 @@ class NetworkWeights:
     def names(self) -> list[str]:
         """Names of all tensors."""
         return list(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor."""
+        return tuple(self._tensors[name].shape)
 
     def __getitem__(self, name: str) -> Tensor:
         """The network's own tensor."""
@@ -57,12 +64,13 @@ class FileWeights:
                 f"teacher_weights: no file {path}; give a .pt or .safetensors file with the teacher's state dict, or "
                 "'pretrained' to download timm's"
             )
+        self._is_safetensors = self.path.suffix == ".safetensors"
         self._open()
 
     def _open(self) -> None:
         self._handed_out = 0
         try:
-            if self.path.suffix == ".safetensors":
+            if self._is_safetensors:
                 self._file: Any = safe_open(self.path, framework="pt")
                 self._names = list(self._file.keys())
             else:
@@ -77,12 +85,16 @@ class FileWeights:
         """Names of all tensors in the file."""
         return self._names
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, from the head of the file."""
+        return tuple(self._file.get_slice(name).get_shape() if self._is_safetensors else self._file[name].shape)
+
     def __getitem__(self, name: str) -> Tensor:
         """A tensor that is mapped, not read."""
         if self._handed_out > MAPPED_BYTES:
             self._file = None
             self._open()
-        tensor: Tensor = self._file.get_tensor(name) if self.path.suffix == ".safetensors" else self._file[name]
+        tensor: Tensor = self._file.get_tensor(name) if self._is_safetensors else self._file[name]
         self._handed_out += tensor.nbytes
         return tensor
 

@@ -279,6 +279,51 @@ def test_unknown_rules_are_named(arguments, message):
         select_weights(tiny_convnext(), tiny_convnext(), Rules(**arguments))
 
 
+def test_rules_that_do_not_exist_are_refused_when_they_are_made():
+    with pytest.raises(ValueError, match="layers must be one of first, uniform or a map of stages, got 'last'"):
+        Rules(layers="last")
+
+
+def test_neither_student_is_changed_if_the_second_does_not_fit():
+    teacher, main, auxiliary = tiny_convnext((16, 32, 48, 64)), tiny_convnext(), tiny_convnext((8, 16, 24, 80))
+    before = {name: tensor.clone() for name, tensor in main.state_dict().items()}
+    with pytest.raises(ValueError, match=r"stages.3.downsample.1.weight: the student is wider .*80 > 64"):
+        select_pair(teacher, main, auxiliary)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in main.state_dict().items())
+
+
+def test_what_to_avoid_is_of_the_same_teacher():
+    avoid = select_weights(tiny_convnext((16, 32, 48, 64)), tiny_convnext()).taken
+    with pytest.raises(ValueError, match=r"avoid: one entry for each of the teacher's \d+ elements is expected, got"):
+        select_weights(tiny_convnext((20, 40, 60, 80)), tiny_convnext(), avoid=avoid)
+
+
+class Depthwise(nn.Module):
+    """A depthwise convolution, which is an ordinary one if there is one channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 1, bias=False)
+        self.depthwise = nn.Conv2d(width, width, 1, groups=width, bias=False)
+        self.last = nn.Conv2d(width, 1, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(self.depthwise(self.stem(image)))
+
+
+@pytest.mark.parametrize(("seed", "fits"), [(3, True), (0, False)])
+def test_an_input_is_looked_for_among_those_of_the_output_that_is_taken(seed, fits):
+    teacher, student = Depthwise(3), Depthwise(1)
+    rules = Rules(elements="random", seed=seed)
+    if not fits:  # the first input is drawn, and not the first output
+        with pytest.raises(ValueError, match=r"depthwise.weight: .* an element of the student is not along"):
+            select_weights(teacher, student, rules, input_shape=(1, 4, 4))
+        return
+    (index,) = select_weights(teacher, student, rules, input_shape=(1, 4, 4)).dimensions["stem"].indices
+    assert torch.equal(student.stem.weight, teacher.stem.weight[[index]])
+    assert torch.equal(student.depthwise.weight, teacher.depthwise.weight[[index]])
+
+
 class SquareResidual(nn.Module):
     """The inputs of a layer are its outputs, since both are added."""
 
