@@ -6,9 +6,10 @@ This package is a wall: :func:`trace`, :class:`Coupling` and ``Numbers`` are all
 - ``tracing``: :func:`trace`, which runs a network once without values;
 - ``labels``: which elements the positions along a tensor's axes stand for, while the network runs;
 - ``graph``: what operations say about elements, and what follows from all of it;
-- ``aten_rules`` and ``function_rules``: one rule for each operation, in terms of
-- ``combining`` (operations that are an Einstein sum), ``operations`` (layers and others made of it) and ``reshaping``
-  (operations that move elements).
+- ``aten_rules`` and ``function_rules``: one rule for each operation;
+- ``combining``: operations that are an Einstein sum, ``operations``: layers and others made of it, ``reshaping``:
+  operations that move elements; the rules are made of these;
+- ``result``: what follows for each tensor when the network has run.
 """
 
 from dwskd_monai.weight_selection.coupling.coupling import Coupling

@@ -239,8 +239,8 @@ def _roll(graph: CouplingGraph, result: Tensor, tensor: Tensor, shifts: Sequence
 
 # By the names of the operations, since not every release of torch has all of them.
 _NAMES: dict[Callable[..., Any], str] = {
-    _view: "view _unsafe_view reshape unsqueeze squeeze",
-    _same: "alias detach lift_fresh contiguous _to_copy as_strided_ _softmax _safe_softmax _log_softmax "
+    _view: "view _unsafe_view unsqueeze squeeze",
+    _same: "alias detach lift_fresh _to_copy as_strided_ _softmax _safe_softmax _log_softmax "
     "hardswish hardswish_ hardtanh hardtanh_ elu elu_ leaky_relu leaky_relu_ mish mish_ softplus",
     _copy: "copy_",
     _constant: "empty empty_like empty_strided new_empty new_empty_strided scalar_tensor zeros zeros_like new_zeros "

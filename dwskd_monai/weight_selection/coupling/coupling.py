@@ -48,12 +48,13 @@ class Coupling:
         axes: for each tensor of the state dict, per axis, the elements along it: ``(length,)``, or ``(outputs,
             inputs of a group)`` for the inputs of a grouped convolution, which differ between groups.
         groups: for each element its group ``(elements,)``.
-        whole: for each group whether it is only taken whole ``(groups,)``; otherwise every group of a dimension may
-            lose elements, each as many.
+        whole: for each group whether it is only taken whole ``(groups,)``; otherwise elements may be dropped inside
+            groups, the same number from every group.
         fixed: tensors and axes that are not channels: positions, the sides of a kernel, the channels of the image.
         image_weights: weights of the convolutions that see the image itself.
         layers: weights ``(out, in, …)`` of linear layers and convolutions.
-        classifier: weights and biases of the last linear layer, if no other parameter runs along its outputs.
+        classifier: weights and biases of the layers whose outputs are the network's (linear layers or convolutions,
+            usually one), if nothing else runs along these outputs.
         unused: tensors that have no part in the forward pass.
     """
 

@@ -77,7 +77,8 @@ class CouplingGraph:
         Args:
             numbers: of any shape.
             keep: axes of ``numbers``; none puts all numbers in one group.
-            whole: all of a group are taken, or none; otherwise each group may lose elements, each as many.
+            whole: all of a group are taken, or none; otherwise elements may be dropped inside groups, the same number
+                from every group.
         """
         ordered = np.moveaxis(numbers, list(keep), range(len(keep)))
         count = math.prod(ordered.shape[: len(keep)])

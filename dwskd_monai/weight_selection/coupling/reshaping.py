@@ -52,7 +52,9 @@ def _blocks(before: Shape, after: Shape, heads: bool) -> list[Block]:
     while old < len(before) or new < len(after):
         first_old = old
         first_new = new
-        if not heads and new < len(after) and after[new] == 1 and (old == len(before) or before[old] != 1):
+        # (2, 3) -> (2, 1, 3): the 1 does not belong to 2 or 3.
+        is_new_unit_axis = new < len(after) and after[new] == 1 and (old == len(before) or before[old] != 1)
+        if is_new_unit_axis and not heads:
             blocks.append(((), (new,)))
             new += 1
             continue
@@ -173,8 +175,8 @@ def join(graph: CouplingGraph, parts: Sequence[Part], axis: int) -> Labels:
     operands = [Operand(part.shape, letters, Labels(part.beside(axis), weight=part.labels.weight)) for part in parts]
     labels = list(combine_operands(graph, operands, letters).labels)
     if not _are_prefix_tokens(parts, axis):
-        kinds = dict.fromkeys(label.axes for part in parts for label in part.across(axis))
-        labels += [_joined(graph, parts, axes, axis) for axes in kinds]
+        axes_of_labels = dict.fromkeys(label.axes for part in parts for label in part.across(axis))
+        labels += [_joined(graph, parts, axes, axis) for axes in axes_of_labels]
     return Labels(tuple(labels), weight=all(part.labels.weight for part in parts))
 
 

@@ -27,13 +27,11 @@ def conclude(
         output: what came out, with its labels.
     """
     known = graph.known()
-    unused = frozenset(
-        name for name in numbers if numbers[name] and not any(known[axis].any() for axis in numbers[name])
-    )
-    for axes in numbers.values():
-        for axis in axes:
-            if not known[axis].any():  # positions, the side of a kernel, a tensor without use: nothing was said of it
-                graph.group(axis)
+    unused = frozenset(name for name, axes in numbers.items() if axes and not any(known[along].any() for along in axes))
+    for numbers_by_axis in numbers.values():
+        for along in numbers_by_axis:
+            if not known[along].any():  # positions, the side of a kernel, a tensor without use: nothing was said of it
+                graph.group(along)
     elements, groups, whole = graph.components()
     axes_of = _elements_along(graph, names, numbers, elements)
     logits = np.zeros(len(groups), dtype=bool)
@@ -48,7 +46,7 @@ def conclude(
         image_weights=frozenset(graph.image_weights),
         layers=frozenset(graph.layers),
         classifier=_classifier(axes_of, logits, graph.layers),
-        unused=frozenset(unused),
+        unused=unused,
     )
 
 
@@ -57,7 +55,7 @@ def _elements_along(
 ) -> Axes:
     axes: Axes = {}
     for name in names:
-        along = [elements[axis] for axis in numbers[name]]
+        along = [elements[numbers_along] for numbers_along in numbers[name]]
         if name in graph.grouped_inputs:
             along[1] = elements[graph.grouped_inputs[name]]
         axes[name] = tuple(along)

@@ -40,9 +40,10 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Coupling:
             message names the module.
     """
     graph = CouplingGraph()
-    tensors, numbers = _labeled_tensors(network, graph)
     try:
-        output = _run(network, tensors, input_shape, graph)
+        with torch.inference_mode(False):  # there, operations would not be taken apart into those that have rules
+            tensors, numbers = _labeled_tensors(network, graph)
+            output = _run(network, tensors, input_shape, graph)
     except Exception as error:  # whatever a network raises
         module = _running_module(network, error.__traceback__)
         raise ValueError(
@@ -91,11 +92,11 @@ def _run(network: nn.Module, tensors: dict[str, Tensor], input_shape: Sequence[i
     return output[0] if isinstance(output, (tuple, list)) else output
 
 
-def _running_module(network: nn.Module, trace: TracebackType | None) -> str:
+def _running_module(network: nn.Module, raised_at: TracebackType | None) -> str:
     """Name of the innermost module of ``network`` that an error was raised in."""
     names = {id(module): name for name, module in network.named_modules()}
     innermost = ""
-    for frame, _ in traceback.walk_tb(trace):
+    for frame, _ in traceback.walk_tb(raised_at):
         module = frame.f_locals.get("self")
         if isinstance(module, nn.Module) and id(module) in names:
             innermost = names[id(module)]

@@ -451,6 +451,12 @@ def test_a_network_is_as_it_was_and_its_values_are_not_read():
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+def test_a_network_is_followed_in_inference_mode_too():
+    with torch.inference_mode():
+        coupling = trace(Attention(4, 2, fused=True), (1, 4))
+    assert picture(coupling) == picture(trace(Attention(4, 2, fused=True), (1, 4)))
+
+
 def test_an_image_that_does_not_fit_is_an_error_that_names_the_module():
     with pytest.raises(ValueError, match=r"Sequential could not be followed .*\(2, 8, 8\), in module '0'"):
         trace(convolutions(groups=1), (2, 8, 8))
