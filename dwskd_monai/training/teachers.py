@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dwskd_monai.weight_selection import (
+    FileWeights,
     PairReport,
     Rules,
     SelectionReport,
@@ -20,7 +21,6 @@ from dwskd_monai.weight_selection import (
     select_pair,
     select_weights,
 )
-from dwskd_monai.weight_selection.weights import FileWeights
 
 PRETRAINED, RANDOM = "pretrained", "random"
 _logger = logging.getLogger(__name__)

@@ -1,4 +1,8 @@
-"""What is not selected element by element: input convolutions, positions, and linear layers as 1x1 convolutions."""
+"""What selecting elements does not do: the channels of an image, positions, and linear layers as 1x1 convolutions.
+
+The channels of an image and positions are not selected, but adapted and resampled. The elements of a linear layer are
+selected as any others; then its weight gets the shape of a 1x1 convolution's, or the reverse.
+"""
 
 from __future__ import annotations
 

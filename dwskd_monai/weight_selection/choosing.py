@@ -1,10 +1,15 @@
 """Chooses, for each paired dimension, which of the teacher's elements the student takes.
 
-The rule is applied once for each dimension, to its groups, and all members follow. With two heads of a student, three
-of the teacher, and a rule that says ``indices = [0, 2]``::
+Rows are chosen once for each dimension, and all members follow. With two heads of a student, three of the teacher, and
+a rule that says ``indices = [0, 2]``::
 
     queries and keys    student [[a b] [c d]]    teacher [[A B] [C D] [E F]]    a b c d are taken from A B E F
     values              student [[e f] [g h]]    teacher [[G H] [I J] [K L]]    e f g h are taken from G H K L
+
+If a row of the teacher is longer than the student's (groups of a convolution), the rule is applied again inside each
+chosen row, for each member. With ``[0]`` for the rows and ``[0, 2]`` inside::
+
+    outputs of a group  student [[a b]]          teacher [[A B C D] [E F G H]]  a b are taken from A C
 """
 
 from __future__ import annotations
@@ -20,17 +25,17 @@ from dwskd_monai.weight_selection.kinds import layer_of
 from dwskd_monai.weight_selection.rules import Choice, Rules, choose
 
 Scores = NDArray[np.float64]
-Taken = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Dimension:
+class ChosenDimension:
     """One index set, used wherever the dimension occurs.
 
     Args:
         teacher_size: groups of the dimension in the teacher (an element, a head, a group of channels).
         student_size: groups of the dimension in the student.
-        unit: elements of a group in the student.
+        unit: elements of a group in the student, of the kind that is met first (the queries of a head).
         indices: the teacher's groups, in the order of the student's.
     """
 
@@ -51,23 +56,26 @@ class ChosenElements:
     """
 
     elements: Numbers
-    dimensions: dict[str, Dimension]
+    dimensions: dict[str, ChosenDimension]
 
     def along(self, pairing: Pairing) -> dict[str, tuple[Numbers, ...]]:
         """For each tensor of the student, per axis, the teacher's elements along it."""
-        return {name: tuple(self.elements[axis] for axis in axes) for name, axes in pairing.axes.items()}
+        along = {}
+        for name, axes in pairing.axes.items():
+            along[name] = tuple(self.elements[numbers] for numbers in axes)
+        return along
 
-    def taken(self, count: int) -> Taken:
+    def mask(self, count: int) -> Mask:
         """For each of the teacher's ``count`` elements whether the student has it."""
-        taken = np.zeros(count, dtype=bool)
-        taken[self.elements[self.elements >= 0]] = True
-        return taken
+        mask = np.zeros(count, dtype=bool)
+        mask[self.elements[self.elements >= 0]] = True
+        return mask
 
 
 def choose_elements(
-    pairing: Pairing, rules: Rules, scores: Scores | None = None, avoid: Taken | None = None
+    pairing: Pairing, rules: Rules, scores: Scores | None = None, avoid: Mask | None = None
 ) -> ChosenElements:
-    """Apply the rule once for each paired dimension.
+    """Choose rows once for each paired dimension, and elements inside a row that is longer than the student's.
 
     Args:
         pairing: the student's dimensions with the teacher's.
@@ -83,13 +91,13 @@ def choose_elements(
         for member in dimension.members:
             elements[member.student] = _choose_inside(member, indices, rules, scores, avoid)
         unit = dimension.members[0].student.shape[1]
-        dimensions[dimension.name] = Dimension(
+        dimensions[dimension.name] = ChosenDimension(
             dimension.teacher_size, dimension.student_size, unit, tuple(indices.tolist())
         )
     return ChosenElements(elements, dimensions)
 
 
-def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | None, avoid: Taken | None) -> Numbers:
+def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | None, avoid: Mask | None) -> Numbers:
     """Which of the teacher's groups are taken; one is avoided if the other student has any element of it."""
     avoided = np.zeros(dimension.teacher_size, dtype=bool)
     totals = None if scores is None else np.zeros(dimension.teacher_size)
@@ -103,7 +111,7 @@ def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | No
 
 
 def _choose_inside(
-    member: Member, indices: Numbers, rules: Rules, scores: Scores | None, avoid: Taken | None
+    member: Member, indices: Numbers, rules: Rules, scores: Scores | None, avoid: Mask | None
 ) -> Numbers:
     """The elements of the chosen groups: all of them, or, in a group of a convolution, as many as the student has."""
     groups = member.teacher[indices]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dwskd_monai.weight_selection import adaptation
 from dwskd_monai.weight_selection.coupling import Numbers
-from dwskd_monai.weight_selection.report import TensorSelection
+from dwskd_monai.weight_selection.tensors import TensorSelection
 from dwskd_monai.weight_selection.weights import Weights
 
 
@@ -35,49 +35,49 @@ def copy_weights(
     with torch.no_grad():
         for tensor in tqdm(tensors, "selecting weights", unit="tensor", disable=not progress, leave=False):
             if tensor.source is not None:
-                state[tensor.name].copy_(_adapted(weights[tensor.source], tensor, teacher, student))
+                state[tensor.name].copy_(_student_values(weights[tensor.source], tensor, teacher, student))
 
 
-def _adapted(source: Tensor, tensor: TensorSelection, teacher: nn.Module, student: nn.Module) -> Tensor:
+def _student_values(source: Tensor, tensor: TensorSelection, teacher: nn.Module, student: nn.Module) -> Tensor:
     """The part of the teacher's tensor that the student takes, in the student's shape."""
-    value = adaptation.reshaped(tensor.name, taken_part(source, tensor.taken), tensor.shape)
-    if "adapted" in tensor.rules:
+    value = adaptation.reshaped(tensor.name, taken_part(source, tensor.positions), tensor.shape)
+    if "adapted" in tensor.steps:
         value = adaptation.adapted_input(tensor.name, value, tensor.shape[1])
-    if "resampled" in tensor.rules:
+    if "resampled" in tensor.steps:
         resampled = adaptation.resampled_positions(tensor.name, value, tensor.shape, teacher, student)
         assert resampled is not None  # so the plan found
         value = resampled
-    if "rescaled" in tensor.rules:
+    if "rescaled" in tensor.steps:
         value = value * (source.shape[1] / tensor.shape[1]) ** 0.5
     return value
 
 
-def taken_part(source: Tensor, taken: Sequence[Numbers | None]) -> Tensor:
-    """The selected positions along each axis.
+def taken_part(source: Tensor, positions: Sequence[Numbers | None]) -> Tensor:
+    """What is at the selected positions along each axis.
 
     Evenly spaced ones are a view, which the caller copies once; index_select copies for each axis.
 
     Args:
         source: the teacher's tensor.
-        taken: see :class:`~dwskd_monai.weight_selection.TensorSelection`.
+        positions: see :class:`~dwskd_monai.weight_selection.TensorSelection`.
     """
     value = source
     uneven = []
-    for axis, positions in enumerate(taken):
-        if positions is None:
+    for axis, along in enumerate(positions):
+        if along is None:
             continue
-        even = _as_slice(positions)
+        even = _as_slice(along)
         if even is None:
-            uneven.append((axis, positions))
+            uneven.append((axis, along))
         else:
             value = value[(slice(None),) * axis + (even,)]
-    for axis, positions in uneven:
-        index = torch.from_numpy(positions).to(value.device)
-        if positions.ndim == 1:
+    for axis, along in uneven:
+        index = torch.from_numpy(along).to(value.device)
+        if along.ndim == 1:
             value = value.index_select(axis, index)
         else:  # other inputs for each output
             rest = value.shape[2:]
-            index = index.reshape(*positions.shape, *(1 for _ in rest)).expand(-1, -1, *rest)
+            index = index.reshape(*along.shape, *(1 for _ in rest)).expand(-1, -1, *rest)
             value = value.gather(1, index)
     return value
 

@@ -135,6 +135,14 @@ def _split(
         result      axis 0 of first.weight runs along m n, of one kind with A B C;
                     axis 0 of second.weight runs along o p, of one kind with D E F
 
+    In the reverse case, in which the teacher alone has the shortcut, each of the student's dimensions is replaced by
+    one of its own kind, and gets an index set of its own into the teacher's one dimension::
+
+        student     axis 0 of first.weight runs along a b, that of second.weight along c d
+        teacher     axis 0 of first.weight and of second.weight run along A B C
+        result      axis 0 of first.weight runs along m n, of one kind with A B C;
+                    axis 0 of second.weight runs along o p, of another kind with A B C
+
     Args:
         elements: the student's elements, which all occur in the same places.
         student, teacher, sources: see :func:`find_kinds`.

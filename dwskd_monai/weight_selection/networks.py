@@ -86,7 +86,7 @@ class TracedNetwork:
         """Whether a tensor belongs to the classifier: by timm's configuration, or because the network ends with it."""
         return in_classifier(name, self.network) or name in self.coupling.classifier
 
-    def elements(self) -> int:
-        """Number of elements of all tensors without the classifier's."""
+    def count_values(self) -> int:
+        """How many values all tensors have, without the classifier's."""
         tensors = self.network.state_dict()
         return sum(tensor.numel() for name, tensor in tensors.items() if not self.is_classifier(name))

@@ -12,7 +12,7 @@ from dwskd_monai.weight_selection import adaptation
 from dwskd_monai.weight_selection.counterparts import Counterparts
 from dwskd_monai.weight_selection.coupling import Numbers
 from dwskd_monai.weight_selection.networks import TracedNetwork
-from dwskd_monai.weight_selection.report import TensorSelection
+from dwskd_monai.weight_selection.tensors import TensorSelection
 from dwskd_monai.weight_selection.weights import Weights
 
 Shape = tuple[int, ...]
@@ -63,20 +63,20 @@ class _Planner:
     def plan(self, name: str, source: str, shape: Shape) -> TensorSelection:
         """Where the student's tensor ``name`` of this shape is in the teacher's tensor ``source``."""
         source_shape = self.weights.shape(source)
-        rules: list[str] = []
+        steps: list[str] = []
         if len(source_shape) != len(shape):
             adaptation.reshaped(name, torch.empty(source_shape, device="meta"), shape)  # a dry run, for its errors
-            rules.append("reshaped")
-        taken: list[Numbers | None] = [None] * len(source_shape)
+            steps.append("reshaped")
+        positions: list[Numbers | None] = [None] * len(source_shape)
         for axis in range(min(len(source_shape), len(shape))):
             if (self.axes[name][axis] >= 0).all():
-                taken[axis] = self._positions(name, axis, source, source_shape, shape, rows=taken[0])
+                positions[axis] = self._positions(name, axis, source, source_shape, shape, rows=positions[0])
             elif source_shape[axis] != shape[axis]:
-                rules.append(self._adaptation(name, axis, source_shape, shape))
-        rules.append("copied" if all(part is None for part in taken) else "selected")
-        if self.rescale and name in self.student.coupling.layers and len(taken) > 1 and taken[1] is not None:
-            rules.append("rescaled")
-        return TensorSelection(name, source, shape, source_shape, tuple(rules), tuple(taken))
+                steps.append(self._adaptation(name, axis, source_shape, shape))
+        steps.append("copied" if all(part is None for part in positions) else "selected")
+        if self.rescale and name in self.student.coupling.layers and len(positions) > 1 and positions[1] is not None:
+            steps.append("rescaled")
+        return TensorSelection(name, source, shape, source_shape, tuple(steps), tuple(positions))
 
     def _positions(
         self, name: str, axis: int, source: str, source_shape: Shape, shape: Shape, rows: Numbers | None

@@ -17,18 +17,18 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Choice:
-    """A dimension that a rule chooses from.
+    """What a rule chooses from: the groups of a dimension, or the elements of one group.
 
     Args:
-        name: of the layer that makes the dimension; ``random`` draws the same elements for the same name.
-        size: how many elements there are.
+        layer: the layer that makes the dimension; ``random`` draws the same indices for the same layer.
+        size: how many candidates there are.
         count: how many are taken, at most ``size``.
-        scores: importance of each element ``(size,)``; None for the rules that do not ask for it.
+        scores: importance of each candidate ``(size,)``; None for the rules that do not ask for it.
         offset: shift of ``uniform`` and ``consecutive``, in [0, 1).
         seed: of ``random``.
     """
 
-    name: str
+    layer: str
     size: int
     count: int
     scores: NDArray[np.float64] | None = None
@@ -40,31 +40,31 @@ ElementRule = Callable[[Choice], Indices]
 
 
 def uniform(choice: Choice) -> Indices:
-    """Evenly spaced elements (Xu et al., section 3): ``floor((i + offset) * size / count)``, in exact arithmetic."""
+    """Evenly spaced candidates (Xu et al., section 3): ``floor((i + offset) * size / count)``, in exact arithmetic."""
     shift = Fraction(choice.offset).limit_denominator(1000)
     steps = np.arange(choice.count, dtype=np.int64) * shift.denominator + shift.numerator
     return steps * choice.size // (shift.denominator * choice.count)
 
 
 def consecutive(choice: Choice) -> Indices:
-    """Adjacent elements (Xu et al., section 3), from the first one, or ``offset`` of the way to the last block."""
+    """Adjacent candidates (Xu et al., section 3), from the first one, or ``offset`` of the way to the last block."""
     start = int(Fraction(choice.offset).limit_denominator(1000) * (choice.size - choice.count))
     return np.arange(start, start + choice.count, dtype=np.int64)
 
 
 def random(choice: Choice) -> Indices:
-    """Elements drawn without replacement; the same for one seed, layer, size and count.
+    """Candidates drawn without replacement; the same for one seed, layer, size and count.
 
     So a dimension's elements do not depend on which other dimensions a network has. Two dimensions of one layer that
     are of equal sizes get the same indices, and so do all groups of a convolution; these indices count different
     elements.
     """
-    generator = np.random.default_rng([choice.seed, crc32(choice.name.encode())])
+    generator = np.random.default_rng([choice.seed, crc32(choice.layer.encode())])
     return np.sort(generator.permutation(choice.size)[: choice.count]).astype(np.int64)
 
 
 def importance(choice: Choice) -> Indices:
-    """Elements with the largest norm over all weights that they occur in, in the teacher's order."""
+    """Candidates with the largest norm over all weights that they occur in, in the teacher's order."""
     assert choice.scores is not None
     return np.sort(np.argsort(-choice.scores, kind="stable")[: choice.count]).astype(np.int64)
 
@@ -78,16 +78,16 @@ ELEMENT_RULES: dict[str, ElementRule] = {
 
 
 def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indices:
-    """Indices that ``rule`` takes, first from the elements that are not in ``avoid``.
+    """Indices that ``rule`` takes, first from the candidates that are not in ``avoid``.
 
-    A pair of students is complementary because the second avoids the first's elements. If fewer than ``count`` elements
-    are left, all of them are taken and ``rule`` fills up from the avoided ones, so the overlap is as small as it can
-    be: ``2 * count - size``.
+    A pair of students is complementary because the second avoids the first's elements. If fewer than ``count``
+    candidates are left, all of them are taken and ``rule`` fills up from the avoided ones, so the overlap is as small
+    as it can be: ``2 * count - size``.
 
     Args:
         rule: one of :data:`ELEMENT_RULES`.
-        choice: the dimension.
-        avoid: for each element whether the other student has it ``(size,)``.
+        choice: the candidates.
+        avoid: for each candidate whether the other student has it ``(size,)``.
 
     Returns:
         ``count`` distinct indices in increasing order.
@@ -102,10 +102,10 @@ def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indic
     return np.sort(np.concatenate([free, again]))
 
 
-def _among(choice: Choice, elements: Indices, count: int) -> Choice:
-    """The same choice among some of the elements."""
-    scores = None if choice.scores is None else choice.scores[elements]
-    return Choice(choice.name, len(elements), count, scores, choice.offset, choice.seed)
+def _among(choice: Choice, candidates: Indices, count: int) -> Choice:
+    """The same choice among some of the candidates."""
+    scores = None if choice.scores is None else choice.scores[candidates]
+    return Choice(choice.layer, len(candidates), count, scores, choice.offset, choice.seed)
 
 
 @dataclass(frozen=True)

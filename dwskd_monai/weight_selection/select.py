@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from dwskd_monai.weight_selection.choosing import Taken, choose_elements
+from dwskd_monai.weight_selection.choosing import Mask, choose_elements
 from dwskd_monai.weight_selection.copying import copy_weights
 from dwskd_monai.weight_selection.counterparts import check_weights, find_counterparts
 from dwskd_monai.weight_selection.dimensions import pair_dimensions
@@ -27,7 +27,7 @@ def select_weights(
     student: nn.Module,
     rules: Rules = AS_PUBLISHED,
     *,
-    avoid: Taken | None = None,
+    avoid: Mask | None = None,
     input_shape: Sequence[int] | None = None,
     progress: bool = False,
 ) -> SelectionReport:
@@ -128,7 +128,7 @@ def _plan(
     traced_teacher: TracedNetwork,
     weights: Weights,
     rules: Rules,
-    avoid: Taken | None,
+    avoid: Mask | None,
     input_shape: Sequence[int] | None,
 ) -> SelectionReport:
     """What will be taken from where; neither network is changed."""
@@ -149,12 +149,12 @@ def _plan(
         tensors=tensors,
         dimensions=chosen.dimensions,
         blocks=layers.blocks,
-        teacher_elements=traced_teacher.elements(),
-        taken=chosen.taken(len(traced_teacher.coupling.groups)),
+        teacher_values=traced_teacher.count_values(),
+        taken=chosen.mask(len(traced_teacher.coupling.groups)),
     )
 
 
-def _check_avoid(avoid: Taken | None, traced_teacher: TracedNetwork) -> None:
+def _check_avoid(avoid: Mask | None, traced_teacher: TracedNetwork) -> None:
     count = len(traced_teacher.coupling.groups)
     if avoid is not None and avoid.shape != (count,):
         raise ValueError(

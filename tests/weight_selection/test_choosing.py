@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dwskd_monai.weight_selection import Rules
-from dwskd_monai.weight_selection.choosing import Dimension, choose_elements
+from dwskd_monai.weight_selection.choosing import ChosenDimension, choose_elements
 from dwskd_monai.weight_selection.coupling import Coupling
 from dwskd_monai.weight_selection.dimensions import Pairing, pair_dimensions
 from tests.weight_selection.couplings import coupling
@@ -43,7 +43,7 @@ THINNED = paired(
 
 def test_one_index_set_is_used_wherever_the_dimension_occurs():
     chosen = choose_elements(CHANNELS, UNIFORM)
-    assert chosen.dimensions == {"stem": Dimension(4, 2, 1, (0, 2))}
+    assert chosen.dimensions == {"stem": ChosenDimension(4, 2, 1, (0, 2))}
     along = chosen.along(CHANNELS)
     assert along["stem.weight"][0].tolist() == along["last.weight"][1].tolist() == [0, 2]
     assert along["stem.weight"][1].tolist() == along["last.weight"][0].tolist() == [-1], "fixed axes"
@@ -51,7 +51,7 @@ def test_one_index_set_is_used_wherever_the_dimension_occurs():
 
 def test_the_same_heads_are_taken_in_all_members():
     chosen = choose_elements(HEADS, UNIFORM)
-    assert chosen.dimensions == {"query": Dimension(3, 2, 2, (0, 1))}
+    assert chosen.dimensions == {"query": ChosenDimension(3, 2, 2, (0, 1))}
     along = chosen.along(HEADS)
     assert along["query.weight"][0].tolist() == [0, 1, 2, 3]
     assert along["value.weight"][0].tolist() == [6, 7, 8, 9]
@@ -64,8 +64,8 @@ def test_each_group_of_a_convolution_is_thinned_out():
 
 def test_what_the_other_student_has_is_avoided():
     main = choose_elements(CHANNELS, FIRST)
-    assert main.taken(6).tolist() == [True, True, False, False, False, False]
-    assert choose_elements(CHANNELS, FIRST, avoid=main.taken(6)).dimensions["stem"].indices == (2, 3)
+    assert main.mask(6).tolist() == [True, True, False, False, False, False]
+    assert choose_elements(CHANNELS, FIRST, avoid=main.mask(6)).dimensions["stem"].indices == (2, 3)
 
 
 def test_a_head_is_avoided_if_the_other_student_has_any_element_of_it():

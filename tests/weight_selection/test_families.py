@@ -19,7 +19,7 @@ def test_a_published_pair_of_timm(teacher, student):
     taken = [tensor for tensor in report.main.tensors if tensor.source is not None]
     assert len(taken) == len([name for name in main.state_dict() if not timm_classifier(main, name)])
     assert all(tensor.count() for tensor in taken)
-    counted = sum(tensor.count() for tensor in taken) / report.main.teacher_elements
+    counted = sum(tensor.count() for tensor in taken) / report.main.teacher_values
     assert report.overlap <= report.main.coverage == pytest.approx(counted)
     assert report.main.coverage < 1
     for name, dimension in report.main.dimensions.items():

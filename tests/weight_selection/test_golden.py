@@ -48,12 +48,12 @@ def digest(report: SelectionReport) -> str:
 
 
 def described(report: SelectionReport) -> Iterator[object]:
-    yield report.family, report.blocks, report.teacher_elements
+    yield report.family, report.blocks, report.teacher_values
     for name, dimension in report.dimensions.items():
         yield name, dimension.teacher_size, dimension.student_size, dimension.unit, dimension.indices
     for tensor in report.tensors:
-        taken = [None if part is None else part.tolist() for part in tensor.taken]
-        yield tensor.name, tensor.source, tensor.shape, tensor.source_shape, tensor.rules, taken
+        taken = [None if part is None else part.tolist() for part in tensor.positions]
+        yield tensor.name, tensor.source, tensor.shape, tensor.source_shape, tensor.steps, taken
 
 
 @pytest.mark.parametrize("name", TINY)

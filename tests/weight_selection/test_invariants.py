@@ -48,7 +48,7 @@ def scatter(report: SelectionReport, student: nn.Module, teacher: nn.Module) -> 
             continue
         places = [
             torch.arange(length) if part is None else torch.as_tensor(part)
-            for length, part in zip(tensor.source_shape, tensor.taken)
+            for length, part in zip(tensor.source_shape, tensor.positions)
         ]
         grid = [
             place.reshape(*place.shape, *(1 for _ in places[axis + 1 :])) if place.ndim > 1
@@ -134,19 +134,19 @@ def test_heads_are_whole_and_the_same_in_every_projection(name):
         if not tensor.name.endswith(("qkv.weight", "qkv.bias")):
             continue
         attention = tensor.name.rpartition(".qkv")[0]
-        parts = tensor.taken[0].reshape(3, -1) - np.arange(3)[:, None] * (tensor.source_shape[0] // 3)
+        parts = tensor.positions[0].reshape(3, -1) - np.arange(3)[:, None] * (tensor.source_shape[0] // 3)
         assert np.array_equal(parts[0], parts[1])
         assert np.array_equal(parts[0], parts[2])
         heads = sorted({int(place) // 8 for place in parts[0]})
         assert np.array_equal(parts[0], [head * 8 + inner for head in heads for inner in range(8)])
         out = next(t for t in report.tensors if t.name in (f"{attention}.proj.weight", f"{attention}.out_proj.weight"))
-        assert np.array_equal(out.taken[1], parts[0])
+        assert np.array_equal(out.positions[1], parts[0])
 
 
 def test_statistics_of_batch_norm_travel_with_their_channels():
     teacher, student = randomize(TINY["ResNet"].teacher()), TINY["ResNet"].student()
     report = select_weights(teacher, student, Rules(elements="random"))
-    taken = next(t for t in report.tensors if t.name == "layer2.0.conv1.weight").taken[0]
+    taken = next(t for t in report.tensors if t.name == "layer2.0.conv1.weight").positions[0]
     for part in ("weight", "bias", "running_mean", "running_var"):
         teacher_values, student_values = (getattr(net.layer2[0].bn1, part) for net in (teacher, student))
         assert torch.equal(student_values, teacher_values[taken]), part

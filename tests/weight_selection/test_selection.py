@@ -141,13 +141,13 @@ def test_coverage_is_the_share_of_the_teachers_elements():
     def backbone(model: nn.Module) -> int:
         return sum(p.numel() for n, p in model.named_parameters() if not n.startswith("head.fc."))
 
-    assert report.teacher_elements == backbone(teacher)
+    assert report.teacher_values == backbone(teacher)
     assert report.coverage == pytest.approx(backbone(student) / backbone(teacher))
     stem = next(tensor for tensor in report.tensors if tensor.name == "stem.0.weight")
     assert (stem.source, stem.source_shape, stem.shape) == ("stem.0.weight", (16, 1, 4, 4), (8, 1, 4, 4))
-    assert stem.rules == ("selected",)
-    assert stem.taken[0].tolist() == list(range(0, 16, 2))
-    assert stem.taken[1:] == (None, None, None)
+    assert stem.steps == ("selected",)
+    assert stem.positions[0].tolist() == list(range(0, 16, 2))
+    assert stem.positions[1:] == (None, None, None)
     assert "new: head.fc.weight, head.fc.bias" in str(report)
 
 
@@ -171,7 +171,7 @@ def test_linear_layer_and_1x1_convolution_are_the_same():
     assert torch.equal(
         student.stages[0].blocks[0].mlp.fc1.weight[:, :, 0, 0], teacher.stages[0].blocks[0].mlp.fc1.weight[::2, ::2]
     )
-    assert "reshaped" in next(t for t in report.tensors if t.name == "stages.0.blocks.0.mlp.fc1.weight").rules
+    assert "reshaped" in next(t for t in report.tensors if t.name == "stages.0.blocks.0.mlp.fc1.weight").steps
 
 
 def test_a_full_size_student_computes_what_the_teacher_computes():
@@ -187,7 +187,7 @@ def test_position_embeddings_are_resampled_to_the_grid_of_the_student():
     report = select_weights(teacher, student)
     expected = resample_abs_pos_embed(teacher.pos_embed, [6, 6], old_size=[4, 4], num_prefix_tokens=1)[..., ::2]
     assert torch.equal(student.pos_embed, expected)
-    assert next(t for t in report.tensors if t.name == "pos_embed").rules == ("resampled", "selected")
+    assert next(t for t in report.tensors if t.name == "pos_embed").steps == ("resampled", "selected")
 
 
 def test_an_rgb_convolution_becomes_one_of_one_channel_by_their_sum():
@@ -204,7 +204,7 @@ def test_distilled_deit_has_two_new_classifiers():
         )
 
     report = select_weights(deit(32, 2), deit(16, 1))
-    new = {tensor.name for tensor in report.tensors if tensor.rules == ("new",)}
+    new = {tensor.name for tensor in report.tensors if tensor.steps == ("new",)}
     assert new == {"head.weight", "head.bias", "head_dist.weight", "head_dist.bias"}
 
 
@@ -456,7 +456,7 @@ def test_a_table_of_relative_positions_is_resampled_for_another_window():
     table = teacher.get_parameter(name)
     expected = resize_rel_pos_bias_table_simple(table, (4, 4), (49, 4))[:, ::2]
     assert torch.equal(student.get_parameter(name), expected)
-    assert next(t for t in report.tensors if t.name == name).rules == ("resampled", "selected")
+    assert next(t for t in report.tensors if t.name == name).steps == ("resampled", "selected")
 
 
 def test_positions_of_a_volume_are_resampled():

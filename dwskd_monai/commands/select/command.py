@@ -17,8 +17,7 @@ from dwskd_monai.commands.select.report import FIGURE, as_markdown, draw
 from dwskd_monai.commands.select.similarity import read_images, similarities
 from dwskd_monai.files import replacing
 from dwskd_monai.training.teachers import PRETRAINED, create_teacher, open_teacher
-from dwskd_monai.weight_selection import PairReport, Rules, select_pair
-from dwskd_monai.weight_selection.networks import image_shape
+from dwskd_monai.weight_selection import PairReport, Rules, image_shape, select_pair
 
 FILES = ("main.safetensors", "auxiliary.safetensors", "report.json", "report.md")
 

@@ -13,10 +13,15 @@ from tqdm import tqdm
 
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd, NormalizeSlicesd, ScalePercentilesd
 from dwskd_monai.reading.find import find_images
-from dwskd_monai.weight_selection import Rules, select_weights
-from dwskd_monai.weight_selection.layers import select_layers, stages
-from dwskd_monai.weight_selection.rules import ELEMENT_RULES
-from dwskd_monai.weight_selection.similarity import block_grams, block_similarity
+from dwskd_monai.weight_selection import (
+    ELEMENT_RULES,
+    Rules,
+    block_grams,
+    block_similarity,
+    select_layers,
+    select_weights,
+    stages,
+)
 
 BATCH, MOST_IMAGES = 32, 128
 
