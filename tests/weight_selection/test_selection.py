@@ -505,6 +505,13 @@ def test_a_file_gives_what_the_network_gives(tmp_path, suffix, monkeypatch):
             assert name.startswith("head.fc") or torch.equal(tensor, expected.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_file_tells_a_shape(tmp_path, suffix):
+    path = tmp_path / f"teacher{suffix}"
+    (torch.save if suffix == ".pt" else save_file)({"stem.weight": torch.zeros(3, 2)}, path)
+    assert weights.FileWeights(path).shape("stem.weight") == (3, 2)
+
+
 def test_a_file_of_another_network_is_named(tmp_path):
     path = tmp_path / "teacher.pt"
     torch.save(tiny_convnext((16, 32, 48, 80)).state_dict(), path)

@@ -58,9 +58,9 @@ def convolution(graph: CouplingGraph, tensor: Tensor, weight: Tensor, bias: Tens
     tensor_labels = labels_of(tensor)
     inputs = tensor_labels.along(1)
     outputs = weight_labels.along(0)
-    # Channels may also share a label with another axis, as the heads of a layer do with their elements.
-    has_channels = any(1 in label.axes for label in tensor_labels.labels)
-    if not has_channels and not tensor_labels.weight and weight_labels.parameter is not None:
+    # Axis 1 may have no label of its own although a layer came before: it may be tokens, or heads with their elements.
+    is_image = not tensor_labels.labels and not tensor_labels.weight
+    if is_image and weight_labels.parameter is not None:
         graph.image_weights.add(weight_labels.parameter)
     if groups > 1 and inputs is not None and outputs is not None:
         labels = _grouped_convolution(graph, inputs, outputs, weight_labels, groups, tensor_labels.weight)

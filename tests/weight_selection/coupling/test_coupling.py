@@ -305,6 +305,24 @@ def test_a_convolution_over_heads_does_not_see_the_image():
     assert picture(coupling) == {"first.weight": ". | .", "mixing.weight": "a b c | . | ."}
 
 
+class OverTokens(nn.Module):
+    """A convolution whose channels are the tokens of an image of three pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv1d(1, 2, 1, bias=False)
+        self.mixing = nn.Conv1d(3, 3, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.mixing(self.embed(image).transpose(1, 2))
+
+
+def test_a_convolution_over_tokens_does_not_see_the_image():
+    coupling = trace(OverTokens(), (1, 3))
+    assert coupling.image_weights == {"embed.weight"}
+    assert coupling.fixed >= {("mixing.weight", 1)}
+
+
 def convolutions(groups: int, width: int = 4) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, width, 3, groups=groups), nn.Conv2d(width, 1, 1))
 
