@@ -175,10 +175,10 @@ def _row_order(kind: Kind, student_coupling: Coupling, teacher_coupling: Couplin
     """
     student_groups = distinct(student_coupling.groups[kind.student])
     teacher_groups = distinct(teacher_coupling.groups[kind.teacher])
+    if not _is_grouped(kind.student, student_coupling):
+        _check_width(kind, len(kind.student), len(kind.teacher))
     if len(student_groups) <= len(teacher_groups):
         return _RowOrder(student_groups, teacher_groups, parts=1)
-    if not _is_grouped(kind.student, student_coupling):
-        _check_width(kind, len(student_groups), len(teacher_groups))
     if student_coupling.whole[student_groups].any():
         raise ValueError(
             f"{kind.tensor}: the student has more groups than the teacher ({len(student_groups)} > "

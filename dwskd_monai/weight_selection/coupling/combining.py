@@ -91,11 +91,11 @@ def combine_operands(graph: CouplingGraph, operands: Sequence[Operand], result: 
     for labels, labels_behind in itertools.combinations(named, 2):
         for first, second in itertools.product(labels, labels_behind):
             _relate(graph, first, second, lengths)
-    images = sum(not operand.labels.weight for operand in operands)
+    meets_image = sum(not operand.labels.weight for operand in operands) > 1
     places = {letter: axis for axis, letter in enumerate(result) if letter is not None}
     remaining: dict[tuple[int, ...], Numbers] = {}
     for label in itertools.chain.from_iterable(named):
-        left = _remaining(graph, label, places, meets_image=images > 1)
+        left = _remaining(graph, label, places, meets_image)
         if left is not None:
             remaining.setdefault(left.axes, left.numbers)
     constant = {axis for letter, axis in places.items() if all(operand.is_constant(letter) for operand in operands)}
