@@ -110,27 +110,25 @@ def pair_dimensions(student_coupling: Coupling, teacher_coupling: Coupling, sour
     # Where the student couples two axes and the teacher does not, each axis gets its own elements here.
     kinds, split_student = find_kinds(student_coupling, teacher_coupling, sources)
     dimensions: list[PairedDimension] = []
-    row_orders: list[_RowOrder | None] = []  # for each dimension; None if it has no groups and so no further members
+    row_orders: dict[int, _RowOrder] = {}  # by the number of a dimension that may get further members
     dimension_of_group = np.full(len(split_student.whole), -1)
     for kind in kinds:
         _check_grouped_alike(kind, split_student, teacher_coupling)
         if _ignores_student_groups(kind, split_student, teacher_coupling):
             dimensions.append(_dimension_of_elements(kind, dimensions))
-            row_orders.append(None)
             continue
         groups = distinct(split_student.groups[kind.student])
         owners = dimension_of_group[groups]
         if (owners < 0).all():
-            dimension_of_group[groups] = len(dimensions)
+            owners[:] = len(dimensions)
+            dimension_of_group[groups] = owners
+            row_orders[len(dimensions)] = _row_order(kind, split_student, teacher_coupling)
             dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer))
-            row_orders.append(_row_order(kind, split_student, teacher_coupling))
-            owners = dimension_of_group[groups]
         elif (owners < 0).any():
             raise ValueError(f"{kind.tensor}: a part of axis {kind.axis} is grouped with dimensions that came before")
         for number in distinct(owners):  # usually one; several if a kind runs through the groups of several dimensions
-            row_order = row_orders[number]
-            assert row_order is not None  # its groups are in dimension_of_group
-            dimensions[number].members.append(_member(kind, row_order, split_student, teacher_coupling))
+            member = _member(kind, row_orders[number], split_student, teacher_coupling)
+            dimensions[number].members.append(member)
     return Pairing(dimensions, split_student.axes, len(split_student.groups))
 
 
