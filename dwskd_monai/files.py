@@ -54,7 +54,8 @@ class GrowingCsv:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.partial = path, path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.path = path
+        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._columns: list[str] = []
         self._rows = 0
 
@@ -77,5 +78,6 @@ class GrowingCsv:
             os.replace(self.partial, self.path)
         else:
             self.path.unlink(missing_ok=True)  # of an earlier run, and no longer true
-        rows, self._rows = self._rows, 0
+        rows = self._rows
+        self._rows = 0
         return rows

@@ -169,7 +169,8 @@ def _frames(header: pydicom.Dataset, path: Path) -> list[_Frame]:
             return groups.get(name, header.get(name))
 
         slope, intercept = (_scale(value(f"Rescale{name}"), name, place) for name in ("Slope", "Intercept"))
-        orientation, position = value("ImageOrientationPatient"), value("ImagePositionPatient")
+        orientation = value("ImageOrientationPatient")
+        position = value("ImagePositionPatient")
         spacing = value("PixelSpacing") or (1.0, 1.0)
         frames.append(
             _Frame(
@@ -267,7 +268,8 @@ def _sort(frames: Sequence[_Frame], path: Path, tolerance: float) -> tuple[list[
 
 
 def _pair(frames: Sequence[_Frame], order: Sequence[int], index: int) -> str:
-    first, second = frames[order[index]].place, frames[order[index + 1]].place
+    first = frames[order[index]].place
+    second = frames[order[index + 1]].place
     return f"{Path(first).name} and {Path(second).name}"
 
 

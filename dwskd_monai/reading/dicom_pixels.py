@@ -55,7 +55,8 @@ def _in_file(path: Path, count: int) -> tuple[NDArray[np.integer], int] | None:
         return None
     element = next(element for element in header.values() if element.tag == _PIXEL_DATA)  # as it is, not read
     shape = (count, int(header.Rows), int(header.Columns))
-    size, there = 2 * int(np.prod(shape)), path.stat().st_size - element.value_tell
+    size = 2 * int(np.prod(shape))
+    there = path.stat().st_size - element.value_tell
     if element.length < size or there < size:
         raise ValueError(
             f"{path}: a damaged DICOM file, its pixels cannot be decoded (expected {size} bytes of {count} frames, got "

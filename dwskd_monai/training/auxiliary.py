@@ -127,7 +127,8 @@ class MovingAverage(Auxiliary):
         """Average weights and buffers with main's; counters are copied."""
         assert self.network is not None
         momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
-        averaged, of_main = [], []
+        averaged = []
+        of_main = []
         main_state = unwrap(main).state_dict(keep_vars=True)
         for name, value in unwrap(self.network).state_dict(keep_vars=True).items():
             if value.is_floating_point():

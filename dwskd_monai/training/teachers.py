@@ -22,7 +22,8 @@ from dwskd_monai.weight_selection import (
     select_weights,
 )
 
-PRETRAINED, RANDOM = "pretrained", "random"
+PRETRAINED = "pretrained"
+RANDOM = "random"
 _logger = logging.getLogger(__name__)
 
 

@@ -26,7 +26,8 @@ def model_card(page: str, provenance: Mapping[str, Any]) -> str:
 
 
 def _tables(metrics: Mapping[str, Any]) -> str:
-    overall, classes = metrics["study"]["overall"], metrics["study"]["per_class"]
+    overall = metrics["study"]["overall"]
+    classes = metrics["study"]["per_class"]
     lines = [
         f"Of this network, on {overall['count']:.0f} labeled studies (`provenance.json` has the digest of the data it "
         "was trained on, where it was given):",

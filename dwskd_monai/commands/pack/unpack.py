@@ -75,6 +75,7 @@ def _content(archive: zipfile.ZipFile, name: str, file: Path) -> bytes:
 
 
 def _difference(found: set[str], expected: set[str]) -> str:
-    missing, more = sorted(expected - found), sorted(found - expected)
+    missing = sorted(expected - found)
+    more = sorted(found - expected)
     parts = [f"{missing[0]} is missing"] if missing else []
     return " and ".join(parts + ([f"{more[0]} was added"] if more else []))

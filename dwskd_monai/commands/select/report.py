@@ -40,7 +40,8 @@ def draw(similarity: Mapping[str, Mapping[str, float]], elements: str, path: Pat
 
 def as_markdown(content: Mapping[str, Any], report: PairReport) -> str:
     """``report.md`` of ``report.json``'s content and the report that it was made from."""
-    teacher, student = content["teacher"], content["student"]
+    teacher = content["teacher"]
+    student = content["student"]
     share = student["parameters"] / teacher["parameters"]
     lines = [
         f"# {teacher['name']} → {student['name']}",

@@ -23,7 +23,8 @@ from dwskd_monai.weight_selection import (
     stages,
 )
 
-BATCH, MOST_IMAGES = 32, 128
+BATCH = 32
+MOST_IMAGES = 128
 
 
 def read_images(folder: Path, shape: Sequence[int]) -> list[Tensor]:

@@ -12,7 +12,9 @@ from dwskd_monai.data.phantoms.shapes import Pixels, soft_ellipsoid
 from dwskd_monai.data.phantoms.writing import write_nifti
 
 CLASSES = ("glioma", "meningioma", "no_tumor", "pituitary")
-COUNT, LEAST, MOST_PER_PATIENT = 96, 60, 2
+COUNT = 96
+LEAST = 60
+MOST_PER_PATIENT = 2
 _CODES = ("RAS", "LPS", "LAS", "PSR", "ASL")
 
 

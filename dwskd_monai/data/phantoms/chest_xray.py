@@ -12,7 +12,9 @@ from dwskd_monai.data.phantoms.shapes import Pixels, soft_ellipse
 from dwskd_monai.data.phantoms.writing import write_dicom
 
 CLASSES = ("covid19", "no_findings", "pneumonia")
-COUNT, LEAST, MOST_PER_PATIENT = 240, 60, 3
+COUNT = 240
+LEAST = 60
+MOST_PER_PATIENT = 3
 
 
 def write(name: str, path: Path, index: int, patient: str, rng: np.random.Generator) -> Path:
@@ -21,7 +23,8 @@ def write(name: str, path: Path, index: int, patient: str, rng: np.random.Genera
     Every other DICOM file is MONOCHROME1.
     """
     pixels = chest_xray(name, rng)
-    spread, level = rng.uniform(0.14, 0.2), rng.uniform(0.45, 0.55)
+    spread = rng.uniform(0.14, 0.2)
+    level = rng.uniform(0.45, 0.55)
     unit = np.clip(level + spread * pixels, 0, 1)
     kind = index % 4
     if kind < 2:
@@ -43,14 +46,18 @@ def chest_xray(name: str, rng: np.random.Generator) -> Pixels:
     several small faint opacities at the periphery of both. Mean and contrast are equal in all images, so brightness
     says nothing about the class.
     """
-    height, width = int(rng.integers(150, 190)), int(rng.integers(140, 170))
+    height = int(rng.integers(150, 190))
+    width = int(rng.integers(140, 170))
     y, x = np.mgrid[0:height, 0:width]
-    v, u = 2 * y / height - 1 + rng.normal(0, 0.03), 2 * x / width - 1 + rng.normal(0, 0.03)
+    v = 2 * y / height - 1 + rng.normal(0, 0.03)
+    u = 2 * x / width - 1 + rng.normal(0, 0.03)
     image = 1.2 * soft_ellipse(u, v, 0, 0.1, 0.85 * rng.normal(1, 0.04), 1.05, 8)  # the body
     lungs = []
     for side in (-1, 1):
-        center, tilt = side * rng.normal(0.42, 0.02), side * rng.normal(0.12, 0.03)
-        half_width, half_height = rng.normal(0.29, 0.02), rng.normal(0.68, 0.03)
+        center = side * rng.normal(0.42, 0.02)
+        tilt = side * rng.normal(0.12, 0.03)
+        half_width = rng.normal(0.29, 0.02)
+        half_height = rng.normal(0.68, 0.03)
         lung = soft_ellipse(u - tilt * v, v, center, rng.normal(-0.02, 0.03), half_width, half_height, 6)
         lungs.append((lung, center, tilt, half_width, half_height))
         image -= 0.75 * lung

@@ -12,7 +12,9 @@ from dwskd_monai.data.phantoms.shapes import Pixels, soft_ellipsoid
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
 
 CLASSES = ("covid", "non_covid")
-COUNT, LEAST, MOST_PER_PATIENT = 64, 40, 2
+COUNT = 64
+LEAST = 40
+MOST_PER_PATIENT = 2
 
 
 def write(name: str, path: Path, index: int, patient: str, rng: np.random.Generator) -> Path:

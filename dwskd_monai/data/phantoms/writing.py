@@ -52,7 +52,8 @@ def write_series(
         dataset.InstanceNumber = index + 1
         dataset.ImageOrientationPatient, dataset.PixelSpacing, dataset.SliceThickness = _plane(affine)
         dataset.ImagePositionPatient = _position(affine, index)
-        dataset.RescaleSlope, dataset.RescaleIntercept = "1", f"{_INTERCEPT[modality]:g}"
+        dataset.RescaleSlope = "1"
+        dataset.RescaleIntercept = f"{_INTERCEPT[modality]:g}"
         dataset.PixelData = _stored(pixels, modality)
         dataset.save_as(folder / f"{name}.dcm")
 
@@ -92,13 +93,19 @@ def _dataset(
     validate_file_meta(meta)
     meta.FileMetaInformationGroupLength = 0  # filled in when it is written
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=False, is_little_endian=True)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = storage, meta.MediaStorageSOPInstanceUID
+    dataset.SOPClassUID = storage
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     dataset.StudyInstanceUID = generate_uid(entropy_srcs=[study, patient, "study"])
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[study, patient, "series"])
-    dataset.Modality, dataset.PatientID, dataset.PatientName = modality, patient, f"Phantom^{patient}"
+    dataset.Modality = modality
+    dataset.PatientID = patient
+    dataset.PatientName = f"Phantom^{patient}"
     dataset.Rows, dataset.Columns = shape
-    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.SamplesPerPixel = 1
+    dataset.PixelRepresentation = 0
+    dataset.BitsAllocated = 16
+    dataset.BitsStored = 12
+    dataset.HighBit = 11
     dataset.PhotometricInterpretation = "MONOCHROME2"
     return dataset
 
