@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dwskd_monai.weight_selection.layers import LayerSelection
 from dwskd_monai.weight_selection.networks import TracedNetwork
-from dwskd_monai.weight_selection.weights import Teacher, Weights
+from dwskd_monai.weight_selection.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,27 @@ class Counterparts:
     kept: Mapping[str, str]
 
 
-def find_counterparts(student: TracedNetwork, teacher: TracedNetwork, layers: LayerSelection) -> Counterparts:
+def find_counterparts(
+    student: TracedNetwork, teacher: TracedNetwork, weights: Weights, layers: LayerSelection
+) -> Counterparts:
     """The teacher's tensor for each of the student's.
 
+    Args:
+        student: the small network.
+        teacher: the large network.
+        weights: the teacher's tensors, of which only names are asked for; a file may lack some of the network's.
+        layers: what the student's tensors are called in the teacher.
+
     Raises:
-        ValueError: if the teacher has none; the message has the tensor's name and shape.
+        ValueError: if the network of the teacher has none, then the message has the tensor's name and shape; or if the
+            teacher's file lacks it, then the message has the file's name.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in student.network.state_dict().items()}
     teacher_shapes = {name: tuple(tensor.shape) for name, tensor in teacher.network.state_dict().items()}
     sources: dict[str, str] = {}
     kept: dict[str, str] = {}
     for name, shape in shapes.items():
-        source = layers.teacher_name(name)
+        source = layers.names[name]
         unused = name in student.coupling.unused and source in teacher.coupling.unused
         if student.is_classifier(name):
             kept[name] = "new"
@@ -48,21 +57,19 @@ def find_counterparts(student: TracedNetwork, teacher: TracedNetwork, layers: La
                 f"{name}: the student's tensor of shape {shape} has no counterpart {source!r} in the teacher "
                 f"({type(teacher.network).__name__})"
             )
+    _check_weights(weights, teacher, teacher_shapes.keys(), sources.values())
     return Counterparts(sources, kept)
 
 
-def check_weights(weights: Weights, teacher: Teacher, sources: Mapping[str, str]) -> None:
-    """See that all that will be taken is there.
-
-    Raises:
-        ValueError: if the teacher's file lacks a tensor; the message has the file's name.
-    """
+def _check_weights(
+    weights: Weights, teacher: TracedNetwork, teacher_names: Iterable[str], sources: Iterable[str]
+) -> None:
+    """See that all that will be taken is there."""
     names = set(weights.names())
-    expected = teacher.network.state_dict().keys()
-    for source in sources.values():
+    for source in sources:
         if source not in names:
-            unknown = ", ".join(sorted(names - expected)[:3])
+            unknown = ", ".join(sorted(names.difference(teacher_names))[:3])
             raise ValueError(
-                f"{teacher.weights}: missing {source}, which a {type(teacher.network).__name__} has; is it another "
+                f"{weights}: missing {source}, which a {type(teacher.network).__name__} has; is it another "
                 f"network's? Of the file's {len(names)} tensors, these are unknown: {unknown or 'none'}"
             )

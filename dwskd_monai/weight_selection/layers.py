@@ -62,18 +62,20 @@ class LayerSelection:
 
     Args:
         blocks: for each stage of the student that has no stages in it, the teacher's blocks, counted from 0.
-        children: for each stage of the student, the name of the teacher's child for each of its own.
+        names: for each module and tensor of the student, its name in the teacher, which may not have it.
     """
 
     blocks: Mapping[str, tuple[int, ...]]
-    children: Mapping[str, Mapping[str, str]]
-
-    def teacher_name(self, name: str) -> str:
-        """Name in the teacher of a module or tensor of the student."""
-        return _teacher_name(name, self.children)
+    names: Mapping[str, str]
 
 
 def _teacher_name(name: str, children: Mapping[str, Mapping[str, str]]) -> str:
+    """Name in the teacher of a module or tensor of the student.
+
+    Args:
+        name: in the student.
+        children: for each stage of the student, the name of the teacher's child for each of its own.
+    """
     parts = name.split(".") if name else []
     teacher_parts = []
     for depth, part in enumerate(parts):
@@ -102,18 +104,20 @@ def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap
         _check_stages(layers, student_stages)
     children: dict[str, dict[str, str]] = {}
     blocks: dict[str, tuple[int, ...]] = {}
-    for stage, names in student_stages.items():  # outer stages come first, and say what inner ones are called
+    for stage, members in student_stages.items():  # outer stages come first, and say what inner ones are called
         available = teacher_stages.get(_teacher_name(stage, children), [])
-        if len(names) > len(available):
+        if len(members) > len(available):
             raise ValueError(
-                f"{stage}: the student is deeper than the teacher, {len(names)} blocks against {len(available)}; "
+                f"{stage}: the student is deeper than the teacher, {len(members)} blocks against {len(available)}; "
                 "choose a shallower student or a larger teacher"
             )
-        chosen = _choose_blocks(stage, len(available), len(names), layers)
-        children[stage] = {name: available[block] for name, block in zip(names, chosen, strict=True)}
+        chosen = _choose_blocks(stage, len(available), len(members), layers)
+        children[stage] = {name: available[block] for name, block in zip(members, chosen, strict=True)}
         if not any(other.startswith(f"{stage}.") for other in student_stages):
             blocks[stage] = tuple(chosen)
-    return LayerSelection(blocks, children)
+    modules = (name for name, _ in student.named_modules(remove_duplicate=False))
+    names = {name: _teacher_name(name, children) for name in (*modules, *student.state_dict())}
+    return LayerSelection(blocks, names)
 
 
 def _check_stages(layers: LayerMap, student_stages: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from dwskd_monai.weight_selection.choosing import Mask, choose_elements
 from dwskd_monai.weight_selection.copying import copy_weights
-from dwskd_monai.weight_selection.counterparts import check_weights, find_counterparts
+from dwskd_monai.weight_selection.counterparts import find_counterparts
 from dwskd_monai.weight_selection.dimensions import pair_dimensions
 from dwskd_monai.weight_selection.importance import element_scores
 from dwskd_monai.weight_selection.layers import select_layers
@@ -135,8 +135,7 @@ def _plan(
     _check_avoid(avoid, traced_teacher)
     layers = select_layers(teacher.network, student, rules.layers)
     traced_student = TracedNetwork.of(student, input_shape)
-    counterparts = find_counterparts(traced_student, traced_teacher, layers)
-    check_weights(weights, teacher, counterparts.sources)
+    counterparts = find_counterparts(traced_student, traced_teacher, weights, layers)
     pairing = pair_dimensions(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
     scores = None
     if rules.elements == "importance":

@@ -17,6 +17,9 @@ MAPPED_BYTES = 64 * 2**20
 class Weights(Protocol):
     """A teacher's tensors by name."""
 
+    def __str__(self) -> str:
+        """Where they are, for messages."""
+
     def names(self) -> list[str]:
         """Names of all tensors."""
 
@@ -32,6 +35,9 @@ class NetworkWeights:
 
     def __init__(self, network: nn.Module) -> None:
         self._tensors = network.state_dict()
+
+    def __str__(self) -> str:
+        return "the network's own weights"
 
     def names(self) -> list[str]:
         """Names of all tensors."""
@@ -80,6 +86,9 @@ class FileWeights:
             raise ValueError(
                 f"{self.path}: not a .pt or .safetensors file with a state dict of tensors ({error})"
             ) from error
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     def names(self) -> list[str]:
         """Names of all tensors in the file."""

@@ -63,9 +63,7 @@ def similarities(
     """CKA of each block with the teacher's block: of both students, of each rule for elements, of random weights."""
     layers = select_layers(teacher, main, rules.layers)
     names = stages(main)
-    blocks = {
-        f"{stage}.{name}": layers.teacher_name(f"{stage}.{name}") for stage in layers.blocks for name in names[stage]
-    }
+    blocks = {f"{stage}.{name}": layers.names[f"{stage}.{name}"] for stage in layers.blocks for name in names[stage]}
     grams = block_grams(teacher, list(blocks.values()), batches)
     found = {
         f"main ({rules.elements})": block_similarity(grams, main, blocks, batches),
