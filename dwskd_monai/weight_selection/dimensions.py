@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dwskd_monai.weight_selection.coupling import Coupling, Numbers
-from dwskd_monai.weight_selection.kinds import Kind, distinct, find_kinds
+from dwskd_monai.weight_selection.kinds import Kind, distinct
 
 
 @dataclass(frozen=True)
@@ -95,64 +95,55 @@ class _RowOrder:
     parts: int
 
 
-def pair_dimensions(student_coupling: Coupling, teacher_coupling: Coupling, sources: Mapping[str, str]) -> Pairing:
+def pair_dimensions(kinds: Iterable[Kind], student_coupling: Coupling, teacher_coupling: Coupling) -> Pairing:
     """Pair each coupled dimension of the student with the teacher's.
 
     Args:
-        student_coupling: of the small network.
+        kinds: the kinds of both networks, in the order in which they are met.
+        student_coupling: of the small network, with the elements that :func:`~.kinds.find_kinds` gave it.
         teacher_coupling: of the large network.
-        sources: for each tensor of the student that is taken from the teacher, the teacher's tensor.
 
     Raises:
-        ValueError: if the student is wider than the teacher, heads differ in size, or the networks are not coupled
-            alike; the message names the tensor.
+        ValueError: if the student is wider than the teacher, heads differ in size, or groups do not match; the message
+            names the tensor.
     """
-    # Where the student couples two axes and the teacher does not, each axis gets its own elements here.
-    kinds, split_student = find_kinds(student_coupling, teacher_coupling, sources)
     dimensions: list[PairedDimension] = []
     row_orders: dict[int, _RowOrder] = {}  # by the number of a dimension that may get further members
-    dimension_of_group = np.full(len(split_student.whole), -1)
+    dimension_of_group = np.full(len(student_coupling.whole), -1)
     for kind in kinds:
-        _check_grouped_alike(kind, split_student, teacher_coupling)
-        if _ignores_student_groups(kind, split_student, teacher_coupling):
+        _check_grouped_alike(kind)
+        if _ignores_student_groups(kind, student_coupling):
             dimensions.append(_dimension_of_elements(kind, dimensions))
             continue
-        groups = distinct(split_student.groups[kind.student])
-        owners = dimension_of_group[groups]
+        owners = dimension_of_group[kind.student_groups]
         if (owners < 0).all():
             owners[:] = len(dimensions)
-            dimension_of_group[groups] = owners
-            row_orders[len(dimensions)] = _row_order(kind, split_student, teacher_coupling)
+            dimension_of_group[kind.student_groups] = owners
+            row_orders[len(dimensions)] = _row_order(kind, student_coupling)
             dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer))
         elif (owners < 0).any():
             raise ValueError(f"{kind.tensor}: a part of axis {kind.axis} is grouped with dimensions that came before")
         for number in distinct(owners):  # usually one; several if a kind runs through the groups of several dimensions
-            member = _member(kind, row_orders[number], split_student, teacher_coupling)
+            member = _member(kind, row_orders[number], student_coupling, teacher_coupling)
             dimensions[number].members.append(member)
-    return Pairing(dimensions, split_student.axes, len(split_student.groups))
+    return Pairing(dimensions, student_coupling.axes, len(student_coupling.groups))
 
 
-def _is_grouped(elements: Numbers, coupling: Coupling) -> bool:
-    """Whether some of the elements are taken together."""
-    return len(np.unique(coupling.groups[elements])) < len(elements)
-
-
-def _check_grouped_alike(kind: Kind, student_coupling: Coupling, teacher_coupling: Coupling) -> None:
-    if _is_grouped(kind.teacher, teacher_coupling) and not _is_grouped(kind.student, student_coupling):
+def _check_grouped_alike(kind: Kind) -> None:
+    if kind.teacher_is_grouped and not kind.student_is_grouped:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is divided into groups in the teacher and not at all in the student; "
             "choose a student whose convolutions have groups too"
         )
 
 
-def _ignores_student_groups(kind: Kind, student_coupling: Coupling, teacher_coupling: Coupling) -> bool:
+def _ignores_student_groups(kind: Kind, student_coupling: Coupling) -> bool:
     """Whether the student's elements are chosen one by one, although they have groups.
 
     If the student's convolution has groups and the teacher's has none, its groups may take any of the channels.
     """
-    is_whole = student_coupling.whole[student_coupling.groups[kind.student]].any()
-    student_is_grouped = _is_grouped(kind.student, student_coupling)
-    return student_is_grouped and not _is_grouped(kind.teacher, teacher_coupling) and not is_whole
+    is_whole = student_coupling.whole[kind.student_groups].any()
+    return kind.student_is_grouped and not kind.teacher_is_grouped and not is_whole
 
 
 def _dimension_of_elements(kind: Kind, dimensions: Iterable[PairedDimension]) -> PairedDimension:
@@ -162,7 +153,7 @@ def _dimension_of_elements(kind: Kind, dimensions: Iterable[PairedDimension]) ->
     return PairedDimension(_free_name(kind.layer, dimensions), kind.layer, [member])
 
 
-def _row_order(kind: Kind, student_coupling: Coupling, teacher_coupling: Coupling) -> _RowOrder:
+def _row_order(kind: Kind, student_coupling: Coupling) -> _RowOrder:
     """The rows of the members of a new dimension.
 
     If the student has more and smaller groups, those of the teacher are divided: for 6 groups of 4 elements and a
@@ -171,9 +162,9 @@ def _row_order(kind: Kind, student_coupling: Coupling, teacher_coupling: Couplin
     Raises:
         ValueError: if the student has more elements, or more groups that are only taken whole, than the teacher.
     """
-    student_groups = distinct(student_coupling.groups[kind.student])
-    teacher_groups = distinct(teacher_coupling.groups[kind.teacher])
-    if not _is_grouped(kind.student, student_coupling):
+    student_groups = kind.student_groups
+    teacher_groups = kind.teacher_groups
+    if not kind.student_is_grouped:
         _check_width(kind, len(kind.student), len(kind.teacher))
     if len(student_groups) <= len(teacher_groups):
         return _RowOrder(student_groups, teacher_groups, parts=1)

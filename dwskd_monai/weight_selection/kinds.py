@@ -32,6 +32,8 @@ class Kind:
         layer: the layer that makes them in the student.
         student: the student's elements ``(n,)``, in the order in which they are met.
         teacher: the teacher's elements ``(m,)``.
+        student_groups: the groups of the student's elements, each once, in the order in which they are met.
+        teacher_groups: the groups of the teacher's elements.
     """
 
     tensor: str
@@ -39,6 +41,18 @@ class Kind:
     layer: str
     student: Numbers
     teacher: Numbers
+    student_groups: Numbers
+    teacher_groups: Numbers
+
+    @property
+    def student_is_grouped(self) -> bool:
+        """Whether some of the student's elements are taken together."""
+        return len(self.student_groups) < len(self.student)
+
+    @property
+    def teacher_is_grouped(self) -> bool:
+        """Whether some of the teacher's elements are taken together."""
+        return len(self.teacher_groups) < len(self.teacher)
 
 
 def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str]) -> tuple[list[Kind], Coupling]:
@@ -77,7 +91,9 @@ def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str])
                 teacher_elements = teacher_along[teacher_signatures[teacher_along] == signature]
                 if len(teacher_elements):
                     layer = makers.get(int(elements[0]), layer_of(name))
-                    kinds.append(Kind(name, axis, layer, elements, teacher_elements))
+                    groups = distinct(student.groups[elements])
+                    teacher_groups = distinct(teacher.groups[teacher_elements])
+                    kinds.append(Kind(name, axis, layer, elements, teacher_elements, groups, teacher_groups))
                 else:
                     more, coupling = _split(elements, coupling, teacher, sources)
                     kinds += more
@@ -161,8 +177,13 @@ def _split(
             _check_split(name, axis, along, elements, source, teacher_elements, teacher)
             key = teacher_elements.tobytes()
             if key not in kinds:
-                new_elements = np.arange(count, count + len(elements))
-                kinds[key] = Kind(name, axis, layer_of(name), new_elements, teacher_elements)
+                added = count - len(student.groups) + np.arange(len(elements))
+                new_elements = len(student.groups) + added
+                new_groups = len(student.whole) + added
+                teacher_groups = teacher.groups[teacher_elements]  # each of its own, which _check_split saw to
+                kinds[key] = Kind(
+                    name, axis, layer_of(name), new_elements, teacher_elements, new_groups, teacher_groups
+                )
                 count += len(elements)
             replacement = np.zeros(len(student.groups), dtype=np.int64)
             replacement[elements] = kinds[key].student

@@ -12,6 +12,7 @@ from dwskd_monai.weight_selection.copying import copy_weights
 from dwskd_monai.weight_selection.counterparts import find_counterparts
 from dwskd_monai.weight_selection.dimensions import pair_dimensions
 from dwskd_monai.weight_selection.importance import element_scores
+from dwskd_monai.weight_selection.kinds import find_kinds
 from dwskd_monai.weight_selection.layers import select_layers
 from dwskd_monai.weight_selection.networks import TracedNetwork, check_same_family, family_of
 from dwskd_monai.weight_selection.plan import plan_tensors
@@ -136,7 +137,8 @@ def _plan(
     layers = select_layers(teacher.network, student, rules.layers)
     traced_student = TracedNetwork.of(student, input_shape)
     counterparts = find_counterparts(traced_student, traced_teacher, weights, layers)
-    pairing = pair_dimensions(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
+    kinds, student_coupling = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
+    pairing = pair_dimensions(kinds, student_coupling, traced_teacher.coupling)
     scores = None
     if rules.elements == "importance":
         scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())

@@ -9,6 +9,7 @@ from dwskd_monai.weight_selection import Rules
 from dwskd_monai.weight_selection.choosing import ChosenDimension, choose_elements
 from dwskd_monai.weight_selection.coupling import Coupling
 from dwskd_monai.weight_selection.dimensions import Pairing, pair_dimensions
+from dwskd_monai.weight_selection.kinds import find_kinds
 from tests.weight_selection.couplings import coupling
 
 UNIFORM = Rules()
@@ -16,7 +17,8 @@ FIRST = Rules(elements="consecutive")
 
 
 def paired(student: Coupling, teacher: Coupling) -> Pairing:
-    return pair_dimensions(student, teacher, {name: name for name in student.axes})
+    kinds, split_student = find_kinds(student, teacher, {name: name for name in student.axes})
+    return pair_dimensions(kinds, split_student, teacher)
 
 
 def taken(*elements: int, count: int) -> np.ndarray:

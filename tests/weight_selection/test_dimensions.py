@@ -6,11 +6,13 @@ import pytest
 
 from dwskd_monai.weight_selection.coupling import Coupling
 from dwskd_monai.weight_selection.dimensions import Pairing, pair_dimensions
+from dwskd_monai.weight_selection.kinds import find_kinds
 from tests.weight_selection.couplings import coupling
 
 
 def paired(student: Coupling, teacher: Coupling, sources: dict[str, str] | None = None) -> Pairing:
-    return pair_dimensions(student, teacher, sources or {name: name for name in student.axes})
+    kinds, split_student = find_kinds(student, teacher, sources or {name: name for name in student.axes})
+    return pair_dimensions(kinds, split_student, teacher)
 
 
 def members(pairing: Pairing) -> dict[str, list[tuple[list, list]]]:
