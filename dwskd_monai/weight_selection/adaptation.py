@@ -1,7 +1,8 @@
 """What selecting elements does not do: the channels of an image, positions, and linear layers as 1x1 convolutions.
 
 The channels of an image and positions are not selected, but adapted and resampled. The elements of a linear layer are
-selected as any others; then its weight gets the shape of a 1x1 convolution's, or the reverse.
+selected as any others; then its weight gets the shape of a 1x1 convolution's, or the reverse. :func:`fitted` does all
+that one tensor needs; the plan asks for single steps without values, to find what does not fit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,33 @@ import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed, resize_rel_pos_bias_table_simple
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
+
+from dwskd_monai.weight_selection.tensors import TensorSelection
+
+
+def fitted(part: Tensor, tensor: TensorSelection, teacher: nn.Module, student: nn.Module) -> Tensor:
+    """The selected part of one of the teacher's tensors as the student needs it, after all steps that were planned.
+
+    Args:
+        part: what is at the selected positions of the teacher's tensor.
+        tensor: the plan of this tensor.
+        teacher: the large network; the grid of its position embedding is asked for.
+        student: the small network.
+
+    Returns:
+        A tensor of the student's shape.
+    """
+    value = reshaped(tensor.name, part, tensor.shape)
+    if "adapted" in tensor.steps:
+        value = adapted_input(tensor.name, value, tensor.shape[1])
+    if "resampled" in tensor.steps:
+        resampled = resampled_positions(tensor.name, value, tensor.shape, teacher, student)
+        assert resampled is not None  # so the plan found
+        value = resampled
+    if "rescaled" in tensor.steps:
+        assert tensor.source_shape is not None  # it is taken from the teacher
+        value = value * (tensor.source_shape[1] / tensor.shape[1]) ** 0.5
+    return value
 
 
 def misfit(name: str, source_shape: Sequence[int], shape: Sequence[int]) -> str:

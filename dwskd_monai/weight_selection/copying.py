@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dwskd_monai.weight_selection import adaptation
+from dwskd_monai.weight_selection.adaptation import fitted
 from dwskd_monai.weight_selection.coupling import Numbers
 from dwskd_monai.weight_selection.tensors import TensorSelection
 from dwskd_monai.weight_selection.weights import Weights
@@ -35,21 +35,8 @@ def copy_weights(
     with torch.no_grad():
         for tensor in tqdm(tensors, "selecting weights", unit="tensor", disable=not progress, leave=False):
             if tensor.source is not None:
-                state[tensor.name].copy_(_student_values(weights[tensor.source], tensor, teacher, student))
-
-
-def _student_values(source: Tensor, tensor: TensorSelection, teacher: nn.Module, student: nn.Module) -> Tensor:
-    """The part of the teacher's tensor that the student takes, in the student's shape."""
-    value = adaptation.reshaped(tensor.name, taken_part(source, tensor.positions), tensor.shape)
-    if "adapted" in tensor.steps:
-        value = adaptation.adapted_input(tensor.name, value, tensor.shape[1])
-    if "resampled" in tensor.steps:
-        resampled = adaptation.resampled_positions(tensor.name, value, tensor.shape, teacher, student)
-        assert resampled is not None  # so the plan found
-        value = resampled
-    if "rescaled" in tensor.steps:
-        value = value * (source.shape[1] / tensor.shape[1]) ** 0.5
-    return value
+                part = taken_part(weights[tensor.source], tensor.positions)
+                state[tensor.name].copy_(fitted(part, tensor, teacher, student))
 
 
 def taken_part(source: Tensor, positions: Sequence[Numbers | None]) -> Tensor:
