@@ -1,8 +1,8 @@
 """Weight selection: start a small network from a subset of a large one's weights.
 
-Read :func:`~.select.select_weights` first: it is one straight line through these modules, in this order.
+Read ``select`` first: it goes in one straight line through these modules, in this order.
 
-- ``select``: :func:`select_weights` and :func:`select_pair`;
+- ``select``: :func:`select_weights` and :func:`select_pair`, and the line of steps that both take;
 - ``weights``: the teacher's tensors, from a network or read from a file as needed;
 - ``networks``: what is asked of a network: its family, its classifier, its coupling;
 - ``coupling``: which axes of which tensors are one coupled dimension, found by following a network's forward pass;
@@ -13,8 +13,8 @@ Read :func:`~.select.select_weights` first: it is one straight line through thes
 - ``rules`` and ``importance``: how candidates are chosen;
 - ``choosing``: one index set for each dimension;
 - ``plan`` and ``tensors``: what is taken from where, tensor by tensor;
-- ``adaptation``: positions and input channels, which are not selected but resampled and adapted;
 - ``copying``: takes it;
+- ``adaptation``: positions and input channels, which are not selected but resampled and adapted;
 - ``report``: what was taken from where;
 - ``similarity``: how similar the features are before any training.
 

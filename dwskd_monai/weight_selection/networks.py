@@ -28,15 +28,6 @@ def family_of(teacher: nn.Module, student: nn.Module) -> str:
     )
 
 
-def check_same_family(teacher: nn.Module, student: nn.Module) -> None:
-    """See that :func:`family_of` both networks is known.
-
-    Raises:
-        ValueError: if they are of different families.
-    """
-    family_of(teacher, student)
-
-
 def in_classifier(name: str, network: nn.Module) -> bool:
     """Whether a state dict's tensor belongs to a timm network's classifier, found through its ``default_cfg``."""
     names: str | Iterable[str] | None = cast(Any, getattr(network, "default_cfg", {})).get("classifier")

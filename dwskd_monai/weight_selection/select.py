@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 from torch import nn
@@ -14,11 +13,11 @@ from dwskd_monai.weight_selection.dimensions import pair_dimensions
 from dwskd_monai.weight_selection.importance import element_scores
 from dwskd_monai.weight_selection.kinds import find_kinds
 from dwskd_monai.weight_selection.layers import select_layers
-from dwskd_monai.weight_selection.networks import TracedNetwork, check_same_family, family_of
+from dwskd_monai.weight_selection.networks import TracedNetwork, family_of
 from dwskd_monai.weight_selection.plan import plan_tensors
 from dwskd_monai.weight_selection.report import PairReport, SelectionReport
 from dwskd_monai.weight_selection.rules import Rules
-from dwskd_monai.weight_selection.weights import Teacher, Weights
+from dwskd_monai.weight_selection.weights import Teacher
 
 AS_PUBLISHED = Rules()  # first layers, uniform elements (Xu et al.), with whole heads
 
@@ -60,20 +59,15 @@ def select_weights(
         ValueError: if the networks are of different families, the student is wider or deeper than the teacher, a tensor
             does not fit (the message has its name and both shapes), or ``avoid`` is of another teacher.
     """
-    teacher = Teacher.of(teacher)
-    check_same_family(teacher.network, student)  # before the slow trace
-    traced_teacher = TracedNetwork.of(teacher.network, input_shape)
-    weights = teacher.open()
-    report = _plan(
-        student,
-        teacher=teacher,
-        traced_teacher=traced_teacher,
-        weights=weights,
-        rules=rules,
+    (report,) = _select(
+        Teacher.of(teacher),
+        (student,),
+        rules,
         avoid=avoid,
+        complementary=False,
         input_shape=input_shape,
+        progress=progress,
     )
-    copy_weights(report.tensors, weights, teacher.network, student, progress)
     return report
 
 
@@ -107,52 +101,73 @@ def select_pair(
     Raises:
         FileNotFoundError, ValueError: as :func:`select_weights`.
     """
-    teacher = Teacher.of(teacher)
-    for student in (main, auxiliary):
-        check_same_family(teacher.network, student)  # before the slow trace
-    traced_teacher = TracedNetwork.of(teacher.network, input_shape)
-    weights = teacher.open()
-    plan = functools.partial(
-        _plan, teacher=teacher, traced_teacher=traced_teacher, weights=weights, rules=rules, input_shape=input_shape
+    main_report, auxiliary_report = _select(
+        Teacher.of(teacher),
+        (main, auxiliary),
+        rules,
+        avoid=None,
+        complementary=complementary,
+        input_shape=input_shape,
+        progress=progress,
     )
-    main_report = plan(main, avoid=None)
-    auxiliary_report = plan(auxiliary, avoid=main_report.taken if complementary else None)
-    copy_weights(main_report.tensors, weights, teacher.network, main, progress)
-    copy_weights(auxiliary_report.tensors, weights, teacher.network, auxiliary, progress)
     return PairReport(main_report, auxiliary_report)
 
 
-def _plan(
-    student: nn.Module,
-    *,
+def _select(
     teacher: Teacher,
-    traced_teacher: TracedNetwork,
-    weights: Weights,
+    students: Sequence[nn.Module],
     rules: Rules,
+    *,
     avoid: Mask | None,
+    complementary: bool,
     input_shape: Sequence[int] | None,
-) -> SelectionReport:
-    """What will be taken from where; neither network is changed."""
+    progress: bool,
+) -> list[SelectionReport]:
+    """Plan for each student what is taken from where, then change all of them.
+
+    Args:
+        teacher: the large network.
+        students: of one architecture if they are complementary.
+        rules: which blocks and elements are taken.
+        avoid: for each of the teacher's elements whether the first student takes it only if no others are left.
+        complementary: whether each further student avoids what the one before it takes.
+        input_shape: see :func:`select_weights`.
+        progress: show progress bars.
+    """
+    weights = teacher.open()
+    families = [family_of(teacher.network, student) for student in students]  # raises before the slow trace
+    traced_teacher = TracedNetwork.of(teacher.network, input_shape)
+    teacher_values = traced_teacher.count_values()
     _check_avoid(avoid, traced_teacher)
-    layers = select_layers(teacher.network, student, rules.layers)
-    traced_student = TracedNetwork.of(student, input_shape)
-    counterparts = find_counterparts(traced_student, traced_teacher, weights, layers)
-    kinds, student_coupling = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
-    pairing = pair_dimensions(kinds, student_coupling, traced_teacher.coupling)
-    scores = None
-    if rules.elements == "importance":
-        scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())
-    chosen = choose_elements(pairing, rules, scores, avoid)
-    tensors = plan_tensors(traced_student, traced_teacher, weights, counterparts, chosen.along(pairing), rules.rescale)
-    return SelectionReport(
-        family=family_of(teacher.network, student),
-        rules=rules,
-        tensors=tensors,
-        dimensions=chosen.dimensions,
-        blocks=layers.blocks,
-        teacher_values=traced_teacher.count_values(),
-        taken=chosen.mask(len(traced_teacher.coupling.groups)),
-    )
+    reports = []
+    for student, family in zip(students, families, strict=True):
+        layers = select_layers(teacher.network, student, rules.layers)
+        traced_student = TracedNetwork.of(student, input_shape)
+        counterparts = find_counterparts(traced_student, traced_teacher, weights, layers)
+        kinds, student_coupling = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
+        pairing = pair_dimensions(kinds, student_coupling, traced_teacher.coupling)
+        scores = None
+        if rules.elements == "importance":
+            scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())
+        chosen = choose_elements(pairing, rules, scores, avoid)
+        taken = chosen.mask(len(traced_teacher.coupling.groups))
+        axes = chosen.along(pairing)
+        tensors = plan_tensors(traced_student, traced_teacher, weights, counterparts, axes, rules.rescale)
+        report = SelectionReport(
+            family=family,
+            rules=rules,
+            tensors=tensors,
+            dimensions=chosen.dimensions,
+            blocks=layers.blocks,
+            teacher_values=teacher_values,
+            taken=taken,
+        )
+        reports.append(report)
+        if complementary:
+            avoid = taken
+    for student, report in zip(students, reports, strict=True):
+        copy_weights(report.tensors, weights, teacher.network, student, progress)
+    return reports
 
 
 def _check_avoid(avoid: Mask | None, traced_teacher: TracedNetwork) -> None:
