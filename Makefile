@@ -61,7 +61,7 @@ lint: $(VENV)/installed_test
 	$(VENV)/bin/mypy
 
 # one worker per core, and no threads in it: many tests wait for a process that they start
-PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 test: lint
 	$(PYTEST)

@@ -81,6 +81,7 @@ def command(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_bad_input_ends_with_one_message_and_code_2_and_the_traceback_is_in_the_log(folder):
     result = command(folder, "--size", "large")
     assert result.returncode == 2
@@ -91,6 +92,7 @@ def test_bad_input_ends_with_one_message_and_code_2_and_the_traceback_is_in_the_
     assert "ValueError: size must be a number" in log
 
 
+@pytest.mark.slow
 def test_the_traceback_is_printed_where_it_is_asked_for_and_for_faults_of_a_program(folder):
     result = command(folder, "--size", "large", "--verbose", "true")
     assert result.returncode == 2

@@ -14,6 +14,8 @@ from PIL import Image
 from tests.bundles.commands import SMALL, run
 from tests.conftest import BUNDLE, tiny_convnext, tiny_vit
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = BUNDLE / "configs"
 
 

@@ -25,6 +25,9 @@ from tests.bundles.tracking import (
 )
 from tests.conftest import BUNDLE
 
+# one process for all, so that the training that they share is run once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained chest_xray")]
+
 CLASSES = ["covid19", "no_findings", "pneumonia"]
 EPOCHS = ("--max_epochs", "3", "--distillation_epochs", "2")
 

@@ -16,6 +16,8 @@ import dwskd_monai
 from tests.bundles.test_configs import each_bundle, parser
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).with_name("metadata_schema.json")
 SCHEMA_SHA256 = "c839074a21155f19c27ef6c20659fcb98730e0770a3023813e2725b6522535ac"
 

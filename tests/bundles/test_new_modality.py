@@ -14,6 +14,8 @@ from dwskd_monai.bundle.render import RENDERED, TEMPLATE, render
 from tests.bundles.commands import SMALL, config, run
 from tests.conftest import BUNDLE, BUNDLES
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("benign", "malignant")
 
 

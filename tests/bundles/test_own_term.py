@@ -12,6 +12,8 @@ import torch
 from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLE
 
+pytestmark = pytest.mark.slow
+
 OWN_TERM = '''
 import torch
 from dwskd_monai.training import DistillationTerm

@@ -23,6 +23,9 @@ from tests.bundles.tracking import (
 )
 from tests.conftest import BUNDLES
 
+# one process for all, so that the training that they share is run once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained volumes")]
+
 SIZE = ("--image_size", "32", "--num_workers", "0")
 
 

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from dwskd_monai.cli import main
 from dwskd_monai.weight_selection import Rules, select_pair
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def teacher_file(tmp_path_factory):

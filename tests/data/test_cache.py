@@ -111,6 +111,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, image, volume):
         cache.save(cache.path_of(image), volume)
 
 
+@pytest.mark.slow
 def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
     scale = ScaleIntensityRangePercentilesd(keys="image", lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)
     here = describe([*transforms(), scale])

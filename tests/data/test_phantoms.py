@@ -34,6 +34,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", list(MODALITIES))
 def test_same_seed_same_bytes(tmp_path, modality):
     first, again = (
@@ -86,6 +87,7 @@ def test_classes_differ_by_what_the_lungs_show_and_not_by_brightness():
     assert cross_val_score(LogisticRegression(max_iter=5000), features, labels, cv=5).mean() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["lung_ct", "brain_mri"])
 def test_volumes_patients_and_splits(volumes, modality):
     folder, maker = volumes[modality], MODALITIES[modality]

@@ -18,6 +18,8 @@ from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.evaluation.workflows import run_configs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:

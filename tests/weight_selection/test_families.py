@@ -10,6 +10,8 @@ from dwskd_monai.weight_selection import Rules, select_pair
 from tests.conftest import REPOSITORY
 from tests.weight_selection.pairs import MONAI_PUBLISHED, PUBLISHED, on_meta
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("teacher", "student"), PUBLISHED, ids=lambda name: name)
 def test_a_published_pair_of_timm(teacher, student):

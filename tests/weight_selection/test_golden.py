@@ -19,6 +19,8 @@ from torch import nn
 from dwskd_monai.weight_selection import Rules, SelectionReport, select_pair
 from tests.weight_selection.pairs import TINY, on_meta
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).with_name("golden_selections.json")
 RULES: dict[str, tuple[Rules, bool]] = {
     "default": (Rules(), True),

@@ -19,6 +19,8 @@ from dwskd_monai.weight_selection.networks import image_shape
 from tests.conftest import tiny_convnext, tiny_vit
 from tests.weight_selection.pairs import TINY
 
+pytestmark = pytest.mark.slow
+
 RULES = [
     Rules(),
     Rules(elements="consecutive", offset=0.5),

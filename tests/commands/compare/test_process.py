@@ -66,6 +66,7 @@ def test_the_cause_is_the_last_error_that_was_printed(printed, cause):
     assert cause_in(printed) == cause
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_told_by_what_it_printed_itself(tmp_path):
     with (tmp_path / "log.txt").open("a") as log:
         log.write("ValueError: of an attempt before\n")

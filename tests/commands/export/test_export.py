@@ -22,6 +22,8 @@ from dwskd_monai.commands.export.formats import FORMATS, Format
 from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
 
+pytestmark = pytest.mark.slow
+
 SMALL_VIT = {
     "student": "vit_tiny_patch16_224",
     "network_def#embed_dim": 32,

@@ -24,6 +24,8 @@ from dwskd_monai.commands.pack.unpack import unpack
 from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext
 
+pytestmark = pytest.mark.slow
+
 METRICS = {
     "study": {
         "overall": {"accuracy": 0.5, "balanced_accuracy": 0.625, "macro_auc": 0.75, "macro_f1": 0.4375, "count": 8},
