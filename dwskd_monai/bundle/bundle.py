@@ -11,7 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.errors import cause_of
-from dwskd_monai.bundle.overrides import knows, refuse_unknown
+from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
 from dwskd_monai.bundle.words import as_values
 
 _ITEMS = "train#dataset#data"
@@ -37,7 +37,7 @@ class Bundle:
     @property
     def name(self) -> str:
         """Name of the folder."""
-        return self.folder.name
+        return self.folder.resolve().name
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -63,15 +63,17 @@ class Bundle:
             parser = ConfigParser()
             parser.read_config([self._existing(f"{name}.yaml") for name in names])
             parser.read_meta(self._existing("metadata.json"))
+            parser["bundle_root"] = str(self.folder.resolve())
             parser.update(pairs={key: value for key, value in self.overrides.items() if knows(parser, key)})
             self._configs[names] = parser
         return self._configs[names]
 
     def refuse_unknown_overrides(self, command: str, *names: str) -> None:
-        """Raise ValueError for an override that neither ``command`` nor any of the configs ``names`` knows."""
-        files = " or ".join(f"{name}.yaml" for name in names)
-        where = f"an option of {command}, nor a setting of {self.name}'s {files}"
-        refuse_unknown(self.overrides, [self.config(name) for name in names], where)
+        """Raise ValueError for an override that no config of ``names`` knows, or of another type than its setting."""
+        shown = " or ".join(f"{name}.yaml" for name in names)
+        files = [Bundle(self.folder).config(name) for name in names]
+        refuse_unknown(self.overrides, files, f"an option of {command}, nor a setting of {self.name}'s {shown}")
+        check_types(self.overrides, files)
 
     def items(
         self, dataset_dir: str | Path, split: str, fold: int = 0, folds: int | None = None

@@ -42,6 +42,8 @@ class _OneMessage:
         if not isinstance(cause, _EXPLAINED) or self._parser.get("verbose", False):
             sys.__excepthook__(kind, error, trace)
             if not isinstance(cause, _EXPLAINED):
+                if cause is not error:  # what the machinery wrapped, a hundred lines above
+                    sys.stderr.write(f"\n{type(cause).__name__}: {cause}\n")
                 return
         else:
             self._log(error)

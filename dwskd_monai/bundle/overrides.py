@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from monai.bundle import ConfigParser
+
+from dwskd_monai.bundle.words import checked_type
 
 _SEPARATOR = "#"
 _SWITCHES = ("_disabled_", "_requires_", "_mode_", "_desc_")  # that any component of MONAI's configs can have
@@ -37,6 +40,19 @@ def refuse_unknown(keys: Iterable[str], parsers: Sequence[ConfigParser], where: 
             nearest = difflib.get_close_matches(key, _names_beside(key, parsers), n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ValueError(f"{key} is not {where}{hint}")
+
+
+def check_types(overrides: Mapping[str, Any], files: Sequence[ConfigParser]) -> None:
+    """Raise ValueError for a value that cannot be meant, by what the configs' files have.
+
+    Args:
+        overrides: ids and values.
+        files: configs without overrides; an id counts in each that has it.
+    """
+    for key, value in overrides.items():
+        for parser in files:
+            if key in parser:
+                checked_type(key, value, parser[key])
 
 
 def _names_beside(key: str, parsers: Sequence[ConfigParser]) -> list[str]:

@@ -17,11 +17,11 @@ import monai.bundle.scripts
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from dwskd_monai.bundle.errors import end_with_one_message
-from dwskd_monai.bundle.overrides import refuse_unknown
-from dwskd_monai.bundle.words import as_values, checked_type, has_words
+from dwskd_monai.bundle.overrides import check_types, refuse_unknown
+from dwskd_monai.bundle.words import as_values, has_words
 
 _METADATA = "_meta_"
-# What --tracking adds to the config, and lets a user override
+# What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
 _OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
 
 
@@ -62,13 +62,9 @@ def prepare_run() -> None:
     _put_values(workflow.parser, overrides)
     files = ConfigParser()  # as they are, nothing overridden
     files.read_config(call["config_file"])
-    known = _OF_TRACKING if call["tracking"] is not None else ()
-    refuse_unknown(
-        [key for key in overrides if key not in known], [files], f"a setting of {_names(call['config_file'])}"
-    )
-    for key in overrides:
-        if key in files:
-            checked_type(key, workflow.parser[key], files[key])
+    ids = [key for key in overrides if key not in _OF_TRACKING]
+    refuse_unknown(ids, [files], f"a setting of {_names(call['config_file'])}")
+    check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])
 
 
 def _put_values(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:

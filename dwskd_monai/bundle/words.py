@@ -12,8 +12,16 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def has_words(values: Iterable[Any]) -> bool:
-    """Whether one of the values is a word that stands for another value."""
-    return any(isinstance(value, str) and value.lower() in _WORDS for value in values)
+    """Whether one of the values is, or holds, a word that stands for another value."""
+    return any(_holds_word(value) for value in values)
+
+
+def _holds_word(value: Any) -> bool:
+    if isinstance(value, dict):
+        return has_words(value.values())
+    if isinstance(value, (list, tuple)):
+        return has_words(value)
+    return isinstance(value, str) and value.lower() in _WORDS
 
 
 def as_values(content: Any) -> Any:

@@ -30,19 +30,18 @@ def start_process_group(backend: str = "nccl") -> torch.device:
         The device of this process.
 
     Raises:
-        ValueError: for another backend.
-        RuntimeError: if torchrun did not start this process, or there are too few GPUs.
+        ValueError: for another backend, if torchrun did not start this process, or there are too few GPUs.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
     if "LOCAL_RANK" not in os.environ:
-        raise RuntimeError(
+        raise ValueError(
             "multi_gpu_train.yaml must be started by torchrun: "
             "torchrun --standalone --nproc_per_node=N -m monai.bundle run training …"
         )
     local_rank = int(os.environ["LOCAL_RANK"])
     if backend == "nccl" and torch.cuda.device_count() <= local_rank:
-        raise RuntimeError(
+        raise ValueError(
             f"process {local_rank} has no GPU of its own: {torch.cuda.device_count()} found; start fewer processes, "
             "or train on the CPU with --backend gloo"
         )

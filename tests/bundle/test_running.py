@@ -60,7 +60,6 @@ def test_words_become_values_also_where_a_macro_copied_them(folder):
         ({"resum": True}, r"resum is not a setting of config.yaml; did you mean resume\?"),
         ({"resume": "yes"}, "resume must be true or false; got 'yes'"),
         ({"size": "large"}, "size must be a number, such as 8; got 'large'"),
-        ({"run_name": "x"}, "run_name is not a setting of config.yaml"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_runs(folder, overrides, message):

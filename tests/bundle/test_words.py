@@ -19,7 +19,8 @@ def test_everything_else_is_itself():
     for value in (0, "", "data/null", "none", [0, 255], 5.0, False, {"true": 1}):
         assert as_values(value) == value
         assert not has_words([value])
-    assert has_words([3, "null"])
+    for value in ("null", ["null", 255], {"a": {"b": "False"}}):
+        assert has_words([3, value])
 
 
 @pytest.mark.parametrize("value", ["no", "", 0, 1, None, "0"])

@@ -80,15 +80,22 @@ def test_training_says_what_it_does_and_keeps_the_best_student(trained):
     check_training_is_tracked(bundle)
 
 
-def test_evaluation_writes_metrics_matrix_and_predictions(trained, phantoms, tmp_path):
+@pytest.fixture(scope="session")
+def evaluated(trained, phantoms, tmp_path_factory) -> Path:
+    """The folder of an evaluation of the deployed student on the test images."""
     bundle, _ = trained
     run(
         *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms, *SMALL),
         *TRACKING,
-        cwd=tmp_path,
+        cwd=tmp_path_factory.mktemp("evaluation"),
     )
+    return bundle / "eval" / "test"
+
+
+def test_evaluation_writes_metrics_matrix_and_predictions(trained, evaluated, phantoms):
+    bundle, _ = trained
     check_evaluation_is_tracked(bundle)
-    folder = bundle / "eval" / "test"
+    folder = evaluated
     metrics = json.loads((folder / "metrics.json").read_text())
     test_images = [path for path in (phantoms / "test").rglob("*") if path.is_file()]
     assert list(metrics) == ["study"], "each study has one slice"
@@ -111,7 +118,7 @@ def test_evaluation_of_the_teacher(trained, phantoms, tmp_path):
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["study"]["overall"]["count"] > 5
 
 
-def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
+def test_inference_agrees_with_the_evaluation(trained, evaluated, phantoms, tmp_path):
     bundle, _ = trained
     run(
         *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", phantoms / "test"),
@@ -127,11 +134,11 @@ def test_inference_agrees_with_the_evaluation(trained, phantoms, tmp_path):
         probabilities = [float(row[name]) for name in CLASSES]
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
-    with (bundle / "eval" / "test" / "predictions.csv").open(newline="") as file:
-        evaluated = {row["study"]: row for row in csv.DictReader(file)}
-    assert len(evaluated) == len(rows)
+    with (evaluated / "predictions.csv").open(newline="") as file:
+        expected = {row["study"]: row for row in csv.DictReader(file)}
+    assert len(expected) == len(rows)
     for row in rows:
-        assert row["predicted"] == evaluated[row["study"]]["predicted"]
+        assert row["predicted"] == expected[row["study"]]["predicted"]
 
 
 def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teacher, tmp_path):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dwskd_monai.commands.pack.pack import pack
 from PIL import Image
 
+from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.data.phantoms.brain_mri import brain_mri
 from dwskd_monai.data.phantoms.chest_xray import chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
@@ -75,7 +75,8 @@ def server(request, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
     (folder / "models").mkdir()
     network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
     torch.save(network.state_dict(), folder / "models" / "model.pt")
-    file = pack(request.param, folder / f"{request.param.name}.zip", models=folder / "models", overrides=SMALL)
+    file = folder / f"{request.param.name}.zip"
+    pack(str(request.param), str(file), str(folder / "models"), **SMALL)
     with serving(file, studies, folder / "server") as started:
         yield started, studies
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from dwskd_monai.commands.pack.pack import pack
 
+from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
 from tests.bundles.commands import SMALL_SETTINGS, as_options, run
 from tests.conftest import BUNDLES, tiny_convnext
@@ -40,7 +40,8 @@ def test_it_predicts_what_the_bundle_predicts_and_monai_loads_it(bundle, python,
     (tmp_path / "models").mkdir()
     network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
     torch.save(network.state_dict(), tmp_path / "models" / "model.pt")
-    unpacked = unpack(pack(bundle, tmp_path / "x.zip", models=tmp_path / "models", overrides=SMALL_SETTINGS), tmp_path)
+    pack(str(bundle), str(tmp_path / "x.zip"), str(tmp_path / "models"), **SMALL_SETTINGS)
+    unpacked = unpack(tmp_path / "x.zip", tmp_path)
     predictions = []
     for name, launcher, config in (
         ("before", sys.executable, bundle / "configs" / "inference.yaml"),

@@ -224,7 +224,7 @@ def test_a_term_that_needs_features_says_that_there_are_none():
 
 
 def test_what_is_not_a_term_is_named():
-    with pytest.raises(TypeError, match="feature_term must be a DistillationTerm, got KLDivLoss; derive"):
+    with pytest.raises(ValueError, match="feature_term must be a DistillationTerm, got KLDivLoss; derive"):
         SelfDistillationLoss(feature_term=nn.KLDivLoss())
 
 

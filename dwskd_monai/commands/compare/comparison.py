@@ -10,7 +10,7 @@ from dwskd_monai.commands.compare.figures import draw
 from dwskd_monai.commands.compare.grid import run_grid
 from dwskd_monai.commands.compare.grid_file import Grid, write_grid
 from dwskd_monai.commands.compare.methods import Method, chosen_methods, read_methods
-from dwskd_monai.commands.compare.overrides import grid_bundle
+from dwskd_monai.commands.compare.overrides import grid_bundle, refuse_unknown_of_methods
 from dwskd_monai.commands.compare.page import write_page
 from dwskd_monai.commands.compare.results import collect, write_results
 from dwskd_monai.commands.compare.runs import Run, measured_runs
@@ -108,6 +108,7 @@ def prepare(grid: Grid) -> Comparison:
         raise ValueError(f"baseline must be among the methods {', '.join(names)}; got {grid.baseline}")
     needed = {method.needs for method in methods if method.needs is not None}
     bundle = grid_bundle(grid.bundle, grid.demo, grid.overrides)
+    refuse_unknown_of_methods(grid.bundle, methods)
     data_hash, test_hash = data_hashes(bundle, grid.dataset_dir, grid.folds, grid.test_dir, grid.out / "cache")
     setting = Setting(
         bundle=grid.bundle,

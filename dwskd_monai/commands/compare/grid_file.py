@@ -126,11 +126,11 @@ def absolute(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     result = dict(content)
     for key in _PATHS:
         if result.get(key) is not None:
-            result[key] = str((folder / str(result[key])).resolve())
+            result[key] = str((folder / Path(str(result[key])).expanduser()).resolve())
     overrides = dict(result.get("overrides", {}))
     for key, value in overrides.items():
         if key.partition("@")[0] == _WEIGHTS and value not in (PRETRAINED, RANDOM):
-            overrides[key] = str((folder / str(value)).resolve())
+            overrides[key] = str((folder / Path(str(value)).expanduser()).resolve())
     return result | ({"overrides": overrides} if overrides else {})
 
 

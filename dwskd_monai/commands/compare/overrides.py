@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.overrides import refuse_unknown
+from dwskd_monai.bundle.overrides import check_types, refuse_unknown
+from dwskd_monai.commands.compare.methods import Method
 
 _OF_EACH_RUN = {  # ids, and the option of compare that they come from
     "seed": "seeds",
@@ -19,6 +20,21 @@ _OF_EACH_RUN = {  # ids, and the option of compare that they come from
     "training_state": "out",
     "resume": "out",
 }
+
+
+def refuse_unknown_of_methods(folder: Path, methods: Sequence[Method]) -> None:
+    """Raise ValueError for an override of a method that its configs do not know; it would change nothing.
+
+    Args:
+        folder: of the bundle.
+        methods: that are compared.
+    """
+    for method in methods:
+        names = [Path(name).stem for name in (*method.configs, "evaluate.yaml")]
+        files = Bundle(folder).config(*names)
+        copies = Bundle(folder).config(*names)
+        copies.resolve_macro_and_relative_ids()  # a method may change what a macro has copied
+        refuse_unknown(method.overrides, [files, copies], f"a setting of the configs that {method.name} is run with")
 
 
 def grid_bundle(folder: Path, demo: bool, overrides: Mapping[str, Any]) -> Bundle:
@@ -36,7 +52,9 @@ def grid_bundle(folder: Path, demo: bool, overrides: Mapping[str, Any]) -> Bundl
             )
     common = {key: value for key, value in overrides.items() if "@" not in key}
     bundle = Bundle(folder, common)
-    refuse_unknown(
-        ids, [bundle.config("train", *(["demo"] if demo else []))], "an option of compare, nor a setting of train.yaml"
-    )
+    names = ("train", *(["demo"] if demo else []))
+    files = [Bundle(folder).config(*names)]
+    refuse_unknown(ids, files, "an option of compare, nor a setting of train.yaml")
+    for key, value in overrides.items():
+        check_types({key.partition("@")[0]: value}, files)
     return bundle

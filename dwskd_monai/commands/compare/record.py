@@ -13,7 +13,7 @@ from monai.engines import Evaluator
 from torch import nn
 
 from dwskd_monai.files import read_json, write_json
-from dwskd_monai.training import BestModelSaver
+from dwskd_monai.training import BestModelSaver, DualStudentTrainer
 
 _logger = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ class TrainingRecord:
 
     ``epoch_seconds`` has the seconds of each epoch, with validation and saving, without the reading of the data. It
     survives interruptions: a training that is continued after epoch n keeps the first n. (``ignite.handlers.Timer``
-    and ``BasicTimeProfiler`` know of one process alone.) ``best_epoch``, ``last_metric`` and the given facts are added
-    when the training has ended, so a file with them is of a whole training.
+    and ``BasicTimeProfiler`` know of one process alone.) ``best_epoch``, ``last_metric``, ``students`` (how many there
+    were) and the given facts are added when the training has ended, so a file with them is of a whole training.
 
     Args:
         path: the file.
@@ -67,12 +67,13 @@ class TrainingRecord:
         self._since = now
         self._write({})
 
-    def finish(self, engine: Engine) -> None:
+    def finish(self, engine: DualStudentTrainer) -> None:
         """Add how the training ended."""
         if not self.validator.state.metrics:  # continued after its last epoch
             self.validator.run()
         metric = float(self.validator.state.metrics[self.validator.state.key_metric_name])
-        self._write({"best_epoch": self.best_model_saver.best_epoch, "last_metric": metric, **self.facts})
+        best_epoch = self.best_model_saver.best_epoch
+        self._write({"best_epoch": best_epoch, "last_metric": metric, "students": engine.students, **self.facts})
 
     def _write(self, end: Mapping[str, Any]) -> None:
         write_json(self.path, {"epoch_seconds": self.epoch_seconds, **end})

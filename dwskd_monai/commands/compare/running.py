@@ -23,7 +23,6 @@ _CONFIG = "run.yaml"
 _NETWORK = "network.json"
 _RECORD = "training.json"
 _STATE = "training_state.pt"
-_TWO_STUDENTS = ("ema", "mutual")  # values of `auxiliary` that leave two students which can be used together
 
 
 class RunError(RuntimeError):
@@ -45,15 +44,25 @@ def execute(run: Run, setting: Setting, needed: Path | None = None, gpu: str | N
         RunError: if anything fails.
     """
     folder = setting.out / run.folder
-    with locked_log(folder / LOG, str(run)) as log:
-        try:
-            if not is_finished(run, setting):  # another command may have finished it meanwhile
-                _Attempt(run, setting, folder, log, needed, gpu).finish()
-        except ProcessError as error:
-            raise RunError(f"{error} (log: {folder / LOG})") from error
-        except Exception as error:
-            traceback.print_exc(file=log)
-            raise RunError(f"{type(error).__name__}: {error} (log: {folder / LOG})") from error
+    try:
+        with locked_log(folder / LOG, str(run)) as log:
+            _finish(_Attempt(run, setting, folder, log, needed, gpu))
+    except ProcessError as error:
+        raise RunError(f"{error} (log: {folder / LOG})") from error
+    except Exception as error:
+        raise RunError(f"{type(error).__name__}: {error} (log: {folder / LOG})") from error
+
+
+def _finish(attempt: _Attempt) -> None:
+    if is_finished(attempt.run, attempt.setting):  # another command may have finished it meanwhile
+        return
+    try:
+        attempt.finish()
+    except ProcessError:
+        raise  # its process has printed what is wrong
+    except Exception:
+        traceback.print_exc(file=attempt.log)
+        raise
 
 
 def is_finished(run: Run, setting: Setting) -> bool:
@@ -103,7 +112,7 @@ class _Attempt:
         if self.run.method.trains:
             record = self._trained()
             result |= _figures(record)
-            if record["auxiliary"] in _TWO_STUDENTS and not self.run.tuning:
+            if record["students"] == 2 and not self.run.tuning:
                 combinations = COMBINATIONS
         result |= self._evaluated(combinations)
         result["needed_seconds"] = 0.0 if self.needed is None else read_json(self.needed / RESULT)["training_seconds"]
@@ -123,7 +132,7 @@ class _Attempt:
             "path": str(path),
             "validator": "@validate#evaluator",
             "best_model_saver": "@validate#best_model_saver",
-            "facts": {name: f"@{name}" for name in ("best_model", "max_epochs", "learning_rate", "auxiliary")},
+            "facts": {name: f"@{name}" for name in ("best_model", "max_epochs", "learning_rate")},
         }
         resume = {"resume": (self.folder / _STATE).is_file()}
         self._run("training", self.folder, resume, {"train#handlers": [recorder]})
@@ -134,7 +143,8 @@ class _Attempt:
         result: dict[str, Any] = {}
         images: dict[str, dict[str, Any]] = {"validation": {"split": "validation"}}
         if self.setting.test_dir is not None and not self.run.tuning:
-            images["test"] = {"split": "all", "dataset_dir": str(self.setting.test_dir)}
+            # of the evaluation alone: a probe's network is fitted on the training images of dataset_dir
+            images["test"] = {"split": "all", "validate#dataset#data#dataset_dir": str(self.setting.test_dir)}
         for split, source in images.items():
             prefix = "" if split == "validation" else f"{split}_"
             where = self.folder / split
@@ -207,4 +217,5 @@ def _figures(record: Mapping[str, Any]) -> dict[str, Any]:
 def _metrics(folder: Path, prefix: str) -> dict[str, Any]:
     """The metrics of studies that an evaluation wrote."""
     overall = read_json(folder / "metrics.json")["study"]["overall"]
-    return {prefix + name: overall[name] for name in METRICS}
+    # JSON has no NaN: what is not defined is null there
+    return {prefix + name: float("nan") if overall[name] is None else overall[name] for name in METRICS}

@@ -39,7 +39,7 @@ def pack(
     measured = None if metrics is None else read_metrics(Path(metrics))
     origin = provenance(trained, measured, None if dataset_dir is None else Path(dataset_dir))
     version = trained.bundle.metadata["version"]
-    file = Path(bundle).parent / f"{trained.bundle.name}_v{version}.zip" if out is None else Path(out)
+    file = Path(bundle).resolve().parent / f"{trained.bundle.name}_v{version}.zip" if out is None else Path(out)
     write_archive(trained, origin, None if sample is None else Path(sample), file)
     sys.stdout.write(f"{file}\n")
 

@@ -101,7 +101,7 @@ class SelfDistillationLoss(nn.Module):
 
 def _checked_term(name: str, term: DistillationTerm) -> DistillationTerm:
     if not isinstance(term, DistillationTerm):
-        raise TypeError(
+        raise ValueError(
             f"{name} must be a DistillationTerm, got {type(term).__name__}; "
             "derive your class from dwskd_monai.training.DistillationTerm"
         )

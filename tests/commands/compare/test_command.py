@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from dwskd_monai.cli import main
 from dwskd_monai.commands.compare.grid_file import make_grid, read_grid
@@ -136,6 +137,10 @@ def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, o
     before = (tmp_path / "results.csv").read_bytes()
     assert "run/s" not in run(*command), "nothing is left to run"
     assert (tmp_path / "results.csv").read_bytes() == before
+    probe = yaml.safe_load(
+        (tmp_path / "runs" / "probe_linear" / "0.5" / "fold0_seed3" / "test" / "run.yaml").read_text()
+    )
+    assert probe["dataset_dir"] == str(phantoms / "train"), "a probe is fitted on training images"
     log = (tmp_path / "runs" / "selection" / "0.5" / "fold1_seed3" / "log.txt").read_text()
     assert re.search(r" 1[12] training images", log), "half of one of two folds of 45 images"
 
@@ -178,6 +183,8 @@ def test_without_images_the_option_is_named(capsys):
     ("changes", "message"),
     [
         (("--bundel", "x"), "bundel is not an option of compare, nor a setting of train.yaml"),
+        (("--rescale", "no"), "rescale must be true or false; got 'no'"),
+        (("--image_size@1.0", "large"), "image_size must be a number, such as 224; got 'large'"),
         (("--seed", "3"), "seed: each run has its own, which compare makes from --seeds; leave it out"),
         (("--best_model", "x.pt"), "best_model: each run has its own, which compare makes from --out; leave it out"),
         (("--train_fraction@1.0", "0.5"), "train_fraction: each run has its own, which compare makes from --fractions"),
@@ -198,6 +205,14 @@ def test_bad_input_is_named_before_anything_is_run(tmp_path, own, phantoms, caps
     assert said.startswith("error: ")
     assert message in said
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_override_of_a_method_that_no_config_knows_is_refused(tmp_path, phantoms, capsys):
+    methods = tmp_path / "own.yaml"
+    methods.write_text("hotter: {description: a typing error, overrides: {auxiliary: mutual, temprature: 8.0}}\n")
+    command = grid(phantoms / "train", tmp_path / "out", methods, "selection,hotter", "--fractions", "1.0")
+    said = refused(capsys, *command)
+    assert "temprature is not a setting of the configs that hotter is run with; did you mean temperature?" in said
 
 
 def test_a_test_image_that_is_trained_on_is_refused(tmp_path, own, phantoms, capsys):

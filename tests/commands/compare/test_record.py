@@ -23,6 +23,7 @@ def train(path: Path, epochs: int, done: int = 0, stop_in: int | None = None, me
     validator.state.key_metric_name = "balanced_accuracy"
     validator.run = lambda: validator.state.metrics.update(balanced_accuracy=0.5)
     engine = Engine(iterate)
+    engine.students = 2
     engine.add_event_handler(Events.STARTED, lambda engine: setattr(engine.state, "epoch", done))
     TrainingRecord(path, validator, SimpleNamespace(best_epoch=2), {"learning_rate": 0.1}).attach(engine)
     engine.run([0], max_epochs=epochs)
@@ -39,7 +40,7 @@ def content(path) -> dict:
     return json.loads(path.read_text())
 
 
-END = {"best_epoch": 2, "last_metric": 0.75, "learning_rate": 0.1}
+END = {"best_epoch": 2, "last_metric": 0.75, "students": 2, "learning_rate": 0.1}
 
 
 @pytest.mark.usefixtures("clock")
