@@ -10,7 +10,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from dwskd_monai.bundle.errors import cause_of
+from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
 from dwskd_monai.bundle.words import as_values
 
@@ -57,7 +57,7 @@ class Bundle:
             names: files of ``configs`` without ``.yaml``, ``train`` and ``evaluate`` for instance.
 
         Raises:
-            FileNotFoundError: if there is no such file.
+            FileNotFoundError: if the file does not exist.
         """
         if names not in self._configs:
             parser = ConfigParser()
@@ -93,10 +93,7 @@ class Bundle:
         parser["dataset_dir"] = str(dataset_dir)
         settings = {"split": split, "fold": fold, "train_fraction": 1.0}
         parser[_ITEMS] = parser[_ITEMS] | settings | ({} if folds is None else {"folds": folds})
-        try:
-            items: list[dict[str, Any]] = parser.get_parsed_content(_ITEMS)
-        except RuntimeError as error:
-            raise cause_of(error) from error
+        items: list[dict[str, Any]] = parsed_content(parser, _ITEMS)
         return items
 
     def _existing(self, file: str) -> Path:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from monai.bundle import ConfigParser
 
@@ -68,6 +69,14 @@ def cause_of(error: BaseException) -> BaseException:
     while error.__cause__ is not None and _raised_by_machinery(error):
         error = error.__cause__
     return error
+
+
+def parsed_content(parser: ConfigParser, name: str) -> Any:
+    """What a config makes of an id; an error of one of its parts comes out as that part raised it."""
+    try:
+        return parser.get_parsed_content(name)
+    except RuntimeError as error:
+        raise cause_of(error) from error
 
 
 def message_of(error: BaseException) -> str:

@@ -56,7 +56,7 @@ class ExportedNetwork(nn.Module):
             program).
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: for another suffix, or if the library that runs the format is not installed.
     """
 

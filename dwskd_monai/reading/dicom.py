@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
-from dwskd_monai.reading.formats import DICOM, SUFFIXES, files_of_series, is_dicom
+from dwskd_monai.reading.formats import DICOM, files_of_series, is_called_image, is_dicom
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Volume
 
@@ -121,7 +121,7 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Imag
         if not is_dicom(path):
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
             raise ValueError(f"{path}: {what}; expected one slice of the series in {folder}")
-    images = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(SUFFIXES)]
+    images = [path for path in sorted(folder.iterdir()) if is_called_image(path)]
     strays = [path.name for path in images if not DICOM.has_name(path)]
     if strays:
         raise ValueError(f"{folder}: {strays[0]} among the DICOM files of a series; expected slices only; move it away")

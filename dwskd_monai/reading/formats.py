@@ -47,6 +47,11 @@ FORMATS = (DICOM, NIFTI, PICTURE)
 SUFFIXES = tuple(suffix for row in FORMATS for suffix in row.suffixes)
 
 
+def is_called_image(path: Path) -> bool:
+    """Whether a file is called like one of any format."""
+    return any(row.has_name(path) for row in FORMATS)
+
+
 def format_of(path: Path) -> Format:
     """The format of a file, by its content or else its name; a picture if neither tells.
 
@@ -74,4 +79,4 @@ def is_aside(name: str) -> bool:
 def files_of_series(folder: Path) -> list[Path]:
     """The files directly in a folder that are DICOM, or are called so, in the order of their names."""
     files = (path for path in folder.iterdir() if path.is_file() and not is_aside(path.name))
-    return sorted(path for path in files if path.suffix.lower() in DICOM.suffixes or is_dicom(path))
+    return sorted(path for path in files if DICOM.has_name(path) or is_dicom(path))

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dwskd_monai.training.checks import one_of
+
 COMBINATIONS = ("ensemble", "soup")
 
 
@@ -45,8 +47,7 @@ def combine_students(
         FileNotFoundError: if a file is missing.
         ValueError: if ``combine`` is something else, or the training made one student.
     """
-    if combine not in COMBINATIONS:
-        raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}; got {combine!r}")
+    one_of("combine", combine, COMBINATIONS)
     for path in (main_weights, training_state):
         if not Path(path).is_file():
             raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")

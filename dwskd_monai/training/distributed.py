@@ -17,6 +17,8 @@ import torch.distributed.nn  # imported before there is a group: its functions k
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dwskd_monai.training.checks import one_of
+
 BACKENDS = ("nccl", "gloo")
 
 
@@ -32,8 +34,7 @@ def start_process_group(backend: str = "nccl") -> torch.device:
     Raises:
         ValueError: for another backend, if torchrun did not start this process, or there are too few GPUs.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
+    one_of("backend", backend, BACKENDS)
     if "LOCAL_RANK" not in os.environ:
         raise ValueError(
             "multi_gpu_train.yaml must be started by torchrun: "

@@ -43,7 +43,7 @@ def create_teacher(
 
     Raises:
         ValueError: if timm knows no such model, or the file's tensors do not fit; the message names them.
-        FileNotFoundError: if ``weights`` is a path and there is no such file.
+        FileNotFoundError: if ``weights`` is a path and the file does not exist.
         OSError: if the pretrained weights could not be downloaded; the message says what else can be done.
     """
     _check_known(model_name)
@@ -96,7 +96,7 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
     positions are adapted in the same way.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: if the file holds no state dict, or keys or shapes do not match; the message names them.
     """
     in_file = {name for name in FileWeights(path).names() if not in_classifier(name, network)}

@@ -9,6 +9,8 @@ import numpy as np
 from monai.transforms import Compose, Randomizable, Transform
 from monai.utils.enums import CommonKeys
 
+from dwskd_monai.training.checks import one_of
+
 VIEWS = ("same", "two")
 AUXILIARY_VIEW = "image_auxiliary"
 
@@ -25,8 +27,7 @@ class AugmentViewsd(Randomizable, Transform):
     """
 
     def __init__(self, transform: Compose, views: str = "same") -> None:
-        if views not in VIEWS:
-            raise ValueError(f"views must be one of {', '.join(VIEWS)}; got {views!r}")
+        one_of("views", views, VIEWS)
         self.transform = transform
         self.views = views
 

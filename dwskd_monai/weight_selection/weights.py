@@ -59,7 +59,7 @@ class FileWeights:
         path: a file with one state dict; that of a ``.pt`` file may also be its ``state_dict`` or ``model``.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: if it holds no state dict of tensors.
     """
 

@@ -95,7 +95,7 @@ def test_overlays_disable_the_handlers_that_they_mean(bundle, overlay, switch, h
 
 
 def test_nothing_addresses_an_item_of_a_list_by_its_number():
-    """An item that is put before it would move the override to another one, without a word."""
+    """Another item put before it would silently move the override to the wrong item."""
     folders = [REPOSITORY / name for name in ("benchmarks", "bundles", "docs", "dwskd_monai", "tests", "tools")]
     files = [REPOSITORY / "Makefile", REPOSITORY / "README.md"]
     for folder in folders:

@@ -13,6 +13,7 @@ import yaml
 
 from dwskd_monai.bundle.words import checked_type
 from dwskd_monai.commands.compare.methods import read_methods
+from dwskd_monai.commands.compare.yaml_text import yaml_text
 from dwskd_monai.files import replacing
 from dwskd_monai.training.teachers import PRETRAINED, RANDOM
 
@@ -100,7 +101,7 @@ def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         above: files that include this one.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: if it is not a map, has an unknown key, or includes itself; the message names file and key.
     """
     path = Path(file).resolve()
@@ -163,9 +164,9 @@ def write_grid(grid: Grid) -> Path:
 
 def _as_text(grid: Grid) -> str:
     """A grid's file that lies in the folder of its results."""
-    content = {key: _plain(value) for key, value in asdict(grid).items() if value not in (None, (), {})}
+    content = {key: value for key, value in asdict(grid).items() if value not in (None, (), {})}
     content["out"] = "."
-    return _HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return yaml_text(_HEADER, content)
 
 
 def _each(values: Any) -> Sequence[Any]:
@@ -182,14 +183,3 @@ def _number(key: str, value: Any, kind: type[int] | type[float]) -> Any:
         name = "whole numbers" if kind is int else "numbers"
         raise ValueError(f"{key}: expected {name}, got {value!r}")
     return number
-
-
-def _plain(value: Any) -> Any:
-    """What YAML writes without naming a type of Python."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

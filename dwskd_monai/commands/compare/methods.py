@@ -40,7 +40,7 @@ def read_methods(file: str | Path | None = None) -> dict[str, Method]:
         file: YAML with declarations as in ``methods.yaml``; one of the same name replaces the package's.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ValueError: for a declaration with an unknown or missing key; the message names file, method and key.
     """
     methods: dict[str, Method] = {}

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from monai.bundle import ConfigParser
 
+from dwskd_monai.commands.compare.yaml_text import yaml_text
 from dwskd_monai.files import replacing
 
 _HEADER = "# What this run changes in the configs of the bundle. log.txt has the command.\n"
@@ -53,9 +53,8 @@ def run_config(
 
 def write_run_config(path: Path, content: Mapping[str, Any]) -> Path:
     """Write ids and values as a config file that MONAI reads; returns its path."""
-    text = yaml.safe_dump(_plain(content), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     with replacing(path) as temporary:
-        temporary.write_text(f"{_HEADER}{text}", encoding="utf-8")
+        temporary.write_text(yaml_text(_HEADER, content), encoding="utf-8")
     return path
 
 
@@ -70,12 +69,3 @@ def _macros(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _root(key: str) -> str:
     return key.replace("::", _SEPARATOR).partition(_SEPARATOR)[0]
-
-
-def _plain(value: Any) -> Any:
-    """Maps as dicts and sequences as lists, without shared parts, which YAML would write as references."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

@@ -11,6 +11,7 @@ from typing import Any
 
 from dwskd_monai.commands.compare.methods import Method
 from dwskd_monai.commands.compare.runs import Run
+from dwskd_monai.files import read_json
 
 SETTINGS = "settings.json"  # in the folder of a run
 
@@ -92,7 +93,7 @@ def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:
     has_work = any(folder.glob("*.pt")) or (folder / "result.json").is_file()
     if not path.is_file() or not has_work:
         return
-    before = json.loads(path.read_text())
+    before = read_json(path)
     now = json.loads(json.dumps(identity))
     for part in now:
         if before.get(part) != now[part]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.errors import cause_of
+from dwskd_monai.bundle.errors import parsed_content
+from dwskd_monai.files import read_json
 
 
 def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
@@ -31,7 +30,7 @@ def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tenso
             read.
     """
     config = _evaluation(bundle, dataset_dir=str(dataset_dir), split=split)
-    dataset = _instance(config, "validate#dataset")
+    dataset = parsed_content(config, "validate#dataset")
     step = max(1, len(dataset) // most)
     chosen = range(0, len(dataset), step)[:most]
     return torch.stack([dataset[index]["image"] for index in chosen])
@@ -51,8 +50,8 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
     """
     with tempfile.TemporaryDirectory() as folder:
         config = _evaluation(bundle, dataset_dir=str(dataset_dir), split=split, exported=str(file), output_dir=folder)
-        _instance(config, "evaluator").run()
-        metrics = json.loads((Path(folder) / "metrics.json").read_text())
+        parsed_content(config, "evaluator").run()
+        metrics = read_json(Path(folder) / "metrics.json")
     overall: dict[str, float | None] = metrics["study"]["overall"]
     return {name: float("nan") if value is None else value for name, value in overall.items()}
 
@@ -60,11 +59,3 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
 def _evaluation(bundle: Bundle, **settings: str) -> ConfigParser:
     """The configs of an evaluation of an exported network, with more settings than the bundle's overrides."""
     return Bundle(bundle.folder, bundle.overrides | settings).config("train", "evaluate", "evaluate_exported")
-
-
-def _instance(config: ConfigParser, name: str) -> Any:
-    """What a config makes of an id; errors as its parts raised them."""
-    try:
-        return config.get_parsed_content(name)
-    except RuntimeError as error:
-        raise cause_of(error) from error

@@ -22,7 +22,7 @@ def unpack(file: Path, out: Path) -> Path:
         The bundle's folder.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         FileExistsError: if the bundle's folder is there already.
         ValueError: if it is not a packed bundle, a file of it was changed, is missing or was added, or has a path
             outside of the bundle; nothing is written then.

@@ -31,7 +31,7 @@ class Label(NamedTuple):
 
     Args:
         axes: increasing positions of axes.
-        numbers: one number for each index along these axes; its shape is theirs.
+        numbers: one number for each index along these axes, in an array of as many axes.
     """
 
     axes: tuple[int, ...]
