@@ -52,10 +52,12 @@ class ChosenElements:
     Args:
         elements: for each element of the student, the teacher's; -1 if it is not a channel (positions, the sides of a
             kernel, the channels of an image), of which both networks must have equally many.
+        taken: for each of the teacher's elements whether the student has it.
         dimensions: the index set of each dimension, by its name.
     """
 
     elements: Numbers
+    taken: Mask
     dimensions: dict[str, ChosenDimension]
 
     def along(self, pairing: Pairing) -> dict[str, tuple[Numbers, ...]]:
@@ -64,12 +66,6 @@ class ChosenElements:
         for name, axes in pairing.axes.items():
             along[name] = tuple(self.elements[numbers] for numbers in axes)
         return along
-
-    def mask(self, count: int) -> Mask:
-        """For each of the teacher's ``count`` elements whether the student has it."""
-        mask = np.zeros(count, dtype=bool)
-        mask[self.elements[self.elements >= 0]] = True
-        return mask
 
 
 def choose_elements(
@@ -83,8 +79,12 @@ def choose_elements(
         scores: importance of each of the teacher's elements; None if the rule does not ask for it.
         avoid: for each of the teacher's elements whether the other student has it. These are taken only if no others
             are left.
+
+    Raises:
+        ValueError: if ``avoid`` is of another teacher.
     """
-    elements = np.full(pairing.count, -1, dtype=np.int64)
+    _check_avoid(avoid, pairing.teacher_count)
+    elements = np.full(pairing.student_count, -1, dtype=np.int64)
     dimensions = {}
     for dimension in pairing.dimensions:
         indices = _choose_groups(dimension, rules, scores, avoid)
@@ -94,7 +94,17 @@ def choose_elements(
         dimensions[dimension.name] = ChosenDimension(
             dimension.teacher_size, dimension.student_size, unit, tuple(indices.tolist())
         )
-    return ChosenElements(elements, dimensions)
+    taken = np.zeros(pairing.teacher_count, dtype=bool)
+    taken[elements[elements >= 0]] = True
+    return ChosenElements(elements, taken, dimensions)
+
+
+def _check_avoid(avoid: Mask | None, count: int) -> None:
+    if avoid is not None and avoid.shape != (count,):
+        raise ValueError(
+            f"avoid: one entry for each of the teacher's {count} elements is expected, got shape {avoid.shape}; give "
+            "what the report of a student of the same teacher has as taken"
+        )
 
 
 def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | None, avoid: Mask | None) -> Numbers:

@@ -72,12 +72,14 @@ class Pairing:
         dimensions: in the order in which they are met.
         axes: for each tensor of the student, per axis, the elements along it, as in :class:`Coupling`. If the student
             couples what the teacher does not, each of the teacher's dimensions has elements of its own here.
-        count: how many elements there are in ``axes``; some of them are in no dimension.
+        student_count: how many elements there are in ``axes``; some of them are in no dimension.
+        teacher_count: how many elements the teacher has.
     """
 
     dimensions: list[PairedDimension]
     axes: Mapping[str, tuple[Numbers, ...]]
-    count: int
+    student_count: int
+    teacher_count: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,12 @@ def pair_dimensions(kinds: Iterable[Kind], student_coupling: Coupling, teacher_c
         for number in distinct(owners):  # usually one; several if a kind runs through the groups of several dimensions
             member = _member(kind, row_orders[number], student_coupling, teacher_coupling)
             dimensions[number].members.append(member)
-    return Pairing(dimensions, student_coupling.axes, len(student_coupling.groups))
+    return Pairing(
+        dimensions,
+        student_coupling.axes,
+        student_count=len(student_coupling.groups),
+        teacher_count=len(teacher_coupling.groups),
+    )
 
 
 def _check_grouped_alike(kind: Kind) -> None:

@@ -138,7 +138,6 @@ def _select(
     families = [family_of(teacher.network, student) for student in students]  # raises before the slow trace
     traced_teacher = TracedNetwork.of(teacher.network, input_shape)
     teacher_values = traced_teacher.count_values()
-    _check_avoid(avoid, traced_teacher)
     reports = []
     for student, family in zip(students, families, strict=True):
         layers = select_layers(teacher.network, student, rules.layers)
@@ -150,7 +149,6 @@ def _select(
         if rules.elements == "importance":
             scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())
         chosen = choose_elements(pairing, rules, scores, avoid)
-        taken = chosen.mask(len(traced_teacher.coupling.groups))
         axes = chosen.along(pairing)
         tensors = plan_tensors(traced_student, traced_teacher, weights, counterparts, axes, rules.rescale)
         report = SelectionReport(
@@ -160,20 +158,11 @@ def _select(
             dimensions=chosen.dimensions,
             blocks=layers.blocks,
             teacher_values=teacher_values,
-            taken=taken,
+            taken=chosen.taken,
         )
         reports.append(report)
         if complementary:
-            avoid = taken
+            avoid = chosen.taken
     for student, report in zip(students, reports, strict=True):
         copy_weights(report.tensors, weights, teacher.network, student, progress)
     return reports
-
-
-def _check_avoid(avoid: Mask | None, traced_teacher: TracedNetwork) -> None:
-    count = len(traced_teacher.coupling.groups)
-    if avoid is not None and avoid.shape != (count,):
-        raise ValueError(
-            f"avoid: one entry for each of the teacher's {count} elements is expected, got shape {avoid.shape}; give "
-            "what the report of a student of the same teacher has as taken"
-        )

@@ -66,8 +66,8 @@ def test_each_group_of_a_convolution_is_thinned_out():
 
 def test_what_the_other_student_has_is_avoided():
     main = choose_elements(CHANNELS, FIRST)
-    assert main.mask(6).tolist() == [True, True, False, False, False, False]
-    assert choose_elements(CHANNELS, FIRST, avoid=main.mask(6)).dimensions["stem"].indices == (2, 3)
+    assert main.taken.tolist() == [True, True, False, False, False, False]
+    assert choose_elements(CHANNELS, FIRST, avoid=main.taken).dimensions["stem"].indices == (2, 3)
 
 
 def test_a_head_is_avoided_if_the_other_student_has_any_element_of_it():

@@ -115,7 +115,7 @@ def test_what_only_the_student_couples_is_split():
         "first": [([[3], [4]], [[0], [1], [2]])],
         "second": [([[5], [6]], [[3], [4], [5]])],
     }
-    assert pairing.count == 7
+    assert pairing.student_count == 7
     assert {name: axes[-1].tolist() for name, axes in pairing.axes.items()} == {
         "first.weight": [3, 4],
         "second.weight": [5, 6],
