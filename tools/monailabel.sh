@@ -14,6 +14,7 @@ MODELS=$FOLDER/monaibundle/model
 BUNDLE=$(basename "$FILE" .zip | sed 's/_v[0-9.]*$//')
 test -d "$MODELS/$BUNDLE" || python -m dwskd_monai unpack "$FILE" --out "$MODELS"
 # without .dcm and .jpeg, which the default leaves out, such files are not seen; *.json would make labels images
-export MONAI_LABEL_DATASTORE_FILE_EXT='["*.png","*.jpg","*.jpeg","*.dcm","*.nii","*.nii.gz"]'
+SUFFIXES=$(python -c "import json; from dwskd_monai.reading.formats import SUFFIXES; print(json.dumps(['*' + s for s in SUFFIXES]))")
+export MONAI_LABEL_DATASTORE_FILE_EXT=$SUFFIXES
 exec monailabel start_server --app "$FOLDER/monaibundle" --studies "$STUDIES" --host 127.0.0.1 --port "$PORT" \
   --conf models "$BUNDLE" --conf sam2 false --conf zoo_source ngc

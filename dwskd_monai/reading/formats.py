@@ -1,7 +1,7 @@
 """The formats that can be read, one row each; and what a file is, by its name and first bytes.
 
 A new format is a module of this folder with ``read_file(path, slice_axis, spacing_tolerance) -> Image``, and a row of
-``FORMATS``. Nothing here imports a library that decodes one.
+``FORMATS``, before the pictures. Nothing here imports a library that decodes one.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ DICOM = Format("DICOM", (".dcm", ".dicom"), "dicom", ("pydicom", "itk", "nibabel
 NIFTI = Format("NIfTI", (".nii", ".nii.gz"), "nifti", ("nibabel",))
 PICTURE = Format("PNG, JPEG or BMP", (".png", ".jpg", ".jpeg", ".bmp"), "pictures")
 FORMATS = (DICOM, NIFTI, PICTURE)
+FORMAT_NAMES = ", ".join(row.name for row in FORMATS)  # "DICOM, NIfTI, PNG, JPEG or BMP", for messages
 SUFFIXES = tuple(suffix for row in FORMATS for suffix in row.suffixes)
 
 

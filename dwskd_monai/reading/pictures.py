@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dwskd_monai.reading import image
+from dwskd_monai.reading.formats import FORMAT_NAMES
 
 # A gray picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
 _HUE = 32
@@ -45,7 +46,7 @@ def read_gray(path: Path) -> NDArray[np.float32]:
             share = _colored_share(turned)
             gray = np.array(turned.convert("F"))
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path}: not an image; expected PNG, JPEG, BMP, DICOM or NIfTI") from error
+        raise ValueError(f"{path}: not an image; expected {FORMAT_NAMES}") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
         raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
     if pages > 1:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dwskd_monai.reading.slice_axis import SLICE_AXES
 from tests.bundles.commands import SMALL, run
 from tests.conftest import BUNDLE, tiny_convnext, tiny_vit
 
@@ -157,7 +158,7 @@ def test_a_teacher_file_whose_keys_do_not_match(workspace):
         ({"dicom_patients": "never"}, "dicom_patients must be true or false; got 'never'"),
         ({"keep_aspect": 2}, "keep_aspect must be true or false; got 2"),
         ({"slices_per_study": 0}, "slices_per_study must be 1 or more, got 0"),
-        ({"slice_axis": "z"}, "slice_axis must be one of axial, coronal, sagittal, thickest; got 'z'"),
+        ({"slice_axis": "z"}, f"slice_axis must be one of {', '.join(SLICE_AXES)}; got 'z'"),
         ({"aggregate": "median"}, "aggregate must be one of mean, max, top_k; got 'median'"),
         ({"val_interval": 0}, "interval must be 1 or more epochs"),
         ({"fold": 7}, "0 <= fold < folds"),

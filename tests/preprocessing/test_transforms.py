@@ -14,6 +14,7 @@ from dwskd_monai.preprocessing import (
     ScalePercentilesd,
     WindowHounsfieldd,
 )
+from dwskd_monai.reading.slice_axis import SLICE_AXES
 
 
 def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
@@ -25,7 +26,7 @@ def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
 
 
 def test_an_unknown_slice_axis_is_named():
-    with pytest.raises(ValueError, match="slice_axis must be one of axial, coronal, sagittal, thickest; got 'z'"):
+    with pytest.raises(ValueError, match=f"slice_axis must be one of {', '.join(SLICE_AXES)}; got 'z'"):
         LoadSlicesd(keys="image", slice_axis="z")
 
 

@@ -60,7 +60,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_another_file_called_png_is_named(tmp_path):
     (tmp_path / "page.png").write_text("<html>" + " " * 200 + "</html>")
-    with pytest.raises(ValueError, match=r"page.png: not an image; expected PNG, JPEG, BMP, DICOM or NIfTI"):
+    with pytest.raises(ValueError, match=r"page.png: not an image; expected DICOM, NIfTI, PNG, JPEG or BMP"):
         read(tmp_path / "page.png")
 
 
