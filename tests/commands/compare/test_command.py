@@ -119,12 +119,10 @@ def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms)
 
 def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
     more = ("--fractions", "0.5", "--seeds", "3", "--folds", "2", "--test_dir", str(phantoms / "test"))
-    command = grid(phantoms / "train", tmp_path, own, "selection,selection_kd,probe_linear", *more, "--jobs", "2")
+    command = grid(phantoms / "train", tmp_path, own, "selection_kd,probe_linear", *more, "--jobs", "2")
     run(*command)
     table = pd.read_csv(tmp_path / "results.csv")
-    assert table.groupby("method").size().to_dict() == {
-        "selection": 2, "teacher": 2, "selection_kd": 2, "probe_linear": 2,
-    }  # fmt: skip
+    assert table.groupby("method").size().to_dict() == {"teacher": 2, "selection_kd": 2, "probe_linear": 2}
     assert table[[column for column in table if column.startswith("test_")]].notna().all(axis=None)
     needed = table.set_index(["method", "fold"])
     for fold in (0, 1):
@@ -141,15 +139,15 @@ def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, o
         (tmp_path / "runs" / "probe_linear" / "0.5" / "fold0_seed3" / "test" / "run.yaml").read_text()
     )
     assert probe["dataset_dir"] == str(phantoms / "train"), "a probe is fitted on training images"
-    log = (tmp_path / "runs" / "selection" / "0.5" / "fold1_seed3" / "log.txt").read_text()
+    log = (tmp_path / "runs" / "selection_kd" / "0.5" / "fold1_seed3" / "log.txt").read_text()
     assert re.search(r" 1[12] training images", log), "half of one of two folds of 45 images"
 
 
 def test_learning_rates_are_chosen_before_the_measured_runs(tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0", "--learning_rates", "1e-9,0.01")
-    run(*grid(phantoms / "train", tmp_path, own, "selection,selection_kd", *more, "--jobs", "2", epochs=4))
+    run(*grid(phantoms / "train", tmp_path, own, "selection_kd", *more, "--jobs", "2", epochs=4))
     table = pd.read_csv(tmp_path / "results.csv").set_index("method")
-    for method in ("selection", "teacher", "selection_kd"):
+    for method in ("teacher", "selection_kd"):
         tried = {
             float(path.parent.name.removeprefix("lr")): pd.read_json(path, typ="series")["balanced_accuracy"]
             for path in (tmp_path / "tuning" / method).rglob("result.json")
