@@ -16,7 +16,6 @@ DEMO := demo/$(BUNDLE)
 DATA := $(DEMO)/phantoms
 MODELS := --ckpt_dir $(DEMO)/models
 CACHE := --cache_dir $(DEMO)/cache
-SMALL := --student convnext_atto --image_size 64 --num_workers 0
 
 LABEL := .venv-monailabel
 LABEL_NEEDS := monailabel==0.8.5 'pydicom<3' dicomweb-client==0.59.3
@@ -47,10 +46,10 @@ demo: $(VENV)/installed
 	$(MONAI) training --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml']" \
 	  --dataset_dir $(DATA)/datalist.csv --teacher_weights $(DEMO)/models/teacher.pt $(MODELS) $(CACHE) --output_dir $(DEMO)
 	@echo "== 3. the deployed student on the test studies"
-	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml','$(CONFIGS)/evaluate.yaml']" \
+	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/evaluate.yaml']" \
 	  --dataset_dir $(DATA)/datalist.csv $(MODELS) $(CACHE) --output_dir $(DEMO)/evaluation
 	@echo "== 4. predictions for a folder of studies"
-	$(MONAI) --config_file $(CONFIGS)/inference.yaml --dataset_dir $(DATA)/test $(SMALL) \
+	$(MONAI) --config_file $(CONFIGS)/inference.yaml --dataset_dir $(DATA)/test \
 	  $(MODELS) --output_dir $(DEMO)/predictions
 	@echo; cat $(DEMO)/evaluation/metrics.csv; echo; head -n 4 $(DEMO)/predictions/predictions.csv
 	@echo; echo "model: $(DEMO)/models/model.pt  figures: $(DEMO)/evaluation/confusion_matrix.png"
@@ -81,8 +80,8 @@ $(LABEL)/installed_monailabel_test: pyproject.toml
 
 monailabel: $(LABEL)/installed_monailabel
 	test -f $(DEMO)/models/model.pt || $(MAKE) demo VENV=$(LABEL)
-	$(LABEL)/bin/python -m dwskd_monai pack bundles/$(BUNDLE) --out $(DEMO)/$(BUNDLE).zip --models $(DEMO)/models $(SMALL) \
-	  --teacher convnext_pico --teacher_weights $(abspath $(DEMO)/models/teacher.pt) --translate_range [2,2]
+	$(LABEL)/bin/python -m dwskd_monai pack bundles/$(BUNDLE) --out $(DEMO)/$(BUNDLE).zip $(MODELS) \
+	  --teacher_weights $(abspath $(DEMO)/models/teacher.pt) --num_workers 0
 	mkdir -p $(DEMO)/studies
 	find $(DATA)/test -type f \( -name '*.png' -o -name '*.nii.gz' -o -name '[0-9]*[0-9].dcm' \) -path '*/test/*/*' \
 	  -not -path '*/test/*/*/*' -exec cp {} $(DEMO)/studies \;

@@ -14,15 +14,20 @@ import fire
 from dwskd_monai.bundle.words import as_values, checked_type
 
 BAD_INPUT = 2  # exit code
-# The module of ``commands`` that has a function of the command's name; it is imported when the command is asked for,
-# since torch and MONAI take seconds.
+# The module of ``commands`` that has a function of the command's name. Imports that take seconds, of torch and MONAI,
+# are inside the function, so that --help is quick.
 COMMANDS = {
+    "create": "create.command",
+    "train": "train",
+    "evaluate": "evaluate",
+    "predict": "predict",
     "compare": "compare.command",
     "export": "export.command",
     "pack": "pack.command",
     "phantoms": "phantoms",
     "render": "render",
     "select": "select.command",
+    "settings": "settings",
     "unpack": "pack.command",
 }
 
@@ -31,6 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; bad input ends with its message and exit code 2."""
     words = sys.argv[1:] if arguments is None else arguments
     asked = [name for name in COMMANDS if words[:1] == [name]] or list(COMMANDS)
+    if "-h" in words or "--help" in words:  # fire takes it for an option of a command that takes any
+        words = [*(asked if len(asked) == 1 else []), "--", "--help"]
     try:
         fire.Fire({name: _taking_words(command(name)) for name in asked}, command=words, name="dwskd")
     except (ValueError, OSError) as error:

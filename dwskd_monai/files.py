@@ -30,6 +30,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_pair(path: str | Path, companion: str | Path) -> Iterator[tuple[Path, Path]]:
+    """Temporary paths of a file and of a companion that describes it; both take their places at the end of the block.
+
+    Two files cannot be replaced in one step. So the companion is first put at :func:`next_of` its place, then the file
+    is replaced, then the companion. After an interruption the companion that belongs to the file is at one of the two.
+
+    Raises:
+        OSError: if a file cannot be written; both are then as they were.
+    """
+    following = next_of(companion)
+    with replacing(path) as temporary, replacing(following) as companion_temporary:
+        yield temporary, companion_temporary
+    os.replace(following, companion)
+
+
+def next_of(companion: str | Path) -> Path:
+    """Where :func:`replacing_pair` puts a companion until its file is replaced."""
+    companion = Path(companion)
+    return companion.with_name(f".{companion.name}.next")
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a map as JSON, in one step.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,3 +50,69 @@ def test_the_module_runs_as_a_command():
         [sys.executable, "-m", "dwskd_monai", "phantoms", "--help"], capture_output=True, text=True, check=True
     )
     assert "MODALITY" in result.stdout + result.stderr
+
+
+HELP = """
+import contextlib, io, sys
+from dwskd_monai.cli import COMMANDS, main
+for words in ([], *([name] for name in COMMANDS)):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            main([*words, "--help"])
+        except SystemExit as stopped:
+            assert stopped.code == 0, words
+    assert (words or ["COMMANDS"])[0] in said.getvalue(), words
+print(sorted({"torch", "monai", "timm", "numpy", "yaml"} & set(sys.modules)))
+"""
+
+
+def test_help_of_each_command_imports_nothing_that_takes_seconds():
+    result = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (
+            ["train", "BUNDLE", "DIR", "--demo", "--teacher", "convnext_nano", "--cache_dir", "null"],
+            "run training --config_file \"['BUNDLE/configs/train.yaml','BUNDLE/configs/demo.yaml']\" "
+            "--dataset_dir DIR --teacher convnext_nano --cache_dir null",
+        ),
+        (
+            ["train", "BUNDLE", "--large_model", "--windows", "[[400,40]]"],
+            "run training --config_file \"['BUNDLE/configs/train.yaml','BUNDLE/configs/train_teacher.yaml']\" "
+            "--windows '[[400, 40]]'",
+        ),
+        (
+            ["evaluate", "BUNDLE", "DIR", "--split", "all", "--allow_trained_images", "true"],
+            "run --config_file \"['BUNDLE/configs/train.yaml','BUNDLE/configs/evaluate.yaml']\" "
+            "--dataset_dir DIR --split all --allow_trained_images true",
+        ),
+        (
+            ["predict", "BUNDLE", "STUDIES", "--out", "here", "--batch_size", "4"],
+            "run --config_file BUNDLE/configs/inference.yaml --dataset_dir STUDIES --output_dir here --batch_size 4",
+        ),
+    ],
+)
+def test_short_forms_print_the_command_that_they_run_and_end_with_its_code(monkeypatch, capsys, words, printed):
+    ran = []
+
+    def run(command, check):
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr("dwskd_monai.bundle.monai_command.subprocess.run", run)
+    words = [str(BUNDLE) if word == "BUNDLE" else word for word in words]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().out == f"python -m monai.bundle {printed.replace('BUNDLE', str(BUNDLE))}\n"
+    assert ran[0][0] == sys.executable
+    assert ran[0][1:] == shlex.split(f"-m monai.bundle {printed.replace('BUNDLE', str(BUNDLE))}")
+
+
+def test_a_short_form_names_a_folder_that_is_not_a_bundle(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["predict", str(tmp_path), "STUDIES"])
+    assert "configs/inference.yaml does not exist; give the folder of a bundle" in capsys.readouterr().err

@@ -48,7 +48,7 @@ class Bundle:
     @property
     def class_names(self) -> list[str]:
         """In the order of the network's outputs."""
-        return list(self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
+        return class_names_of(self.metadata)
 
     def config(self, *names: str) -> ConfigParser:
         """Configs, one laid over the other, with those of the overrides that they know; parsed once.
@@ -101,6 +101,11 @@ class Bundle:
         if not path.is_file():
             raise FileNotFoundError(f"bundle: {self.folder} has no configs/{file}; give the folder of a bundle")
         return path
+
+
+def class_names_of(metadata: Mapping[str, Any]) -> list[str]:
+    """The names in a bundle's ``metadata.json``, in the order of the network's outputs."""
+    return list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
 
 
 def check_classes(class_names: Sequence[str] | Mapping[str, str], num_classes: int) -> None:

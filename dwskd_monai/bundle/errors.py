@@ -76,7 +76,8 @@ def parsed_content(parser: ConfigParser, name: str) -> Any:
     try:
         return parser.get_parsed_content(name)
     except RuntimeError as error:
-        raise cause_of(error) from error
+        cause = cause_of(error)
+        raise cause from cause.__cause__  # not from the error that wraps it, whose cause it is itself
 
 
 def message_of(error: BaseException) -> str:

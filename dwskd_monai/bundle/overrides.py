@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
@@ -11,6 +12,7 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle.words import checked_type
 
 _SEPARATOR = "#"
+_TRAINS = "train"  # name of the config whose settings are those of the next training
 _SWITCHES = ("_disabled_", "_requires_", "_mode_", "_desc_")  # that any component of MONAI's configs can have
 
 
@@ -40,6 +42,28 @@ def refuse_unknown(keys: Iterable[str], parsers: Sequence[ConfigParser], where: 
             nearest = difflib.get_close_matches(key, _names_beside(key, parsers), n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ValueError(f"{key} is not {where}{hint}")
+
+
+def settings_of_files(paths: Iterable[str]) -> dict[str, Any]:
+    """The values that configs have, apart from the one that trains; what refers to something else is left out.
+
+    Args:
+        paths: of the files, the later over the former.
+    """
+    settings: dict[str, Any] = {}
+    for path in paths:
+        if Path(path).stem != _TRAINS:
+            content = ConfigParser.load_config_file(path)
+            settings |= {key: value for key, value in content.items() if not _refers(value)}
+    return settings
+
+
+def _refers(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_refers, value.values()))
+    if isinstance(value, list):
+        return any(map(_refers, value))
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
 def check_types(overrides: Mapping[str, Any], files: Sequence[ConfigParser]) -> None:

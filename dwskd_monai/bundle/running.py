@@ -7,6 +7,7 @@ workflow, and the command that made it with its overrides. This module is the on
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,16 @@ from typing import Any
 
 import monai.bundle.scripts
 from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import ensure_tuple
 
-from dwskd_monai.bundle.errors import end_with_one_message
-from dwskd_monai.bundle.overrides import check_types, refuse_unknown
+from dwskd_monai.bundle.bundle import class_names_of
+from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
+from dwskd_monai.bundle.overrides import check_types, refuse_unknown, settings_of_files
 from dwskd_monai.bundle.words import as_values, has_words
 
+_logger = logging.getLogger(__name__)
 _METADATA = "_meta_"
+_TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
 # What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
 _OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
 
@@ -28,12 +33,11 @@ _OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_con
 def find_bundle_root() -> str:
     """Folder of the bundle that runs.
 
-    A command may be started from any working directory. The workflow that is evaluating the config knows; one that has
-    begun to run has put the bundle's folder on ``sys.path``. Without either, the working directory.
+    A command may be started from any working directory. The workflow that is evaluating the config knows, or the
+    command of ``monai.bundle`` that was given its file; one that has begun to run has put the bundle's folder on
+    ``sys.path``. Without any, the working directory.
     """
-    workflow = _running_workflow()
-    folders = [] if workflow is None else [str(Path(workflow.config_root_path).resolve().parent)]
-    for folder in (*folders, *sys.path[1:]):
+    for folder in (*_folders_of_configs(), *sys.path[1:]):
         if (Path(folder) / "configs" / "metadata.json").is_file():
             return str(Path(folder).resolve())
     return str(Path.cwd())
@@ -46,10 +50,12 @@ def prepare_run() -> None:
       ``--cache_dir null`` the text ``"null"``. They become the values that YAML has for them, so that no constructor
       needs to know that there is a command line.
     - An override that no config knows is refused, with the nearest id that there is; MONAI would ignore it.
+    - A setting that contradicts what the network was trained with is refused, if the config uses a trained one.
     - An error ends the run with one message (:func:`~dwskd_monai.bundle.errors.end_with_one_message`).
 
     Raises:
-        ValueError: for an override that is unknown, or of another type than the setting.
+        ValueError: for an override that is unknown, of another type than the setting, or contradicts the training; for
+            weights without their settings.
     """
     workflow = _running_workflow()
     if workflow is None:  # a config that somebody evaluates without a workflow, such as a server
@@ -63,7 +69,17 @@ def prepare_run() -> None:
     files = ConfigParser()  # as they are, nothing overridden
     files.read_config(call["config_file"])
     ids = [key for key in overrides if key not in _OF_TRACKING]
-    refuse_unknown(ids, [files], f"a setting of {_names(call['config_file'])}")
+    known = [files]
+    if _TRAINED in workflow.parser:
+        trained = parsed_content(workflow.parser, _TRAINED)
+        given = settings_of_files(ensure_tuple(call["config_file"])) | as_values(overrides)
+        for key, value in trained.check(given).items():
+            _logger.info("%s is %r here, %r in the training", key, value, trained.get(key))
+        metadata = workflow.parser.get(_METADATA) or {}
+        if metadata:
+            trained.check_classes(class_names_of(metadata))
+        known = [files, ConfigParser(dict(trained))]
+    refuse_unknown(ids, known, f"a setting of {_names(call['config_file'])}")
     check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])
 
 
@@ -79,6 +95,29 @@ def _put_values(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
     parser.parse(reset=True)
 
 
+def files_of_run() -> list[str]:
+    """The config files of the run; none if no command runs."""
+    call = _call_of_run()
+    return (
+        [] if call is None or call["config_file"] is None else [str(file) for file in ensure_tuple(call["config_file"])]
+    )
+
+
+def overrides_of_run() -> dict[str, Any]:
+    """What the command line of the run sets, as values; nothing if no command runs."""
+    call = _call_of_run()
+    return {} if call is None else dict(as_values(call["override"]))
+
+
+def evaluating_parser() -> ConfigParser | None:
+    """The config that is evaluating the function whose caller asks; None outside of a config."""
+    for frame in _callers():
+        parser = frame.f_locals.get("self")
+        if isinstance(parser, ConfigParser):
+            return parser
+    return None
+
+
 def _names(config_file: str | Sequence[str]) -> str:
     paths = [config_file] if isinstance(config_file, str) else config_file
     return ", ".join(Path(path).name for path in paths)
@@ -91,6 +130,18 @@ def _running_workflow() -> ConfigWorkflow | None:
         if isinstance(workflow, ConfigWorkflow):
             return workflow
     return None
+
+
+def _folders_of_configs() -> list[str]:
+    """Folders of bundles whose config is being evaluated, by a workflow or another command of ``monai.bundle``."""
+    folders = []
+    for frame in _callers():
+        workflow = frame.f_locals.get("self")
+        if isinstance(workflow, ConfigWorkflow):
+            folders.append(Path(workflow.config_root_path))
+        elif frame.f_globals is vars(monai.bundle.scripts) and frame.f_locals.get("config_file_"):
+            folders += [Path(file).parent for file in ensure_tuple(frame.f_locals["config_file_"])]
+    return [str(folder.resolve().parent) for folder in folders]
 
 
 def _call_of_run() -> Mapping[str, Any] | None:

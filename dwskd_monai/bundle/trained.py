@@ -1,4 +1,4 @@
-"""The deployed network of a bundle, with its weights, and images as it gets them."""
+"""A bundle with the network that a training left, and images as this network gets them."""
 
 from __future__ import annotations
 
@@ -10,36 +10,41 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from dwskd_monai.bundle.bundle import Bundle
-
-MODEL = "model.pt"
+from dwskd_monai.bundle.errors import parsed_content
+from dwskd_monai.bundle.trained_settings import read_settings
 
 
 class TrainedBundle:
-    """A bundle with the weights that a training left.
+    """A bundle with its network, and the settings that were written beside the weights.
 
     Args:
-        bundle: with what the network was trained with as overrides.
-        models: folder of ``model.pt``; the bundle's own by default.
+        bundle: the folder; its override ``checkpoint`` or ``ckpt_dir`` names other weights than ``models/model.pt``.
         command: whose options the overrides were among, for messages.
 
     Attributes:
+        weights: the file of the network's state dict.
+        settings: what the network was trained with.
         network: on the CPU, in evaluation mode; from slices ``(B, C, H, W)`` to logits ``(B, K)``.
 
     Raises:
-        FileNotFoundError: if there is no ``model.pt``.
-        ValueError: for an unknown override, or weights of another network.
+        FileNotFoundError: if there are no weights.
+        ValueError: for an unknown override or one that contradicts the training, weights without their settings, or
+            classes that were renamed since.
     """
 
-    def __init__(self, bundle: Bundle, models: Path | None, command: str) -> None:
-        self.bundle = bundle
-        self.models = bundle.folder / "models" if models is None else models
+    def __init__(self, bundle: Bundle, command: str) -> None:
         bundle.refuse_unknown_overrides(command, "inference", "train")
+        self.bundle = bundle
+        self.weights = Path(parsed_content(bundle.config("train"), "checkpoint"))
+        self.settings = read_settings(self.weights)
+        self.settings.check(bundle.overrides)
+        self.settings.check_classes(bundle.class_names)
         self.network = self._load()
 
     @property
-    def weights(self) -> Path:
-        """The file of the network's state dict."""
-        return self.models / MODEL
+    def models(self) -> Path:
+        """The folder of the weights."""
+        return self.weights.parent
 
     @cached_property
     def inference(self) -> ConfigParser:
@@ -66,18 +71,9 @@ class TrainedBundle:
         return torch.stack(slices)
 
     def _load(self) -> nn.Module:
-        if not self.weights.is_file():
-            raise FileNotFoundError(
-                f"{self.weights} does not exist; train the bundle first, or give the folder: --models"
-            )
-        network: nn.Module = self.inference.get_parsed_content("network_def")
+        network = self.settings.create_network()
         try:
             network.load_state_dict(torch.load(self.weights, map_location="cpu", weights_only=True))
         except RuntimeError as error:
-            student = self.inference["student"]
-            classes = self.inference["num_classes"]
-            raise ValueError(
-                f"{self.weights} does not fit the bundle's network (student {student}, {classes} classes); give what "
-                f"it was trained with, such as --student NAME. {error}"
-            ) from error
+            raise ValueError(f"{self.weights} does not fit the network of its settings: {error}") from error
         return network.eval()

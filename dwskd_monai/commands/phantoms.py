@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from dwskd_monai.data.phantoms import make_phantoms
-
 
 def phantoms(modality: str, directory: str, count: int | None = None, seed: int = 0) -> None:
     """Write synthetic studies: ``phantoms lung_ct DIR``.
@@ -16,5 +14,7 @@ def phantoms(modality: str, directory: str, count: int | None = None, seed: int 
         count: number of studies; each modality has its own default.
         seed: the same seed writes the same bytes.
     """
+    from dwskd_monai.data.phantoms import make_phantoms
+
     datalist = make_phantoms(modality, str(directory), count, seed)
     sys.stdout.write(f"phantoms written, listed in {datalist}\n")

@@ -11,6 +11,7 @@ _MODULES = {
     "SliceDataset": "slices",
     "SliceStream": "stream",
     "list_images": "images",
+    "load_evaluation_split": "evaluation_split",
     "load_split": "datalist",
 }
 __all__ = list(_MODULES)

@@ -47,17 +47,21 @@ class ImageCache:
 
     def path_of(self, image: str | Path) -> Path:
         """Where the volume of a file, or of a folder with a DICOM series, is or will be kept."""
+        return self.folder / f"{self.digest_of(image)}.safetensors"
+
+    def digest_of(self, image: str | Path) -> str:
+        """Digest of the content of a file, or of the files of a folder."""
         files = _files(Path(image))
         state = repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
         key = f"{Path(image).resolve()} {hashlib.blake2b(state.encode(), digest_size=16).hexdigest()}"
         with self._lock:
             content = self._index.get(key)
         if content is None:
-            content = _content(files)
+            content = _digest(files)
             with self._lock:
                 self._index[key] = content
                 self._changed = True
-        return self.folder / f"{content}.safetensors"
+        return content
 
     def save(self, path: Path, volume: Tensor) -> None:
         """Keep a volume.
@@ -121,7 +125,12 @@ def _files(image: Path) -> list[Path]:
     return sorted(path for path in image.iterdir() if path.is_file()) if image.is_dir() else [image]
 
 
-def _content(files: Sequence[Path]) -> str:
+def digest_of(image: str | Path) -> str:
+    """Digest of the content of a file, or of the files of a folder with a DICOM series; equal wherever it lies."""
+    return _digest(_files(Path(image)))
+
+
+def _digest(files: Sequence[Path]) -> str:
     digest = hashlib.blake2b(digest_size=20)
     for file in files:
         with file.open("rb") as opened:

@@ -47,7 +47,7 @@ def load_split(
         class_names: names in the order of the labels, or metadata's ``channel_def``.
         split: ``training``, ``validation``, ``test``, or ``all`` for every image.
         folds: number of folds, 2 or more.
-        fold: the fold used for validation, from 0.
+        fold: the fold used for validation, from 0; only where the source names no validation images.
         seed: of the folds and of the subset.
         train_fraction: share of the training images to use, in (0, 1], stratified; at least one of each class.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
@@ -81,6 +81,8 @@ def load_split(
             raise ValueError(f"{dataset_dir} has no test split; use another split, or all for each of its images")
         return _items(parts["test"])
     _refuse_missing_classes(parts["training"], names, dataset_dir)
+    if parts["validation"] and fold:
+        raise ValueError(f"fold {fold}: {dataset_dir} names its validation images and has no folds; leave fold out")
     if not parts["validation"]:
         parts["training"], parts["validation"] = _split_fold(parts["training"], names, folds, fold, seed)
         _refuse_missing_classes(parts["training"], names, f"{dataset_dir}, without validation fold {fold} of {folds}")

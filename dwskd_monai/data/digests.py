@@ -22,7 +22,7 @@ def contents(items: Sequence[dict[str, Any]], cache: ImageCache, name: str) -> C
         name: of the images, for the progress bar.
     """
     bar = tqdm(items, f"hashing {name} images", unit="image", leave=False)
-    return {cache.path_of(item["image"]).stem: item for item in bar}
+    return {cache.digest_of(item["image"]): item for item in bar}
 
 
 def digest_of_splits(splits: Mapping[str, Contents]) -> str:

@@ -78,6 +78,12 @@ class SliceDataset(Randomizable, monai.data.Dataset):
     def __len__(self) -> int:
         return len(self._slots)
 
+    def contents(self) -> list[tuple[str, int | None]]:
+        """The digest of the content of each image, and its label, in the order of ``data``."""
+        digests = [self._store.digest_of(item[CommonKeys.IMAGE]) for item in self.data]
+        labels = [image.known.get(CommonKeys.LABEL) for image in self._images]
+        return list(zip(digests, labels, strict=True))
+
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> SliceDataset:
         """Seed the choice of slices and the random transforms."""
         super().set_random_state(seed, state)

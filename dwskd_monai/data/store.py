@@ -14,7 +14,7 @@ from monai.utils.enums import CommonKeys
 from torch import Tensor
 from tqdm import tqdm
 
-from dwskd_monai.data.cache import ImageCache
+from dwskd_monai.data.cache import ImageCache, digest_of
 from dwskd_monai.data.items import volume_of, without_wrapping
 
 _MOST_ERRORS = 10
@@ -69,6 +69,10 @@ class ImageStore:
             return image.place[:, index].clone()
         assert self._cache is not None
         return self._cache.slice_of(image.place, index)
+
+    def digest_of(self, image: str) -> str:
+        """Digest of the content of an image's files."""
+        return digest_of(image) if self._cache is None else self._cache.digest_of(image)
 
     def _read(self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool) -> list[KeptImage]:
         images: list[KeptImage] = []

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from monai.data.torchscript_utils import load_net_with_metadata
 from monai.utils import optional_import
 from torch import Tensor, nn
 
 Runner = Callable[[Tensor], Tensor]
 INPUT = "image"
 OUTPUT = "logits"
+DESCRIPTION = "description.json"  # a file inside an exported program
 _MISSING = "{name} is not installed; pip install 'dwskd_monai[export]'"
 
 
@@ -43,7 +46,32 @@ def read_exported_program(path: Path) -> Runner:
     return lambda images: module(images)
 
 
+def describe_onnx(path: Path) -> dict[str, str]:
+    """Its ``metadata_props``."""
+    return {prop.key: prop.value for prop in library("onnx").load(path).metadata_props}
+
+
+def describe_torchscript(path: Path) -> dict[str, str]:
+    """Its metadata."""
+    return {key: json.dumps(value) for key, value in load_net_with_metadata(str(path))[1].items()}
+
+
+def describe_exported_program(path: Path) -> dict[str, str]:
+    """Its extra file."""
+    extra = {DESCRIPTION: ""}
+    torch.export.load(path, extra_files=extra)
+    content: dict[str, str] = json.loads(extra[DESCRIPTION])
+    return content
+
+
 READERS = {".onnx": read_onnx, ".ts": read_torchscript, ".pt2": read_exported_program}
+DESCRIPTIONS = {".onnx": describe_onnx, ".ts": describe_torchscript, ".pt2": describe_exported_program}
+
+
+def weights_of(path: Path) -> str | None:
+    """Digest of the weights that a file was exported from; None if it does not say."""
+    sha256: str | None = json.loads(DESCRIPTIONS[path.suffix](path).get("weights_sha256", "null"))
+    return sha256
 
 
 class ExportedNetwork(nn.Module):
@@ -54,19 +82,23 @@ class ExportedNetwork(nn.Module):
     Args:
         path: the file; its suffix says which format it has: ``.onnx``, ``.ts`` (TorchScript) or ``.pt2`` (exported
             program).
+        weights_sha256: digest of the weights that it must have been exported from; None: any.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: for another suffix, or if the library that runs the format is not installed.
+        ValueError: for another suffix, if the library that runs the format is not installed, or if it was exported from
+            other weights.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, weights_sha256: str | None = None) -> None:
         super().__init__()
         file = Path(path).expanduser()
         if file.suffix not in READERS:
             raise ValueError(f"exported: expected a file that ends in {', '.join(READERS)}, got {file}")
         if not file.is_file():
             raise FileNotFoundError(f"exported: {file} does not exist; python -m dwskd_monai export writes it")
+        if weights_sha256 is not None and weights_of(file) != weights_sha256:
+            raise ValueError(f"exported: {file} was exported from other weights than the bundle has; export it again")
         self._run = READERS[file.suffix](file)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -17,15 +17,18 @@ from dwskd_monai.evaluation.metrics import CLASS_METRICS, OVERALL_METRICS, Class
 from dwskd_monai.files import replacing
 
 
-def write_metrics(levels: Mapping[str, ClassificationMetrics], output_dir: str | Path) -> None:
+def write_metrics(
+    levels: Mapping[str, ClassificationMetrics], output_dir: str | Path, origin: Mapping[str, Any] | None = None
+) -> None:
     """Write ``metrics.json``, ``metrics.csv``, ``confusion_matrix.csv`` and ``confusion_matrix.png``.
 
     Args:
         levels: metrics of ``study``, and optionally of ``slice``.
         output_dir: folder of the files.
+        origin: what made the predictions, for ``metrics.json``.
     """
     folder = Path(output_dir)
-    content = {name: _as_json(metrics) for name, metrics in levels.items()}
+    content = {**(origin or {}), **{name: _as_json(metrics) for name, metrics in levels.items()}}
     with replacing(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
     with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:

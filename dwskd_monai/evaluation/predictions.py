@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
-from dwskd_monai.files import GrowingCsv
+from dwskd_monai.files import GrowingCsv, write_json
 
 _logger = logging.getLogger(__name__)
 
@@ -32,12 +33,13 @@ class PredictionWriter:
     ``predictions.csv``: study (name, file or folder), label if it is known, predicted class, one probability per class,
     number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
     as soon as a study is complete, into ``predictions.partial.csv`` until the last one is, so that an interruption
-    costs no finished study.
+    costs no finished study. ``predictions.json``: which weights predicted, the classes, and how slices became studies.
 
     Args:
         output_dir: folder of the files.
         class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
         aggregation: of the slices' probabilities to the study's.
+        weights_sha256: digest of the file of the network's weights; None: unknown.
 
     The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, its postprocessing must give
     probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
@@ -48,10 +50,12 @@ class PredictionWriter:
         output_dir: str | Path,
         class_names: Sequence[str] | Mapping[str, str],
         aggregation: Aggregation | None = None,
+        weights_sha256: str | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
+        self.weights_sha256 = weights_sha256
         self._reset()
 
     def attach(self, engine: Engine) -> None:
@@ -102,6 +106,14 @@ class PredictionWriter:
         values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
         return {"predicted": self.class_names[int(probabilities.argmax())], **values}
 
+    def origin(self) -> dict[str, Any]:
+        """What made the predictions."""
+        return {
+            "weights_sha256": self.weights_sha256,
+            "classes": self.class_names,
+            "aggregation": dataclasses.asdict(self.aggregation),
+        }
+
     def write(self, engine: Engine) -> None:
         """Give the files their names.
 
@@ -111,4 +123,5 @@ class PredictionWriter:
         self._predictions.require_complete()
         self._slice_rows.finish()
         count = self._study_rows.finish()
+        write_json(self.output_dir / "predictions.json", self.origin())
         _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
@@ -21,7 +22,19 @@ class EvaluationReport(PredictionWriter):
     ``metrics.json`` (all), ``metrics.csv`` (a row per class and one for all, of studies, and of slices where studies
     have several), ``confusion_matrix.csv`` and ``.png`` of studies, ``predictions.csv``, ``slice_predictions.csv``.
     MONAI's ``MetricsSaver`` writes means of metrics that it knows, no figure and no names.
+
+    Args:
+        output_dir, class_names, aggregation, weights_sha256: as of the :class:`PredictionWriter`.
+        trained_images: whether images that the network was trained on may be among those that are evaluated.
     """
+
+    def __init__(self, *args: Any, trained_images: bool = False, **options: Any) -> None:
+        self.trained_images = trained_images
+        super().__init__(*args, **options)
+
+    def origin(self) -> dict[str, Any]:
+        """What made the predictions, and of which images."""
+        return super().origin() | {"trained_images": self.trained_images}
 
     def _reset(self, engine: Engine | None = None) -> None:
         super()._reset(engine)
@@ -45,7 +58,7 @@ class EvaluationReport(PredictionWriter):
         if max(lengths) > 1:
             slices = np.concatenate([study.slices for study in self._studies])
             levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
-        write_metrics(levels, self.output_dir)
+        write_metrics(levels, self.output_dir, self.origin())
         for level, metrics in levels.items():
             shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.overall.items())
             _logger.info("%s: %s; written to %s", level, shown, self.output_dir)

@@ -46,7 +46,7 @@ def create_teacher(
         FileNotFoundError: if ``weights`` is a path and the file does not exist.
         OSError: if the pretrained weights could not be downloaded; the message says what else can be done.
     """
-    _check_known(model_name)
+    check_known(model_name)
     if weights == PRETRAINED:
         return _download(model_name, in_chans=in_chans, num_classes=num_classes, **model_args)
     network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **model_args)
@@ -55,7 +55,8 @@ def create_teacher(
     return network
 
 
-def _check_known(model_name: str) -> None:
+def check_known(model_name: str) -> None:
+    """Raise ValueError if timm has no such model; the message names some of its family."""
     if timm.is_model(model_name):
         return
     family = model_name.split(".")[0].split("_")[0]
@@ -70,7 +71,7 @@ def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, 
     """
     if weights in (PRETRAINED, RANDOM):
         return Teacher(create_teacher(model_name, weights, in_chans, **model_args))
-    _check_known(model_name)
+    check_known(model_name)
     with torch.device("meta"):
         network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=0, **model_args)
     return Teacher(network, weights)

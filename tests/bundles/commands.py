@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
+from dwskd_monai.commands.settings import settings as write_settings
 from tests.conftest import BUNDLE
 
 DIMS, TEACHER_DIMS, DEPTHS = "[8,16,24,32]", "[16,32,48,64]", "[1,1,2,1]"
@@ -32,6 +36,14 @@ SMALL_TEACHER = (
     *("--first_weights#dims", TEACHER_DIMS, "--first_weights#depths", DEPTHS),
     *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0"),
 )
+
+
+def save_network(network: nn.Module, folder: Path, bundle: Path = BUNDLE, **settings: Any) -> Path:
+    """A folder of models as a training with these settings leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), folder / "model.pt")
+    write_settings(str(bundle), ckpt_dir=str(folder), **settings)
+    return folder
 
 
 def as_options(settings: Mapping[str, Any]) -> list[str]:

@@ -11,9 +11,12 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.render import TEMPLATE
 from dwskd_monai.cli import command as command_of
-from tests.conftest import BUNDLES, REPOSITORY
+from dwskd_monai.data.cache import describe
+from tests.bundles.commands import SMALL_SETTINGS, save_network
+from tests.conftest import BUNDLES, REPOSITORY, tiny_convnext
 
 CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("*.yaml"))]
 PAGES = [bundle / "docs" / "README.md" for bundle in BUNDLES]
@@ -36,6 +39,7 @@ def parser(bundle: Path, *names: str) -> ConfigParser:
     result = ConfigParser()
     result.read_config([bundle / "configs" / f"{name}.yaml" for name in names])
     result.read_meta(bundle / "configs" / "metadata.json")
+    result["bundle_root"] = str(bundle)
     return result
 
 
@@ -109,7 +113,8 @@ def test_overlays_change_only_what_is_there(bundle):
     """A key that does not exist would be ignored without a word."""
     new = {
         "train_teacher": set(),
-        "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers"},
+        "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers", "trained",
+                     "allow_trained_images"},
         "evaluate_exported": {"exported"},
         "combine_students": {"combine"},
         "multi_gpu_train": {"backend", "train#sampler", "train#dataloader#sampler", "validate#sampler",
@@ -125,14 +130,19 @@ def test_overlays_change_only_what_is_there(bundle):
 
 
 @each_bundle
-def test_inference_uses_the_network_that_training_makes(bundle):
+def test_before_any_training_inference_has_what_train_yaml_would_train(bundle):
     train, inference = parser(bundle, "train"), parser(bundle, "inference")
-    shared = set(train.config) & set(inference.config) - {"output_dir", "network_def", "run", "initialize"}
-    assert {"study_transforms", "aggregation", "student", "image_size", "in_chans", "num_classes"} <= shared
-    for key in shared:
-        assert inference[key] == train[key], key
-    ours = {key: value for key, value in train["network_def"].items() if key != "drop_path_rate"}
-    assert inference["network_def"] == ours
+    trained = inference.get_parsed_content("trained")
+    for key in ("student", "image_size", "in_chans", "num_classes", "slice_axis", "keep_aspect"):
+        assert trained[key] == train[key], key
+    shapes = []
+    for config in (train, inference):
+        shapes.append(
+            {name: value.shape for name, value in config.get_parsed_content("network_def").state_dict().items()}
+        )
+    assert shapes[0] == shapes[1]
+    made = [[describe(one) for one in config.get_parsed_content("study_transforms")] for config in (train, inference)]
+    assert made[0] == made[1]
 
 
 @each_bundle
@@ -191,7 +201,8 @@ def test_every_override_in_our_documents_exists(document):
 @each_bundle
 def test_networks_have_the_memory_format_of_the_config(bundle, name, key, memory_format):
     config = parser(bundle, name)
-    config["student"] = "mobilenetv3_small_050"
+    if name == "train":
+        config["student"] = "mobilenetv3_small_050"
     config["memory_format"] = f"$torch.{memory_format}"
     kernels = [weight for weight in config.get_parsed_content(key).parameters() if weight.dim() == 4]
     assert kernels
@@ -201,10 +212,11 @@ def test_networks_have_the_memory_format_of_the_config(bundle, name, key, memory
 @each_bundle
 def test_students_of_an_overridden_network_are_combined(bundle, tmp_path):
     """Overrides come after the overlay's own keys: it must not be the network's key that the overlay changes."""
+    network = tiny_convnext(num_classes=len(Bundle(bundle).class_names))
+    save_network(network, tmp_path, bundle, **SMALL_SETTINGS)
     config = parser(bundle, "train", "evaluate", "combine_students")
-    config["student"] = "mobilenetv3_small_050"
     config["network"] = "$@network_def.to(@device).eval()"
-    config["best_model"], config["training_state"] = str(tmp_path / "model.pt"), str(tmp_path / "state.pt")
+    config["checkpoint"], config["training_state"] = str(tmp_path / "model.pt"), str(tmp_path / "state.pt")
     main, auxiliary = (config.get_parsed_content(key).state_dict() for key in ("network", "auxiliary_network"))
     saved = [{name: torch.randn_like(value.float()).to(value.dtype) for name, value in state.items()}
              for state in (main, auxiliary)]  # fmt: skip

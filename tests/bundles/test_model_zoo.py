@@ -13,6 +13,7 @@ import torch
 from monai.bundle import ckpt_export, onnx_export, verify_metadata, verify_net_in_out
 
 import dwskd_monai
+from tests.bundles.commands import save_network
 from tests.bundles.test_configs import each_bundle, parser
 from tests.conftest import REPOSITORY
 
@@ -32,9 +33,8 @@ def files(bundle: Path) -> dict[str, str]:
 @pytest.fixture
 def checkpoint(bundle, tmp_path) -> tuple[torch.nn.Module, Path]:
     """The bundle's network, and the file of its weights."""
-    network = parser(bundle, "inference").get_parsed_content("network_def").eval()
-    torch.save(network.state_dict(), tmp_path / "model.pt")
-    return network, tmp_path / "model.pt"
+    network = parser(bundle, "train").get_parsed_content("network_def").eval()
+    return network, save_network(network, tmp_path, bundle) / "model.pt"
 
 
 @each_bundle

@@ -81,7 +81,7 @@ def test_another_version_of_preprocessing_has_other_entries(tmp_path, image, mon
 def test_an_unchanged_file_is_not_read_again(tmp_path, image, volume, monkeypatch):
     _, path = kept(tmp_path, image, volume)
     cache = ImageCache(tmp_path / "cache", transforms())
-    monkeypatch.setattr("dwskd_monai.data.cache._content", lambda files: pytest.fail("the file was read"))
+    monkeypatch.setattr("dwskd_monai.data.cache._digest", lambda files: pytest.fail("the file was read"))
     assert cache.path_of(image) == path
 
 

@@ -55,6 +55,12 @@ def test_folder_with_splits_is_taken_as_it_is(tmp_path):
     assert sizes == {"training": 5, "validation": 2, "test": 4, "all": 11}
 
 
+def test_a_fold_of_a_source_that_names_its_validation_images_is_refused(tmp_path):
+    make_tree(tmp_path, {"train/cat": 3, "train/dog": 2, "val/cat": 1, "val/dog": 1})
+    with pytest.raises(ValueError, match="fold 1: .* names its validation images and has no folds; leave fold out"):
+        load_split(tmp_path, NAMES, "validation", fold=1)
+
+
 def test_labels_follow_the_order_of_the_class_names_and_the_metadata(tmp_path):
     make_tree(tmp_path, {"cat": 5, "dog": 5})
     items = load_split(tmp_path, {"0": "dog", "1": "cat"}, "all")

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch
 
 from dwskd_monai.data.phantoms import make_phantom
+from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.evaluation.workflows import run_configs
 
@@ -29,10 +29,7 @@ def datalist(tmp_path) -> Path:
 
 @pytest.fixture
 def models(tmp_path) -> Path:
-    network = tiny_convnext(num_classes=2, ls_init_value=1.0)
-    (tmp_path / "models").mkdir()
-    torch.save(network.state_dict(), tmp_path / "models" / "model.pt")
-    return tmp_path / "models"
+    return save_network(tiny_convnext(num_classes=2, ls_init_value=1.0), tmp_path / "models", BUNDLE, **SMALL_SETTINGS)
 
 
 def read_rows(path: Path, key: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, str]]:

@@ -10,11 +10,12 @@ import torch
 
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.bundle.trained_settings import digest_of
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.labeled import evaluate
-from dwskd_monai.evaluation.exported import READERS, ExportedNetwork
-from tests.bundles.commands import SMALL_SETTINGS
+from dwskd_monai.evaluation.exported import READERS, ExportedNetwork, weights_of
+from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.evaluation.workflows import run_configs
 
@@ -27,9 +28,9 @@ def models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     network = tiny_convnext(ls_init_value=1.0)
-    torch.save(network.state_dict(), folder / "model.pt")
+    save_network(network, folder, **SMALL_SETTINGS)
     for form in FORMATS:
-        export_network(TrainedBundle(Bundle(BUNDLE, SMALL_SETTINGS), folder, "export"), form)
+        export_network(TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(folder)}), "export"), form)
     return folder
 
 
@@ -61,7 +62,7 @@ def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffi
     )
     expected, got = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("network", "exported"))
     assert got == expected
-    bundle = Bundle(BUNDLE, SMALL_SETTINGS | {"cache_dir": str(tmp_path / "cache")})
+    bundle = Bundle(BUNDLE, {"ckpt_dir": str(models), "cache_dir": str(tmp_path / "cache"), "num_workers": 0})
     assert evaluate(bundle, file, phantoms, "test") == expected["study"]["overall"]
 
 
@@ -75,3 +76,11 @@ def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffi
 def test_a_file_that_cannot_be_run_is_named(tmp_path, name, error, message):
     with pytest.raises(error, match=message):
         ExportedNetwork(tmp_path / name)
+
+
+def test_a_file_that_was_exported_from_other_weights_is_refused(models):
+    file = models / "model.onnx"
+    assert weights_of(file) == digest_of(models / "model.pt")
+    ExportedNetwork(file, digest_of(models / "model.pt"))
+    with pytest.raises(ValueError, match=r"model.onnx was exported from other weights than the bundle has; export it"):
+        ExportedNetwork(file, "0" * 64)

@@ -21,7 +21,8 @@ def test_predictions_have_a_row_per_picture_with_names(tmp_path):
         ["3.png", "c", "b"],
     ]
     assert np.allclose(np.array([row[3:6] for row in rows[1:]], float), LOGITS.softmax(1).numpy(), atol=1e-6)
-    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"], "studies have one slice each"
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["predictions.csv", "predictions.json"], "studies have one slice each"
 
 
 def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):

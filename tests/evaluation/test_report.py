@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.metric_files import write_metrics
 from dwskd_monai.evaluation.metrics import classification_metrics
 from dwskd_monai.evaluation.report import EvaluationReport
@@ -38,7 +39,9 @@ def test_report_files_agree_with_the_metrics(tmp_path):
     labels = np.array([0, 2, 2, 2])
     expected = classification_metrics(LOGITS.softmax(1).double().numpy(), labels, ("a", "b", "c"))
     content = json.loads((tmp_path / "metrics.json").read_text())
-    assert list(content) == ["study"], "where each study has one slice, there is nothing else to tell"
+    assert {"study", "slice"} & set(content) == {"study"}, (
+        "where each study has one slice, there is nothing else to tell"
+    )
     assert content["study"]["overall"] == pytest.approx(expected.overall)
     assert content["study"]["per_class"]["b"]["auc"] is None, "not defined: null, not NaN"
     assert content["study"]["confusion"] == [[1, 0, 0], [0, 0, 0], [0, 2, 1]]
@@ -77,3 +80,14 @@ def test_files_are_byte_for_byte_what_they_were(tmp_path, name):
 def test_an_evaluation_without_labels_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0.png: no label; an evaluation needs the label of each study"):
         evaluate(EvaluationReport(tmp_path, ("a", "b", "c")), labeled=False)
+
+
+def test_the_metrics_say_which_network_and_which_images_they_are_of(tmp_path):
+    aggregation = Aggregation("top_k", 3)
+    names = ("a", "b", "c")
+    evaluate(EvaluationReport(tmp_path, names, aggregation, weights_sha256="0f", trained_images=True))
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    origin = {"weights_sha256": "0f", "classes": list(names), "aggregation": {"method": "top_k", "k": 3}}
+    assert {key: content[key] for key in origin} == origin
+    assert content["trained_images"] is True
+    assert json.loads((tmp_path / "predictions.json").read_text()) == origin | {"trained_images": True}

@@ -20,8 +20,9 @@ import torch
 from monai.bundle import ConfigWorkflow
 from torch import nn
 
+from dwskd_monai.bundle import Bundle
 from dwskd_monai.data.phantoms import MODALITIES, make_phantom
-from tests.bundles.commands import SMALL_SETTINGS
+from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.golden.golden import Golden, assert_no_case_is_left_over
 
@@ -57,6 +58,8 @@ def network(num_classes: int) -> nn.Module:
 def predict(bundle: Path, studies: Path, folder: Path, settings: dict[str, Any]) -> None:
     """Run inference as ``monai.bundle run`` does, in this process, and write into ``folder``."""
     config = bundle / "configs" / "inference.yaml"
+    num_classes = len(Bundle(bundle).class_names)
+    save_network(network(num_classes), folder, bundle, **SMALL_SETTINGS, **settings)
     places = {"dataset_dir": str(studies), "ckpt_dir": str(folder), "output_dir": str(folder / "out")}
     workflow = ConfigWorkflow(
         str(config),
@@ -64,11 +67,8 @@ def predict(bundle: Path, studies: Path, folder: Path, settings: dict[str, Any])
         logging_file=False,  # it would change how the tests that follow log
         workflow_type="infer",
         **places,
-        **SMALL_SETTINGS,
-        **settings,
+        num_workers=0,
     )
-    state = network(int(workflow.parser["num_classes"])).state_dict()
-    torch.save(state, folder / "model.pt")
     workflow.initialize()
     workflow.run()
     workflow.finalize()

@@ -96,10 +96,10 @@ def write(folder: Path, kind: str, case: str) -> Path:
 
 
 def preprocessed(bundle: str, path: Path, settings: dict[str, Any]) -> np.ndarray:
-    """What the transforms of inference give, as the config has them."""
+    """What the transforms give, as the config that trains has them; inference takes them from the training."""
     folder = next(one for one in BUNDLES if one.name == bundle)
     parser = ConfigParser()
-    parser.read_config(folder / "configs" / "inference.yaml")
+    parser.read_config(folder / "configs" / "train.yaml")
     parser.update(pairs={"image_size": SIZE} | settings)
     transforms = Compose(parser.get_parsed_content("study_transforms"))
     return np.asarray(transforms({"image": str(path)})["image"])

@@ -17,7 +17,7 @@ from dwskd_monai.data.phantoms.brain_mri import brain_mri
 from dwskd_monai.data.phantoms.chest_xray import chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
-from tests.bundles.commands import DEPTHS, SMALL_SETTINGS, TEACHER_DIMS
+from tests.bundles.commands import DEPTHS, SMALL_SETTINGS, TEACHER_DIMS, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.integration.server import Server, serving
 
@@ -72,11 +72,10 @@ def server(request, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
         write_volumes(studies, "CT" if request.param.name.startswith("lung") else "MR")
     outputs = json.loads((request.param / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
     torch.manual_seed(0)
-    (folder / "models").mkdir()
     network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
-    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    models = save_network(network, folder / "models", request.param, **SMALL_SETTINGS)
     file = folder / f"{request.param.name}.zip"
-    pack(str(request.param), str(file), str(folder / "models"), **SMALL)
+    pack(str(request.param), str(file), ckpt_dir=str(models), **SMALL)
     with serving(file, studies, folder / "server") as started:
         yield started, studies
 

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
-from tests.bundles.commands import SMALL_SETTINGS, as_options, run
+from tests.bundles.commands import SMALL_SETTINGS, run, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.integration.environment import new_environment
 
@@ -37,20 +36,18 @@ def python(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_it_predicts_what_the_bundle_predicts_and_monai_loads_it(bundle, python, tmp_path):
     outputs = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
-    (tmp_path / "models").mkdir()
     network = tiny_convnext(num_classes=outputs["pred"]["num_channels"])
-    torch.save(network.state_dict(), tmp_path / "models" / "model.pt")
-    pack(str(bundle), str(tmp_path / "x.zip"), str(tmp_path / "models"), **SMALL_SETTINGS)
+    models = save_network(network, tmp_path / "models", bundle, **SMALL_SETTINGS)
+    pack(str(bundle), str(tmp_path / "x.zip"), ckpt_dir=str(models), num_workers=0)
     unpacked = unpack(tmp_path / "x.zip", tmp_path)
     predictions = []
     for name, launcher, config in (
         ("before", sys.executable, bundle / "configs" / "inference.yaml"),
         ("after", str(python), unpacked / "configs" / "inference.json"),
     ):
-        options = as_options(SMALL_SETTINGS)
         run(
             *("run", "--config_file", config, "--dataset_dir", unpacked / "sample"),
-            *("--ckpt_dir", unpacked / "models", "--output_dir", tmp_path / name, *options),
+            *("--ckpt_dir", unpacked / "models", "--output_dir", tmp_path / name, "--num_workers", "0"),
             cwd=tmp_path,
             launcher=(launcher,),
         )

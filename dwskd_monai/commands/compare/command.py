@@ -8,12 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fire
-
-from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare
-from dwskd_monai.commands.compare.grid_file import absolute, make_grid, merged, read_grid
-from dwskd_monai.commands.compare.process import ending_by_sigterm
-
 
 def compare(
     grid: str | None = None,
@@ -64,8 +58,10 @@ def compare(
         plan: run nothing; say how large the grid is, and which differences it can show.
         overrides: any key of train.yaml, for all methods; KEY@FRACTION for one fraction alone.
     """
-    if "help" in overrides:  # fire takes it for one of the overrides
-        fire.Fire(compare, ["--", "--help"], name="python -m dwskd_monai compare")
+    from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare
+    from dwskd_monai.commands.compare.grid_file import absolute, make_grid, merged, read_grid
+    from dwskd_monai.commands.compare.process import ending_by_sigterm
+
     if jobs < 1:
         raise ValueError(f"jobs must be 1 or more, got {jobs}")
     options = {

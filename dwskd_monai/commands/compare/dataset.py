@@ -25,16 +25,11 @@ def data_hashes(
         The digest of the training and validation images, and that of the test images, "" without any.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if folds are asked for and
-            the data names its own validation images; or if a test image is a training or validation image too.
+        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if a test image is a training
+            or validation image too.
     """
     if folds is not None:
-        first, second = (bundle.items(dataset_dir, "validation", fold, folds) for fold in (0, 1))
-        if first == second:
-            raise ValueError(
-                f"{dataset_dir} names its own validation images, so all folds would be the same: leave folds out, or "
-                "give images that are not divided yet"
-            )
+        bundle.items(dataset_dir, "validation", 1, folds)  # is refused where the data names its validation images
     cache = ImageCache(cache_dir, [])
     splits = {
         split: contents(bundle.items(dataset_dir, split, 0, folds), cache, split)

@@ -16,7 +16,7 @@ _OF_EACH_RUN = {  # ids, and the option of compare that they come from
     "train_fraction": "fractions",
     "ckpt_dir": "out",
     "output_dir": "out",
-    "best_model": "out",
+    "checkpoint": "out",
     "training_state": "out",
     "resume": "out",
 }

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
+from dwskd_monai.bundle.trained_settings import settings_file
 from dwskd_monai.commands.compare.process import ProcessError, locked_log, run_bundle
 from dwskd_monai.commands.compare.results import METRICS, RESULT, read_result
 from dwskd_monai.commands.compare.run_config import run_config, write_run_config
@@ -125,14 +126,14 @@ class _Attempt:
         """What a training recorded; it is run or continued if it has not ended yet."""
         path = self.folder / _RECORD
         record = read_json(path) if path.is_file() else {}
-        if "best_model" in record and (self.folder / Path(record["best_model"]).name).is_file():
+        if "checkpoint" in record and (self.folder / Path(record["checkpoint"]).name).is_file():
             return record
         recorder = {
             "_target_": "dwskd_monai.commands.compare.TrainingRecord",
             "path": str(path),
             "validator": "@validate#evaluator",
             "best_model_saver": "@validate#best_model_saver",
-            "facts": {name: f"@{name}" for name in ("best_model", "max_epochs", "learning_rate")},
+            "facts": {name: f"@{name}" for name in ("checkpoint", "max_epochs", "learning_rate")},
         }
         resume = {"resume": (self.folder / _STATE).is_file()}
         self._run("training", self.folder, resume, {"train#handlers": [recorder]})
@@ -193,6 +194,7 @@ class _Attempt:
         for path in self.folder.glob("*.pt"):
             if self.run.method.name not in self.setting.kept or path.name != model:
                 path.unlink()
+                settings_file(path).unlink(missing_ok=True)
 
 
 def _network_of(folder: Path) -> Path:
@@ -210,7 +212,7 @@ def _figures(record: Mapping[str, Any]) -> dict[str, Any]:
         "best_epoch": record["best_epoch"],
         "last_epoch_balanced_accuracy": record["last_metric"],
         "learning_rate": float(record["learning_rate"]),
-        "model": Path(record["best_model"]).name,
+        "model": Path(record["checkpoint"]).name,
     }
 
 

@@ -6,18 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.commands.export.export import export_network
-from dwskd_monai.commands.export.formats import FORMATS
-from dwskd_monai.evaluation.metrics import label_of
-
 
 def export(
     bundle: str,
     format: str = "onnx",
     out: str | None = None,
-    models: str | None = None,
     dataset_dir: str | None = None,
     split: str = "validation",
     int8: bool = False,
@@ -31,12 +24,17 @@ def export(
         bundle: folder of the bundle.
         format: onnx, torchscript or exported_program.
         out: the file; beside model.pt by default.
-        models: folder with model.pt; the bundle's models by default.
         dataset_dir: labeled images to compare on, and for int8 to calibrate and measure; without it, a phantom.
         split: of dataset_dir: validation, test or all.
         int8: quantize to 8 bits, for onnx.
-        overrides: keys of the configs that the network was trained with, --student NAME for instance.
+        overrides: keys of the configs: --checkpoint FILE or --ckpt_dir DIR for other weights than models/model.pt.
     """
+    from dwskd_monai.bundle.bundle import Bundle
+    from dwskd_monai.bundle.trained import TrainedBundle
+    from dwskd_monai.commands.export.export import export_network
+    from dwskd_monai.commands.export.formats import FORMATS
+    from dwskd_monai.evaluation.metrics import label_of
+
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
     if int8 and (format != "onnx" or dataset_dir is None):
@@ -44,7 +42,7 @@ def export(
             "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and its "
             f"loss of accuracy is measured; got format={format}, dataset_dir={dataset_dir}"
         )
-    trained = TrainedBundle(Bundle(bundle, overrides), None if models is None else Path(models), "export")
+    trained = TrainedBundle(Bundle(bundle, overrides), "export")
     result = export_network(
         trained,
         format,

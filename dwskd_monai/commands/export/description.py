@@ -8,29 +8,35 @@ from typing import Any
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.evaluation.exported import INPUT, OUTPUT
 
-_CONSTANTS = ("image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range")
+_CONSTANTS = (
+    "image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range",
+    "percentiles",
+    "intensity",
+)  # fmt: skip
 
 
 def description(trained: TrainedBundle) -> dict[str, str]:
     """Names and JSON values for a format's metadata.
 
-    ``preprocessing`` holds the constants, ``study_transforms`` the whole list of transforms as the bundle has it,
-    ``input`` and ``output`` their names, shapes and meaning, ``classes`` the names in the order of the output.
+    ``preprocessing`` holds the constants, ``study_transforms`` the whole list of transforms, ``input`` and ``output``
+    their names, shapes and meaning, ``classes`` the names in the order of the output, ``weights_sha256`` the digest of
+    the file that it was made from.
     """
-    config = trained.inference
+    settings = trained.settings
     metadata = trained.bundle.metadata
-    classes = trained.bundle.class_names
-    size = config["image_size"]
-    channels = config["in_chans"]
+    classes = settings.class_names
+    size = settings["image_size"]
+    channels = settings["in_chans"]
     content: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
         "intended_use": metadata["intended_use"],
-        "network": config["student"],
+        "network": settings["student"],
+        "weights_sha256": settings.sha256,
         "classes": classes,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},
         "output": {"name": OUTPUT, "shape": ["batch", len(classes)], "then": "softmax over the classes"},
-        "preprocessing": {key: config[key] for key in _CONSTANTS if key in config} | {"intensity": config["intensity"]},
-        "study_transforms": config["study_transforms"],
+        "preprocessing": {key: settings[key] for key in _CONSTANTS if key in settings},
+        "study_transforms": settings["study_transforms"],
     }
     return {name: json.dumps(value) for name, value in content.items()}

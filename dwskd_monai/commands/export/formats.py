@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from monai.data.torchscript_utils import load_net_with_metadata, save_net_with_metadata
+from monai.data.torchscript_utils import save_net_with_metadata
 from monai.networks.utils import convert_to_torchscript
 from torch import Tensor, nn
 
 from dwskd_monai.evaluation.exported import (
+    DESCRIPTION,
     INPUT,
     OUTPUT,
     Runner,
+    describe_exported_program,
+    describe_onnx,
+    describe_torchscript,
     library,
     read_exported_program,
     read_onnx,
     read_torchscript,
 )
-
-_DESCRIPTION = "description.json"
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,6 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Map
     onnx.save(model, path)
 
 
-def describe_onnx(path: Path) -> dict[str, str]:
-    """Its ``metadata_props``."""
-    return {prop.key: prop.value for prop in library("onnx").load(path).metadata_props}
-
-
 def write_torchscript(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
     """Scripted, and saved as MONAI saves networks: ``monai.data.load_net_with_metadata`` reads it."""
     scripted = convert_to_torchscript(network)
@@ -75,23 +72,10 @@ def write_torchscript(network: nn.Module, example: Tensor, path: Path, descripti
     )
 
 
-def describe_torchscript(path: Path) -> dict[str, str]:
-    """Its metadata."""
-    return {key: json.dumps(value) for key, value in load_net_with_metadata(str(path))[1].items()}
-
-
 def write_exported_program(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
     """By ``torch.export``, with any batch size; the description becomes an extra file."""
     program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    torch.export.save(program, path, extra_files={_DESCRIPTION: json.dumps(dict(description))})
-
-
-def describe_exported_program(path: Path) -> dict[str, str]:
-    """Its extra file."""
-    extra = {_DESCRIPTION: ""}
-    torch.export.load(path, extra_files=extra)
-    content: dict[str, str] = json.loads(extra[_DESCRIPTION])
-    return content
+    torch.export.save(program, path, extra_files={DESCRIPTION: json.dumps(dict(description))})
 
 
 FORMATS = {

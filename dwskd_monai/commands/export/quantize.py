@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dwskd_monai.commands.export.formats import describe_onnx
-from dwskd_monai.evaluation.exported import INPUT, library
+from dwskd_monai.evaluation.exported import INPUT, describe_onnx, library
 
 
 def quantize(source: Path, images: Tensor, target: Path) -> None:

@@ -13,16 +13,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.trained import MODEL, TrainedBundle
+from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.bundle.trained_settings import settings_file
 from dwskd_monai.commands.pack.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.commands.pack.inference_code import inference_code
 from dwskd_monai.commands.pack.model_card import model_card
 from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.evaluation.exported import weights_of
 from dwskd_monai.files import replacing
 
 CHECKSUMS = "SHA256SUMS"
 _DAY_ONE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
-_NETWORKS = (MODEL, "model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
+_MODEL = "model.pt"
+_EXPORTED = ("model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
 
 
 def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Path | None, out: Path) -> None:
@@ -42,8 +45,8 @@ def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Pat
     files = bundle.folder
     inference = (files / "configs" / "inference.yaml").read_text(encoding="utf-8")
     texts = {
-        **packed_configs(bundle),
-        **inference_code(targets(inference)),
+        **packed_configs(bundle, trained.settings),
+        **inference_code(targets(trained.settings, inference)),
         "configs/metadata.json": json.dumps(_metadata(trained, origin), indent=4) + "\n",
         "configs/logging.conf": (files / "configs" / "logging.conf").read_text(encoding="utf-8"),
         "docs/README.md": model_card((files / "docs" / "README.md").read_text(encoding="utf-8"), origin),
@@ -56,8 +59,11 @@ def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Pat
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
         (folder / "models").mkdir()
-        for network in _NETWORKS:
+        shutil.copyfile(trained.weights, folder / "models" / _MODEL)
+        shutil.copyfile(settings_file(trained.weights), settings_file(folder / "models" / _MODEL))
+        for network in _EXPORTED:
             if (trained.models / network).is_file():
+                _refuse_stale(trained, trained.models / network)
                 shutil.copyfile(trained.models / network, folder / "models" / network)
         _put_sample(folder / SAMPLE, sample, bundle.name)
         _write_checksums(folder)
@@ -65,10 +71,18 @@ def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Pat
             _zip(folder, temporary)
 
 
+def _refuse_stale(trained: TrainedBundle, exported: Path) -> None:
+    """Raise ValueError if a network was exported from other weights."""
+    if weights_of(exported) != trained.settings.sha256:
+        raise ValueError(
+            f"{exported} was exported from other weights than {trained.weights}; export it again, or remove it"
+        )
+
+
 def _metadata(trained: TrainedBundle, origin: Mapping[str, Any]) -> dict[str, Any]:
     """The bundle's, with the input's size, the versions and metrics of this network."""
     metadata = copy.deepcopy(trained.bundle.metadata)
-    size = trained.inference["image_size"]
+    size = trained.settings["image_size"]
     metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] = [size, size]
     metadata["required_packages_version"]["dwskd_monai"] = f"{version('dwskd_monai')} (for training)"
     if origin["metrics"]:

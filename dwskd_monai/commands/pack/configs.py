@@ -1,9 +1,11 @@
-"""A bundle's configs as they are packed: with what was set for its network, and so that MONAI reads them alone."""
+"""A bundle's configs as they are packed: with what its network was trained with, and so that MONAI reads them alone."""
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -11,81 +13,105 @@ import yaml
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.commented_yaml import as_text, read_commented, set_id
+from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.overrides import knows
+from dwskd_monai.bundle.settings_record import PLACES
+from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.commands.pack.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
-_ALONE = ("inference", "train")  # the others are laid over train
-_TARGET = re.compile(rf"(?<=_target_: ){PACKAGE}(?=\.)")
 _SAMPLE_DIR = f"$@bundle_root + '/{SAMPLE}'"
+_TARGET = re.compile(rf"^{PACKAGE}(?=\.)")
 
 
-def packed_configs(bundle: Bundle) -> dict[str, str]:
-    """Texts of all configs by their path in the bundle: YAML as it is, with its comments, and the same as JSON.
+def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
+    """Texts of all configs by their path in the bundle: YAML with its comments, and the same as JSON.
 
-    Inference is run by the code in ``scripts`` and classifies the sample where no other images are named. Training says
-    which version of this package it needs where that is missing.
+    Inference is run by the code in ``scripts`` and classifies the sample where no other images are named. Training
+    begins with the settings that the network was trained with, and says which version of this package it needs where
+    that is missing.
 
     Args:
-        bundle: with what the network was trained with as overrides.
-
-    Raises:
-        ValueError: for an override of a setting whose value has several lines in the config.
+        bundle: with settings of later trainings as overrides.
+        settings: what the network was trained with.
     """
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle.folder / "configs").glob("*.yaml"))}
-    parsers = {name: ConfigParser(yaml.safe_load(texts[name])) for name in _ALONE}
-    for key, value in bundle.overrides.items():
-        for name in _ALONE:
-            if knows(parsers[name], key):
-                texts[name] = _set(texts[name], key, value)
-    texts["inference"] = _set(_TARGET.sub(SCRIPTS, texts["inference"]), "dataset_dir", _SAMPLE_DIR)
-    texts["train"] = _asking_for_the_package(texts["train"])
+    contents = {name: read_commented(text) for name, text in texts.items()}
+    _prepare_training(contents["train"], bundle, settings)
+    _prepare_inference(contents["inference"], bundle, settings)
     files = {}
-    for name, text in texts.items():
-        content = _merged(text) if name in _ALONE else yaml.safe_load(text)
+    for name, content in contents.items():
+        text = texts[name] if name not in ("train", "inference") else as_text(content)
         files[f"configs/{name}.yaml"] = text
-        files[f"configs/{name}.json"] = json.dumps(content, indent=2) + "\n"
+        files[f"configs/{name}.json"] = json.dumps(yaml.safe_load(text), indent=2) + "\n"
     return files
 
 
-def targets(text: str) -> list[str]:
-    """What a config's text instantiates from this package."""
-    return sorted(set(re.findall(rf"_target_: ({PACKAGE}\.[\w.]+)", text)))
+def targets(settings: TrainedSettings, inference: str) -> list[str]:
+    """What inference instantiates from this package: by its config's text, and by the settings of the training."""
+    found = {*_targets_in(yaml.safe_load(inference)), *_targets_in(settings["study_transforms"])}
+    return sorted(target for target in found if _TARGET.match(target))
 
 
-def _set(text: str, key: str, value: Any) -> str:
-    """The text with another value of a key; a comment behind it stays. Nested keys are set at the end."""
-    line = re.compile(rf"^{re.escape(key)}:[ ]+[^#\n]*?(?P<comment>[ ]*#[^\n]*)?$", re.MULTILINE)
-    found = line.search(text)
-    if found is None:
-        changed = f"{text}{key}: {json.dumps(value)}     # set when it was packed\n"
-    else:
-        changed = f"{text[: found.start()]}{key}: {json.dumps(value)}{found['comment'] or ''}{text[found.end() :]}"
-    expected = ConfigParser(_merged(text))
-    expected[key] = value
-    try:
-        if _merged(changed) == expected.get():
-            return changed
-    except yaml.YAMLError:
-        pass
-    raise ValueError(f"{key}: its value in the config has several lines, give the keys below it: {key}#…")
+def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
+    """Let a later training begin with the settings of this one."""
+    _set_known(content, {**settings.origin["overrides"], **bundle.overrides})
+    now = decisive_settings(_parsed(content, bundle))
+    for key, value in settings.items():
+        if (
+            key in content and now.get(key) != value
+        ):  # what the bundle's train.yaml has changed since, or another config set
+            set_id(content, key, value)
+    run = content["run"]
+    first = f"{PACKAGE}.bundle.prepare_run"
+    if run[0].get("_target_") != first:
+        raise ValueError(f"train.yaml: expected run to begin with {first}")
+    needed = version(PACKAGE)
+    needs = f"training needs {PACKAGE} {needed}: pip install {PACKAGE}=={needed}, or from its repository"
+    run[0] = f"$monai.utils.optional_import('{PACKAGE}.bundle', descriptor='{needs}')[0].prepare_run()"
 
 
-def _asking_for_the_package(text: str) -> str:
-    """Before anything else of a training, an import that says what to install."""
-    ours = version(PACKAGE)
-    needs = f"training needs {PACKAGE} {ours}: pip install {PACKAGE}=={ours}, or from its repository"
-    check = f"- \"$monai.utils.optional_import('{PACKAGE}.bundle', descriptor='{needs}')[0].prepare_run()\"\n"
-    first = f"- _target_: {PACKAGE}.bundle.prepare_run\n"
-    if text.count(f"run:\n{first}") != 1:
-        raise ValueError(f"train.yaml: expected run to begin with {PACKAGE}.bundle.prepare_run")
-    return text.replace(f"run:\n{first}", f"run:\n{check}")
+def _prepare_inference(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
+    """Write what was trained into the config itself, for MONAI to read without this package."""
+    _set_known(content, {key: value for key, value in bundle.overrides.items() if not settings.decides(key)})
+    for key in ("network_def", "study_transforms"):
+        content[key] = copy.deepcopy(settings[key])
+    set_id(content, "dataset_dir", _SAMPLE_DIR)
+    _take_from_scripts(content)
 
 
-def _merged(text: str) -> dict[str, Any]:
-    """The content, with keys such as ``a#b`` where they belong."""
-    parser = ConfigParser({})
-    for key, value in yaml.safe_load(text).items():
-        parser[key] = value
-    content: dict[str, Any] = parser.get()
-    return content
+def _set_known(content: Any, overrides: Mapping[str, Any]) -> None:
+    """Set what a config has; where files lie here says nothing elsewhere."""
+    for key, value in overrides.items():
+        if knows(ConfigParser(content), key) and (key not in PLACES or value is None):
+            set_id(content, key, value)
+
+
+def _take_from_scripts(content: Any) -> None:
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if key == "_target_":
+                content[key] = _TARGET.sub(SCRIPTS, value)  # type: ignore[index]
+            else:
+                _take_from_scripts(value)
+    elif isinstance(content, list):
+        for item in content:
+            _take_from_scripts(item)
+
+
+def _targets_in(content: Any) -> Iterator[str]:
+    if isinstance(content, Mapping):
+        if "_target_" in content:
+            yield content["_target_"]
+        for value in content.values():
+            yield from _targets_in(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _targets_in(value)
+
+
+def _parsed(content: Any, bundle: Bundle) -> ConfigParser:
+    parser = ConfigParser(yaml.safe_load(as_text(content)))
+    parser["_meta_"] = bundle.metadata
+    return parser

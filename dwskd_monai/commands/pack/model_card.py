@@ -29,8 +29,8 @@ def _tables(metrics: Mapping[str, Any]) -> str:
     overall = metrics["study"]["overall"]
     classes = metrics["study"]["per_class"]
     lines = [
-        f"Of this network, on {overall['count']:.0f} labeled studies (`provenance.json` has the digest of the data it "
-        "was trained on, where it was given):",
+        f"Of this network, on {overall['count']:.0f} labeled studies (`models/model.yaml` says "
+        "what it was trained with):",
         "",
         "| | value |",
         "|---|---|",

@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
-import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.data.cache import ImageCache
-from dwskd_monai.data.digests import contents, digest_of_splits
-
-PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")
+from dwskd_monai.bundle.trained_settings import versions
 
 
-def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None, dataset_dir: Path | None) -> dict[str, Any]:
+def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
     """What ``provenance.json`` says; unknown is null.
 
     Args:
         trained: the bundle with its network.
         metrics: content of the ``metrics.json`` of an evaluation.
-        dataset_dir: labeled images that it was trained on; only their digest is kept.
+
+    Raises:
+        ValueError: if another network was evaluated.
     """
+    sha256 = trained.settings.sha256
+    if metrics is not None and metrics.get("weights_sha256") != sha256:
+        raise ValueError(
+            f"metrics: they are of another network, whose weights have the digest {metrics.get('weights_sha256')}; "
+            f"{trained.weights} has {sha256}; evaluate this network"
+        )
+    training = {key: value for key, value in trained.settings.origin.items() if key != "images"}  # model.yaml has them
     return {
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": versions(),
         "git_commit": _commit(Path(__file__).parent),
-        "data_hash": None if dataset_dir is None else _digest_of_data(trained.bundle, dataset_dir),
+        "training": training,
         "overrides": trained.bundle.overrides,
-        "model_sha256": hashlib.sha256(trained.weights.read_bytes()).hexdigest(),
+        "model_sha256": sha256,
         "metrics": metrics,
     }
-
-
-def _digest_of_data(bundle: Bundle, dataset_dir: Path) -> str:
-    """Of the training and validation images, as ``compare`` gives it."""
-    with tempfile.TemporaryDirectory() as folder:
-        cache = ImageCache(folder, [])
-        splits = {
-            split: contents(bundle.items(dataset_dir, split), cache, split) for split in ("training", "validation")
-        }
-    return digest_of_splits(splits)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

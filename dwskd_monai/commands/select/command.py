@@ -1,32 +1,16 @@
-"""The command ``select``: the first weights of two students, with a report of what they took."""
+"""The command ``select``."""
 
 from __future__ import annotations
 
-import json
 import sys
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import timm
-import torch
-from safetensors.torch import save_file
-from torch import nn
-
-from dwskd_monai.commands.select.report import FIGURE, as_markdown, draw
-from dwskd_monai.commands.select.similarity import read_images, similarities
-from dwskd_monai.files import replacing
-from dwskd_monai.training.teachers import PRETRAINED, create_teacher, open_teacher
-from dwskd_monai.weight_selection import PairReport, Rules, image_shape, select_pair
-
-FILES = ("main.safetensors", "auxiliary.safetensors", "report.json", "report.md")
 
 
 def select(
     teacher: str,
     student: str,
     out: str,
-    teacher_weights: str = PRETRAINED,
+    teacher_weights: str = "pretrained",
     layers: str | dict[str, list[int]] = "first",
     elements: str = "uniform",
     offset: float = 0.0,
@@ -58,53 +42,20 @@ def select(
         images: a folder of images on which the features of students and teacher are compared (similarity.png).
         force: overwrite what an earlier run wrote.
     """
-    folder = Path(out)
-    existing = [name for name in (*FILES, FIGURE) if (folder / name).exists()]
-    if existing and not force:
-        raise FileExistsError(
-            f"{folder} already holds {', '.join(existing)}; choose another --out, or --force to overwrite"
-        )
-    rules = Rules(layers, elements, offset, seed, rescale)
-    torch.manual_seed(seed)
-    size = {} if img_size is None else {"img_size": img_size}
-    source = open_teacher(teacher, teacher_weights, in_chans, **size)
-    main, auxiliary, unselected = (
-        timm.create_model(student, pretrained=False, in_chans=in_chans, num_classes=num_classes, **size)
-        for _ in range(3)
+    from dwskd_monai.commands.select.select import select_to_folder
+    from dwskd_monai.weight_selection import Rules
+
+    report = select_to_folder(
+        teacher,
+        student,
+        Path(out),
+        teacher_weights,
+        Rules(layers, elements, offset, seed, rescale),
+        complementary=complementary,
+        in_chans=in_chans,
+        num_classes=num_classes,
+        img_size=img_size,
+        images=None if images is None else Path(images),
+        force=force,
     )
-    batches = None if images is None else read_images(Path(images), image_shape(main))
-    report = select_pair(source, main, auxiliary, rules, complementary=complementary, progress=True)
-    content: dict[str, Any] = {
-        "teacher": {"name": teacher, "weights": str(teacher_weights), "parameters": _parameters(source.network)},
-        "student": {"name": student, "parameters": _parameters(main), "in_chans": in_chans, "num_classes": num_classes},
-        "complementary": complementary,
-        "coverage": report.coverage,
-        "overlap": report.overlap,
-        "versions": {name: version(name) for name in ("dwskd_monai", "timm", "torch")},
-        "similarity": None,
-        "main": report.main.as_json(),
-        "auxiliary": report.auxiliary.as_json(),
-    }
-    if batches is not None:
-        in_memory = create_teacher(teacher, teacher_weights, in_chans, **size) if source.weights else source.network
-        content["similarity"] = similarities(in_memory, main, auxiliary, unselected, rules, batches)
-        draw(content["similarity"], elements, folder / FIGURE, f"{teacher} → {student}")
-    elif FIGURE in existing:
-        (folder / FIGURE).unlink()  # of an earlier run, and no longer true
-    _write(folder, main, auxiliary, report, content)
     sys.stdout.write(f"{report}\nwritten to {out}: main, auxiliary, report.md\n")
-
-
-def _write(folder: Path, main: nn.Module, auxiliary: nn.Module, report: PairReport, content: dict[str, Any]) -> None:
-    for name, network, own in (("main", main, report.main), ("auxiliary", auxiliary, report.auxiliary)):
-        metadata = {"format": "pt", "report": json.dumps(own.as_json())}
-        with replacing(folder / f"{name}.safetensors") as temporary:
-            save_file(network.state_dict(), temporary, metadata=metadata)
-    with replacing(folder / "report.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    with replacing(folder / "report.md") as temporary:
-        temporary.write_text(as_markdown(content, report), encoding="utf-8")
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -7,8 +7,9 @@ import math
 import pickle
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ignite.distributed as idist
 import torch
@@ -16,10 +17,20 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch import Tensor
 
-from dwskd_monai.files import replacing
+from dwskd_monai.files import replacing, replacing_pair
 from dwskd_monai.training.distributed import unwrap
 
 _logger = logging.getLogger(__name__)
+
+
+class Record(Protocol):
+    """What is written beside the weights, so that a later use knows what they were trained with."""
+
+    def file_of(self, weights: Path) -> Path:
+        """Where the record of a file of weights is."""
+
+    def write(self, file: Path, weights: Path, best: Mapping[str, Any]) -> None:
+        """Write the record of saved weights, and of the epoch and metric by which they were chosen."""
 
 
 class BestModelSaver:
@@ -32,10 +43,12 @@ class BestModelSaver:
     Args:
         path: the state dict. A file of an earlier run is kept as ``<stem>.previous<suffix>``, unless it holds the same
             weights.
+        record: written together with it, and kept with it; None: the weights alone are written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, record: Record | None = None) -> None:
         self.path = Path(path)
+        self.record = record
         self.best_metric = -math.inf
         self.best_epoch = 0
         self._saved = False
@@ -66,16 +79,31 @@ class BestModelSaver:
         if not self._saved and holds_weights(self.path, weights):
             return
         if idist.get_rank() == 0:
-            self._save(weights)
+            self._save(weights, name)
         self._saved = True
         _logger.info("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
 
-    def _save(self, weights: Mapping[str, Tensor]) -> None:
+    def _save(self, weights: Mapping[str, Tensor], metric_name: str) -> None:
         if self.path.exists() and not self._saved:
-            with replacing(self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")) as temporary:
-                shutil.copy2(self.path, temporary)
-        with replacing(self.path) as temporary:
-            torch.save(weights, temporary)
+            self._keep_previous()
+        if self.record is None:
+            with replacing(self.path) as file:
+                torch.save(weights, file)
+            return
+        best = {"epoch": self.best_epoch, "metric": metric_name, "value": self.best_metric}
+        with replacing_pair(self.path, self.record.file_of(self.path)) as (file, record_file):
+            torch.save(weights, file)
+            self.record.write(record_file, file, best)
+
+    def _keep_previous(self) -> None:
+        """Copy what an earlier run left, the weights and their record."""
+        previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
+        files = {self.path: previous}
+        if self.record is not None:
+            files = {self.record.file_of(self.path): self.record.file_of(previous), **files}
+        for source, target in files.items():
+            with suppress(FileNotFoundError), replacing(target) as temporary:  # weights without a record
+                shutil.copy2(source, temporary)
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive an interruption, so that a worse model never replaces a better one."""

@@ -119,7 +119,8 @@ def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms)
 
 def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
     more = ("--fractions", "0.5", "--seeds", "3", "--folds", "2", "--test_dir", str(phantoms / "test"))
-    command = grid(phantoms / "train", tmp_path, own, "selection_kd,probe_linear", *more, "--jobs", "2")
+    more += ("--baseline", "selection_kd", "--jobs", "2")
+    command = grid(phantoms / "train", tmp_path, own, "selection_kd,probe_linear", *more)
     run(*command)
     table = pd.read_csv(tmp_path / "results.csv")
     assert table.groupby("method").size().to_dict() == {"teacher": 2, "selection_kd": 2, "probe_linear": 2}
@@ -145,7 +146,8 @@ def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, o
 
 def test_learning_rates_are_chosen_before_the_measured_runs(tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0", "--learning_rates", "1e-9,0.01")
-    run(*grid(phantoms / "train", tmp_path, own, "selection_kd", *more, "--jobs", "2", epochs=4))
+    more += ("--baseline", "selection_kd", "--jobs", "2")
+    run(*grid(phantoms / "train", tmp_path, own, "selection_kd", *more, epochs=4))
     table = pd.read_csv(tmp_path / "results.csv").set_index("method")
     for method in ("teacher", "selection_kd"):
         tried = {
@@ -184,7 +186,7 @@ def test_without_images_the_option_is_named(capsys):
         (("--rescale", "no"), "rescale must be true or false; got 'no'"),
         (("--image_size@1.0", "large"), "image_size must be a number, such as 224; got 'large'"),
         (("--seed", "3"), "seed: each run has its own, which compare makes from --seeds; leave it out"),
-        (("--best_model", "x.pt"), "best_model: each run has its own, which compare makes from --out; leave it out"),
+        (("--checkpoint", "x.pt"), "checkpoint: each run has its own, which compare makes from --out; leave it out"),
         (("--train_fraction@1.0", "0.5"), "train_fraction: each run has its own, which compare makes from --fractions"),
         (("--bundle", "nowhere"), "has no configs/metadata.json; give the folder of a bundle"),
         (("--dataset_dir", "nowhere"), "nowhere"),
@@ -231,4 +233,4 @@ def test_folds_of_data_that_names_its_validation_images_are_refused(tmp_path, ow
     listed.to_csv(tmp_path / "ct" / "datalist.csv", index=False)
     command = grid(tmp_path / "ct" / "datalist.csv", tmp_path / "out", own, "selection", "--folds", "2")
     said = refused(capsys, *command, "--bundle", BUNDLES[1])
-    assert "names its own validation images, so all folds would be the same: leave folds out" in said
+    assert "names its validation images and has no folds; leave fold out" in said

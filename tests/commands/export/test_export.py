@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,6 @@ import onnxruntime
 import pytest
 import torch
 from monai.data.torchscript_utils import load_net_with_metadata
-from torch import nn
 
 import dwskd_monai.commands.export.export as exporting
 from dwskd_monai.bundle import Bundle
@@ -19,7 +19,7 @@ from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.cli import main
 from dwskd_monai.commands.export.export import Exported, ParityError, export_network
 from dwskd_monai.commands.export.formats import FORMATS, Format
-from tests.bundles.commands import SMALL_SETTINGS
+from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
 
 pytestmark = pytest.mark.slow
@@ -35,28 +35,23 @@ SMALL_VIT = {
 }
 
 
-def save(network: nn.Module, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), folder / "model.pt")
-    return folder
-
-
-def export(bundle: Path, form: str, out: Path | None = None, *, models: Path, overrides: dict) -> Exported:
-    return export_network(TrainedBundle(Bundle(bundle, overrides), models, "export"), form, out)
+def export(bundle: Path, form: str, out: Path | None = None, *, models: Path) -> Exported:
+    return export_network(TrainedBundle(Bundle(bundle, {"ckpt_dir": str(models)}), "export"), form, out)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
     torch.manual_seed(0)
-    return save(tiny_convnext(), tmp_path_factory.mktemp("models"))
+    return save_network(tiny_convnext(), tmp_path_factory.mktemp("models"), **SMALL_SETTINGS)
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("family", ["convnext", "vit"])
 def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, family):
     network = (tiny_convnext() if family == "convnext" else tiny_vit()).eval()
-    folder = save(network, tmp_path / "models")
-    result = export(BUNDLE, form, models=folder, overrides=SMALL_SETTINGS if family == "convnext" else SMALL_VIT)
+    settings = SMALL_SETTINGS if family == "convnext" else SMALL_VIT
+    folder = save_network(network, tmp_path / "models", **settings)
+    result = export(BUNDLE, form, models=folder)
     assert result.file == folder / f"model{FORMATS[form].suffix}"
     assert result.difference <= 1e-4
     run = FORMATS[form].read(result.file)
@@ -71,9 +66,11 @@ def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, 
 )
 def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
     pred = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
-    folder = save(tiny_convnext(num_classes=pred["num_channels"]), tmp_path)
-    result = export(bundle, form, models=folder, overrides=SMALL_SETTINGS | {"intensity_mean": 0.25})
+    network = tiny_convnext(num_classes=pred["num_channels"])
+    folder = save_network(network, tmp_path, bundle, **SMALL_SETTINGS, intensity_mean=0.25)
+    result = export(bundle, form, models=folder)
     described = FORMATS[form].describe(result.file)
+    assert json.loads(described["weights_sha256"]) == hashlib.sha256((folder / "model.pt").read_bytes()).hexdigest()
     assert json.loads(described["classes"]) == list(pred["channel_def"].values())
     assert json.loads(described["input"])["shape"] == ["batch", 1, 32, 32]
     constants = json.loads(described["preprocessing"])
@@ -82,17 +79,17 @@ def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
 
 
 def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
-    onnx_file = export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS).file
+    onnx_file = export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models).file
     properties = {prop.key: prop.value for prop in onnx.load(onnx_file).metadata_props}
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map == properties
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "logits"]
-    script = export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL_SETTINGS).file
+    script = export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models).file
     assert load_net_with_metadata(str(script))[1]["classes"] == ["covid19", "no_findings", "pneumonia"]
 
 
 def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
-    options = {**SMALL_SETTINGS, "models": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
+    options = {"num_workers": 0, "ckpt_dir": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
     options["cache_dir"] = tmp_path / "cache"
     main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().out
@@ -112,7 +109,7 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
     monkeypatch.setitem(exporting.FORMATS, "torchscript", wrong)
     (tmp_path / "x.ts").write_text("of an earlier run")
     with pytest.raises(ParityError, match=r"differ by up to 0.0002 from PyTorch's on 2 images, more than 0.0001"):
-        export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models, overrides=SMALL_SETTINGS)
+        export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models)
     assert (tmp_path / "x.ts").read_text() == "of an earlier run"
 
 
@@ -122,14 +119,15 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
         ({"format": "tflite"}, "format must be one of onnx, torchscript, exported_program; got 'tflite'"),
         ({"int8": True}, "int8 needs --format onnx, and --dataset_dir with labeled images"),
         ({"bundle": "nowhere"}, "nowhere has no configs/metadata.json; give the folder of a bundle"),
-        ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
+        ({"ckpt_dir": "nowhere"}, "model.pt does not exist; train the bundle first, or give the file: --checkpoint"),
+        ({"image_size": 64}, "model.pt was trained with 32, got 64; leave image_size out"),
         ({"studnet": "x"}, "studnet is not an option of export, nor a setting of"),
         ({"dataset_dir": "nowhere"}, "dataset_dir: nowhere does not exist"),
     ],
 )
 def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch, changes, message):
     monkeypatch.chdir(tmp_path)
-    options = {"bundle": BUNDLE, "models": models, "out": tmp_path / "x.onnx"} | SMALL_SETTINGS | changes
+    options = {"bundle": BUNDLE, "ckpt_dir": models, "out": tmp_path / "x.onnx"} | changes
     with pytest.raises(SystemExit):
         main(["export", *(f"--{key}={value}" for key, value in options.items())])
     assert message in capsys.readouterr().err
@@ -139,4 +137,4 @@ def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch,
 def test_a_missing_library_is_named(models, tmp_path, monkeypatch):
     monkeypatch.setattr("dwskd_monai.evaluation.exported.optional_import", lambda name: (None, name != "onnx"))
     with pytest.raises(ValueError, match=r"onnx is not installed; pip install 'dwskd_monai\[export\]'"):
-        export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models, overrides=SMALL_SETTINGS)
+        export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models)

@@ -5,18 +5,20 @@ import sys
 
 import pytest
 
+from dwskd_monai.bundle import load_trained_settings
 from dwskd_monai.commands.pack.configs import targets
 from dwskd_monai.commands.pack.inference_code import inference_code
 from tests.conftest import BUNDLES
 
 # What comes with monai and timm, and what is imported only for volumes
-THERE = {"ignite", "monai", "numpy", "PIL", "safetensors", "torch", "tqdm"}
+THERE = {"ignite", "monai", "numpy", "PIL", "safetensors", "torch", "tqdm", "yaml"}
 FOR_VOLUMES = {"itk", "nibabel", "pydicom"}
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_the_code_that_travels_is_whole_and_needs_only_monai_and_timm(bundle):
-    code = inference_code(targets((bundle / "configs" / "inference.yaml").read_text()))
+    settings = load_trained_settings(bundle / "models" / "model.pt", bundle)
+    code = inference_code(targets(settings, (bundle / "configs" / "inference.yaml").read_text()))
     assert {
         "scripts/preprocessing/transforms.py",
         "scripts/reading/dicom.py",

@@ -19,9 +19,10 @@ import torch
 
 import dwskd_monai
 from dwskd_monai.cli import main
+from dwskd_monai.commands.export.command import export
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
-from tests.bundles.commands import SMALL_SETTINGS, as_options, run
+from tests.bundles.commands import SMALL_SETTINGS, run, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 
 pytestmark = pytest.mark.slow
@@ -46,19 +47,22 @@ runpy.run_module("monai.bundle", run_name="__main__")
 """
 
 
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
 def packed(request, tmp_path_factory) -> tuple[Path, Path, Path]:
     """The bundle, its zip file and the folder of its network."""
     folder = tmp_path_factory.mktemp("packed")
     classes = json.loads((request.param / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
     torch.manual_seed(0)
-    (folder / "models").mkdir()
-    torch.save(tiny_convnext(num_classes=classes["pred"]["num_channels"]).state_dict(), folder / "models" / "model.pt")
-    (folder / "models" / "training_state.pt").write_bytes(b"large, and of no use to others")
-    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    network = tiny_convnext(num_classes=classes["pred"]["num_channels"])
+    models = save_network(network, folder / "models", request.param, **SMALL_SETTINGS)
+    (models / "training_state.pt").write_bytes(b"large, and of no use to others")
+    (folder / "metrics.json").write_text(json.dumps(METRICS | {"weights_sha256": sha256(models / "model.pt")}))
     file = folder / "bundle.zip"
-    made_of = {"models": str(folder / "models"), "metrics": str(folder / "metrics.json")}
-    pack(str(request.param), str(file), **made_of, **SMALL_SETTINGS)
+    pack(str(request.param), str(file), metrics=str(folder / "metrics.json"), ckpt_dir=str(models))
     return request.param, file, folder
 
 
@@ -81,10 +85,9 @@ def test_it_predicts_alone_what_the_bundle_predicts(packed, tmp_path):
     unpacked = unpack(file, tmp_path)
     assert unpacked == tmp_path / bundle.name
     sample = next((unpacked / "sample").iterdir())
-    options = as_options(SMALL_SETTINGS)
     run(
         *("run", "--config_file", bundle / "configs" / "inference.yaml", "--dataset_dir", sample),
-        *("--ckpt_dir", folder / "models", "--output_dir", tmp_path / "before", *options),
+        *("--ckpt_dir", folder / "models", "--output_dir", tmp_path / "before"),
         cwd=tmp_path,
     )
     for suffix in ("json", "yaml") if bundle == BUNDLES[0] else ("json",):
@@ -150,8 +153,8 @@ def test_it_says_where_it_comes_from(packed, tmp_path):
     bundle, file, folder = packed
     unpacked = unpack(file, tmp_path)
     origin = json.loads((unpacked / "provenance.json").read_text())
-    assert origin["model_sha256"] == hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
-    assert origin["overrides"] == SMALL_SETTINGS
+    assert origin["model_sha256"] == sha256(folder / "models" / "model.pt")
+    assert origin["training"]["overrides"] == SMALL_SETTINGS
     assert origin["metrics"]["study"] == METRICS["study"]
     assert origin["packages"]["dwskd_monai"] == dwskd_monai.__version__
     page = (unpacked / "docs" / "README.md").read_text()
@@ -163,13 +166,12 @@ def test_it_says_where_it_comes_from(packed, tmp_path):
     metadata = json.loads((unpacked / "configs" / "metadata.json").read_text())
     assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [32, 32]
     assert metadata["eval_metrics"]["balanced_accuracy"] == 0.625
-    assert [path.name for path in (unpacked / "models").iterdir()] == ["model.pt"]
+    assert [path.name for path in sorted((unpacked / "models").iterdir())] == ["model.pt", "model.yaml"]
 
 
 def test_the_same_content_gives_the_same_file(packed, tmp_path):
     bundle, file, folder = packed
-    made_of = {"models": str(folder / "models"), "metrics": str(folder / "metrics.json")}
-    pack(str(bundle), str(tmp_path / "x.zip"), **made_of, **SMALL_SETTINGS)
+    pack(str(bundle), str(tmp_path / "x.zip"), metrics=str(folder / "metrics.json"), ckpt_dir=str(folder / "models"))
     assert (tmp_path / "x.zip").read_bytes() == file.read_bytes()
 
 
@@ -225,21 +227,76 @@ def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path,
 
 @of_one_bundle
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--datasetdir", "STUDIES"), "datasetdir is not a setting of inference.json; did you mean dataset_dir"),
+        (("--image_size", "64"), "image_size: .*model.pt was trained with 32, got 64; leave image_size out"),
+    ],
+)
+def test_alone_it_refuses_what_the_bundle_refuses(packed, tmp_path, options, message):
+    _, file, _ = packed
+    unpacked = unpack(file, tmp_path)
+    result = alone("run", "--config_file", unpacked / "configs" / "inference.json", *options, cwd=tmp_path)
+    assert result.returncode == 2
+    assert re.search(message, result.stderr), result.stderr[-2000:]
+    assert not list(unpacked.rglob("predictions.csv"))
+
+
+@of_one_bundle
+@pytest.mark.parametrize("damage", ["weights", "settings", "classes"])
+def test_alone_it_refuses_weights_and_classes_of_another_training(packed, tmp_path, damage):
+    _, file, _ = packed
+    unpacked = unpack(file, tmp_path)
+    metadata = unpacked / "configs" / "metadata.json"
+    if damage == "weights":
+        torch.save(tiny_convnext(ls_init_value=1.0).state_dict(), unpacked / "models" / "model.pt")
+    elif damage == "settings":
+        (unpacked / "models" / "model.yaml").unlink()
+    else:
+        metadata.write_text(metadata.read_text().replace("covid19", "influenza"))
+    result = alone("run", "--config_file", unpacked / "configs" / "inference.json", cwd=tmp_path)
+    assert result.returncode == 2
+    expected = {"weights": "settings of other weights", "settings": "no trained settings", "classes": "now names influ"}
+    assert expected[damage] in result.stderr
+
+
+@of_one_bundle
+def test_metrics_and_exported_files_of_other_weights_are_not_packed(packed, tmp_path):
+    bundle, _, folder = packed
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps(METRICS | {"weights_sha256": "0" * 64}))
+    with pytest.raises(ValueError, match="metrics: they are of another network, whose weights have the digest 000"):
+        pack(
+            str(bundle),
+            str(tmp_path / "x.zip"),
+            metrics=str(tmp_path / "metrics.json"),
+            ckpt_dir=str(folder / "models"),
+        )
+    models = save_network(tiny_convnext(), tmp_path / "models", bundle, **SMALL_SETTINGS)
+    export(str(bundle), ckpt_dir=str(models))
+    save_network(tiny_convnext(ls_init_value=1.0), models, bundle, **SMALL_SETTINGS)
+    with pytest.raises(ValueError, match=r"model.onnx was exported from other weights than .*; export it again"):
+        pack(str(bundle), str(tmp_path / "x.zip"), ckpt_dir=str(models))
+    assert not (tmp_path / "x.zip").exists()
+
+
+@of_one_bundle
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"bundle": "nowhere"}, "nowhere has no configs/metadata.json; give the folder of a bundle"),
-        ({"models": "nowhere"}, "model.pt does not exist; train the bundle first, or give the folder: --models"),
+        ({"ckpt_dir": "nowhere"}, "model.pt does not exist; train the bundle first, or give the file: --checkpoint"),
         ({"metrics": "nowhere"}, "metrics: nowhere does not exist; evaluate.yaml writes metrics.json"),
         ({"sample": "nowhere"}, "sample: nowhere does not exist; give one study"),
-        ({"network_def#dims": "[8,16,24,40]"}, "model.pt does not fit the bundle's network .student convnext_atto, 3"),
-        ({"num_classes": "2"}, "model.pt does not fit the bundle's network .student convnext_atto, 2 classes"),
+        ({"network_def#dims": "[8,16,24,40]"}, r"network_def#dims: .*model.pt was trained with \[8, 16, 24, 32\], got"),
+        ({"num_classes": "2"}, "num_classes: .*model.pt was trained with 3, got 2; leave num_classes out"),
         ({"studnet": "x"}, "studnet is not an option of pack, nor a setting of .*; did you mean student"),
     ],
 )
 def test_what_cannot_be_packed_is_named(packed, tmp_path, capsys, monkeypatch, changes, message):
     bundle, _, folder = packed
     monkeypatch.chdir(tmp_path)
-    options = {"bundle": bundle, "models": folder / "models", "out": tmp_path / "x.zip"} | SMALL_SETTINGS | changes
+    options = {"bundle": bundle, "ckpt_dir": folder / "models", "out": tmp_path / "x.zip"} | changes
     with pytest.raises(SystemExit):
         main(["pack", *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().err

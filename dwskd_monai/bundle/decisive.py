@@ -1,0 +1,76 @@
+"""Which settings of a bundle decide a prediction, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monai.bundle import ConfigParser, ReferenceResolver
+
+# Where a prediction is made: the network, from files to its input, which files are one image, from slices to studies.
+# A setting decides a prediction if one of these refers to it.
+ROOTS = ("network_def", "study_transforms", "dicom_series", "aggregation")
+
+
+def decisive_settings(parser: ConfigParser) -> dict[str, Any]:
+    """Each setting that decides a prediction, by its id, without references: values alone.
+
+    What these roots refer to is found in the config itself, so a setting that a user adds, and a transform of the
+    user's own, are among them. With ``image_size: 96`` and ``study_transforms: [{…, spatial_size: "@image_size"}]``::
+
+        {"image_size": 96, "study_transforms": [{…, "spatial_size": 96}], …}
+
+    Args:
+        parser: of a config that trains; it is not changed.
+
+    Raises:
+        ValueError: if one of the roots is missing.
+    """
+    settings: dict[str, Any] = {}
+    todo = list(ROOTS)
+    while todo:
+        name = todo.pop(0)
+        if name in settings:
+            continue
+        if name not in parser:
+            raise ValueError(f"{name} is missing in the config; a prediction depends on {', '.join(ROOTS)}")
+        settings[name] = _value(parser, name)
+        todo += sorted(_referred_to(parser[name]))
+    return settings
+
+
+def _referred_to(content: Any) -> set[str]:
+    """Ids that a part of a config refers to."""
+    if isinstance(content, Mapping):
+        return set().union(*map(_referred_to, content.values()))
+    if isinstance(content, list):
+        return set().union(*map(_referred_to, content))
+    if isinstance(content, str):
+        return {name.replace(ReferenceResolver.sep, "#") for name in ReferenceResolver.match_refs_pattern(content)}
+    return set()
+
+
+def _value(parser: ConfigParser, name: str) -> Any:
+    """The content of an id, in which references and expressions are what they stand for."""
+    content = parser[name]
+    if isinstance(content, Mapping):
+        return {key: _value(parser, f"{name}{ReferenceResolver.sep}{key}") for key in content}
+    if isinstance(content, (list, tuple)):
+        return [_value(parser, f"{name}{ReferenceResolver.sep}{index}") for index in range(len(content))]
+    if not isinstance(content, str):
+        return content
+    if content.startswith("@"):
+        return _value(parser, content[1:])
+    if not content.startswith("$"):
+        return content
+    value = parser.get_parsed_content(name)
+    return value if is_plain(value) else content
+
+
+def is_plain(value: Any) -> bool:
+    """Whether YAML can hold a value: a text, a number, or lists and maps of them."""
+    if isinstance(value, Mapping):
+        return all(map(is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, (str, bool, int, float))

@@ -1,0 +1,59 @@
+"""Commands of ``monai.bundle``, for the short forms of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def run_monai(
+    bundle: str | Path, configs: Sequence[str], settings: Mapping[str, Any], run_id: str | None = None
+) -> None:
+    """Print the command that runs configs of a bundle, and run it; this process ends with its exit code.
+
+    Args:
+        bundle: its folder.
+        configs: names of files of ``configs``, one laid over the other: ``train`` for instance.
+        settings: ids of the configs and their values.
+        run_id: what of the configs is run; None: MONAI's own default, ``run``.
+
+    Raises:
+        FileNotFoundError: if a config does not exist.
+        SystemExit: if the command ends with another exit code than 0.
+    """
+    command = monai_command(bundle, configs, settings, run_id)
+    sys.stdout.write(f"python {' '.join(map(_quoted, command))}\n")
+    sys.stdout.flush()
+    code = subprocess.run([sys.executable, *command], check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def monai_command(
+    bundle: str | Path, configs: Sequence[str], settings: Mapping[str, Any], run_id: str | None = None
+) -> list[str]:
+    """The words of the command, without Python; see :func:`run_monai`."""
+    files = [Path(bundle) / "configs" / f"{name}.yaml" for name in configs]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} does not exist; give the folder of a bundle, and names of its configs")
+    config_file = str(files[0]) if len(files) == 1 else str([str(file) for file in files]).replace(", ", ",")
+    words = ["-m", "monai.bundle", "run", *([] if run_id is None else [run_id]), "--config_file", config_file]
+    for key, value in settings.items():
+        words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return words
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """The settings that are not None."""
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell; a list of files, which has single quotes, as people write it."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)

@@ -1,0 +1,296 @@
+"""What a network was trained with: ``model.yaml`` beside ``model.pt``, bound to it by the digest of the weights.
+
+Training writes the file (:mod:`~dwskd_monai.bundle.settings_record`). Whatever uses the network later takes the
+settings from it, and refuses a setting that contradicts them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from monai.bundle import ConfigParser
+from torch import nn
+
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.decisive import decisive_settings
+from dwskd_monai.bundle.overrides import knows
+from dwskd_monai.bundle.running import files_of_run, overrides_of_run
+from dwskd_monai.files import next_of
+
+FORMAT = 1  # of the file; raise it when a reader of the former one would be wrong
+# A prediction may be made with others of these; the log and the output then say so.
+MAY_DIFFER = ("aggregate", "top_k", "aggregation")
+PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # that a network comes from
+_MISSING = object()
+
+
+class TrainedSettings(Mapping[str, Any]):
+    """What decides the predictions of a network, by the ids of the configs: ``trained["image_size"]``.
+
+    Args:
+        settings: ids and values, as :func:`~dwskd_monai.bundle.decisive.decisive_settings` finds them.
+        class_names: in the order of the network's outputs.
+        origin: of the training: its images, seed, versions; empty before any training.
+        weights: the file of the network's state dict.
+        sha256: digest of this file; None before any training.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        class_names: list[str],
+        origin: Mapping[str, Any],
+        weights: Path,
+        sha256: str | None,
+    ) -> None:
+        self.class_names = class_names
+        self.origin = origin
+        self.weights = weights
+        self.sha256 = sha256
+        self._settings = dict(settings)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._settings[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings)
+
+    def __len__(self) -> int:
+        return len(self._settings)
+
+    def images(self, split: str) -> list[str]:
+        """Digests of the contents of the images of ``training`` or ``validation``."""
+        return list(self.origin.get("images", {}).get(split, []))
+
+    def decides(self, key: str) -> bool:
+        """Whether an id, or one that it is a part of, is among the settings: ``network_def#img_size`` for instance."""
+        return _parts(key)[0] in self._settings
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse a setting that contradicts the training.
+
+        Args:
+            given: ids and values of a later use; ids that do not decide a prediction are left alone.
+
+        Returns:
+            Of the settings that may differ, those that do.
+
+        Raises:
+            ValueError: the message names the id and both values.
+        """
+        differing = {}
+        for key, value in given.items():
+            if not self.decides(key):
+                continue
+            trained = self._lookup(key)
+            if trained is not _MISSING and _plain(trained) == _plain(value):
+                continue
+            if _parts(key)[0] in MAY_DIFFER:
+                differing[key] = value
+                continue
+            raise ValueError(self._contradiction(key, "nothing" if trained is _MISSING else repr(trained), value))
+        return differing
+
+    def check_classes(self, class_names: list[str]) -> None:
+        """Refuse other names of classes, or another order of them, than the network was trained with.
+
+        Raises:
+            ValueError: the message has both lists.
+        """
+        if class_names != self.class_names:
+            raise ValueError(
+                f"classes: {self.weights} was trained with {', '.join(self.class_names)}, configs/metadata.json now "
+                f"names {', '.join(class_names)}; put back channel_def of outputs.pred there, or train again"
+            )
+
+    def create_network(self) -> nn.Module:
+        """The network, without its weights."""
+        network: nn.Module = ConfigParser({"network_def": self["network_def"]}).get_parsed_content("network_def")
+        return network
+
+    def create_transforms(self) -> list[Any]:
+        """The transforms from the files of an image to the network's input, in order."""
+        transforms: list[Any] = ConfigParser({"it": self["study_transforms"]}).get_parsed_content("it")
+        return transforms
+
+    def _lookup(self, key: str) -> Any:
+        value: Any = self._settings
+        for part in _parts(key):
+            if isinstance(value, Mapping) and part in value:
+                value = value[part]
+            elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+                value = value[int(part)]
+            else:
+                return _MISSING
+        return value
+
+    def _contradiction(self, key: str, trained: str, value: Any) -> str:
+        source = f"{self.weights} was trained with" if self.sha256 else "configs/train.yaml has"
+        return f"{key}: {source} {trained}, got {value!r}; leave {key} out, it is taken from the training"
+
+
+def load_trained_settings(weights: str | Path, bundle_root: str | Path) -> TrainedSettings:
+    """What a bundle's network was trained with; before any training, what it would be trained with.
+
+    Args:
+        weights: the file of the network's state dict.
+        bundle_root: folder of the bundle.
+
+    Raises:
+        ValueError: see :func:`read_settings`.
+    """
+    if Path(weights).is_file():
+        return read_settings(weights)
+    bundle = Bundle(bundle_root)
+    return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, Path(weights), None)
+
+
+def _training_config(bundle: Bundle) -> ConfigParser:
+    """The config that would train: the command's own with its overrides, else the bundle's ``train.yaml``."""
+    files = [file for file in files_of_run() if "trained" not in ConfigParser.load_config_file(file)]
+    if not files:
+        return bundle.config("train")
+    parser = ConfigParser()
+    parser.read_config(files)
+    parser["_meta_"] = bundle.metadata
+    parser.update(pairs={key: value for key, value in overrides_of_run().items() if knows(parser, key)})
+    return parser
+
+
+def trained_network(trained: TrainedSettings, **given: Any) -> nn.Module:
+    """The network that was trained, without its weights.
+
+    Args:
+        trained: its settings.
+        given: arguments that a command gives once more, ``network_def#img_size`` for instance.
+
+    Raises:
+        ValueError: if one of them contradicts the training.
+    """
+    trained.check({f"network_def#{name}": value for name, value in given.items()})
+    return trained.create_network()
+
+
+def trained_transforms(trained: TrainedSettings) -> list[Any]:
+    """The transforms that a network was trained with, from the files of an image to its input."""
+    return trained.create_transforms()
+
+
+def settings_file(weights: str | Path) -> Path:
+    """Where the settings of a network are: ``models/model.yaml`` for ``models/model.pt``."""
+    return Path(weights).with_suffix(".yaml")
+
+
+def digest_of(weights: str | Path) -> str:
+    """SHA-256 of a file of weights."""
+    with Path(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_settings(weights: str | Path) -> TrainedSettings:
+    """What the network of a file of weights was trained with.
+
+    Args:
+        weights: the file of the network's state dict; its settings are beside it.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the settings are missing, are those of other weights, or cannot be read; the message says what to
+            do.
+    """
+    weights = Path(weights)
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights} does not exist; train the bundle first, or give the file: --checkpoint")
+    file = settings_file(weights)
+    sha256 = digest_of(weights)
+    remedy = (
+        f"for weights that were made elsewhere write them: python -m dwskd_monai settings BUNDLE --checkpoint {weights}"
+    )
+    if not file.is_file() and not next_of(file).is_file():
+        raise ValueError(
+            f"{weights} has no trained settings: {file} does not exist. Copy it with the weights; {remedy}"
+        )
+    content = _content(file, sha256)
+    if content is None:
+        content = _content(next_of(file), sha256)
+        if content is None:
+            raise ValueError(
+                f"{file} has the settings of other weights than {weights}. Copy both files together; {remedy}"
+            )
+        with suppress(OSError):  # an interrupted training left it; in a folder that is read-only it may stay
+            os.replace(next_of(file), file)
+    return TrainedSettings(content["settings"], list(content["classes"]), content["training"], weights, sha256)
+
+
+def write_settings(
+    file: Path, weights: Path, settings: Mapping[str, Any], class_names: list[str], origin: Mapping[str, Any]
+) -> None:
+    """Write what weights were trained with.
+
+    Args:
+        file: to write.
+        weights: the file of the state dict.
+        settings, class_names, origin: see :class:`TrainedSettings`.
+    """
+    content = {
+        "format": FORMAT,
+        "weights": {"sha256": digest_of(weights)},
+        "classes": class_names,
+        "settings": dict(settings),
+        "training": dict(origin),
+    }
+    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a network comes from."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def _content(file: Path, sha256: str) -> dict[str, Any] | None:
+    """The content of a file of settings; None if it does not exist, or belongs to other weights."""
+    if not file.is_file():
+        return None
+    try:
+        content: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        if content["format"] > FORMAT:
+            raise ValueError(
+                f"{file} has format {content['format']}, this version of dwskd_monai reads up to {FORMAT}; update it"
+            )
+        found = content["weights"]["sha256"], content["settings"], content["classes"], content["training"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} is not a file of trained settings, or is damaged: {error!r}; copy it again"
+        ) from error
+    return content if found[0] == sha256 else None
+
+
+# lists of thousands of digests take the others seconds
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def _parts(key: str) -> list[str]:
+    return key.replace("::", "#").split("#")
+
+
+def _plain(value: Any) -> Any:
+    """A value to compare: lists in place of tuples, and classes without the package, which a packed bundle renames."""
+    if isinstance(value, Mapping):
+        return {key: _in_package(item) if key == "_target_" else _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _in_package(target: str) -> str:
+    package, _, name = target.partition(".")
+    return name if package in (__name__.partition(".")[0], "dwskd_monai") else target

@@ -1,0 +1,1 @@
+"""The command ``create``: a bundle for a task of one's own."""

@@ -1,0 +1,40 @@
+"""The command ``create``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def create(
+    directory: str,
+    data: str | None = None,
+    modality: str = "picture",
+    classes: Sequence[str] | str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> None:
+    """A bundle for a task of your own: ``create DIR --data DATA --modality ct``.
+
+    Args:
+        directory: folder of the bundle, which must not exist; its name is the bundle's.
+        data: labeled images, which name the classes: a folder with one folder per class, a CSV or a JSON datalist.
+        modality: what a study is: picture, ct or mr, or one that is set up already: chest_xray, lung_ct, brain_mri.
+        classes: names of the classes in their order, a,b; those of data in alphabetical order by default.
+        teacher: timm name of the large network.
+        student: timm name of the small one, of the same family.
+    """
+    from dwskd_monai.commands.create.create import create_bundle
+
+    names = classes.split(",") if isinstance(classes, str) else classes
+    settings = {key: value for key, value in {"teacher": teacher, "student": student}.items() if value is not None}
+    source = None if data is None else Path(data)
+    found = create_bundle(Path(directory), source, modality, names, settings)
+    given = "" if data is not None else " DATA"
+    sys.stdout.write(
+        f"{directory}: classes {', '.join(found)}; settings are at the top of {directory}/configs/train.yaml\n\n"
+        f"dwskd train {directory}{given}\n"
+        f"dwskd evaluate {directory}{given} --split validation\n"
+        f"dwskd predict {directory} STUDIES\n"
+    )

@@ -1,0 +1,90 @@
+"""Make a bundle's folder from the template."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.commented_yaml import with_settings
+from dwskd_monai.bundle.errors import parsed_content
+from dwskd_monai.bundle.render import METADATA, rendered_metadata, write_rendered
+from dwskd_monai.data.class_names import find_class_names
+from dwskd_monai.training.teachers import check_known, open_teacher
+from dwskd_monai.weight_selection import select_weights
+
+# What a study is, and the header of the template that describes it.
+MODALITIES = {
+    "picture": "picture",
+    "ct": "ct",
+    "mr": "mr",
+    "chest_xray": "chest_xray_classification",
+    "lung_ct": "lung_ct_classification",
+    "brain_mri": "brain_mri_classification",
+}
+
+
+def create_bundle(
+    folder: Path, data: Path | None, modality: str, classes: Sequence[str] | None, settings: Mapping[str, str]
+) -> list[str]:
+    """Write a bundle; if anything is wrong with what is asked for, there is none.
+
+    Args:
+        folder: of the bundle.
+        data: labeled images, which become the bundle's ``dataset_dir``; None: the template's stays.
+        modality: one of ``MODALITIES``.
+        classes: names in the order of the network's outputs; None: those that ``data`` names.
+        settings: ids of ``train.yaml`` and their values, ``teacher`` and ``student`` for instance.
+
+    Returns:
+        The names of the classes.
+
+    Raises:
+        FileExistsError: if the folder exists.
+        FileNotFoundError: if ``data`` does not exist.
+        ValueError: for an unknown modality, classes that are missing or named twice, or a student that cannot take its
+            teacher's weights.
+    """
+    if modality not in MODALITIES:
+        raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already; give a new folder, or remove it")
+    names = _class_names(data, classes)
+    try:
+        header = MODALITIES[modality]
+        write_rendered(folder, header, names)
+        (folder / METADATA).write_text(rendered_metadata(header, names), encoding="utf-8")
+        train = folder / "configs" / "train.yaml"
+        own = dict(settings) if data is None else {"dataset_dir": str(data.resolve()), **settings}
+        if own:
+            train.write_text(with_settings(train.read_text(encoding="utf-8"), own), encoding="utf-8")
+        if settings:
+            _check_pair(Bundle(folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return names
+
+
+def _class_names(data: Path | None, classes: Sequence[str] | None) -> list[str]:
+    if classes is None:
+        if data is None:
+            raise ValueError("classes: name them, --classes a,b, or give labeled images that do: --data DIR")
+        return find_class_names(data)
+    names = [str(name).strip() for name in classes]
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        raise ValueError(f"classes: expected two or more different names, a,b; got {', '.join(names)!r}")
+    if data is not None:
+        unnamed = [name for name in find_class_names(data) if name not in names and not name.isdecimal()]
+        if unnamed:
+            raise ValueError(f"classes: {data} has {', '.join(unnamed)} too; name all of its classes")
+    return names
+
+
+def _check_pair(bundle: Bundle) -> None:
+    """Raise ValueError if the student cannot take weights of the teacher; nothing is downloaded."""
+    config = bundle.config("train")
+    check_known(config["student"])
+    student = parsed_content(config, "network_def")
+    select_weights(open_teacher(config["teacher"], "random", config["in_chans"]), student)

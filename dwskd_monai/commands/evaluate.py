@@ -1,0 +1,21 @@
+"""The command ``evaluate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def evaluate(bundle: str, dataset_dir: str | None = None, split: str = "test", **settings: Any) -> None:
+    """How good a trained bundle is: ``evaluate BUNDLE DIR``.
+
+    A short form of ``python -m monai.bundle run`` with evaluate.yaml, which it prints first.
+
+    Args:
+        bundle: folder of the bundle.
+        dataset_dir: labeled images, as for training.
+        split: test; validation, which are the validation images of the training; or all.
+        settings: any key of train.yaml or evaluate.yaml, such as --output_dir DIR.
+    """
+    from dwskd_monai.bundle.monai_command import given, run_monai
+
+    run_monai(bundle, ["train", "evaluate"], given(dataset_dir=dataset_dir) | {"split": split} | settings)

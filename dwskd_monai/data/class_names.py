@@ -1,0 +1,40 @@
+"""The names of the classes in labeled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dwskd_monai.data.images import existing
+from dwskd_monai.data.rows import SPLIT_NAMES, is_datalist, read_rows
+
+
+def find_class_names(dataset_dir: str | Path) -> list[str]:
+    """Names of the classes of a folder, CSV or JSON datalist, in alphabetical order.
+
+    Args:
+        dataset_dir: as :func:`~dwskd_monai.data.datalist.load_split` takes it.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        ValueError: if it names fewer than two classes, or numbers them only.
+    """
+    root = existing(dataset_dir)
+    if root.is_dir():
+        folders = _folders(root)
+        if folders and all(folder.name.lower() in SPLIT_NAMES for folder in folders):
+            folders = [inner for folder in folders for inner in _folders(folder)]
+        names = {folder.name for folder in folders}
+    elif is_datalist(root):
+        names = {str(row.label) for row in read_rows(root, ("image", "label"))}
+    else:
+        raise ValueError(f"data: expected a folder, a .csv or a .json file, got {root}")
+    if len(names) < 2:
+        found = ", ".join(sorted(names)) or "none"
+        raise ValueError(f"data: {root} names fewer than two classes ({found}); expected one folder or label per class")
+    if all(name.isdecimal() for name in names):
+        raise ValueError(f"data: {root} has numbers as labels; name the classes in their order: --classes a,b")
+    return sorted(names)
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]

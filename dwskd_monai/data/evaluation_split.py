@@ -1,0 +1,89 @@
+"""The images that a trained network is evaluated on, told from those that it was trained on by their contents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from dwskd_monai.data.cache import ImageCache, digest_of
+from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.labels import ClassNames
+
+_logger = logging.getLogger(__name__)
+_MOST_NAMES = 5
+Item = dict[str, str | int]
+
+
+def load_evaluation_split(
+    dataset_dir: str | Path,
+    class_names: ClassNames,
+    split: str,
+    training: Collection[str] = (),
+    validation: Collection[str] = (),
+    allow_trained_images: bool = False,
+    cache_dir: str | Path | None = None,
+    **options: Any,
+) -> list[Item]:
+    """Items of a split, as :func:`~dwskd_monai.data.datalist.load_split` gives them, for a network that was trained.
+
+    ``training`` and ``validation`` are the images of its training, whatever fold or seed is given now, and wherever
+    they lie. Other splits must have no image that it was trained on: measured on those, any network looks good.
+
+    Args:
+        dataset_dir: the source.
+        class_names: names in the order of the labels, or metadata's ``channel_def``.
+        split: ``training``, ``validation``, ``test``, or ``all`` for every image.
+        training: digests of the contents of the images that the network was trained on; empty: unknown.
+        validation: digests of those that chose its best epoch.
+        allow_trained_images: take images that it was trained on for ``test`` and ``all`` too.
+        cache_dir: folder in which digests are kept, so that no image is read twice for its own; None: nowhere.
+        options: of ``load_split``; ``folds``, ``fold``, ``seed`` and ``train_fraction`` count only for a network whose
+            images are unknown.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``load_split``; if images were trained on, with the first names, or no image
+            of the training is there.
+    """
+    of_the_training = {"training": set(training), "validation": set(validation)}
+    wanted = of_the_training.get(split, set())
+    if wanted:
+        items = load_split(dataset_dir, class_names, "all", **options)
+        chosen = [item for item, digest in zip(items, _digests(items, cache_dir)) if digest in wanted]
+        _check_found(chosen, wanted, split, dataset_dir)
+        return chosen
+    items = load_split(dataset_dir, class_names, split, **options)
+    if training and not allow_trained_images:
+        digests = _digests(items, cache_dir)
+        _refuse([item for item, digest in zip(items, digests) if digest in of_the_training["training"]], items, split)
+    return items
+
+
+def _digests(items: Sequence[Item], cache_dir: str | Path | None) -> list[str]:
+    if cache_dir is None:
+        return [digest_of(str(item["image"])) for item in items]
+    cache = ImageCache(cache_dir, [])
+    digests = [cache.digest_of(str(item["image"])) for item in items]
+    cache.save_index()
+    return digests
+
+
+def _check_found(chosen: Sequence[Item], wanted: Collection[str], split: str, source: str | Path) -> None:
+    if not chosen:
+        raise ValueError(
+            f"{source}: none of the {len(wanted)} {split} images of the training is there; give the data of the "
+            "training, or another split"
+        )
+    if len(chosen) < len(wanted):
+        _logger.warning("%s: %d of the %d %s images of the training are there", source, len(chosen), len(wanted), split)
+
+
+def _refuse(trained: Sequence[Item], items: Sequence[Item], split: str) -> None:
+    if trained:
+        shown = ", ".join(Path(str(item["image"])).name for item in trained[:_MOST_NAMES])
+        raise ValueError(
+            f"split {split}: the network was trained on {len(trained)} of the {len(items)} images: {shown}"
+            + (", …" if len(trained) > _MOST_NAMES else "")
+            + "; evaluate it on others, or allow_trained_images: true, and the report says so"
+        )

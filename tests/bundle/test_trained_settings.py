@@ -1,0 +1,134 @@
+"""The file of trained settings: bound to its weights, compared with what is given later."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from dwskd_monai.bundle import load_trained_settings, trained_network
+from dwskd_monai.bundle.trained_settings import TrainedSettings, digest_of, read_settings, settings_file, write_settings
+from dwskd_monai.files import next_of
+from tests.conftest import BUNDLE
+
+SETTINGS = {
+    "image_size": 32,
+    "windows": [[1500, -600]],
+    "aggregate": "mean",
+    "network_def": {"_target_": "torch.nn.Linear", "in_features": 3, "out_features": 2},
+    "study_transforms": [{"_target_": "dwskd_monai.preprocessing.FitSlicesd", "spatial_size": 32}],
+}
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    file = tmp_path / "model.pt"
+    torch.save(torch.nn.Linear(3, 2).state_dict(), file)
+    images = {"training": ["aa", "bb"], "validation": ["cc"]}
+    write_settings(settings_file(file), file, SETTINGS, ["a", "b"], {"seed": 3, "images": images})
+    return file
+
+
+@pytest.fixture
+def trained(weights) -> TrainedSettings:
+    return read_settings(weights)
+
+
+def test_what_was_written_is_read(weights, trained):
+    assert dict(trained) == SETTINGS
+    assert trained.class_names == ["a", "b"]
+    assert trained.sha256 == digest_of(weights)
+    assert trained.images("validation") == ["cc"]
+    assert trained.images("test") == []
+    assert trained.create_network().weight.shape == (2, 3)
+
+
+def test_other_weights_are_refused(weights):
+    torch.save(torch.nn.Linear(3, 2).state_dict(), weights)
+    with pytest.raises(ValueError, match=r"model.yaml has the settings of other weights than .*model.pt.*Copy both"):
+        read_settings(weights)
+
+
+def test_weights_without_settings_are_refused_with_the_command_that_writes_them(weights):
+    settings_file(weights).unlink()
+    message = f"has no trained settings.* python -m dwskd_monai settings BUNDLE --checkpoint {re.escape(str(weights))}"
+    with pytest.raises(ValueError, match=message):
+        read_settings(weights)
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "format: 1\nweights: {sha256: x}\n", "{broken"])
+def test_a_damaged_file_is_named(weights, content):
+    settings_file(weights).write_text(content)
+    with pytest.raises(ValueError, match=r"model.yaml is not a file of trained settings, or is damaged"):
+        read_settings(weights)
+
+
+def test_a_later_format_is_refused(weights):
+    file = settings_file(weights)
+    file.write_text(file.read_text().replace("format: 1", "format: 2"))
+    with pytest.raises(ValueError, match=r"model.yaml has format 2, this version of dwskd_monai reads up to 1; update"):
+        read_settings(weights)
+
+
+def test_settings_that_an_interruption_left_beside_their_place_are_taken(weights, trained):
+    """Killed after the weights were replaced, before their settings were."""
+    file = settings_file(weights)
+    os.replace(file, next_of(file))
+    file.write_text(next_of(file).read_text().replace(digest_of(weights), "0" * 64))
+    assert read_settings(weights).sha256 == trained.sha256
+    assert not next_of(file).exists()
+    assert read_settings(weights).sha256 == trained.sha256
+
+
+def test_settings_of_weights_that_were_never_put_in_place_are_left_alone(weights, trained):
+    """Killed before the weights were replaced."""
+    next_of(settings_file(weights)).write_text(
+        "format: 1\nweights: {sha256: x}\nsettings: {}\nclasses: []\ntraining: {}"
+    )
+    assert dict(read_settings(weights)) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"image_size": 64}, "image_size: .*model.pt was trained with 32, got 64; leave image_size out"),
+        ({"windows": [[400, 40]]}, r"windows: .*trained with \[\[1500, -600\]\], got \[\[400, 40\]\]"),
+        ({"network_def#in_features": 4}, "network_def#in_features: .*trained with 3, got 4"),
+        ({"network_def::in_features": 4}, "network_def::in_features: .*trained with 3, got 4"),
+        ({"network_def#bias": False}, "network_def#bias: .*trained with nothing, got False"),
+        ({"study_transforms": []}, "study_transforms: .*, got \\[\\]"),
+    ],
+)
+def test_a_contradiction_is_refused_with_both_values(trained, given, message):
+    with pytest.raises(ValueError, match=message):
+        trained.check(given)
+
+
+def test_what_is_given_once_more_is_taken_and_what_may_differ_is_told(trained):
+    repeated = SETTINGS | {"image_size": 32.0, "windows": ((1500, -600),), "network_def#in_features": 3}
+    assert trained.check(repeated | {"batch_size": 4, "device": "cpu"}) == {}
+    assert trained.check({"aggregate": "max"}) == {"aggregate": "max"}
+    packed = [{"_target_": "dwskd_monai.preprocessing.FitSlicesd", "spatial_size": 32}]
+    assert trained.check({"study_transforms": packed}) == {}
+
+
+@pytest.mark.parametrize("names", [["b", "a"], ["a", "c"], ["a"]])
+def test_other_classes_are_refused(trained, names):
+    with pytest.raises(ValueError, match="was trained with a, b, configs/metadata.json now names"):
+        trained.check_classes(names)
+
+
+def test_an_argument_of_the_network_is_compared_where_it_is_given(trained):
+    assert trained_network(trained, in_features=3).weight.shape == (2, 3)
+    with pytest.raises(ValueError, match="network_def#out_features: .*trained with 2, got 5"):
+        trained_network(trained, out_features=5)
+
+
+def test_before_any_training_they_are_what_train_yaml_has(tmp_path):
+    trained = load_trained_settings(tmp_path / "model.pt", BUNDLE)
+    assert (trained["image_size"], trained["student"], trained.sha256) == (224, "convnext_femto", None)
+    with pytest.raises(ValueError, match="image_size: configs/train.yaml has 224, got 96"):
+        trained.check({"image_size": 96})
