@@ -7,7 +7,6 @@ workflow, and the command that made it with its overrides. This module is the on
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +22,9 @@ from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
 from dwskd_monai.bundle.overrides import check_types, refuse_unknown, settings_of_files
 from dwskd_monai.bundle.words import as_values, has_words
 
-_logger = logging.getLogger(__name__)
 _METADATA = "_meta_"
 _TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
+_HAS_WEIGHTS = "network_has_weights"  # the id that says that the network's weights are not those of a training
 # What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
 _OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
 
@@ -54,6 +53,7 @@ def prepare_run() -> None:
     - An error ends the run with one message (:func:`~dwskd_monai.bundle.errors.end_with_one_message`).
 
     Raises:
+        FileNotFoundError: if the config uses a network that was not trained yet.
         ValueError: for an override that is unknown, of another type than the setting, or contradicts the training; for
             weights without their settings.
     """
@@ -72,12 +72,12 @@ def prepare_run() -> None:
     known = [files]
     if _TRAINED in workflow.parser:
         trained = parsed_content(workflow.parser, _TRAINED)
-        given = settings_of_files(ensure_tuple(call["config_file"])) | as_values(overrides)
-        for key, value in trained.check(given).items():
-            _logger.info("%s is %r here, %r in the training", key, value, trained.get(key))
-        metadata = workflow.parser.get(_METADATA) or {}
-        if metadata:
-            trained.check_classes(class_names_of(metadata))
+        metadata = workflow.parser.get(_METADATA)
+        trained.check_use(
+            settings_of_files(ensure_tuple(call["config_file"])) | as_values(overrides),
+            class_names_of(metadata) if metadata else None,
+            needs_weights=not workflow.parser.get(_HAS_WEIGHTS, False),
+        )
         known = [files, ConfigParser(dict(trained))]
     refuse_unknown(ids, known, f"a setting of {_names(call['config_file'])}")
     check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])

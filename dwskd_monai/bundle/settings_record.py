@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,11 +122,10 @@ class SettingsRecord:
         if self._config.get("max_epochs", 0) < former.get("max_epochs", 0):
             differences.append(f"max_epochs: {former['max_epochs']}, now only {self._config['max_epochs']}")
         for split, contents in self._all_contents().items():
-            if contents != state["images"][split]:
-                before, now = set(map(tuple, state["images"][split])), set(map(tuple, contents))
-                differences.append(
-                    f"{split} images: {len(before - now)} of {len(before)} are gone, {len(now - before)} new"
-                )
+            before, now = (Counter(map(tuple, images)) for images in (state["images"][split], contents))
+            if before != now:
+                gone, new = (before - now).total(), (now - before).total()
+                differences.append(f"{split} images: {gone} of {before.total()} are gone, {new} new")
         if differences:
             raise ValueError(
                 f"settings differ from those of the training: {'; '.join(differences)}. Resume with the same, or train "

@@ -7,6 +7,7 @@ settings from it, and refuses a setting that contradicts them.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,10 +25,12 @@ from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.running import files_of_run, overrides_of_run
 from dwskd_monai.files import next_of
 
+_logger = logging.getLogger(__name__)
 FORMAT = 1  # of the file; raise it when a reader of the former one would be wrong
 # A prediction may be made with others of these; the log and the output then say so.
 MAY_DIFFER = ("aggregate", "top_k", "aggregation")
 PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # that a network comes from
+_NO_WEIGHTS = "{} does not exist; train the bundle first, or give the file: --checkpoint"
 _MISSING = object()
 
 
@@ -71,7 +74,7 @@ class TrainedSettings(Mapping[str, Any]):
 
     def decides(self, key: str) -> bool:
         """Whether an id, or one that it is a part of, is among the settings: ``network_def#img_size`` for instance."""
-        return _parts(key)[0] in self._settings
+        return _name(key) in self._settings or _parts(key)[0] in self._settings
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse a setting that contradicts the training.
@@ -86,9 +89,7 @@ class TrainedSettings(Mapping[str, Any]):
             ValueError: the message names the id and both values.
         """
         differing = {}
-        for key, value in given.items():
-            if not self.decides(key):
-                continue
+        for key, value in self._decisive_parts(given):
             trained = self._lookup(key)
             if trained is not _MISSING and _plain(trained) == _plain(value):
                 continue
@@ -97,6 +98,30 @@ class TrainedSettings(Mapping[str, Any]):
                 continue
             raise ValueError(self._contradiction(key, "nothing" if trained is _MISSING else repr(trained), value))
         return differing
+
+    def check_use(self, given: Mapping[str, Any], class_names: list[str] | None, needs_weights: bool = True) -> None:
+        """Refuse a use of the network that is not as it was trained; what may differ, and does, is logged.
+
+        Args:
+            given: ids and values.
+            class_names: those of the bundle's metadata now; None: unknown.
+            needs_weights: whether the weights are used.
+
+        Raises:
+            FileNotFoundError: if weights are needed and the network was not trained yet.
+            ValueError: for a contradiction.
+        """
+        if needs_weights:
+            self.require_weights()
+        for key, value in self.check(given).items():
+            _logger.info("%s is %r here, %r in the training", key, value, self.get(key))
+        if class_names is not None:
+            self.check_classes(class_names)
+
+    def require_weights(self) -> None:
+        """Raise FileNotFoundError if there are no weights yet."""
+        if self.sha256 is None:
+            raise FileNotFoundError(_NO_WEIGHTS.format(self.weights))
 
     def check_classes(self, class_names: list[str]) -> None:
         """Refuse other names of classes, or another order of them, than the network was trained with.
@@ -120,7 +145,17 @@ class TrainedSettings(Mapping[str, Any]):
         transforms: list[Any] = ConfigParser({"it": self["study_transforms"]}).get_parsed_content("it")
         return transforms
 
+    def _decisive_parts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """The ids that decide a prediction; of a map that does not, those of its values that do."""
+        for key, value in given.items():
+            if self.decides(key):
+                yield key, value
+            elif isinstance(value, Mapping):
+                yield from self._decisive_parts({f"{key}#{name}": part for name, part in value.items()})
+
     def _lookup(self, key: str) -> Any:
+        if _name(key) in self._settings:
+            return self._settings[_name(key)]
         value: Any = self._settings
         for part in _parts(key):
             if isinstance(value, Mapping) and part in value:
@@ -207,7 +242,7 @@ def read_settings(weights: str | Path) -> TrainedSettings:
     """
     weights = Path(weights)
     if not weights.is_file():
-        raise FileNotFoundError(f"{weights} does not exist; train the bundle first, or give the file: --checkpoint")
+        raise FileNotFoundError(_NO_WEIGHTS.format(weights))
     file = settings_file(weights)
     sha256 = digest_of(weights)
     remedy = (
@@ -278,8 +313,12 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
+def _name(key: str) -> str:
+    return key.replace("::", "#")
+
+
 def _parts(key: str) -> list[str]:
-    return key.replace("::", "#").split("#")
+    return _name(key).split("#")
 
 
 def _plain(value: Any) -> Any:

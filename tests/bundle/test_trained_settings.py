@@ -115,6 +115,14 @@ def test_what_is_given_once_more_is_taken_and_what_may_differ_is_told(trained):
     assert trained.check({"study_transforms": packed}) == {}
 
 
+def test_a_setting_inside_a_map_counts_and_the_rest_of_the_map_does_not(weights):
+    trained = TrainedSettings({"own#low": 1}, ["a", "b"], {}, weights, "0f")
+    assert trained.check({"own": {"low": 1, "high": 5}, "own#high": 6, "own::low": 1}) == {}
+    for given in ({"own": {"low": 2}}, {"own#low": 2}, {"own::low": 2}):
+        with pytest.raises(ValueError, match="own(#|::)low: .*trained with 1, got 2"):
+            trained.check(given)
+
+
 @pytest.mark.parametrize("names", [["b", "a"], ["a", "c"], ["a"]])
 def test_other_classes_are_refused(trained, names):
     with pytest.raises(ValueError, match="was trained with a, b, configs/metadata.json now names"):
@@ -130,5 +138,7 @@ def test_an_argument_of_the_network_is_compared_where_it_is_given(trained):
 def test_before_any_training_they_are_what_train_yaml_has(tmp_path):
     trained = load_trained_settings(tmp_path / "model.pt", BUNDLE)
     assert (trained["image_size"], trained["student"], trained.sha256) == (224, "convnext_femto", None)
+    with pytest.raises(FileNotFoundError, match=r"model.pt does not exist; train the bundle first, or give the file"):
+        trained.require_weights()
     with pytest.raises(ValueError, match="image_size: configs/train.yaml has 224, got 96"):
         trained.check({"image_size": 96})

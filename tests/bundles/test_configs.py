@@ -22,8 +22,11 @@ CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs
 PAGES = [bundle / "docs" / "README.md" for bundle in BUNDLES]
 DOCUMENTS = [
     REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
     *PAGES,
     REPOSITORY / "benchmarks" / "RESULTS.md",
+    REPOSITORY / "docs" / "data.md",
+    REPOSITORY / "docs" / "trained_settings.md",
     REPOSITORY / "docs" / "weight_selection.md",
     REPOSITORY / "docs" / "comparison.md",
     REPOSITORY / "docs" / "export.md",
@@ -177,7 +180,7 @@ def test_every_override_in_our_documents_exists(document):
     overlays = ("train", "train_teacher", "evaluate", "evaluate_exported", "combine_students", "multi_gpu_train")
     configs = [parser(bundle, *names) for bundle in bundles for names in (overlays, ("inference",))]
     commands = re.findall(
-        r"^ *(?:\$ )?((?:python|torchrun|make|OMP)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE
+        r"^ *(?:\$ )?((?:python|torchrun|make|OMP|dwskd)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE
     )
     assert commands, "the document shows commands"
     of_monai = {"config_file", "meta_file", "standalone", "nproc_per_node", "filepath", "ckpt_file", "tracking",
@@ -187,10 +190,11 @@ def test_every_override_in_our_documents_exists(document):
         of_script = options_of(REPOSITORY / script[0]) if script else set()
         for option in re.findall(r"--([A-Za-z_][\w#]*)", command):
             allowed = option in of_monai | of_script or any(option in config for config in configs)
-            ours = re.search(r"-m dwskd_monai (\w+)", command)
+            ours = re.search(r"(?:-m dwskd_monai|^dwskd) (\w+)", command)
             if ours:
-                of_config = ours[1] in ("compare", "export", "pack") and allowed
-                allowed = of_config or option in inspect.signature(command_of(ours[1])).parameters
+                parameters = inspect.signature(command_of(ours[1])).parameters
+                takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+                allowed = (takes_any and allowed) or option in parameters
             assert allowed, f"{document.name}: --{option} in {command}"
 
 

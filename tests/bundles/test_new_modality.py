@@ -1,4 +1,4 @@
-"""Adding a modality as the README's developer part tells it, in a folder of its own."""
+"""Adding a modality as CONTRIBUTING.md tells it, in a folder of its own."""
 
 from __future__ import annotations
 

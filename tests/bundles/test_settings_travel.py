@@ -165,7 +165,7 @@ def test_a_setting_of_volumes_that_contradicts_is_refused(lung, key, value):
 
 
 def test_another_aggregation_is_said_and_recorded(lung, caplog):
-    with caplog.at_level(logging.INFO, "dwskd_monai.bundle.running"):
+    with caplog.at_level(logging.INFO, "dwskd_monai.bundle.trained_settings"):
         assert lung.predict("mean", aggregate="mean") != lung.predictions
     assert "aggregate is 'mean' here, 'max' in the training" in caplog.text
     for name, method in (("mean", "mean"), ("once", "max")):
@@ -225,6 +225,13 @@ def test_weights_of_another_training_are_refused(copy, configs):
 def test_weights_without_settings_are_refused(copy):
     copy.weights.with_suffix(".yaml").unlink()
     assert "model.pt has no trained settings" in refused(copy.bundle, "inference", dataset_dir=str(copy.data))
+
+
+@pytest.mark.parametrize("configs", [("inference",), ("train", "evaluate")], ids="+".join)
+def test_a_bundle_that_was_not_trained_says_so(copy, configs):
+    copy.weights.unlink()
+    said = refused(copy.bundle, *configs, dataset_dir=str(copy.data))
+    assert f"{copy.weights} does not exist; train the bundle first" in said
 
 
 @pytest.mark.parametrize("choice", [{}, {"seed": 1}, {"fold": 2}])

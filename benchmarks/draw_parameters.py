@@ -1,0 +1,83 @@
+"""The figure of the README: how far small students are behind the large model, from the committed results.
+
+python benchmarks/draw_parameters.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dwskd_monai.commands.compare.statistics import Estimate, differences, estimate
+
+RESULTS = Path(__file__).with_name("results")
+OUT = Path(__file__).with_name("figures") / "accuracy_by_parameters.png"
+SETS = ("brain_mri", "chest_xray", "lung_ct")
+LARGE = "teacher"
+LABELS = {
+    "mutual_scratch": "two students, random start",
+    "selection": "one student, selected weights",
+    "dws_skd_mutual": "DWS-SKD",
+    "three_quarters_wide": "DWS-SKD, wider student",
+}
+PANELS = {"imagenet": "53 to 85 training images", "imagenet_long": "212 to 849 training images"}
+BESIDE = {"mutual_scratch": 0.94, "dws_skd_mutual": 1.06}  # drawn beside a student that is as large
+FAILED = 0.6  # the large model's training failed once, with a balanced accuracy below this; RESULTS.md has it too
+MEASURE = "test_balanced_accuracy"
+
+
+def differences_to_large(runs: pd.DataFrame, method: str) -> list[float]:
+    """Of a method to the large model in points, each on the same set, fraction, fold and seed."""
+    return [
+        100 * float(value) for _, of_set in runs.groupby("set") for value in differences(of_set, method, LARGE, MEASURE)
+    ]
+
+
+def read_runs(name: str) -> pd.DataFrame:
+    """The runs of all sets, without the failed one."""
+    tables = [pd.read_csv(RESULTS / f"{name}_{one}.csv").assign(set=one) for one in SETS]
+    runs = pd.concat(tables)
+    return runs[~((runs["method"] == LARGE) & (runs["balanced_accuracy"] < FAILED))]
+
+
+def draw_panel(axes: Axes, runs: pd.DataFrame, title: str) -> None:
+    """One point per method, with the 95 % interval of its mean difference."""
+    large = runs.loc[runs["method"] == LARGE, "parameters"].mean() / 1e6
+    axes.axhline(0, color="0.6", linewidth=1)
+    axes.plot([large], [0], "s", color="black", label="large model, fine-tuned")
+    for number, (method, label) in enumerate(LABELS.items()):
+        values = differences_to_large(runs, method)
+        if len(values) < 2:
+            continue
+        result: Estimate = estimate(values)
+        place = runs.loc[runs["method"] == method, "parameters"].mean() / 1e6 * BESIDE.get(method, 1)
+        axes.errorbar([place], [result.mean], [result.half_width], fmt="o", capsize=4, color=f"C{number}", label=label)
+    axes.set_xscale("log")
+    ticks: Sequence[float] = (1, 2, 5)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(0.75, 6)
+    axes.set_xlabel("parameters, millions")
+    axes.set_title(title, fontsize=10)
+
+
+def main() -> None:
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    for axes, (name, title) in zip(np.ravel(figure.subplots(1, 2)), PANELS.items()):
+        draw_panel(axes, read_runs(name), title)
+    figure.axes[0].set_ylabel("balanced accuracy, test images:\npoints to the large model")
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles |= dict(zip(*reversed(axes.get_legend_handles_labels())))
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.savefig(OUT, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
