@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fire
+import monai.bundle
 import torch
 from torch import nn
 
@@ -79,3 +82,11 @@ def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str,
     (cwd / "printed.txt").unlink()
     assert (code == 0) == (expect == 0), printed[-6000:]
     return printed
+
+
+def run_here(*arguments: str | Path) -> None:
+    """The same command in this process, where a process of its own is not the point: importing MONAI takes seconds."""
+    words = [*map(str, arguments), "--logging_file", "False"]  # it would change how the tests that follow log
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI's and torch's own
+        fire.Fire({"run": monai.bundle.run}, command=words)

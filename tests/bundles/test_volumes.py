@@ -14,7 +14,7 @@ import torch
 from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
-from tests.bundles.commands import SMALL, SMALL_STUDENT, config, run
+from tests.bundles.commands import SMALL, config, run, run_here
 from tests.bundles.tracking import (
     TRACKING,
     check_evaluation_is_tracked,
@@ -71,7 +71,6 @@ def test_evaluation_and_inference_agree_on_studies_and_slices(trained, tmp_path)
     printed += run(
         *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", phantoms / "test"),
         *SIZE,
-        *SMALL_STUDENT,
         *TRACKING,
         cwd=tmp_path,
     )
@@ -108,12 +107,11 @@ def test_no_patient_name_in_any_output(trained):
 @pytest.mark.parametrize("trained", BUNDLES[1:2], indirect=True, ids=lambda path: path.name)
 def test_several_windows_are_channels(trained, tmp_path):
     bundle, phantoms, _ = trained
-    run(
+    run_here(
         *("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms),
         *("--windows", "[[1500,-600],[400,40]]", "--in_chans", "2", "--teacher_weights", "random"),
         *("--max_epochs", "1", "--distillation_epochs", "1", "--slices_per_study", "1", *SMALL),
         *("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--cache_dir", "null"),
-        cwd=tmp_path,
     )
     assert torch.load(tmp_path / "model.pt", weights_only=True)["stem.0.weight"].shape[1] == 2
     assert not (tmp_path / "null").exists()
@@ -129,10 +127,9 @@ def test_one_study_in_three_formats_has_one_prediction(trained, tmp_path):
     write_nifti(volume, affine, folder / "nifti.nii.gz", "PSR")
     write_series(volume, affine, folder / "series", "P1", modality)
     write_multiframe(volume, affine, folder / "multiframe.dcm", "P1", modality)
-    run(
+    run_here(
         *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", folder),
-        *("--output_dir", tmp_path / "out", *SIZE, *SMALL_STUDENT),
-        cwd=tmp_path,
+        *("--output_dir", tmp_path / "out", *SIZE),
     )
     rows = read_rows(tmp_path / "out" / "predictions.csv")
     assert sorted(Path(row["study"]).name for row in rows) == ["multiframe.dcm", "nifti.nii.gz", "series"]
@@ -155,7 +152,7 @@ def test_a_broken_study_ends_inference_with_its_name_and_keeps_what_was_done(tra
     (folder / "b.nii.gz").write_bytes(second.read_bytes()[:2000])
     printed = run(
         *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", folder),
-        *("--output_dir", tmp_path / "out", "--batch_size", "1", *SIZE, *SMALL_STUDENT),
+        *("--output_dir", tmp_path / "out", "--batch_size", "1", *SIZE),
         cwd=tmp_path,
         expect=1,
     )

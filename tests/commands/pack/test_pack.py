@@ -226,38 +226,29 @@ def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path,
 
 
 @of_one_bundle
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--datasetdir", "STUDIES"), "datasetdir is not a setting of inference.json; did you mean dataset_dir"),
-        (("--image_size", "64"), "image_size: .*model.pt was trained with 32, got 64; leave image_size out"),
-    ],
-)
-def test_alone_it_refuses_what_the_bundle_refuses(packed, tmp_path, options, message):
+def test_alone_it_refuses_what_the_bundle_refuses(packed, tmp_path):
     _, file, _ = packed
     unpacked = unpack(file, tmp_path)
-    result = alone("run", "--config_file", unpacked / "configs" / "inference.json", *options, cwd=tmp_path)
+    config = unpacked / "configs" / "inference.json"
+    result = alone("run", "--config_file", config, "--datasetdir", "STUDIES", cwd=tmp_path)
     assert result.returncode == 2
-    assert re.search(message, result.stderr), result.stderr[-2000:]
+    assert "datasetdir is not a setting of inference.json; did you mean dataset_dir" in result.stderr
     assert not list(unpacked.rglob("predictions.csv"))
 
 
 @of_one_bundle
-@pytest.mark.parametrize("damage", ["weights", "settings", "classes"])
+@pytest.mark.parametrize("damage", ["weights", "classes"])
 def test_alone_it_refuses_weights_and_classes_of_another_training(packed, tmp_path, damage):
     _, file, _ = packed
     unpacked = unpack(file, tmp_path)
     metadata = unpacked / "configs" / "metadata.json"
     if damage == "weights":
         torch.save(tiny_convnext(ls_init_value=1.0).state_dict(), unpacked / "models" / "model.pt")
-    elif damage == "settings":
-        (unpacked / "models" / "model.yaml").unlink()
     else:
         metadata.write_text(metadata.read_text().replace("covid19", "influenza"))
     result = alone("run", "--config_file", unpacked / "configs" / "inference.json", cwd=tmp_path)
     assert result.returncode == 2
-    expected = {"weights": "settings of other weights", "settings": "no trained settings", "classes": "now names influ"}
-    assert expected[damage] in result.stderr
+    assert {"weights": "settings of other weights", "classes": "now names influ"}[damage] in result.stderr
 
 
 @of_one_bundle
