@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 # Where a prediction is made: the network, from files to its input, which files are one image, from slices to studies.
 # A setting decides a prediction if one of these refers to it.
+_TAKEN = ("trained_network", "trained_transforms")
 ROOTS = ("network_def", "study_transforms", "dicom_series", "aggregation")
 
 
@@ -37,6 +38,22 @@ def decisive_settings(parser: ConfigParser) -> dict[str, Any]:
         settings[name] = _value(parser, name)
         todo += sorted(_referred_to(parser[name]))
     return settings
+
+
+def used_roots(parser: ConfigParser) -> dict[str, Any]:
+    """The roots of a config that uses a trained network, of which it has values of its own, without references."""
+    own = {}
+    for name in ROOTS:
+        content = parser.get(name)
+        if isinstance(content, (Mapping, list)) and not _is_taken(content):
+            own[name] = _value(parser, name)
+    return own
+
+
+def _is_taken(content: Any) -> bool:
+    """Whether a root is what ``trained.yaml`` of the template makes of it, or made of settings that are compared."""
+    target = content.get("_target_", "") if isinstance(content, Mapping) else ""
+    return target.rpartition(".")[2] in _TAKEN
 
 
 def _referred_to(content: Any) -> set[str]:
@@ -73,4 +90,4 @@ def is_plain(value: Any) -> bool:
         return all(map(is_plain, value.values()))
     if isinstance(value, list):
         return all(map(is_plain, value))
-    return value is None or isinstance(value, (str, bool, int, float))
+    return value is None or type(value) in (str, bool, int, float)  # a number of numpy is not one for YAML

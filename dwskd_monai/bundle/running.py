@@ -18,15 +18,15 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
 from dwskd_monai.bundle.bundle import class_names_of
+from dwskd_monai.bundle.decisive import used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
 from dwskd_monai.bundle.overrides import check_types, refuse_unknown, settings_of_files
 from dwskd_monai.bundle.words import as_values, has_words
 
 _METADATA = "_meta_"
 _TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
-_HAS_WEIGHTS = "network_has_weights"  # the id that says that the network's weights are not those of a training
 # What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
-_OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
+OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
 
 
 def find_bundle_root() -> str:
@@ -65,19 +65,18 @@ def prepare_run() -> None:
     if call is None or call["config_file"] is None:
         return
     overrides: Mapping[str, Any] = call["override"]
+    inside = [key for key in overrides if key.replace("::", "#").startswith(f"{_TRAINED}#")]
+    if inside:
+        raise ValueError(f"{inside[0]}: what a network was trained with cannot be set; --checkpoint names its weights")
     _put_values(workflow.parser, overrides)
     files = ConfigParser()  # as they are, nothing overridden
     files.read_config(call["config_file"])
-    ids = [key for key in overrides if key not in _OF_TRACKING]
+    ids = [key for key in overrides if key not in OF_TRACKING]
     known = [files]
     if _TRAINED in workflow.parser:
         trained = parsed_content(workflow.parser, _TRAINED)
-        metadata = workflow.parser.get(_METADATA)
-        trained.check_use(
-            settings_of_files(ensure_tuple(call["config_file"])) | as_values(overrides),
-            class_names_of(metadata) if metadata else None,
-            needs_weights=not workflow.parser.get(_HAS_WEIGHTS, False),
-        )
+        given = settings_of_files(ensure_tuple(call["config_file"])) | as_values(overrides)
+        trained.check_use(given | used_roots(workflow.parser), _class_names(workflow.parser))
         known = [files, ConfigParser(dict(trained))]
     refuse_unknown(ids, known, f"a setting of {_names(call['config_file'])}")
     check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])
@@ -144,11 +143,30 @@ def _folders_of_configs() -> list[str]:
     return [str(folder.resolve().parent) for folder in folders]
 
 
+def _class_names(parser: ConfigParser) -> list[list[str]]:
+    """What the metadata and the config name the classes."""
+    names = []
+    metadata = parser.get(_METADATA)
+    if metadata:
+        names.append(class_names_of(metadata))
+    if "class_names" in parser:
+        own = parsed_content(parser, "class_names")
+        names.append(list(own.values() if isinstance(own, Mapping) else own))
+    return names
+
+
 def _call_of_run() -> Mapping[str, Any] | None:
-    """The arguments of ``python -m monai.bundle run``, if that is what runs."""
+    """The config files and overrides of ``python -m monai.bundle run``, if that is what runs."""
     for frame in _callers():
         if frame.f_code is monai.bundle.scripts.run.__code__:
-            return frame.f_locals
+            given = frame.f_locals
+            args_file = given["args_file"]
+            args = {} if args_file is None else dict(ConfigParser.load_config_file(str(args_file)))
+            config_file = given["config_file"] or args.get("config_file")
+            more = {
+                key: value for key, value in args.items() if key not in inspect.signature(monai.bundle.run).parameters
+            }
+            return {"config_file": config_file, "override": {**more, **given["override"]}}
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +12,15 @@ from typing import Any, Protocol
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
-from dwskd_monai.bundle.running import evaluating_parser, find_bundle_root, overrides_of_run
+from dwskd_monai.bundle.running import OF_TRACKING, evaluating_parser, find_bundle_root, overrides_of_run
 from dwskd_monai.bundle.trained_settings import digest_of, settings_file, versions, write_settings
 
 # Where files lie on the machine of a training
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
 # A training may go on with others of these. Images may lie elsewhere: they are compared by their contents.
 MAY_CHANGE = (
-    *PLACES, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend", "not_first", "max_epochs",
+    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend", "not_first",
+    "is_not_rank0", "max_epochs",
 )  # fmt: skip
 _WIRING = (
     "train",
@@ -30,6 +32,7 @@ _WIRING = (
     "training_state_objects",
     "trained_settings",
 )
+_LISTS = ("data", "handlers")  # of images and of objects, which MONAI Label overrides
 _CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 
 
@@ -147,14 +150,30 @@ def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     default = ConfigParser.load_config_file(str(file)) if file.is_file() else {}
     changed = {key: value for key, value in config.items() if key not in default or default[key] != value}
     wiring = {
-        key: value for key, value in overrides_of_run().items() if key.replace("::", "#").split("#")[0] in _WIRING
+        key: value
+        for key, value in overrides_of_run().items()
+        if key.replace("::", "#").split("#")[0] in _WIRING and not key.endswith(_LISTS)
     }
-    return {key: value for key, value in {**changed, **wiring}.items() if is_plain(value) and not _is_path(key, value)}
+    return without_places({key: value for key, value in {**changed, **wiring}.items() if is_plain(value)})
 
 
-def _is_path(key: str, value: Any) -> bool:
-    """Whether a setting tells where something lies on this machine."""
-    return key in PLACES or (isinstance(value, str) and (Path(value).is_absolute() or Path(value).exists()))
+def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that tell where something lies on this machine, whole or in a part."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if key.replace("::", "#") not in (*PLACES, *OF_TRACKING) and not _has_path(value)
+    }
+
+
+def _has_path(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_path, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_path, value))
+    if not isinstance(value, str) or value.startswith(("$", "@", "%")):
+        return False
+    return os.path.isabs(value) or "://" in value or os.sep in value or os.path.exists(value)
 
 
 def _digest_of_teacher(weights: str | None) -> str | None:

@@ -37,7 +37,7 @@ class TrainedBundle:
         self.bundle = bundle
         self.weights = Path(parsed_content(bundle.config("train"), "checkpoint"))
         self.settings = read_settings(self.weights)
-        self.settings.check_use(bundle.overrides, bundle.class_names)
+        self.settings.check_use(bundle.overrides, [bundle.class_names])
         self.network = self._load()
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ FORMAT = 1  # of the file; raise it when a reader of the former one would be wro
 # A prediction may be made with others of these; the log and the output then say so.
 MAY_DIFFER = ("aggregate", "top_k", "aggregation")
 PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # that a network comes from
+_PACKAGE = __name__.partition(".")[0]  # "scripts" in a packed bundle
 _NO_WEIGHTS = "{} does not exist; train the bundle first, or give the file: --checkpoint"
 _MISSING = object()
 
@@ -41,7 +42,7 @@ class TrainedSettings(Mapping[str, Any]):
         settings: ids and values, as :func:`~dwskd_monai.bundle.decisive.decisive_settings` finds them.
         class_names: in the order of the network's outputs.
         origin: of the training: its images, seed, versions; empty before any training.
-        weights: the file of the network's state dict.
+        weights: the file of the network's state dict; None for a network that is not trained by a bundle.
         sha256: digest of this file; None before any training.
     """
 
@@ -50,7 +51,7 @@ class TrainedSettings(Mapping[str, Any]):
         settings: Mapping[str, Any],
         class_names: list[str],
         origin: Mapping[str, Any],
-        weights: Path,
+        weights: Path | None,
         sha256: str | None,
     ) -> None:
         self.class_names = class_names
@@ -99,29 +100,23 @@ class TrainedSettings(Mapping[str, Any]):
             raise ValueError(self._contradiction(key, "nothing" if trained is _MISSING else repr(trained), value))
         return differing
 
-    def check_use(self, given: Mapping[str, Any], class_names: list[str] | None, needs_weights: bool = True) -> None:
+    def check_use(self, given: Mapping[str, Any], class_names: Iterable[list[str]]) -> None:
         """Refuse a use of the network that is not as it was trained; what may differ, and does, is logged.
 
         Args:
             given: ids and values.
-            class_names: those of the bundle's metadata now; None: unknown.
-            needs_weights: whether the weights are used.
+            class_names: what names the classes now, the bundle's metadata for instance.
 
         Raises:
-            FileNotFoundError: if weights are needed and the network was not trained yet.
+            FileNotFoundError: if the network was not trained yet.
             ValueError: for a contradiction.
         """
-        if needs_weights:
-            self.require_weights()
+        if self.sha256 is None and self.weights is not None:
+            raise FileNotFoundError(_NO_WEIGHTS.format(self.weights))
         for key, value in self.check(given).items():
             _logger.info("%s is %r here, %r in the training", key, value, self.get(key))
-        if class_names is not None:
-            self.check_classes(class_names)
-
-    def require_weights(self) -> None:
-        """Raise FileNotFoundError if there are no weights yet."""
-        if self.sha256 is None:
-            raise FileNotFoundError(_NO_WEIGHTS.format(self.weights))
+        for names in class_names:
+            self.check_classes(names)
 
     def check_classes(self, class_names: list[str]) -> None:
         """Refuse other names of classes, or another order of them, than the network was trained with.
@@ -137,13 +132,17 @@ class TrainedSettings(Mapping[str, Any]):
 
     def create_network(self) -> nn.Module:
         """The network, without its weights."""
-        network: nn.Module = ConfigParser({"network_def": self["network_def"]}).get_parsed_content("network_def")
+        network: nn.Module = self._created("network_def")
         return network
 
     def create_transforms(self) -> list[Any]:
         """The transforms from the files of an image to the network's input, in order."""
-        transforms: list[Any] = ConfigParser({"it": self["study_transforms"]}).get_parsed_content("it")
+        transforms: list[Any] = self._created("study_transforms")
         return transforms
+
+    def _created(self, name: str) -> Any:
+        """What a setting describes; the other settings are there for its expressions."""
+        return ConfigParser(_of_this_package(self._settings)).get_parsed_content(name)
 
     def _decisive_parts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """The ids that decide a prediction; of a map that does not, those of its values that do."""
@@ -171,20 +170,24 @@ class TrainedSettings(Mapping[str, Any]):
         return f"{key}: {source} {trained}, got {value!r}; leave {key} out, it is taken from the training"
 
 
-def load_trained_settings(weights: str | Path, bundle_root: str | Path) -> TrainedSettings:
+def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -> TrainedSettings:
     """What a bundle's network was trained with; before any training, what it would be trained with.
 
     Args:
-        weights: the file of the network's state dict.
+        weights: the file of the network's state dict; None for a network that is not trained by a bundle, such as a
+            probe of a frozen one.
         bundle_root: folder of the bundle.
 
     Raises:
-        ValueError: see :func:`read_settings`.
+        ValueError: see :func:`read_settings`; or if the bundle's classes are not those of the training.
     """
-    if Path(weights).is_file():
-        return read_settings(weights)
     bundle = Bundle(bundle_root)
-    return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, Path(weights), None)
+    if weights is not None and Path(weights).is_file():
+        trained = read_settings(weights)
+        trained.check_classes(bundle.class_names)
+        return trained
+    file = None if weights is None else Path(weights)
+    return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, file, None)
 
 
 def _training_config(bundle: Bundle) -> ConfigParser:
@@ -330,6 +333,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _of_this_package(content: Any) -> Any:
+    """A config's content in which classes of this package are those of its copy, if this is one in a packed bundle."""
+    if isinstance(content, Mapping):
+        return {
+            key: f"{_PACKAGE}.{_in_package(value)}" if key == "_target_" and _in_package(value) != value
+            else _of_this_package(value)
+            for key, value in content.items()
+        }  # fmt: skip
+    return [_of_this_package(item) for item in content] if isinstance(content, list) else content
+
+
 def _in_package(target: str) -> str:
     package, _, name = target.partition(".")
-    return name if package in (__name__.partition(".")[0], "dwskd_monai") else target
+    return name if package in (_PACKAGE, "dwskd_monai") else target

@@ -18,4 +18,4 @@ def predict(bundle: str, studies: str, out: str | None = None, **settings: Any) 
     """
     from dwskd_monai.bundle.monai_command import given, run_monai
 
-    run_monai(bundle, ["inference"], {"dataset_dir": studies} | given(output_dir=out) | settings)
+    run_monai(bundle, ["inference"], {"dataset_dir": str(studies)} | given(output_dir=out) | settings)

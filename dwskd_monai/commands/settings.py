@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def settings(bundle: str, **overrides: Any) -> None:
+def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     """Write what weights were trained with that were made elsewhere: ``settings BUNDLE --checkpoint FILE``.
 
     A training writes this file itself. Everything that uses the network later relies on it, so give each setting that
@@ -15,9 +15,12 @@ def settings(bundle: str, **overrides: Any) -> None:
 
     Args:
         bundle: folder of the bundle.
+        force: replace what a training wrote.
         overrides: keys of train.yaml as the training had them: --checkpoint FILE for other weights than
             models/model.pt, --student NAME, --image_size N.
     """
+    import pickle
+
     import torch
 
     from dwskd_monai.bundle.bundle import Bundle
@@ -33,16 +36,18 @@ def settings(bundle: str, **overrides: Any) -> None:
     weights = Path(parsed_content(config, "checkpoint"))
     if not weights.is_file():
         raise FileNotFoundError(f"checkpoint: {weights} does not exist")
+    file = settings_file(weights)
+    if file.is_file() and not force:
+        raise FileExistsError(f"{file} is there already; --force true replaces it")
     network = parsed_content(config, "network_def")
     try:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"{weights} does not fit the network of these settings; give those of its training: {error}"
         ) from error
     overrides = {key: value for key, value in given.overrides.items() if key not in PLACES}
     origin = {"overrides": overrides, "versions": versions(), "images": {}}
-    file = settings_file(weights)
     with replacing(file) as temporary:
         write_settings(temporary, weights, decisive_settings(config), given.class_names, origin)
     sys.stdout.write(f"{file}\n")

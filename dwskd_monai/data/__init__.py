@@ -10,6 +10,7 @@ from dwskd_monai.lazy import attribute_finder
 _MODULES = {
     "SliceDataset": "slices",
     "SliceStream": "stream",
+    "has_trained_images": "evaluation_split",
     "list_images": "images",
     "load_evaluation_split": "evaluation_split",
     "load_split": "datalist",

@@ -131,11 +131,12 @@ def digest_of(image: str | Path) -> str:
 
 
 def _digest(files: Sequence[Path]) -> str:
-    digest = hashlib.blake2b(digest_size=20)
+    digests = []
     for file in files:
         with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "blake2b").digest())
-    return digest.hexdigest()
+            digests.append(hashlib.file_digest(opened, "blake2b").digest())
+    # in an order of their own: a series whose files have other names is the same series
+    return hashlib.blake2b(b"".join(sorted(digests)), digest_size=20).hexdigest()
 
 
 def _checksum(volume: Tensor) -> int:

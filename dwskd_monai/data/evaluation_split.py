@@ -60,6 +60,16 @@ def load_evaluation_split(
     return items
 
 
+def has_trained_images(split: str, training: Collection[str], allowed: bool) -> bool | None:
+    """Whether a network may have been trained on images that it is evaluated on; None: its images are unknown.
+
+    Args:
+        split, training: as for :func:`load_evaluation_split`.
+        allowed: its ``allow_trained_images``.
+    """
+    return (split == "training" or allowed) if training else None
+
+
 def _digests(items: Sequence[Item], cache_dir: str | Path | None) -> list[str]:
     if cache_dir is None:
         return [digest_of(str(item["image"])) for item in items]

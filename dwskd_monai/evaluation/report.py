@@ -25,10 +25,11 @@ class EvaluationReport(PredictionWriter):
 
     Args:
         output_dir, class_names, aggregation, weights_sha256: as of the :class:`PredictionWriter`.
-        trained_images: whether images that the network was trained on may be among those that are evaluated.
+        trained_images: whether images that the network was trained on may be among those that are evaluated; None:
+            unknown.
     """
 
-    def __init__(self, *args: Any, trained_images: bool = False, **options: Any) -> None:
+    def __init__(self, *args: Any, trained_images: bool | None = None, **options: Any) -> None:
         self.trained_images = trained_images
         super().__init__(*args, **options)
 

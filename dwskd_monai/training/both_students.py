@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -30,7 +31,12 @@ class Ensemble(nn.Module):
 
 
 def combine_students(
-    main: nn.Module, auxiliary: nn.Module, main_weights: str | Path, training_state: str | Path, combine: str
+    main: nn.Module,
+    auxiliary: nn.Module,
+    main_weights: str | Path,
+    training_state: str | Path,
+    combine: str,
+    training_images: Collection[str] = (),
 ) -> nn.Module:
     """Both students of a finished training as one network.
 
@@ -42,10 +48,11 @@ def combine_students(
             the auxiliary as it was when it last learned.
         combine: ``ensemble``: mean of the probabilities; ``soup``: mean of the weights (Wortsman et al., *Model soups*,
             arXiv 2203.05482), which needs students that correspond neuron by neuron.
+        training_images: digests of the images that main was trained on; empty: unknown.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if ``combine`` is something else, or the training made one student.
+        ValueError: if ``combine`` is something else, the training made one student, or main is of another training.
     """
     one_of("combine", combine, COMBINATIONS)
     for path in (main_weights, training_state):
@@ -55,6 +62,9 @@ def combine_students(
     trained = state.get("trainer", {}).get("students")  # with auxiliary: none the state holds an untrained network
     if "auxiliary_network" not in state or trained != 2:
         raise ValueError(f"combine {combine}: {training_state} holds one student; train with auxiliary: ema or mutual")
+    of_the_state = [digest for digest, _ in state.get("trained_settings", {}).get("images", {}).get("training", [])]
+    if training_images and of_the_state and set(training_images) != set(of_the_state):
+        raise ValueError(f"combine {combine}: {training_state} is of another training than {main_weights}")
     main.load_state_dict(torch.load(main_weights, map_location="cpu", weights_only=True))
     auxiliary.load_state_dict(state["auxiliary_network"])
     if combine == "ensemble":

@@ -139,6 +139,6 @@ def test_before_any_training_they_are_what_train_yaml_has(tmp_path):
     trained = load_trained_settings(tmp_path / "model.pt", BUNDLE)
     assert (trained["image_size"], trained["student"], trained.sha256) == (224, "convnext_femto", None)
     with pytest.raises(FileNotFoundError, match=r"model.pt does not exist; train the bundle first, or give the file"):
-        trained.require_weights()
+        trained.check_use({}, [])
     with pytest.raises(ValueError, match="image_size: configs/train.yaml has 224, got 96"):
         trained.check({"image_size": 96})

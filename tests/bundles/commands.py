@@ -45,7 +45,7 @@ def save_network(network: nn.Module, folder: Path, bundle: Path = BUNDLE, **sett
     """A folder of models as a training with these settings leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), folder / "model.pt")
-    write_settings(str(bundle), ckpt_dir=str(folder), **settings)
+    write_settings(str(bundle), force=True, ckpt_dir=str(folder), **settings)
     return folder
 
 

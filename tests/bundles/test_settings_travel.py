@@ -17,7 +17,9 @@ import pytest
 import torch
 import yaml
 
+from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.trained_settings import digest_of, read_settings
+from dwskd_monai.data import load_split
 from dwskd_monai.data.phantoms import make_phantoms
 from tests.bundles.commands import SMALL_SETTINGS
 from tests.conftest import BUNDLES, tiny_convnext
@@ -306,3 +308,78 @@ def test_monais_own_commands_know_the_network(chest, tmp_path, monkeypatch):
         scripted = torch.jit.load("model.ts")
     saved = torch.load(chest.weights, weights_only=True)
     assert all(torch.equal(value, saved[name]) for name, value in scripted.state_dict().items())
+
+
+OWN_TRANSFORMS = """
+study_transforms:
+- {_target_: CopyItemsd, keys: image, names: file}
+- {_target_: dwskd_monai.preprocessing.LoadSlicesd, keys: image, slice_axis: "@slice_axis"}
+- {_target_: dwskd_monai.preprocessing.FitSlicesd, keys: image, spatial_size: "@image_size"}
+"""
+
+
+def test_transforms_of_a_later_config_are_compared_with_all_that_they_refer_to(chest, tmp_path):
+    (tmp_path / "mine.yaml").write_text(OWN_TRANSFORMS)
+    files = [str(chest.bundle / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
+    with warnings.catch_warnings(), pytest.raises(RuntimeError) as caught:
+        warnings.simplefilter("ignore")
+        monai.bundle.run(
+            run_id="run",
+            config_file=[*files, str(tmp_path / "mine.yaml")],
+            logging_file=False,
+            dataset_dir=str(chest.data),
+            **chest.places,
+        )
+    assert "study_transforms: " in str(caught.value.__cause__)
+    assert "was trained with" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("configs", [("inference",), ("train", "evaluate")], ids="+".join)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_names": ["no_findings", "covid19", "pneumonia"]}, "now names no_findings, covid19, pneumonia"),
+        ({"trained#weights": "other.pt"}, "trained#weights: what a network was trained with cannot be set"),
+    ],
+)
+def test_what_goes_around_the_settings_is_refused(chest, configs, settings, message):
+    assert message in refused(chest.bundle, *configs, dataset_dir=str(chest.data), **chest.places, **settings)
+
+
+def test_settings_of_an_args_file_are_compared_too(chest, tmp_path):
+    (tmp_path / "args.yaml").write_text("image_size: 999\n")
+    assert "image_size: " in refused(chest.bundle, "inference", args_file=str(tmp_path / "args.yaml"))
+
+
+def test_an_exported_network_is_not_evaluated_without_the_settings(copy):
+    copy.weights.rename(copy.weights.with_name("elsewhere.pt"))
+    said = refused(
+        *(copy.bundle, "train", "evaluate", "evaluate_exported"),
+        **{"dataset_dir": str(copy.data), "exported": "model.ts"} | copy.places,
+    )
+    assert f"{copy.weights} does not exist; train the bundle first" in said
+
+
+def test_metrics_say_when_images_may_have_been_trained_on(chest):
+    assert chest.evaluate("trained", split="training", dataset_dir=str(chest.data / "train"))["trained_images"] is True
+    assert chest.evaluate("untrained", split="test")["trained_images"] is False
+
+
+def test_a_training_that_ends_with_the_same_weights_renews_their_settings(copy):
+    copy.weights.with_suffix(".yaml").unlink()
+    run(copy.bundle, "train", dataset_dir=str(copy.data / "train"), **copy.places, **TRAINING, **copy.told)
+    assert read_settings(copy.weights).sha256 == digest_of(copy.weights)
+
+
+def test_lists_of_images_and_nested_paths_are_not_recorded(copy, tmp_path):
+    items = load_split(copy.data / "train", Bundle(copy.bundle).class_names, "training")
+    run(
+        copy.bundle,
+        "train",
+        **{"train#dataset#data": items, "validate#dataset#data": items, "translate_range": [3, 3]},
+        **{"dataset_dir": str(copy.data / "train"), "seed": 9} | copy.places | TRAINING | copy.told,
+    )
+    text = copy.weights.with_suffix(".yaml").read_text()
+    assert "translate_range: [3, 3]" in text
+    assert str(copy.data) not in text
+    assert len(read_settings(copy.weights).images("training")) == len(items)

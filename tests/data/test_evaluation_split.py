@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwskd_monai.data import load_evaluation_split, load_split
+from dwskd_monai.data import has_trained_images, load_evaluation_split, load_split
 from dwskd_monai.data.cache import digest_of
 
 NAMES = ("a", "b")
@@ -89,3 +89,25 @@ def test_for_a_network_of_unknown_images_the_splits_are_those_of_a_training(data
     for split in ("validation", "all"):
         expected = load_split(data, NAMES, split, seed=3)
         assert load_evaluation_split(data, NAMES, split, seed=3) == expected
+
+
+def test_a_series_is_the_same_under_other_names_of_its_files(tmp_path):
+    for folder, names in (("one", "abc"), ("other", "cab")):
+        for value, name in enumerate(names):
+            save_picture(value, tmp_path / folder / f"{name}.png")
+    assert digest_of(tmp_path / "one") == digest_of(tmp_path / "other")
+    save_picture(9, tmp_path / "other" / "c.png")
+    assert digest_of(tmp_path / "one") != digest_of(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("split", "training", "allowed", "expected"),
+    [
+        ("training", ["a"], False, True),
+        ("test", ["a"], False, False),
+        ("all", ["a"], True, True),
+        ("all", [], False, None),
+    ],
+)
+def test_whether_images_may_have_been_trained_on(split, training, allowed, expected):
+    assert has_trained_images(split, training, allowed) is expected

@@ -61,6 +61,8 @@ def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffi
         exported=str(file),
     )
     expected, got = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("network", "exported"))
+    assert got.pop("weights_sha256") is None, "not of model.pt itself"
+    assert expected.pop("weights_sha256") == digest_of(models / "model.pt")
     assert got == expected
     bundle = Bundle(BUNDLE, {"ckpt_dir": str(models), "cache_dir": str(tmp_path / "cache"), "num_workers": 0})
     assert evaluate(bundle, file, phantoms, "test") == expected["study"]["overall"]

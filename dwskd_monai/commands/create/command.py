@@ -29,8 +29,8 @@ def create(
 
     names = classes.split(",") if isinstance(classes, str) else classes
     settings = {key: value for key, value in {"teacher": teacher, "student": student}.items() if value is not None}
-    source = None if data is None else Path(data)
-    found = create_bundle(Path(directory), source, modality, names, settings)
+    source = None if data is None else Path(str(data))
+    found = create_bundle(Path(str(directory)), source, modality, names, settings)
     given = "" if data is not None else " DATA"
     sys.stdout.write(
         f"{directory}: classes {', '.join(found)}; settings are at the top of {directory}/configs/train.yaml\n\n"

@@ -31,7 +31,7 @@ def description(trained: TrainedBundle) -> dict[str, str]:
         "name": metadata["name"],
         "version": metadata["version"],
         "intended_use": metadata["intended_use"],
-        "network": settings["student"],
+        "network": settings["network_def"]["model_name"],
         "weights_sha256": settings.sha256,
         "classes": classes,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},

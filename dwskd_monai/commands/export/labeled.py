@@ -20,7 +20,7 @@ def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tenso
     They come from the cache that the training left, or are put there.
 
     Args:
-        bundle: with what the network was trained with as overrides.
+        bundle: the bundle that was trained.
         dataset_dir: labeled images, as for training.
         split: ``training``, ``validation``, ``test`` or ``all``.
         most: number of slices, if there are so many.
@@ -40,7 +40,7 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
     """Overall metrics of the studies of a split, by the bundle's ``evaluate.yaml``; NaN if one is not defined.
 
     Args:
-        bundle: with what the network was trained with as overrides.
+        bundle: the bundle that was trained.
         file: the exported network.
         dataset_dir: labeled images, as for training.
         split: ``validation``, ``test`` or ``all``.

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.commented_yaml import as_text, read_commented, set_id
-from dwskd_monai.bundle.decisive import decisive_settings
+from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.settings_record import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
@@ -57,12 +57,13 @@ def targets(settings: TrainedSettings, inference: str) -> list[str]:
 def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
     """Let a later training begin with the settings of this one."""
     _set_known(content, {**settings.origin["overrides"], **bundle.overrides})
-    now = decisive_settings(_parsed(content, bundle))
-    for key, value in settings.items():
-        if (
-            key in content and now.get(key) != value
-        ):  # what the bundle's train.yaml has changed since, or another config set
-            set_id(content, key, value)
+    set_id(content, "dataset_dir", "data")  # where the images of this training lie says nothing elsewhere
+    # What another config set, or train.yaml has changed since: single settings first, then what these do not explain
+    for keys in ([key for key in settings if key not in ROOTS], ROOTS):
+        now = decisive_settings(_parsed(content, bundle))
+        for key in keys:
+            if key in content and now.get(key) != settings[key]:
+                set_id(content, key, copy.deepcopy(settings[key]))
     run = content["run"]
     first = f"{PACKAGE}.bundle.prepare_run"
     if run[0].get("_target_") != first:
@@ -73,10 +74,9 @@ def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -
 
 
 def _prepare_inference(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
-    """Write what was trained into the config itself, for MONAI to read without this package."""
+    """Write the network into the config itself: ``monai.bundle.load`` cannot import what travels with it."""
     _set_known(content, {key: value for key, value in bundle.overrides.items() if not settings.decides(key)})
-    for key in ("network_def", "study_transforms"):
-        content[key] = copy.deepcopy(settings[key])
+    content["network_def"] = copy.deepcopy(settings["network_def"])
     set_id(content, "dataset_dir", _SAMPLE_DIR)
     _take_from_scripts(content)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.bundle.settings_record import without_places
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.bundle.trained_settings import versions
 
@@ -20,7 +21,7 @@ def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None) -> dic
         metrics: content of the ``metrics.json`` of an evaluation.
 
     Raises:
-        ValueError: if another network was evaluated.
+        ValueError: if another network was evaluated, or images that it was trained on.
     """
     sha256 = trained.settings.sha256
     if metrics is not None and metrics.get("weights_sha256") != sha256:
@@ -28,12 +29,14 @@ def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None) -> dic
             f"metrics: they are of another network, whose weights have the digest {metrics.get('weights_sha256')}; "
             f"{trained.weights} has {sha256}; evaluate this network"
         )
+    if metrics is not None and metrics.get("trained_images"):
+        raise ValueError("metrics: they are of images that the network was trained on; evaluate it on others")
     training = {key: value for key, value in trained.settings.origin.items() if key != "images"}  # model.yaml has them
     return {
         "packages": versions(),
         "git_commit": _commit(Path(__file__).parent),
         "training": training,
-        "overrides": trained.bundle.overrides,
+        "overrides": without_places(trained.bundle.overrides),
         "model_sha256": sha256,
         "metrics": metrics,
     }

@@ -77,6 +77,8 @@ class BestModelSaver:
         self.best_metric = metric
         self.best_epoch = engine.state.epoch
         if not self._saved and holds_weights(self.path, weights):
+            if idist.get_rank() == 0:
+                self._renew_record(name)
             return
         if idist.get_rank() == 0:
             self._save(weights, name)
@@ -90,10 +92,18 @@ class BestModelSaver:
             with replacing(self.path) as file:
                 torch.save(weights, file)
             return
-        best = {"epoch": self.best_epoch, "metric": metric_name, "value": self.best_metric}
         with replacing_pair(self.path, self.record.file_of(self.path)) as (file, record_file):
             torch.save(weights, file)
-            self.record.write(record_file, file, best)
+            self.record.write(record_file, file, self._best(metric_name))
+
+    def _renew_record(self, metric_name: str) -> None:
+        """Write the record of weights that are there already: they may come from a training with other settings."""
+        if self.record is not None and self.best_epoch:  # 0: the network that was served, before any epoch
+            with replacing(self.record.file_of(self.path)) as file:
+                self.record.write(file, self.path, self._best(metric_name))
+
+    def _best(self, metric_name: str) -> dict[str, Any]:
+        return {"epoch": self.best_epoch, "metric": metric_name, "value": self.best_metric}
 
     def _keep_previous(self) -> None:
         """Copy what an earlier run left, the weights and their record."""

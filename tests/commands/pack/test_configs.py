@@ -27,8 +27,8 @@ def parsed(text: str) -> ConfigParser:
     return parser
 
 
-def transform(config: ConfigParser, name: str) -> dict[str, Any]:
-    return next(one for one in config["study_transforms"] if one["_target_"].endswith(name))
+def transform(config: ConfigParser, name: str) -> Any:
+    return next(one for one in config["study_transforms"] if one == name)
 
 
 def packed(bundle: Path, trained_with: dict[str, Any], folder: Path, **overrides: Any) -> dict[str, str]:
@@ -53,7 +53,7 @@ def test_inference_and_the_network_need_no_package_of_ours(bundle, tmp_path):
     files = packed(bundle, TINY, tmp_path)
     inference = files["configs/inference.json"]
     assert "dwskd_monai." not in inference
-    assert '"scripts.preprocessing.LoadSlicesd"' in inference
+    assert '"scripts.bundle.trained_transforms"' in inference
     assert ConfigParser(json.loads(inference))["dataset_dir"] == "$@bundle_root + '/sample'"
     train = ConfigParser(json.loads(files["configs/train.json"]))
     assert "dwskd_monai" not in json.dumps([train["initialize"], train["network_def"]]), "monai.bundle.load needs these"
@@ -62,7 +62,11 @@ def test_inference_and_the_network_need_no_package_of_ours(bundle, tmp_path):
 
 def test_nothing_else_changes(tmp_path):
     files = packed(BUNDLE, TINY, tmp_path)
-    for name, allowed in {"train": ("optional_import", "student: "), "evaluate": (), "demo": ()}.items():
+    for name, allowed in {
+        "train": ("dataset_dir: ", "optional_import", "student: "),
+        "evaluate": (),
+        "demo": (),
+    }.items():
         before = (BUNDLE / "configs" / f"{name}.yaml").read_text().splitlines()
         after = files[f"configs/{name}.yaml"].splitlines()
         changed = [line for line in after if line not in before]
@@ -80,7 +84,7 @@ def test_what_was_trained_with_is_set_where_it_belongs_and_comments_stay(tmp_pat
         assert train[key] == value
     assert inference["network_def#model_name"] == "convnext_atto"
     assert inference["network_def#dims"] == [8, 16, 24, 32]
-    assert transform(inference, "FitSlicesd")["spatial_size"] == 64
+    assert inference["study_transforms"]["_target_"] == "scripts.bundle.trained_transforms"
     assert inference["num_workers"] == 0
     assert "learning_rate" not in inference
     line = next(line for line in files["configs/train.yaml"].splitlines() if line.startswith("student:"))
@@ -95,5 +99,5 @@ def test_where_files_lie_here_is_not_packed(tmp_path):
 def test_a_transform_of_the_training_travels(tmp_path):
     """What no setting of the config says, such as an argument of one of its parts."""
     files = packed(BUNDLE, TINY | {"intensity#lower": 2}, tmp_path)
-    assert transform(parsed(files["configs/inference.yaml"]), "ScalePercentilesd")["lower"] == 2
     assert parsed(files["configs/train.yaml"])["intensity#lower"] == 2
+    assert transform(parsed(files["configs/train.yaml"]), "@intensity") == "@intensity", "still taken from its setting"
