@@ -1,10 +1,10 @@
 """Bundles as folders of files: rendered from a template, read with overrides, and the one that runs.
 
 ``bundle`` is a bundle's folder with its metadata and configs, ``trained`` its network with its weights. What decides a
-prediction (``decisive``) is written by a training (``settings_record``) and taken by each later use
-(``trained_settings``). ``running`` prepares the bundle that runs: ``overrides`` are checked, and ``errors`` end as one
-message. ``render`` writes the bundles' files from ``template``,
-``commented_yaml`` changes them, and ``monai_command`` runs them as MONAI's own command does.
+prediction (``decisive``) is written by a training (``settings_record``) into a file (``settings_file``), and taken by
+each later use (``trained_settings``). ``running`` prepares the bundle that runs: ``overrides`` are checked, and
+``errors`` end as one message. ``render`` writes the bundles' files from ``template``, ``commented_yaml`` changes them,
+and ``monai_command`` runs them as MONAI's own command does.
 """
 
 from dwskd_monai.lazy import attribute_finder

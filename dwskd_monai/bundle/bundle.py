@@ -50,6 +50,11 @@ class Bundle:
         """In the order of the network's outputs."""
         return class_names_of(self.metadata)
 
+    @property
+    def checkpoint(self) -> Path:
+        """The file of the deployed network's weights."""
+        return Path(parsed_content(self.config("train"), "checkpoint"))
+
     def config(self, *names: str) -> ConfigParser:
         """Configs, one laid over the other, with those of the overrides that they know; parsed once.
 

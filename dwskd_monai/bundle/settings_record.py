@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
 from dwskd_monai.bundle.running import OF_TRACKING, evaluating_parser, find_bundle_root, overrides_of_run
-from dwskd_monai.bundle.trained_settings import digest_of, settings_file, versions, write_settings
+from dwskd_monai.bundle.settings_file import digest_of, settings_beside, versions, write_settings
 
 # Where files lie on the machine of a training
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
@@ -82,7 +82,7 @@ class SettingsRecord:
 
     def file_of(self, weights: Path) -> Path:
         """Where the settings of a file of weights are."""
-        return settings_file(weights)
+        return settings_beside(weights)
 
     def write(self, file: Path, weights: Path, best: Mapping[str, Any]) -> None:
         """Write the settings of weights that were saved.

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
+from torch import Tensor
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.trained_settings import read_settings
 
 
@@ -22,7 +21,6 @@ class TrainedBundle:
         command: whose options the overrides were among, for messages.
 
     Attributes:
-        weights: the file of the network's state dict.
         settings: what the network was trained with.
         network: on the CPU, in evaluation mode; from slices ``(B, C, H, W)`` to logits ``(B, K)``.
 
@@ -35,10 +33,14 @@ class TrainedBundle:
     def __init__(self, bundle: Bundle, command: str) -> None:
         bundle.refuse_unknown_overrides(command, "inference", "train")
         self.bundle = bundle
-        self.weights = Path(parsed_content(bundle.config("train"), "checkpoint"))
-        self.settings = read_settings(self.weights)
+        self.settings = read_settings(bundle.checkpoint)
         self.settings.check_use(bundle.overrides, [bundle.class_names])
-        self.network = self._load()
+        self.network = self.settings.load_network()
+
+    @property
+    def weights(self) -> Path:
+        """The file of the network's state dict."""
+        return self.bundle.checkpoint
 
     @property
     def models(self) -> Path:
@@ -68,11 +70,3 @@ class TrainedBundle:
             if len(slices) == most:
                 break
         return torch.stack(slices)
-
-    def _load(self) -> nn.Module:
-        network = self.settings.create_network()
-        try:
-            network.load_state_dict(torch.load(self.weights, map_location="cpu", weights_only=True))
-        except RuntimeError as error:
-            raise ValueError(f"{self.weights} does not fit the network of its settings: {error}") from error
-        return network.eval()

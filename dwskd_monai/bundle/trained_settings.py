@@ -1,21 +1,17 @@
-"""What a network was trained with: ``model.yaml`` beside ``model.pt``, bound to it by the digest of the weights.
+"""What a network was trained with, as everything uses it that comes after a training.
 
-Training writes the file (:mod:`~dwskd_monai.bundle.settings_record`). Whatever uses the network later takes the
-settings from it, and refuses a setting that contradicts them.
+The settings are in a file beside the weights (:mod:`~dwskd_monai.bundle.settings_file`); a setting that contradicts
+them is refused.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
+import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
@@ -23,15 +19,12 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.running import files_of_run, overrides_of_run
-from dwskd_monai.files import next_of
+from dwskd_monai.bundle.settings_file import read_content, require_weights
 
 _logger = logging.getLogger(__name__)
-FORMAT = 1  # of the file; raise it when a reader of the former one would be wrong
 # A prediction may be made with others of these; the log and the output then say so.
 MAY_DIFFER = ("aggregate", "top_k", "aggregation")
-PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # that a network comes from
 _PACKAGE = __name__.partition(".")[0]  # "scripts" in a packed bundle
-_NO_WEIGHTS = "{} does not exist; train the bundle first, or give the file: --checkpoint"
 _MISSING = object()
 
 
@@ -112,7 +105,7 @@ class TrainedSettings(Mapping[str, Any]):
             ValueError: for a contradiction.
         """
         if self.sha256 is None and self.weights is not None:
-            raise FileNotFoundError(_NO_WEIGHTS.format(self.weights))
+            require_weights(self.weights)
         for key, value in self.check(given).items():
             _logger.info("%s is %r here, %r in the training", key, value, self.get(key))
         for names in class_names:
@@ -134,6 +127,21 @@ class TrainedSettings(Mapping[str, Any]):
         """The network, without its weights."""
         network: nn.Module = self._created("network_def")
         return network
+
+    def load_network(self) -> nn.Module:
+        """The network with its weights, on the CPU, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: if it was not trained yet.
+            ValueError: if the weights do not fit.
+        """
+        weights = require_weights(self.weights)
+        network = self.create_network()
+        try:
+            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        except RuntimeError as error:
+            raise ValueError(f"{weights} does not fit the network of its settings: {error}") from error
+        return network.eval()
 
     def create_transforms(self) -> list[Any]:
         """The transforms from the files of an image to the network's input, in order."""
@@ -221,17 +229,6 @@ def trained_transforms(trained: TrainedSettings) -> list[Any]:
     return trained.create_transforms()
 
 
-def settings_file(weights: str | Path) -> Path:
-    """Where the settings of a network are: ``models/model.yaml`` for ``models/model.pt``."""
-    return Path(weights).with_suffix(".yaml")
-
-
-def digest_of(weights: str | Path) -> str:
-    """SHA-256 of a file of weights."""
-    with Path(weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_settings(weights: str | Path) -> TrainedSettings:
     """What the network of a file of weights was trained with.
 
@@ -239,81 +236,12 @@ def read_settings(weights: str | Path) -> TrainedSettings:
         weights: the file of the network's state dict; its settings are beside it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the settings are missing, are those of other weights, or cannot be read; the message says what to
-            do.
+        FileNotFoundError, ValueError: see :func:`~dwskd_monai.bundle.settings_file.read_content`.
     """
-    weights = Path(weights)
-    if not weights.is_file():
-        raise FileNotFoundError(_NO_WEIGHTS.format(weights))
-    file = settings_file(weights)
-    sha256 = digest_of(weights)
-    remedy = (
-        f"for weights that were made elsewhere write them: python -m dwskd_monai settings BUNDLE --checkpoint {weights}"
+    content = read_content(Path(weights))
+    return TrainedSettings(
+        content["settings"], list(content["classes"]), content["training"], Path(weights), content["weights"]["sha256"]
     )
-    if not file.is_file() and not next_of(file).is_file():
-        raise ValueError(
-            f"{weights} has no trained settings: {file} does not exist. Copy it with the weights; {remedy}"
-        )
-    content = _content(file, sha256)
-    if content is None:
-        content = _content(next_of(file), sha256)
-        if content is None:
-            raise ValueError(
-                f"{file} has the settings of other weights than {weights}. Copy both files together; {remedy}"
-            )
-        with suppress(OSError):  # an interrupted training left it; in a folder that is read-only it may stay
-            os.replace(next_of(file), file)
-    return TrainedSettings(content["settings"], list(content["classes"]), content["training"], weights, sha256)
-
-
-def write_settings(
-    file: Path, weights: Path, settings: Mapping[str, Any], class_names: list[str], origin: Mapping[str, Any]
-) -> None:
-    """Write what weights were trained with.
-
-    Args:
-        file: to write.
-        weights: the file of the state dict.
-        settings, class_names, origin: see :class:`TrainedSettings`.
-    """
-    content = {
-        "format": FORMAT,
-        "weights": {"sha256": digest_of(weights)},
-        "classes": class_names,
-        "settings": dict(settings),
-        "training": dict(origin),
-    }
-    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
-    file.write_text(text, encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that a network comes from."""
-    return {name: version(name) for name in PACKAGES}
-
-
-def _content(file: Path, sha256: str) -> dict[str, Any] | None:
-    """The content of a file of settings; None if it does not exist, or belongs to other weights."""
-    if not file.is_file():
-        return None
-    try:
-        content: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-        if content["format"] > FORMAT:
-            raise ValueError(
-                f"{file} has format {content['format']}, this version of dwskd_monai reads up to {FORMAT}; update it"
-            )
-        found = content["weights"]["sha256"], content["settings"], content["classes"], content["training"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{file} is not a file of trained settings, or is damaged: {error!r}; copy it again"
-        ) from error
-    return content if found[0] == sha256 else None
-
-
-# lists of thousands of digests take the others seconds
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def _name(key: str) -> str:

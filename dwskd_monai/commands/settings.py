@@ -26,8 +26,8 @@ def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.decisive import decisive_settings
     from dwskd_monai.bundle.errors import parsed_content
+    from dwskd_monai.bundle.settings_file import settings_beside, versions, write_settings
     from dwskd_monai.bundle.settings_record import PLACES
-    from dwskd_monai.bundle.trained_settings import settings_file, versions, write_settings
     from dwskd_monai.files import replacing
 
     given = Bundle(bundle, overrides)
@@ -36,7 +36,7 @@ def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     weights = Path(parsed_content(config, "checkpoint"))
     if not weights.is_file():
         raise FileNotFoundError(f"checkpoint: {weights} does not exist")
-    file = settings_file(weights)
+    file = settings_beside(weights)
     if file.is_file() and not force:
         raise FileExistsError(f"{file} is there already; --force true replaces it")
     network = parsed_content(config, "network_def")

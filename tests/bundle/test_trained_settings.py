@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dwskd_monai.bundle import load_trained_settings, trained_network
-from dwskd_monai.bundle.trained_settings import TrainedSettings, digest_of, read_settings, settings_file, write_settings
+from dwskd_monai.bundle.settings_file import digest_of, settings_beside, write_settings
+from dwskd_monai.bundle.trained_settings import TrainedSettings, read_settings
 from dwskd_monai.files import next_of
 from tests.conftest import BUNDLE
 
@@ -28,7 +29,7 @@ def weights(tmp_path: Path) -> Path:
     file = tmp_path / "model.pt"
     torch.save(torch.nn.Linear(3, 2).state_dict(), file)
     images = {"training": ["aa", "bb"], "validation": ["cc"]}
-    write_settings(settings_file(file), file, SETTINGS, ["a", "b"], {"seed": 3, "images": images})
+    write_settings(settings_beside(file), file, SETTINGS, ["a", "b"], {"seed": 3, "images": images})
     return file
 
 
@@ -53,7 +54,7 @@ def test_other_weights_are_refused(weights):
 
 
 def test_weights_without_settings_are_refused_with_the_command_that_writes_them(weights):
-    settings_file(weights).unlink()
+    settings_beside(weights).unlink()
     message = f"has no trained settings.* python -m dwskd_monai settings BUNDLE --checkpoint {re.escape(str(weights))}"
     with pytest.raises(ValueError, match=message):
         read_settings(weights)
@@ -61,13 +62,13 @@ def test_weights_without_settings_are_refused_with_the_command_that_writes_them(
 
 @pytest.mark.parametrize("content", ["", "- a list", "format: 1\nweights: {sha256: x}\n", "{broken"])
 def test_a_damaged_file_is_named(weights, content):
-    settings_file(weights).write_text(content)
+    settings_beside(weights).write_text(content)
     with pytest.raises(ValueError, match=r"model.yaml is not a file of trained settings, or is damaged"):
         read_settings(weights)
 
 
 def test_a_later_format_is_refused(weights):
-    file = settings_file(weights)
+    file = settings_beside(weights)
     file.write_text(file.read_text().replace("format: 1", "format: 2"))
     with pytest.raises(ValueError, match=r"model.yaml has format 2, this version of dwskd_monai reads up to 1; update"):
         read_settings(weights)
@@ -75,7 +76,7 @@ def test_a_later_format_is_refused(weights):
 
 def test_settings_that_an_interruption_left_beside_their_place_are_taken(weights, trained):
     """Killed after the weights were replaced, before their settings were."""
-    file = settings_file(weights)
+    file = settings_beside(weights)
     os.replace(file, next_of(file))
     file.write_text(next_of(file).read_text().replace(digest_of(weights), "0" * 64))
     assert read_settings(weights).sha256 == trained.sha256
@@ -85,7 +86,7 @@ def test_settings_that_an_interruption_left_beside_their_place_are_taken(weights
 
 def test_settings_of_weights_that_were_never_put_in_place_are_left_alone(weights, trained):
     """Killed before the weights were replaced."""
-    next_of(settings_file(weights)).write_text(
+    next_of(settings_beside(weights)).write_text(
         "format: 1\nweights: {sha256: x}\nsettings: {}\nclasses: []\ntraining: {}"
     )
     assert dict(read_settings(weights)) == SETTINGS

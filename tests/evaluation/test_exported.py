@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.bundle.trained_settings import digest_of
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.labeled import evaluate

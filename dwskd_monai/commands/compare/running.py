@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
-from dwskd_monai.bundle.trained_settings import settings_file
+from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.commands.compare.process import ProcessError, locked_log, run_bundle
 from dwskd_monai.commands.compare.results import METRICS, RESULT, read_result
 from dwskd_monai.commands.compare.run_config import run_config, write_run_config
@@ -194,7 +194,7 @@ class _Attempt:
         for path in self.folder.glob("*.pt"):
             if self.run.method.name not in self.setting.kept or path.name != model:
                 path.unlink()
-                settings_file(path).unlink(missing_ok=True)
+                settings_beside(path).unlink(missing_ok=True)
 
 
 def _network_of(folder: Path) -> Path:

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.bundle.trained_settings import settings_file
 from dwskd_monai.commands.pack.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.commands.pack.inference_code import inference_code
 from dwskd_monai.commands.pack.model_card import model_card
@@ -60,7 +60,7 @@ def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Pat
             (folder / path).write_text(text, encoding="utf-8")
         (folder / "models").mkdir()
         shutil.copyfile(trained.weights, folder / "models" / _MODEL)
-        shutil.copyfile(settings_file(trained.weights), settings_file(folder / "models" / _MODEL))
+        shutil.copyfile(settings_beside(trained.weights), settings_beside(folder / "models" / _MODEL))
         for network in _EXPORTED:
             if (trained.models / network).is_file():
                 _refuse_stale(trained, trained.models / network)

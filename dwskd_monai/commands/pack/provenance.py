@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.bundle.settings_file import versions
 from dwskd_monai.bundle.settings_record import without_places
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.bundle.trained_settings import versions
 
 
 def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""The file of trained settings, ``model.yaml`` beside ``model.pt``, and the digest that binds it to the weights.
+
+A training writes it (:mod:`~dwskd_monai.bundle.settings_record`); everything later reads it
+(:mod:`~dwskd_monai.bundle.trained_settings`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dwskd_monai.files import next_of
+
+FORMAT = 1  # raise it when a reader of the former one would be wrong
+PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # that a network comes from
+# lists of thousands of digests take the others seconds
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def settings_beside(weights: str | Path) -> Path:
+    """Where the settings of a network are: ``models/model.yaml`` for ``models/model.pt``."""
+    return Path(weights).with_suffix(".yaml")
+
+
+def digest_of(weights: str | Path) -> str:
+    """SHA-256 of a file of weights."""
+    with Path(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a network comes from."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def require_weights(weights: Path | None) -> Path:
+    """The file of weights; raises FileNotFoundError if it does not exist."""
+    if weights is None or not weights.is_file():
+        raise FileNotFoundError(f"{weights} does not exist; train the bundle first, or give the file: --checkpoint")
+    return weights
+
+
+def write_settings(
+    file: Path, weights: Path, settings: Mapping[str, Any], class_names: list[str], origin: Mapping[str, Any]
+) -> None:
+    """Write what weights were trained with.
+
+    Args:
+        file: to write.
+        weights: the file of the state dict.
+        settings, class_names, origin: see :class:`~dwskd_monai.bundle.trained_settings.TrainedSettings`.
+    """
+    content = {
+        "format": FORMAT,
+        "weights": {"sha256": digest_of(weights)},
+        "classes": class_names,
+        "settings": dict(settings),
+        "training": dict(origin),
+    }
+    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def read_content(weights: Path) -> dict[str, Any]:
+    """The content of the settings of a file of weights.
+
+    Raises:
+        FileNotFoundError: if there are no weights.
+        ValueError: if the settings are missing, are those of other weights, or cannot be read; the message says what to
+            do.
+    """
+    sha256 = digest_of(require_weights(weights))
+    file = settings_beside(weights)
+    following = next_of(file)
+    remedy = (
+        f"for weights that were made elsewhere write them: python -m dwskd_monai settings BUNDLE --checkpoint {weights}"
+    )
+    if not file.is_file() and not following.is_file():
+        raise ValueError(
+            f"{weights} has no trained settings: {file} does not exist. Copy it with the weights; {remedy}"
+        )
+    content = _content(file)
+    if content is not None and content["weights"]["sha256"] == sha256:
+        return content
+    content = _content(following)
+    if content is None or content["weights"]["sha256"] != sha256:
+        raise ValueError(f"{file} has the settings of other weights than {weights}. Copy both files together; {remedy}")
+    with suppress(OSError):  # an interrupted training left it; in a folder that is read-only it may stay
+        os.replace(following, file)
+    return content
+
+
+def _content(file: Path) -> dict[str, Any] | None:
+    """The content of a file of settings; None if it does not exist."""
+    if not file.is_file():
+        return None
+    try:
+        content: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        if content["format"] > FORMAT:
+            raise ValueError(
+                f"{file} has format {content['format']}, this version of dwskd_monai reads up to {FORMAT}; update it"
+            )
+        for key in ("settings", "classes", "training"):
+            content[key]
+        content["weights"]["sha256"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} is not a file of trained settings, or is damaged: {error!r}; copy it again"
+        ) from error
+    return content
