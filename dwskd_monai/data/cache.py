@@ -39,8 +39,9 @@ class ImageCache:
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
         described = describe([monai.__version__, list(transforms)])
-        self.folder = Path(folder) / hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
-        self._index_path = Path(folder) / _INDEX
+        folder = Path(folder).absolute()  # threads that read may find another working directory
+        self.folder = folder / hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
+        self._index_path = folder / _INDEX
         self._index: dict[str, str] = _read_index(self._index_path)
         self._lock = threading.Lock()
         self._changed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class ImageStore:
                 can be are kept.
         """
         progress = progress and idist.get_rank() == 0
+        # ITK changes the working directory while it loads a part of itself, and relative paths of other threads fail
+        items = [{**item, CommonKeys.IMAGE: os.path.abspath(item[CommonKeys.IMAGE])} for item in items]
         if self._cache is not None and idist.get_world_size() > 1:
             self._read(items[idist.get_rank() :: idist.get_world_size()], num_workers, progress)
             idist.barrier()

@@ -15,6 +15,7 @@ from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
 from PIL import Image
 
 from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.data.store import ImageStore
 from dwskd_monai.data.stream import SliceStream
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
 from dwskd_monai.training.views import AugmentViewsd
@@ -157,6 +158,22 @@ def test_reading_stops_after_ten_broken_studies(tmp_path):
     with pytest.raises(ValueError, match="10 of the first 10 images cannot be read") as caught:
         SliceDataset(items, preparing(), progress=False)
     assert "29.nii" not in str(caught.value)
+
+
+def test_relative_paths_are_found_when_a_library_changes_the_working_directory(tmp_path, studies, monkeypatch):
+    """As ITK does while it loads a part of itself, in any of the threads that read."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    relative = [{**study, "image": os.path.relpath(str(study["image"]))} for study in studies]
+
+    def going_elsewhere(item):
+        os.chdir(tmp_path / "elsewhere")
+        return item
+
+    kept = ImageStore([*preparing().transforms, going_elsewhere], "cache").read_all(relative, 0, progress=False)
+    assert [image.length for image in kept] == list(LENGTHS.values())
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == len(LENGTHS)
+    assert not (tmp_path / "elsewhere" / "cache").exists()
 
 
 def test_images_of_one_study_count_as_one(studies):
