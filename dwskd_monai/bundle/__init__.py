@@ -12,7 +12,7 @@ from dwskd_monai.lazy import attribute_finder
 _MODULES = {
     "Bundle": "bundle",
     "SettingsRecord": "settings_record",
-    "check_classes": "bundle",
+    "check_classes": "classes",
     "find_bundle_root": "running",
     "load_trained_settings": "trained_settings",
     "prepare_run": "running",

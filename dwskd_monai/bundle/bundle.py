@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
+from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
 from dwskd_monai.bundle.words import as_values
@@ -106,26 +107,3 @@ class Bundle:
         if not path.is_file():
             raise FileNotFoundError(f"bundle: {self.folder} has no configs/{file}; give the folder of a bundle")
         return path
-
-
-def class_names_of(metadata: Mapping[str, Any]) -> list[str]:
-    """The names in a bundle's ``metadata.json``, in the order of the network's outputs."""
-    return list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
-
-
-def check_classes(class_names: Sequence[str] | Mapping[str, str], num_classes: int) -> None:
-    """Raise if the network has another number of outputs than ``metadata.json`` names classes.
-
-    Args:
-        class_names: names in the order of the outputs, or metadata's ``channel_def``.
-        num_classes: outputs of the network.
-
-    Raises:
-        ValueError: the message says where either is set.
-    """
-    names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
-    if len(names) != num_classes:
-        raise ValueError(
-            f"num_classes is {num_classes}, configs/metadata.json names {len(names)} classes ({', '.join(names)}); set "
-            "num_classes in the configs, or channel_def and num_channels of outputs.pred in metadata.json"
-        )

@@ -8,6 +8,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from dwskd_monai.bundle.overrides import parts_of
+
 
 def with_settings(text: str, settings: Mapping[str, Any]) -> str:
     """A config's text with other values of some ids.
@@ -24,7 +26,7 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str:
 
 def set_id(content: Any, key: str, value: Any) -> None:
     """Give an id such as ``first_weights#_disabled_`` a value, in what :func:`read_commented` gave."""
-    *parents, last = key.replace("::", "#").split("#")
+    *parents, last = parts_of(key)
     for parent in parents:
         content = content[int(parent)] if isinstance(content, list) else content[parent]
     content[int(last) if isinstance(content, list) else last] = value

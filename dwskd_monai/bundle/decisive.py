@@ -7,10 +7,12 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ReferenceResolver
 
+from dwskd_monai.bundle.overrides import as_id
+
 # Where a prediction is made: the network, from files to its input, which files are one image, from slices to studies.
 # A setting decides a prediction if one of these refers to it.
-_TAKEN = ("trained_network", "trained_transforms")
 ROOTS = ("network_def", "study_transforms", "dicom_series", "aggregation")
+_TAKEN = ("trained_network", "trained_transforms")  # what makes a root of the trained settings
 
 
 def decisive_settings(parser: ConfigParser) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def used_roots(parser: ConfigParser) -> dict[str, Any]:
 
 
 def _is_taken(content: Any) -> bool:
-    """Whether a root is what ``trained.yaml`` of the template makes of it, or made of settings that are compared."""
+    """Whether a root is taken from the trained settings, as the template's ``trained.yaml`` has it."""
     target = content.get("_target_", "") if isinstance(content, Mapping) else ""
     return target.rpartition(".")[2] in _TAKEN
 
@@ -63,7 +65,7 @@ def _referred_to(content: Any) -> set[str]:
     if isinstance(content, list):
         return set().union(*map(_referred_to, content))
     if isinstance(content, str):
-        return {name.replace(ReferenceResolver.sep, "#") for name in ReferenceResolver.match_refs_pattern(content)}
+        return {as_id(name) for name in ReferenceResolver.match_refs_pattern(content)}
     return set()
 
 

@@ -7,13 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ReferenceResolver
 
 from dwskd_monai.bundle.words import checked_type
 
 _SEPARATOR = "#"
 _TRAINS = "train"  # name of the config whose settings are those of the next training
 _SWITCHES = ("_disabled_", "_requires_", "_mode_", "_desc_")  # that any component of MONAI's configs can have
+
+
+def as_id(key: str) -> str:
+    """An id as we write it, ``train#dataset``; MONAI also has ``train::dataset``."""
+    return key.replace(ReferenceResolver.sep, _SEPARATOR)
+
+
+def parts_of(key: str) -> list[str]:
+    """The names that an id has, from the outside in."""
+    return as_id(key).split(_SEPARATOR)
 
 
 def knows(parser: ConfigParser, key: str) -> bool:

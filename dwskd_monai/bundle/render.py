@@ -8,6 +8,8 @@ from pathlib import Path
 
 import jinja2
 
+from dwskd_monai.bundle.classes import class_names_of
+
 TEMPLATE = Path(__file__).with_name("template")
 METADATA = "configs/metadata.json"
 _TRAINED = "configs/trained.yaml"
@@ -72,8 +74,7 @@ def render(bundles: str | Path, check: bool = False, template: str | Path = TEMP
                 "bundle: it names the classes and the input"
             )
         metadata = json.loads((bundle / METADATA).read_text(encoding="utf-8"))
-        classes = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
-        changed += write_rendered(bundle, header.stem, classes, check, template)
+        changed += write_rendered(bundle, header.stem, class_names_of(metadata), check, template)
     if check and changed:
         shown = ", ".join(str(path.relative_to(bundles)) for path in changed)
         raise StaleBundleError(f"not as rendered: {shown}; edit {template}, then run dwskd render")

@@ -11,18 +11,19 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import monai.bundle.scripts
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
-from dwskd_monai.bundle.bundle import class_names_of
+from dwskd_monai.bundle.classes import class_names_of, in_order
 from dwskd_monai.bundle.decisive import used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
-from dwskd_monai.bundle.overrides import check_types, refuse_unknown, settings_of_files
+from dwskd_monai.bundle.overrides import check_types, parts_of, refuse_unknown, settings_of_files
 from dwskd_monai.bundle.words import as_values, has_words
 
+_Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
 _TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
 # What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
@@ -65,7 +66,7 @@ def prepare_run() -> None:
     if call is None or call["config_file"] is None:
         return
     overrides: Mapping[str, Any] = call["override"]
-    inside = [key for key in overrides if key.replace("::", "#").startswith(f"{_TRAINED}#")]
+    inside = [key for key in overrides if parts_of(key)[0] == _TRAINED]
     if inside:
         raise ValueError(f"{inside[0]}: what a network was trained with cannot be set; --checkpoint names its weights")
     _put_values(workflow.parser, overrides)
@@ -97,9 +98,9 @@ def _put_values(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
 def files_of_run() -> list[str]:
     """The config files of the run; none if no command runs."""
     call = _call_of_run()
-    return (
-        [] if call is None or call["config_file"] is None else [str(file) for file in ensure_tuple(call["config_file"])]
-    )
+    if call is None or call["config_file"] is None:
+        return []
+    return [str(file) for file in ensure_tuple(call["config_file"])]
 
 
 def overrides_of_run() -> dict[str, Any]:
@@ -110,11 +111,7 @@ def overrides_of_run() -> dict[str, Any]:
 
 def evaluating_parser() -> ConfigParser | None:
     """The config that is evaluating the function whose caller asks; None outside of a config."""
-    for frame in _callers():
-        parser = frame.f_locals.get("self")
-        if isinstance(parser, ConfigParser):
-            return parser
-    return None
+    return _calling(ConfigParser)
 
 
 def _names(config_file: str | Sequence[str]) -> str:
@@ -124,10 +121,15 @@ def _names(config_file: str | Sequence[str]) -> str:
 
 def _running_workflow() -> ConfigWorkflow | None:
     """The workflow that is evaluating the config whose function was called."""
+    return _calling(ConfigWorkflow)
+
+
+def _calling(kind: type[_Caller]) -> _Caller | None:
+    """The nearest object of a kind among those whose methods are running."""
     for frame in _callers():
-        workflow = frame.f_locals.get("self")
-        if isinstance(workflow, ConfigWorkflow):
-            return workflow
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, kind):
+            return caller
     return None
 
 
@@ -150,8 +152,7 @@ def _class_names(parser: ConfigParser) -> list[list[str]]:
     if metadata:
         names.append(class_names_of(metadata))
     if "class_names" in parser:
-        own = parsed_content(parser, "class_names")
-        names.append(list(own.values() if isinstance(own, Mapping) else own))
+        names.append(in_order(parsed_content(parser, "class_names")))
     return names
 
 
@@ -163,9 +164,8 @@ def _call_of_run() -> Mapping[str, Any] | None:
             args_file = given["args_file"]
             args = {} if args_file is None else dict(ConfigParser.load_config_file(str(args_file)))
             config_file = given["config_file"] or args.get("config_file")
-            more = {
-                key: value for key, value in args.items() if key not in inspect.signature(monai.bundle.run).parameters
-            }
+            options = inspect.signature(monai.bundle.run).parameters
+            more = {key: value for key, value in args.items() if key not in options}
             return {"config_file": config_file, "override": {**more, **given["override"]}}
     return None
 

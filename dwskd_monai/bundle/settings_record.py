@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from monai.bundle import ConfigParser
 
+from dwskd_monai.bundle.classes import in_order
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
+from dwskd_monai.bundle.overrides import as_id, parts_of
 from dwskd_monai.bundle.running import OF_TRACKING, evaluating_parser, find_bundle_root, overrides_of_run
 from dwskd_monai.bundle.settings_file import digest_of, settings_beside, versions, write_settings
 
@@ -66,12 +68,12 @@ class SettingsRecord:
             raise RuntimeError(
                 "SettingsRecord is a part of a config: the settings that it records are those of the config"
             )
-        self._images = {"training": training, "validation": validation}
+        images = {"training": training, "validation": validation}  # what they are now: files may change meanwhile
+        self._contents = {split: list(one.contents()) for split, one in images.items()}
         self._settings = decisive_settings(parser)
         self._config = _tunables(parser)
         metadata = parser.get("_meta_") or {}
-        names = parser.get_parsed_content("class_names")
-        self._classes = list(names.values() if isinstance(names, Mapping) else names)
+        self._classes = in_order(parser.get_parsed_content("class_names"))
         self._training = {
             "bundle": {"name": metadata.get("name"), "version": metadata.get("version")},
             "overrides": _overrides(self._config),
@@ -92,7 +94,7 @@ class SettingsRecord:
             weights: the file of the state dict.
             best: ``epoch``, ``metric`` and ``value`` by which they were chosen.
         """
-        contents = {split: images.contents() for split, images in self._images.items()}
+        contents = self._contents
         listing = "".join(
             f"{split} {content} {label}\n" for split in contents for content, label in sorted(contents[split])
         )
@@ -136,7 +138,7 @@ class SettingsRecord:
             )
 
     def _all_contents(self) -> dict[str, list[list[Any]]]:
-        return {split: [list(pair) for pair in images.contents()] for split, images in self._images.items()}
+        return {split: [list(pair) for pair in contents] for split, contents in self._contents.items()}
 
 
 def _tunables(parser: ConfigParser) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     wiring = {
         key: value
         for key, value in overrides_of_run().items()
-        if key.replace("::", "#").split("#")[0] in _WIRING and not key.endswith(_LISTS)
+        if parts_of(key)[0] in _WIRING and not key.endswith(_LISTS)
     }
     return without_places({key: value for key, value in {**changed, **wiring}.items() if is_plain(value)})
 
@@ -162,7 +164,7 @@ def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in settings.items()
-        if key.replace("::", "#") not in (*PLACES, *OF_TRACKING) and not _has_path(value)
+        if as_id(key) not in (*PLACES, *OF_TRACKING) and not _has_path(value)
     }
 
 

@@ -7,6 +7,7 @@ them is refused.
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import nn
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.decisive import decisive_settings
-from dwskd_monai.bundle.overrides import knows
+from dwskd_monai.bundle.overrides import as_id, knows, parts_of
 from dwskd_monai.bundle.running import files_of_run, overrides_of_run
 from dwskd_monai.bundle.settings_file import read_content, require_weights
 
@@ -68,7 +69,7 @@ class TrainedSettings(Mapping[str, Any]):
 
     def decides(self, key: str) -> bool:
         """Whether an id, or one that it is a part of, is among the settings: ``network_def#img_size`` for instance."""
-        return _name(key) in self._settings or _parts(key)[0] in self._settings
+        return as_id(key) in self._settings or parts_of(key)[0] in self._settings
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse a setting that contradicts the training.
@@ -87,7 +88,7 @@ class TrainedSettings(Mapping[str, Any]):
             trained = self._lookup(key)
             if trained is not _MISSING and _plain(trained) == _plain(value):
                 continue
-            if _parts(key)[0] in MAY_DIFFER:
+            if parts_of(key)[0] in MAY_DIFFER:
                 differing[key] = value
                 continue
             raise ValueError(self._contradiction(key, "nothing" if trained is _MISSING else repr(trained), value))
@@ -139,8 +140,10 @@ class TrainedSettings(Mapping[str, Any]):
         network = self.create_network()
         try:
             network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except RuntimeError as error:
-            raise ValueError(f"{weights} does not fit the network of its settings: {error}") from error
+        except (RuntimeError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"{weights} does not fit the network of its settings; give those of its training: {error}"
+            ) from error
         return network.eval()
 
     def create_transforms(self) -> list[Any]:
@@ -161,10 +164,10 @@ class TrainedSettings(Mapping[str, Any]):
                 yield from self._decisive_parts({f"{key}#{name}": part for name, part in value.items()})
 
     def _lookup(self, key: str) -> Any:
-        if _name(key) in self._settings:
-            return self._settings[_name(key)]
+        if as_id(key) in self._settings:
+            return self._settings[as_id(key)]
         value: Any = self._settings
-        for part in _parts(key):
+        for part in parts_of(key):
             if isinstance(value, Mapping) and part in value:
                 value = value[part]
             elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
@@ -242,14 +245,6 @@ def read_settings(weights: str | Path) -> TrainedSettings:
     return TrainedSettings(
         content["settings"], list(content["classes"]), content["training"], Path(weights), content["weights"]["sha256"]
     )
-
-
-def _name(key: str) -> str:
-    return key.replace("::", "#")
-
-
-def _parts(key: str) -> list[str]:
-    return _name(key).split("#")
 
 
 def _plain(value: Any) -> Any:

@@ -68,7 +68,6 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         self._store = ImageStore(deterministic, cache_dir)
         kept = self._store.read_all(self.data, num_workers, progress)
         self._images = _in_studies(self.data, kept, class_names)
-        self._digests = [self._store.digest_of(item[CommonKeys.IMAGE]) for item in self.data]
         self._draws = slices_per_study is not None
         self._slots: list[_Slot] = []
         for image in self._images:
@@ -81,8 +80,9 @@ class SliceDataset(Randomizable, monai.data.Dataset):
 
     def contents(self) -> list[tuple[str, int | None]]:
         """The digest of the content of each image, and its label, in the order of ``data``."""
+        digests = [self._store.digest_of(item[CommonKeys.IMAGE]) for item in self.data]
         labels = [image.known.get(CommonKeys.LABEL) for image in self._images]
-        return list(zip(self._digests, labels, strict=True))
+        return list(zip(digests, labels, strict=True))
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> SliceDataset:
         """Seed the choice of slices and the random transforms."""

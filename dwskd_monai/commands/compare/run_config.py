@@ -9,6 +9,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from dwskd_monai.bundle.overrides import parts_of
 from dwskd_monai.commands.compare.yaml_text import yaml_text
 from dwskd_monai.files import replacing
 
@@ -68,4 +69,4 @@ def _macros(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _root(key: str) -> str:
-    return key.replace("::", _SEPARATOR).partition(_SEPARATOR)[0]
+    return parts_of(key)[0]

@@ -1,0 +1,36 @@
+"""The names of a bundle's classes. Imports nothing that takes seconds: ``render`` needs them too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ClassNames = Sequence[str] | Mapping[str, str]
+
+
+def class_names_of(metadata: Mapping[str, Any]) -> list[str]:
+    """The names in a bundle's ``metadata.json``, in the order of the network's outputs."""
+    return in_order(metadata["network_data_format"]["outputs"]["pred"]["channel_def"])
+
+
+def in_order(class_names: ClassNames) -> list[str]:
+    """Names in the order of the network's outputs, of metadata's ``channel_def`` too."""
+    return list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+
+
+def check_classes(class_names: ClassNames, num_classes: int) -> None:
+    """Raise if the network has another number of outputs than ``metadata.json`` names classes.
+
+    Args:
+        class_names: names in the order of the outputs, or metadata's ``channel_def``.
+        num_classes: outputs of the network.
+
+    Raises:
+        ValueError: the message says where either is set.
+    """
+    names = in_order(class_names)
+    if len(names) != num_classes:
+        raise ValueError(
+            f"num_classes is {num_classes}, configs/metadata.json names {len(names)} classes ({', '.join(names)}); set "
+            "num_classes in the configs, or channel_def and num_channels of outputs.pred in metadata.json"
+        )
