@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -14,6 +15,8 @@ import fire
 from dwskd_monai.bundle.words import as_values, checked_type
 
 BAD_INPUT = 2  # exit code
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"  # as in logging.conf of the bundles
+LOG_TIME = "%H:%M:%S"
 # The module of ``commands`` that has a function of the command's name. Imports that take seconds, of torch and MONAI,
 # are inside the function, so that --help is quick.
 COMMANDS = {
@@ -34,6 +37,8 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; bad input ends with its message and exit code 2."""
+    logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_TIME)
+    logging.getLogger(__package__).setLevel(logging.INFO)
     words = sys.argv[1:] if arguments is None else arguments
     asked = [name for name in COMMANDS if words[:1] == [name]] or list(COMMANDS)
     if "-h" in words or "--help" in words:  # fire takes it for an option of a command that takes any

@@ -21,7 +21,7 @@ def contents(items: Sequence[dict[str, Any]], cache: ImageCache, name: str) -> C
         cache: where digests are kept, so that no file is read twice for its own.
         name: of the images, for the progress bar.
     """
-    bar = tqdm(items, f"hashing {name} images", unit="image", leave=False)
+    bar = tqdm(items, f"hashing {name} images", unit="image", leave=False, disable=None)
     return {cache.digest_of(item["image"]): item for item in bar}
 
 

@@ -80,7 +80,7 @@ class ImageStore:
     def _read(self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool) -> list[KeptImage]:
         images: list[KeptImage] = []
         failures: list[BaseException] = []
-        bar = tqdm(total=len(items), desc="reading images", disable=not progress)
+        bar = tqdm(total=len(items), desc="reading images", disable=None if progress else True)
         with bar, ThreadPoolExecutor(max(1, num_workers)) as pool:
             for result in pool.map(self._attempt, items):
                 if isinstance(result, BaseException):

@@ -16,6 +16,7 @@ _MODULES = {
     "DeployedModelHandler": "handlers.deployed_model",
     "DistillationTerm": "losses.term",
     "DualStudentTrainer": "trainer",
+    "EpochLogHandler": "handlers.epoch_log",
     "EpochSeedHandler": "handlers.epoch_seed",
     "EpochSchedule": "schedule",
     "FrozenPeer": "auxiliary",

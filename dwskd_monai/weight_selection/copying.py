@@ -33,7 +33,9 @@ def copy_weights(
     """
     state = student.state_dict()
     with torch.no_grad():
-        for tensor in tqdm(tensors, "selecting weights", unit="tensor", disable=not progress, leave=False):
+        for tensor in tqdm(
+            tensors, "selecting weights", unit="tensor", disable=None if progress else True, leave=False
+        ):
             if tensor.source is not None:
                 part = taken_part(weights[tensor.source], tensor.positions)
                 state[tensor.name].copy_(fitted(part, tensor, teacher, student))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +34,7 @@ from tests.conftest import BUNDLE
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained chest_xray")]
 
 CLASSES = ["covid19", "no_findings", "pneumonia"]
+NUMBER = r"\d\.\d{4}"
 EPOCHS = ("--max_epochs", "3", "--distillation_epochs", "2")
 
 
@@ -48,7 +54,7 @@ def teacher(bundle, phantoms, tmp_path_factory) -> Path:
         *("--teacher_weights", "random", "--max_epochs", "1", "--distillation_epochs", "0", *SMALL_TEACHER),
         cwd=cwd,
     )
-    assert "best balanced_accuracy so far" in printed
+    assert "epoch 1/1: train_accuracy" in printed
     assert not list(cwd.iterdir()), "nothing is written where the command was started"
     return bundle / "models" / "teacher.pt"
 
@@ -67,10 +73,16 @@ def trained(bundle, phantoms, teacher, tmp_path_factory) -> tuple[Path, str]:
 def test_training_says_what_it_does_and_keeps_the_best_student(trained):
     bundle, printed = trained
     assert "overlap 0.00%" in printed
-    assert "100%" in printed, "progress bar"
+    assert "%|" not in printed, "a progress bar, which belongs on a terminal"
     for epoch in (1, 2, 3):
-        assert f"Epoch[{epoch}] Metrics -- accuracy" in printed
-        assert f"Epoch[{epoch}] Metrics -- train_accuracy" in printed
+        lines = [line for line in printed.splitlines() if f"epoch {epoch}/3" in line]
+        assert len(lines) == 1
+        assert re.fullmatch(
+            rf"\d\d:\d\d:\d\d INFO epoch {epoch}/3: train_accuracy {NUMBER}, train_loss {NUMBER}; "
+            rf"balanced_accuracy {NUMBER}, accuracy {NUMBER}, macro_auc {NUMBER}; "
+            rf"best balanced_accuracy {NUMBER}, (saved|of the auxiliary, saved|of epoch [12])",
+            lines[0],
+        )
     state = torch.load(bundle / "models" / "model.pt", weights_only=True)
     student = timm.create_model(
         "convnext_atto", in_chans=1, num_classes=3, dims=json.loads(DIMS), depths=json.loads(DEPTHS)
@@ -141,6 +153,23 @@ def test_inference_agrees_with_the_evaluation(trained, evaluated, phantoms, tmp_
         assert row["predicted"] == expected[row["study"]]["predicted"]
 
 
+def test_a_terminal_shows_a_progress_bar(trained, phantoms, tmp_path):
+    bundle, _ = trained
+    terminal, end_of_command = os.openpty()
+    termios.tcsetwinsize(end_of_command, (24, 100))
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config("inference", bundle=bundle)]
+    options = ["--dataset_dir", phantoms / "test", "--output_dir", tmp_path, "--num_workers", "0"]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=end_of_command)
+    os.close(end_of_command)
+    shown = b""
+    with suppress(OSError):  # how a terminal ends
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert process.wait() == 0
+    assert b"Iteration: [" in shown
+
+
 def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teacher, tmp_path):
     bundle, _ = trained
     state = tmp_path / "training_state.pt"
@@ -157,7 +186,9 @@ def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teach
     stopped_after = torch.load(state, weights_only=True)["trainer"]["epoch"]
     printed = run(*arguments, "--resume", "true", cwd=tmp_path)
     assert f"continuing after epoch {stopped_after} of 3" in printed
-    assert f"Epoch[{stopped_after}] Metrics" not in printed
+    assert f"epoch {stopped_after}/3" not in printed
+    for line in printed.splitlines():
+        assert re.match(r"\d\d:\d\d:\d\d INFO |parsing config_file ", line), "one form for all; the other is MONAI's"
     ours, theirs = (torch.load(path, weights_only=True) for path in (state, bundle / "models" / "training_state.pt"))
     assert ours["best_model"] == theirs["best_model"]
     for name in ("network", "auxiliary_network"):
@@ -186,7 +217,7 @@ def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measu
         cwd=tmp_path,
         launcher=launcher,
     )
-    assert printed.count("Epoch[2] Metrics -- train_accuracy") == 1, "one process logs"
+    assert printed.count("epoch 2/2: train_accuracy") == 1, "one process logs"
     best = torch.load(tmp_path / "training_state.pt", weights_only=True)["best_model"]
     run(
         *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms),

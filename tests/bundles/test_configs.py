@@ -87,8 +87,13 @@ def test_no_code_hides_in_expressions(path):
     ("overlay", "switch", "handlers", "disabled"),
     [
         ("train_teacher", "one_student", "train#handlers", ["BetterStudentHandler"]),
-        ("multi_gpu_train", "not_first", "train#handlers", ["ProgressBar", "StatsHandler", "TensorBoardStatsHandler"]),
-        ("multi_gpu_train", "not_first", "validate#handlers", ["StatsHandler", "TensorBoardStatsHandler"]),
+        (
+            "multi_gpu_train",
+            "not_first",
+            "train#handlers",
+            ["ProgressBar", "EpochLogHandler", "TensorBoardStatsHandler"],
+        ),
+        ("multi_gpu_train", "not_first", "validate#handlers", ["TensorBoardStatsHandler"]),
         ("combine_students", "network_has_weights", "handlers", ["CheckpointLoader"]),
     ],
 )

@@ -51,11 +51,11 @@ def trained(request, tmp_path_factory) -> tuple[Path, Path, str]:
     return bundle, phantoms, printed
 
 
-def test_training_reports_studies_and_slices(trained):
+def test_training_reports_studies(trained):
     bundle, _, printed = trained
-    for name in ("balanced_accuracy", "accuracy", "macro_auc", "slice_balanced_accuracy", "slice_macro_auc"):
-        assert "Epoch[2] Metrics -- " in printed
-        assert f"{name}: " in printed
+    line = next(line for line in printed.splitlines() if "epoch 2/" in line)
+    for name in ("balanced_accuracy", "accuracy", "macro_auc"):
+        assert f" {name} 0." in line or f" {name} 1." in line
     check_training_is_tracked(bundle)
     assert (bundle / "models" / "model.pt").exists()
     assert list((bundle / "cache").rglob("*.safetensors"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dwskd_monai.training import (
     BestModelSaver,
     BetterStudentHandler,
     DeployedModelHandler,
+    EpochLogHandler,
     EpochSeedHandler,
     NonFiniteLossHandler,
     TrainingStateHandler,
@@ -292,3 +294,32 @@ def test_epoch_seed_makes_an_epoch_repeatable():
         trainer.run()
     assert drawn[:3] == drawn[3:]
     assert len(set(drawn)) == 3
+
+
+def test_each_epoch_has_one_line_with_what_was_measured_and_the_best_so_far(tmp_path, caplog):
+    trainer = make_trainer(max_epochs=4)
+    saver = BestModelSaver(tmp_path / "model.pt")
+    evaluator = StubEvaluator(trainer.network, {2: 0.75, 4: 0.5}, [saver])
+    auxiliary_evaluator = StubEvaluator(Student(), {2: 0.7, 4: 0.8}, [saver])
+    ValidationHandler(2, evaluator).attach(trainer)
+    ValidationHandler(2, auxiliary_evaluator).attach(trainer)
+    EpochLogHandler(evaluator, saver).attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: engine.state.metrics.update(train_loss=1.5))
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        trainer.run()
+    assert [record.message for record in caplog.records] == [
+        "epoch 1/4: train_loss 1.5000",
+        "epoch 2/4: train_loss 1.5000; quality 0.7500; best quality 0.7500, saved",
+        "epoch 3/4: train_loss 1.5000",
+        "epoch 4/4: train_loss 1.5000; quality 0.5000; best quality 0.8000, of the auxiliary, saved",
+    ]
+
+
+def test_a_metric_to_log_that_nobody_measures_is_named(tmp_path):
+    trainer = make_trainer(max_epochs=1)
+    saver = BestModelSaver(tmp_path / "model.pt")
+    evaluator = StubEvaluator(trainer.network, {1: 0.75}, [saver])
+    ValidationHandler(1, evaluator).attach(trainer)
+    EpochLogHandler(evaluator, saver, ["qualty"]).attach(trainer)
+    with pytest.raises(ValueError, match="no 'qualty'; it has quality"):
+        trainer.run()

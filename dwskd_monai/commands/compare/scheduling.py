@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ from dwskd_monai.commands.compare.process import allow_running, end_running
 from dwskd_monai.commands.compare.running import RunError, execute
 from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.commands.compare.setting import Setting
+
+_logger = logging.getLogger(__name__)
 
 Job = tuple[Run, Path | None]  # and the folder of the run that it needs
 
@@ -53,17 +56,19 @@ def run_all(
     """
     failed: dict[Run, str] = {}
     somewhere = _this_machine(at_a_time) if ray_address is None else _cluster(at_a_time, ray_address)
-    bar = tqdm(total=len(jobs), desc=title, unit="run", dynamic_ncols=True, disable=not jobs)
+    bar = tqdm(total=len(jobs), desc=title, unit="run", dynamic_ncols=True, disable=None if jobs else True)
     with somewhere as place, bar, ThreadPoolExecutor(at_a_time) as pool:
         futures = {pool.submit(place.attempt, job, setting): job for job in jobs}
         try:
-            for future in as_completed(futures):
+            for count, future in enumerate(as_completed(futures), 1):
                 run, _ = futures[future]
                 reason = future.result()
                 bar.update()
                 if reason is not None:
                     failed[run] = reason
                     bar.write(f"failed: {run}: {reason}", file=sys.stderr)
+                elif bar.disable:  # not on a terminal
+                    _logger.info("%s: %d of %d: %s", title, count, len(jobs), run)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             place.end()

@@ -44,7 +44,7 @@ def read_images(folder: Path, shape: Sequence[int]) -> list[Tensor]:
         ]
     )
     slices = []
-    for index in tqdm(range(count), desc="reading images", leave=False):
+    for index in tqdm(range(count), desc="reading images", leave=False, disable=None):
         item = cast(dict[str, Any], transform({"image": found[index * len(found) // count]}))
         volume = torch.as_tensor(item["image"])
         slices.append(volume[:, volume.shape[1] // 2].expand(shape[0], -1, -1))
@@ -70,9 +70,8 @@ def similarities(
         f"auxiliary ({rules.elements})": block_similarity(grams, auxiliary, blocks, batches),
     }
     found["random weights"] = block_similarity(grams, unselected, blocks, batches)
-    for elements in tqdm(
-        [rule for rule in ELEMENT_RULES if rule != rules.elements], desc="comparing rules", leave=False
-    ):
+    others = [rule for rule in ELEMENT_RULES if rule != rules.elements]
+    for elements in tqdm(others, desc="comparing rules", leave=False, disable=None):
         select_weights(teacher, unselected, Rules(rules.layers, elements, rules.offset, rules.seed, rules.rescale))
         found[elements] = block_similarity(grams, unselected, blocks, batches)
     return found

@@ -44,7 +44,7 @@ def make_phantoms(modality: str, directory: str | Path, count: int | None = None
     rng = np.random.default_rng(seed)
     rows: list[list[str]] = []
     patient = 0
-    with tqdm(total=count, desc=f"{modality} phantoms") as progress:
+    with tqdm(total=count, desc=f"{modality} phantoms", disable=None) as progress:
         while len(rows) < count:
             name = maker.CLASSES[patient % len(maker.CLASSES)]
             split = "test" if patient // len(maker.CLASSES) % 4 == 3 else "train"

@@ -83,7 +83,7 @@ class BestModelSaver:
         if idist.get_rank() == 0:
             self._save(weights, name)
         self._saved = True
-        _logger.info("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
+        _logger.debug("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
 
     def _save(self, weights: Mapping[str, Tensor], metric_name: str) -> None:
         if self.path.exists() and not self._saved:

@@ -40,5 +40,7 @@ class DeployedModelHandler:
     def __call__(self, engine: DualStudentTrainer) -> None:
         """Validate main if it is the deployed network."""
         if engine.state.epoch == 0 and holds_weights(self.path, unwrap(engine.network).state_dict()):
-            _logger.info("training starts from %s, which is kept until another network is better", self.path)
             self.validator.run(0)
+            state = self.validator.state
+            measured = f"{state.key_metric_name} {state.metrics[state.key_metric_name]:.4f}"
+            _logger.info("training starts from %s (%s), kept until another network is better", self.path, measured)
