@@ -12,7 +12,8 @@ from dwskd_monai.bundle.overrides import as_id
 # Where a prediction is made: the network, from files to its input, which files are one image, from slices to studies.
 # A setting decides a prediction if one of these refers to it.
 ROOTS = ("network_def", "study_transforms", "dicom_series", "aggregation")
-_TAKEN = ("trained_network", "trained_transforms")  # what makes a root of the trained settings
+# What makes a root of the trained settings, which are its argument ``trained``
+_TAKEN = {"network_def": "trained_network", "study_transforms": "trained_transforms"}
 
 
 def decisive_settings(parser: ConfigParser) -> dict[str, Any]:
@@ -52,10 +53,29 @@ def used_roots(parser: ConfigParser) -> dict[str, Any]:
     return own
 
 
+def put_back_taken_roots(parser: ConfigParser) -> None:
+    """Let a root come from the trained settings again, where a command has repeated the function of its training.
+
+    ``--network_def#_target_ my_package.create_model`` of a training, given once more to a config that takes its network
+    from the trained settings, replaces the function that takes it. Check first that it does not contradict them.
+
+    Args:
+        parser: of a config that has ``trained``; it is changed.
+    """
+    room = parser["trained"]["_target_"].rpartition(".")[0]
+    changed = False
+    for name, function in _TAKEN.items():
+        content = parser.get(name)
+        if _is_taken(content) and content["_target_"] != f"{room}.{function}":
+            parser[f"{name}{ReferenceResolver.sep}_target_"] = f"{room}.{function}"
+            changed = True
+    if changed:
+        parser.parse(reset=True)
+
+
 def _is_taken(content: Any) -> bool:
     """Whether a root is taken from the trained settings, as the template's ``trained.yaml`` has it."""
-    target = content.get("_target_", "") if isinstance(content, Mapping) else ""
-    return target.rpartition(".")[2] in _TAKEN
+    return isinstance(content, Mapping) and content.get("trained") == "@trained"
 
 
 def _referred_to(content: Any) -> set[str]:

@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
 from dwskd_monai.bundle.classes import class_names_of, in_order
-from dwskd_monai.bundle.decisive import used_roots
+from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
 from dwskd_monai.bundle.overrides import check_types, parts_of, refuse_unknown, settings_of_files
 from dwskd_monai.bundle.words import as_values, has_words
@@ -78,6 +78,7 @@ def prepare_run() -> None:
         trained = parsed_content(workflow.parser, _TRAINED)
         given = settings_of_files(ensure_tuple(call["config_file"])) | as_values(overrides)
         trained.check_use(given | used_roots(workflow.parser), _class_names(workflow.parser))
+        put_back_taken_roots(workflow.parser)
         known = [files, ConfigParser(dict(trained))]
     refuse_unknown(ids, known, f"a setting of {_names(call['config_file'])}")
     check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])

@@ -128,7 +128,8 @@ def test_the_settings_are_beside_the_weights_and_name_no_place_and_no_patient(tr
 
 
 def test_all_settings_repeated_give_the_same_bytes(trained):
-    assert trained.predict("repeated", **trained.told) == trained.predictions
+    told = {**trained.told, "network_def#_target_": "timm.create_model"}
+    assert trained.predict("repeated", **told) == trained.predictions
 
 
 def test_evaluation_predicts_what_inference_predicts(chest):
@@ -149,6 +150,7 @@ def test_evaluation_predicts_what_inference_predicts(chest):
         ("intensity_std", 0.226),
         ("student", "convnext_femto"),
         ("network_def#dims", [8, 16, 24, 40]),
+        ("network_def#_target_", "timm.create_model_2"),
     ],
 )
 @pytest.mark.parametrize("configs", [("inference",), ("train", "evaluate")], ids="+".join)
