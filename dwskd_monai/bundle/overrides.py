@@ -49,9 +49,14 @@ def refuse_unknown(keys: Iterable[str], parsers: Sequence[ConfigParser], where: 
     """
     for key in keys:
         if not any(knows(parser, key) for parser in parsers):
-            nearest = difflib.get_close_matches(key, _names_beside(key, parsers), n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            nearest = nearest_known(key, parsers)
+            hint = f"; did you mean {nearest}?" if nearest else ""
             raise ValueError(f"{key} is not {where}{hint}")
+
+
+def nearest_known(key: str, parsers: Sequence[ConfigParser]) -> str | None:
+    """The id of configs that a mistyped one is probably meant to be; None if none is like it."""
+    return next(iter(difflib.get_close_matches(key, _names_beside(key, parsers), n=1)), None)
 
 
 def settings_of_files(paths: Iterable[str]) -> dict[str, Any]:
@@ -66,6 +71,22 @@ def settings_of_files(paths: Iterable[str]) -> dict[str, Any]:
             content = ConfigParser.load_config_file(path)
             settings |= {key: value for key, value in content.items() if not _refers(value)}
     return settings
+
+
+def settings_of_workflow(parser: ConfigParser, trains: ConfigParser) -> dict[str, Any]:
+    """The values that were given to a workflow which no command made.
+
+    What it was given stands in its config, beside what its files say. Of the config that trains, the values are those
+    of the next training, so only others were given.
+
+    Args:
+        parser: of the workflow.
+        trains: the bundle's config that trains.
+    """
+    values = {key: value for key, value in parser.get().items() if not key.startswith("_") and not _refers(value)}
+    if _TRAINS not in parser:
+        return values
+    return {key: value for key, value in values.items() if key not in trains or trains[key] != value}
 
 
 def _refers(value: Any) -> bool:

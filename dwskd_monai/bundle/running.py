@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -20,7 +20,15 @@ from monai.utils import ensure_tuple
 from dwskd_monai.bundle.classes import class_names_of, in_order
 from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
-from dwskd_monai.bundle.overrides import check_types, parts_of, refuse_unknown, settings_of_files
+from dwskd_monai.bundle.overrides import (
+    check_types,
+    knows,
+    nearest_known,
+    parts_of,
+    refuse_unknown,
+    settings_of_files,
+    settings_of_workflow,
+)
 from dwskd_monai.bundle.words import as_values, has_words
 
 _Caller = TypeVar("_Caller")
@@ -64,6 +72,7 @@ def prepare_run() -> None:
     end_with_one_message(workflow.parser)
     call = _call_of_run()
     if call is None or call["config_file"] is None:
+        _check_without_call(workflow)
         return
     overrides: Mapping[str, Any] = call["override"]
     inside = [key for key in overrides if parts_of(key)[0] == _TRAINED]
@@ -82,6 +91,36 @@ def prepare_run() -> None:
         known = [files, ConfigParser(dict(trained))]
     refuse_unknown(ids, known, f"a setting of {_names(call['config_file'])}")
     check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])
+
+
+def _check_without_call(workflow: ConfigWorkflow) -> None:
+    """Check a workflow that Python code made; what it was given is found by comparing it with the bundle's configs.
+
+    Its code may have added settings of its own, so an unknown one is refused only if it is like a known one.
+    """
+    parser = workflow.parser
+    _put_values(parser, {})
+    configs = _configs_in(Path(workflow.config_root_path))
+    known = [*configs.values()]
+    if _TRAINED in parser:
+        trained = parsed_content(parser, _TRAINED)
+        known.append(ConfigParser(dict(trained)))
+        given = settings_of_workflow(parser, configs.get("train", ConfigParser({})))
+        trained.check_use(given | used_roots(parser), _class_names(parser))
+        put_back_taken_roots(parser)
+    for key in parser.get():
+        if not key.startswith("_") and key not in OF_TRACKING and not any(knows(one, key) for one in known):
+            nearest = nearest_known(key, known)
+            if nearest:
+                raise ValueError(f"{key} is not a setting of the bundle's configs; did you mean {nearest}?")
+
+
+def _configs_in(folder: Path) -> dict[str, ConfigParser]:
+    """The configs of a bundle, by their names without suffix."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".json")]
+    return {
+        file.stem: ConfigParser(ConfigParser.load_config_file(str(file))) for file in files if file.stem != "metadata"
+    }
 
 
 def _put_values(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
@@ -158,17 +197,24 @@ def _class_names(parser: ConfigParser) -> list[list[str]]:
 
 
 def _call_of_run() -> Mapping[str, Any] | None:
-    """The config files and overrides of ``python -m monai.bundle run``, if that is what runs."""
+    """The config files and overrides of ``monai.bundle``'s ``run`` or ``run_workflow``, if that is what runs."""
     for frame in _callers():
+        given = frame.f_locals
         if frame.f_code is monai.bundle.scripts.run.__code__:
-            given = frame.f_locals
-            args_file = given["args_file"]
-            args = {} if args_file is None else dict(ConfigParser.load_config_file(str(args_file)))
-            config_file = given["config_file"] or args.get("config_file")
             options = inspect.signature(monai.bundle.run).parameters
-            more = {key: value for key, value in args.items() if key not in options}
-            return {"config_file": config_file, "override": {**more, **given["override"]}}
+            return _call({"config_file": given["config_file"], **given["override"]}, given["args_file"], options)
+        if frame.f_code is monai.bundle.scripts.run_workflow.__code__:
+            options = inspect.signature(ConfigWorkflow).parameters
+            return _call(given["kwargs"], given["args_file"], [*options, "workflow_name"])
     return None
+
+
+def _call(given: Mapping[str, Any], args_file: str | None, options: Iterable[str]) -> dict[str, Any]:
+    """A command's config files and overrides, of its options and of those in its file of options."""
+    args = {} if args_file is None else dict(ConfigParser.load_config_file(str(args_file)))
+    both = {**args, **{key: value for key, value in given.items() if key != "config_file" or value is not None}}
+    override = {key: value for key, value in both.items() if key not in options}
+    return {"config_file": both.get("config_file"), "override": override}
 
 
 def _callers() -> Iterator[FrameType]:

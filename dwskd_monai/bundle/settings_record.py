@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle.classes import in_order
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
 from dwskd_monai.bundle.overrides import as_id, parts_of
-from dwskd_monai.bundle.running import OF_TRACKING, evaluating_parser, find_bundle_root, overrides_of_run
+from dwskd_monai.bundle.running import OF_TRACKING, evaluating_parser, find_bundle_root
 from dwskd_monai.bundle.settings_file import digest_of, settings_beside, versions, write_settings
 
 # Where files lie on the machine of a training
@@ -24,9 +24,8 @@ MAY_CHANGE = (
     *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend", "not_first",
     "is_not_rank0", "max_epochs",
 )  # fmt: skip
+_SPLITS = ("train", "validate")
 _WIRING = (
-    "train",
-    "validate",
     "initialize",
     "run",
     "finalize",
@@ -34,7 +33,8 @@ _WIRING = (
     "training_state_objects",
     "trained_settings",
 )
-_LISTS = ("data", "handlers")  # of images and of objects, which MONAI Label overrides
+# Of a split: lists of images and of handlers, which MONAI Label overrides, and what several processes are given
+_OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
 _CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 
 
@@ -71,7 +71,7 @@ class SettingsRecord:
         images = {"training": training, "validation": validation}  # what they are now: files may change meanwhile
         self._contents = {split: list(one.contents()) for split, one in images.items()}
         self._settings = decisive_settings(parser)
-        self._config = _tunables(parser)
+        self._config = _tunables(parser.get())
         metadata = parser.get("_meta_") or {}
         self._classes = in_order(parser.get_parsed_content("class_names"))
         self._training = {
@@ -109,7 +109,7 @@ class SettingsRecord:
 
     def state_dict(self) -> dict[str, Any]:
         """What a training that is resumed must have too."""
-        kept = {key: value for key, value in self._config.items() if key == "max_epochs" or key not in MAY_CHANGE}
+        kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not _may_change(key)}
         return {"config": kept, "images": self._all_contents()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -121,8 +121,8 @@ class SettingsRecord:
         former = state["config"]
         differences = [
             f"{key}: {former.get(key)!r}, now {self._config.get(key)!r}"
-            for key in sorted({*former, *self._config} - set(MAY_CHANGE))
-            if former.get(key) != self._config.get(key)
+            for key in sorted({*former, *self._config})
+            if former.get(key) != self._config.get(key) and not _may_change(key)
         ]
         if self._config.get("max_epochs", 0) < former.get("max_epochs", 0):
             differences.append(f"max_epochs: {former['max_epochs']}, now only {self._config['max_epochs']}")
@@ -141,22 +141,37 @@ class SettingsRecord:
         return {split: [list(pair) for pair in contents] for split, contents in self._contents.items()}
 
 
-def _tunables(parser: ConfigParser) -> dict[str, Any]:
-    """Settings at the top level of a config, with their values as they are written."""
-    return {key: value for key, value in parser.get().items() if not key.startswith("_") and key not in _WIRING}
+def _may_change(key: str) -> bool:
+    return parts_of(key)[-1] in MAY_CHANGE
+
+
+def _tunables(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a config as they are written: its top level, and what ``train`` and ``validate`` have inside."""
+    settings: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in _SPLITS:
+            settings |= dict(_parts(key, value))
+        elif not key.startswith("_") and key not in _WIRING:
+            settings[key] = value
+    return settings
+
+
+def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside of a map, by their ids; lists are values."""
+    if not isinstance(value, Mapping):
+        yield key, value
+        return
+    for name, part in value.items():
+        if name not in _OTHER_PARTS:
+            yield from _parts(f"{key}#{name}", part)
 
 
 def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that the bundle's ``train.yaml`` has another value for, or none; where files lie is left out."""
     file = Path(find_bundle_root()) / "configs" / "train.yaml"
-    default = ConfigParser.load_config_file(str(file)) if file.is_file() else {}
+    default = _tunables(ConfigParser.load_config_file(str(file))) if file.is_file() else {}
     changed = {key: value for key, value in config.items() if key not in default or default[key] != value}
-    wiring = {
-        key: value
-        for key, value in overrides_of_run().items()
-        if parts_of(key)[0] in _WIRING and not key.endswith(_LISTS)
-    }
-    return without_places({key: value for key, value in {**changed, **wiring}.items() if is_plain(value)})
+    return without_places({key: value for key, value in changed.items() if is_plain(value)})
 
 
 def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:

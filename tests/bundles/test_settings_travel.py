@@ -65,6 +65,14 @@ def refused(bundle: Path, *configs: str, **settings: Any) -> str:
     return "\n".join(messages)
 
 
+def made_in_python(**options: Any) -> None:
+    """Run a workflow as a script of a user's own does."""
+    workflow = monai.bundle.ConfigWorkflow(**options)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
 class Trained:
     """A bundle that was trained on phantoms.
 
@@ -179,6 +187,38 @@ def test_another_aggregation_is_said_and_recorded(lung, caplog):
         assert origin["weights_sha256"] == digest_of(lung.weights)
 
 
+@pytest.mark.parametrize("started", [monai.bundle.run_workflow, made_in_python], ids=["run_workflow", "Python"])
+@pytest.mark.parametrize(
+    ("configs", "settings", "message"),
+    [
+        (("inference",), {"image_size": 64}, "image_size: {weights} was trained with 32, got 64"),
+        (("inference",), {"imagesize": 64}, "imagesize is not a setting of "),
+        (("train", "evaluate"), {"intensity_std": 0.7}, "intensity_std: {weights} was trained with 0.4, got 0.7"),
+        (("train", "evaluate"), {"network_def#dims": [8, 16, 24, 40]}, "network_def#dims: {weights} was trained with"),
+        (("train", "evaluate"), {"splt": "validation"}, "splt is not a setting of "),
+    ],
+)
+def test_another_way_to_start_a_workflow_is_checked_too(chest, started, configs, settings, message):
+    files = [str(chest.bundle / "configs" / f"{name}.yaml") for name in configs]
+    options = {"dataset_dir": str(chest.data), "output_dir": str(chest.folder / "refused")}
+    with warnings.catch_warnings(), pytest.raises((RuntimeError, ValueError)) as caught:
+        warnings.simplefilter("ignore")
+        started(config_file=files, logging_file=False, **options, **settings)
+    said = str(caught.value.__cause__ or caught.value)
+    assert message.format(weights=chest.weights) in said
+
+
+@pytest.mark.parametrize("started", [monai.bundle.run_workflow, made_in_python], ids=["run_workflow", "Python"])
+def test_another_way_to_start_a_workflow_predicts_the_same(trained, started):
+    out = trained.folder / started.__name__
+    options = {"dataset_dir": str(trained.data / "test"), "output_dir": str(out), **trained.told}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        files = str(trained.bundle / "configs" / "inference.yaml")
+        started(config_file=files, logging_file=False, **options)
+    assert (out / "predictions.csv").read_bytes() == trained.predictions
+
+
 def test_a_setting_in_a_config_file_counts_too(chest, tmp_path):
     (tmp_path / "mine.yaml").write_text("image_size: 64\n")
     files = [str(chest.bundle / "configs" / "inference.yaml"), str(tmp_path / "mine.yaml")]
@@ -261,6 +301,8 @@ def test_images_that_were_trained_on_are_refused_unless_they_are_allowed(chest):
         ({"learning_rate": 0.5}, "learning_rate: 0.0005, now 0.5"),
         ({"image_size": 64}, "image_size: 32, now 64"),
         ({"max_epochs": 1}, "max_epochs: 2, now only 1"),
+        ({"train#dataloader#batch_size": 4}, "train#dataloader#batch_size: '@batch_size', now 4"),
+        ({"train#random_transforms": []}, "train#random_transforms: [{'_target_': 'RandFlipd'"),
     ],
 )
 def test_a_training_is_not_resumed_with_other_settings(copy, changes, message):
@@ -275,6 +317,7 @@ def test_a_training_is_not_resumed_with_other_settings(copy, changes, message):
 def test_a_training_is_resumed_for_more_epochs_wherever_its_images_lie(copy, tmp_path):
     moved = shutil.copytree(copy.data / "train", tmp_path / "elsewhere")
     settings = {"resume": True, **copy.places, **TRAINING, **copy.told, "max_epochs": 3, "dataset_dir": str(moved)}
+    settings |= {"num_workers": 1, "train#dataloader#num_workers": 0}
     run(copy.bundle, "train", **settings)
     state = torch.load(copy.bundle / "models" / "training_state.pt", weights_only=True)
     assert state["trainer"]["epoch"] == 3
