@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,13 @@ def next_of(companion: str | Path) -> Path:
     return companion.with_name(f".{companion.name}.next")
 
 
+def set_aside(path: str | Path) -> None:
+    """Rename a file that an earlier run left, if there is one: ``metrics.json`` becomes ``metrics.previous.json``."""
+    path = Path(path)
+    if path.is_file():
+        os.replace(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a map as JSON, in one step.
 
@@ -79,11 +86,16 @@ class GrowingCsv:
         self.path = path
         self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._columns: list[str] = []
-        self._rows = 0
+        self._ranks: list[int] = []
 
-    def write(self, row: Mapping[str, object]) -> None:
-        """Add a row, on disk when this returns; the first one's keys are the columns."""
-        first = not self._rows
+    def write(self, row: Mapping[str, object], rank: int = 0) -> None:
+        """Add a row, on disk when this returns.
+
+        Args:
+            row: the first one's keys are the columns.
+            rank: rows of a lower rank come first in the finished file.
+        """
+        first = not self._ranks
         if first:
             self._columns = list(row)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,14 +104,24 @@ class GrowingCsv:
             if first:
                 writer.writeheader()
             writer.writerow(row)
-        self._rows += 1
+        self._ranks.append(rank)
 
     def finish(self) -> int:
         """Give the file its name, if there was a row; returns the number of rows."""
-        if self._rows:
-            os.replace(self.partial, self.path)
-        else:
+        ranks = self._ranks
+        self._ranks = []
+        if not ranks:
             self.path.unlink(missing_ok=True)  # of an earlier run, and no longer true
-        rows = self._rows
-        self._rows = 0
-        return rows
+            return 0
+        if ranks != sorted(ranks):
+            self._sort(ranks)
+        os.replace(self.partial, self.path)
+        return len(ranks)
+
+    def _sort(self, ranks: Sequence[int]) -> None:
+        with self.partial.open(newline="") as file:
+            header, *rows = csv.reader(file)
+        with replacing(self.partial) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows[number] for number in sorted(range(len(rows)), key=ranks.__getitem__))

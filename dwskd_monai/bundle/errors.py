@@ -40,6 +40,10 @@ class _OneMessage:
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         cause = cause_of(error)
+        code = getattr(cause, "exit_code", None)
+        if code is not None:  # the run did what it could, and says what it could not
+            sys.stderr.write(f"error: {cause}\n")
+            raise SystemExit(code)
         if not isinstance(cause, _EXPLAINED) or self._parser.get("verbose", False):
             sys.__excepthook__(kind, error, trace)
             if not isinstance(cause, _EXPLAINED):

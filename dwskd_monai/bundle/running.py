@@ -30,6 +30,7 @@ from dwskd_monai.bundle.overrides import (
     settings_of_workflow,
 )
 from dwskd_monai.bundle.words import as_values, has_words
+from dwskd_monai.files import set_aside
 
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
@@ -51,8 +52,11 @@ def find_bundle_root() -> str:
     return str(Path.cwd())
 
 
-def prepare_run() -> None:
+def prepare_run(results: Sequence[str] = ()) -> None:
     """What each run of a bundle begins with.
+
+    - Results of an earlier run that lie where this one will put its own become ``<stem>.previous<suffix>``: however
+      this run ends, nobody takes them for its results.
 
     - A command line has words only: ``--resume false`` gives the text ``"false"``, which Python takes for true, and
       ``--cache_dir null`` the text ``"null"``. They become the values that YAML has for them, so that no constructor
@@ -60,6 +64,9 @@ def prepare_run() -> None:
     - An override that no config knows is refused, with the nearest id that there is; MONAI would ignore it.
     - A setting that contradicts what the network was trained with is refused, if the config uses a trained one.
     - An error ends the run with one message (:func:`~dwskd_monai.bundle.errors.end_with_one_message`).
+
+    Args:
+        results: names of the files that the run makes in its ``output_dir``.
 
     Raises:
         FileNotFoundError: if the config uses a network that was not trained yet.
@@ -70,6 +77,8 @@ def prepare_run() -> None:
     if workflow is None:  # a config that somebody evaluates without a workflow, such as a server
         return
     end_with_one_message(workflow.parser)
+    for name in results:
+        set_aside(Path(str(workflow.parser.get_parsed_content("output_dir"))) / name)
     call = _call_of_run()
     if call is None or call["config_file"] is None:
         _check_without_call(workflow)

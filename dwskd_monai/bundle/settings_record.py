@@ -41,6 +41,8 @@ _CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 class Images(Protocol):
     """A dataset that can tell what its images are."""
 
+    refused_count: int
+
     def contents(self) -> Sequence[tuple[str, int | None]]:
         """The digest of the content of each image, and its label."""
 
@@ -78,6 +80,7 @@ class SettingsRecord:
             "bundle": {"name": metadata.get("name"), "version": metadata.get("version")},
             "overrides": _overrides(self._config),
             **{key: parser[key] for key in _CHOICE_OF_IMAGES if key in parser},
+            "refused_images": {split: one.refused_count for split, one in images.items()},
             "teacher": {"model_name": teacher, "sha256": _digest_of_teacher(teacher_weights)},
             "versions": versions(),
         }

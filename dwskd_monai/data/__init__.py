@@ -8,12 +8,14 @@ without labels. ``slices`` and ``stream`` make datasets of their slices: of imag
 from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
+    "RefusedImages": "refused",
     "SliceDataset": "slices",
     "SliceStream": "stream",
     "has_trained_images": "evaluation_split",
     "list_images": "images",
     "load_evaluation_split": "evaluation_split",
     "load_split": "datalist",
+    "require_images": "refused",
 }
 __all__ = list(_MODULES)
 __getattr__ = attribute_finder(__name__, _MODULES)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.rows import is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.formats import SUFFIXES
 
 
-def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict[str, str]]:
+def list_images(
+    dataset_dir: str | Path, dicom_series: bool = True, refused: RefusedImages | None = None
+) -> list[dict[str, str]]:
     """Items ``{"image": path, "study": identifier}`` of one image, of a folder or of a datalist.
 
     An image is a study of its own, unless a datalist names the study that it belongs to. A datalist is a CSV or JSON
@@ -19,6 +22,7 @@ def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict
     Args:
         dataset_dir: a file, a folder of images, the folder of a DICOM series, or a datalist.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
+        refused: lists the files of a folder that are not images.
 
     Raises:
         FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
@@ -30,7 +34,9 @@ def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict
     elif root.is_file():
         items = [(root, None)]
     else:
-        images, _ = find_images(root, dicom_series, root_is_series=True)
+        images, others = find_images(root, dicom_series, root_is_series=True)
+        if refused is not None:
+            refused.list_others(others)
         items = [(image, None) for image in images]
     if not items:
         raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")

@@ -10,6 +10,8 @@ from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
 from torch import Tensor
 
+READING_ERRORS = (ValueError, OSError, RuntimeError)  # what transforms raise over an image; RuntimeError is MONAI's
+
 
 def study_of(item: Mapping[str, Any]) -> str:
     """The study of an item; an image without one is a study of its own."""

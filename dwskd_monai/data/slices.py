@@ -16,6 +16,7 @@ from monai.utils.enums import CommonKeys
 
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.labels import ClassNames, label_index
+from dwskd_monai.data.refused import RefusedImages, raise_all
 from dwskd_monai.data.store import ImageStore, KeptImage
 
 _logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         progress: whether to show a progress bar while images are read.
         class_names: names of the labels, or metadata's ``channel_def``, if labels are not indices but names or files
             (see :func:`~dwskd_monai.data.labels.label_index`).
+        refused: lists the images that are refused, and the others are used; a study that lacks an image is left out.
+            None: refused images are an error.
 
     Raises:
         ValueError: if there is no item, a label is unknown, or images cannot be read, with each file and what is
@@ -57,17 +60,20 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         num_workers: int = 0,
         progress: bool = True,
         class_names: ClassNames | None = None,
+        refused: RefusedImages | None = None,
     ) -> None:
         if not data:
             raise ValueError("no images: this split is empty; training and validation need one or more each")
         if slices_per_study is not None and slices_per_study < 1:
             raise ValueError(f"slices_per_study must be 1 or more, got {slices_per_study}")
-        super().__init__(list(data), transform)
         deterministic, random = _divided_at_the_first_random(transform)
         self._random = Compose(random)
         self._store = ImageStore(deterministic, cache_dir)
-        kept = self._store.read_all(self.data, num_workers, progress)
-        self._images = _in_studies(self.data, kept, class_names)
+        read = self._store.read_all(data, num_workers, progress)
+        used = _used(data, read, refused)
+        super().__init__([item for item, _ in used], transform)
+        self.refused_count = len(data) - len(used)
+        self._images = _in_studies(used, class_names)
         self._draws = slices_per_study is not None
         self._slots: list[_Slot] = []
         for image in self._images:
@@ -139,14 +145,36 @@ def _divided_at_the_first_random(transform: Compose) -> tuple[list[Any], list[An
     return transforms, []
 
 
+def _used(
+    items: Sequence[Mapping[str, Any]], read: Sequence[KeptImage | BaseException], refused: RefusedImages | None
+) -> list[tuple[Mapping[str, Any], KeptImage]]:
+    """The images of studies that were read whole; the others are listed as refused, or raised."""
+    failures = [result for result in read if isinstance(result, BaseException)]
+    if refused is None:
+        raise_all(failures, len(items))
+    used: list[tuple[Mapping[str, Any], KeptImage]] = []
+    lacking = {study_of(item) for item, result in zip(items, read, strict=True) if isinstance(result, BaseException)}
+    for rank, (item, result) in enumerate(zip(items, read, strict=True)):
+        study = study_of(item)
+        if not isinstance(result, BaseException) and study not in lacking:
+            used.append((item, result))
+        elif refused is not None and isinstance(result, BaseException):
+            refused.add(result, item, rank)
+        elif refused is not None:
+            refused.add_companions(study, [(rank, item)])
+    if not used:
+        raise_all(failures, len(items))
+    return used
+
+
 def _in_studies(
-    items: Sequence[Mapping[str, Any]], kept: Sequence[KeptImage], class_names: ClassNames | None
+    used: Sequence[tuple[Mapping[str, Any], KeptImage]], class_names: ClassNames | None
 ) -> list[_ImageOfStudy]:
     """Images with their places: the slices of a study are numbered through, in the order of the items."""
     images: list[_ImageOfStudy] = []
     numbers: dict[str, int] = {}
     slices: Counter[str] = Counter()
-    for item, image in zip(items, kept, strict=True):
+    for item, image in used:
         study = study_of(item)
         known: dict[str, Any] = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
         if CommonKeys.LABEL in item:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.labels import label_index
+from dwskd_monai.data.refused import shown_counts
 from dwskd_monai.data.rows import SPLIT_NAMES, is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
-from dwskd_monai.reading.formats import SUFFIXES
 
 SPLITS = ("training", "validation", "test")
 _logger = logging.getLogger(__name__)
@@ -83,13 +83,14 @@ def _read_classes(
             f"{root}: class folder {', '.join(unknown)} is not among the classes of the metadata: "
             f"{', '.join(class_names)}; rename it, move it away, or edit channel_def in metadata.json"
         )
-    skipped = 0
+    others = []
     for folder in folders:
         images, not_images = find_images(folder, dicom_series)
-        skipped += len(not_images)
+        others += not_images
         yield from (LabeledImage(path, class_names.index(folder.name), split) for path in images)
-    if skipped:
-        _logger.warning("%s: %d files are not images (%s) and were skipped", root, skipped, ", ".join(SUFFIXES))
+    if others:
+        shown = shown_counts(other.reason for other in others)
+        _logger.warning("%s: %d are not images that can be read, and are left out: %s", root, len(others), shown)
 
 
 def _read_datalist(path: Path, class_names: Sequence[str]) -> Iterable[LabeledImage]:

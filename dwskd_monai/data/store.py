@@ -16,9 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dwskd_monai.data.cache import ImageCache, digest_of
-from dwskd_monai.data.items import volume_of, without_wrapping
-
-_MOST_ERRORS = 10
+from dwskd_monai.data.items import READING_ERRORS, volume_of, without_wrapping
 
 
 @dataclass(frozen=True)
@@ -46,17 +44,15 @@ class ImageStore:
         self._transform = Compose(transforms)
         self._cache = None if cache_dir is None else ImageCache(cache_dir, transforms)
 
-    def read_all(self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool) -> list[KeptImage]:
-        """All images, in their order; several processes share the work if there is a cache.
+    def read_all(
+        self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool
+    ) -> list[KeptImage | BaseException]:
+        """All images, in their order, or what is wrong with them; several processes share the work if there is a cache.
 
         Args:
             items: with ``image``.
             num_workers: images that are read at a time.
             progress: whether to show a progress bar.
-
-        Raises:
-            ValueError, OSError, RuntimeError: if images cannot be read, with each file and what is wrong; those that
-                can be are kept.
         """
         progress = progress and idist.get_rank() == 0
         # ITK changes the working directory while it loads a part of itself, and relative paths of other threads fail
@@ -77,30 +73,24 @@ class ImageStore:
         """Digest of the content of an image's files."""
         return digest_of(image) if self._cache is None else self._cache.digest_of(image)
 
-    def _read(self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool) -> list[KeptImage]:
-        images: list[KeptImage] = []
-        failures: list[BaseException] = []
+    def _read(
+        self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool
+    ) -> list[KeptImage | BaseException]:
+        images: list[KeptImage | BaseException] = []
         bar = tqdm(total=len(items), desc="reading images", disable=None if progress else True)
         with bar, ThreadPoolExecutor(max(1, num_workers)) as pool:
             for result in pool.map(self._attempt, items):
-                if isinstance(result, BaseException):
-                    failures.append(result)
-                else:
-                    images.append(result)
+                images.append(result)
                 bar.update()
-                if len(failures) == _MOST_ERRORS:
-                    pool.shutdown(cancel_futures=True)
-                    break
         if self._cache is not None:
             self._cache.save_index()
-        _raise_all(failures, len(failures) + len(images))
         return images
 
     def _attempt(self, item: Mapping[str, Any]) -> KeptImage | BaseException:
         """An error is a result too, so that all broken images are named at once and the rest is kept."""
         try:
             return self._keep(item)
-        except (ValueError, OSError, RuntimeError) as error:
+        except READING_ERRORS as error:
             return without_wrapping(error)
 
     def _keep(self, item: Mapping[str, Any]) -> KeptImage:
@@ -114,11 +104,3 @@ class ImageStore:
             self._cache.save(path, volume)
             length = volume.shape[1]
         return KeptImage(path, length)
-
-
-def _raise_all(failures: Sequence[BaseException], attempts: int) -> None:
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        shown = "\n".join(f"- {failure}" for failure in failures)
-        raise ValueError(f"{len(failures)} of the first {attempts} images cannot be read:\n{shown}") from failures[0]

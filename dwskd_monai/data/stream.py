@@ -10,48 +10,61 @@ from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
 from torch import Tensor
 
-from dwskd_monai.data.items import study_of, volume_of, without_wrapping
-
-_COUNT_UNKNOWN = 0
+from dwskd_monai.data.items import READING_ERRORS, study_of, volume_of, without_wrapping
+from dwskd_monai.data.refused import RefusedImages
 
 
 class SliceStream(monai.data.IterableDataset):
-    """All slices ``(C, H, W)`` of one image after the other, which is read, passed on and forgotten.
+    """All slices ``(C, H, W)`` of one study after the other, which is read, passed on and forgotten.
 
-    For inference: memory holds one image per worker process, however many there are. Images of one study follow each
-    other, in one process. The slices of a study are numbered through, as in
-    :class:`~dwskd_monai.data.slices.SliceDataset`. Items have ``image``, ``slice``, ``study`` and
-    ``slices``: the number of the study's slices, which is 0 until it is known, with the slices of the study's last
-    image.
+    For inference: memory holds one study per worker process, however many there are. The slices of a study are numbered
+    through, as in :class:`~dwskd_monai.data.slices.SliceDataset`. Items have ``image``, ``slice``, ``slices`` (the
+    number of the study's slices), ``study`` and ``study_index``.
 
     Args:
         data: items with ``image`` and, optionally, ``study``, equal for the images of one examination.
         transform: deterministic transforms that make volumes ``(C, D, H, W)``.
+        refused: lists the images that are refused, and the stream goes on; None: the first one is raised. A study that
+            lacks an image is not passed on.
     """
 
-    def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose) -> None:
-        studies: dict[str, list[Mapping[str, Any]]] = {}
-        for item in data:
-            studies.setdefault(study_of(item), []).append(item)
-        super().__init__(list(studies.items()))  # whole studies are shared out among worker processes
+    def __init__(
+        self, data: Sequence[Mapping[str, Any]], transform: Compose, refused: RefusedImages | None = None
+    ) -> None:
+        numbered: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+        for rank, item in enumerate(data):
+            numbered.setdefault(study_of(item), []).append((rank, item))
+        super().__init__(list(enumerate(numbered.items())))  # whole studies are shared out among worker processes
         self._deterministic = transform
+        self._refused = refused
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for study, items in super().__iter__():
-            first = 0
-            for number, item in enumerate(items, 1):
-                volume = self._read(item)
-                after = first + volume.shape[1]
-                count = after if number == len(items) else _COUNT_UNKNOWN
-                for index in range(first, after):
-                    pixels = volume[:, index - first]
-                    yield {CommonKeys.IMAGE: pixels, "slice": index, "slices": count, "study": study}
-                    del pixels
-                first = after
-                del volume  # before the next one is read
+        for number, (study, items) in super().__iter__():
+            yield from _slices_of({"study": study, "study_index": number}, self._read(study, items))
 
-    def _read(self, item: Mapping[str, Any]) -> Tensor:
-        try:
-            return volume_of(self._deterministic, item)
-        except RuntimeError as error:
-            raise without_wrapping(error) from error
+    def _read(self, study: str, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Tensor]:
+        """The volumes of a study; none if one is refused."""
+        read: list[tuple[int, Mapping[str, Any], Tensor]] = []
+        failed = False
+        for rank, item in items:
+            try:
+                read.append((rank, item, volume_of(self._deterministic, item)))
+            except READING_ERRORS as error:
+                cause = without_wrapping(error)
+                if self._refused is None:
+                    raise cause from cause.__cause__
+                self._refused.add(cause, item, rank)
+                failed = True
+        if not failed:
+            return [volume for _, _, volume in read]
+        if self._refused is not None:
+            self._refused.add_companions(study, [(rank, item) for rank, item, _ in read])
+        return []
+
+
+def _slices_of(study: Mapping[str, Any], volumes: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+    """The slices of a study's volumes, numbered through. Nothing keeps the volumes once the last slice is taken."""
+    count = sum(volume.shape[1] for volume in volumes)
+    slices = (pixels for volume in volumes for pixels in volume.unbind(1))
+    for index, pixels in enumerate(slices):
+        yield {CommonKeys.IMAGE: pixels, "slice": index, "slices": count, **study}

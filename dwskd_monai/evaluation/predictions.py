@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ignite.engine import Engine, Events
@@ -25,6 +25,18 @@ def mean_top_probability(output: Sequence[Mapping[str, Any]]) -> float:
     return sum(float(item[CommonKeys.PRED].max()) for item in output) / len(output)
 
 
+class Refused(Protocol):
+    """The list of images that are refused."""
+
+    path: Path
+
+    def count(self) -> int:
+        """How many there are."""
+
+    def keep(self) -> None:
+        """Give the list's file its name."""
+
+
 class PredictionWriter:
     """Write what was predicted: one CSV row per study and, if studies have several slices, one per slice.
 
@@ -40,8 +52,10 @@ class PredictionWriter:
         class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
         aggregation: of the slices' probabilities to the study's.
         weights_sha256: digest of the file of the network's weights; None: unknown.
+        refused: images that are not predicted; their number is written too.
 
-    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, its postprocessing must give
+    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, and may have ``study_index``, the study's
+    place in the datalist and in the files; its postprocessing must give
     probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
     """
 
@@ -51,11 +65,13 @@ class PredictionWriter:
         class_names: Sequence[str] | Mapping[str, str],
         aggregation: Aggregation | None = None,
         weights_sha256: str | None = None,
+        refused: Refused | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
         self.weights_sha256 = weights_sha256
+        self.refused = refused
         self._reset()
 
     def attach(self, engine: Engine) -> None:
@@ -80,7 +96,7 @@ class PredictionWriter:
                 name, int(item["slice"]), int(item["slices"]), probabilities, None if label is None else int(label)
             )
             if study is not None:
-                self._finish(study)
+                self._finish(study, int(item.get("study_index", 0)))
 
     def _checked(self, prediction: Any, name: str) -> NDArray[np.float64]:
         probabilities = np.asarray(prediction.detach().cpu(), dtype=np.float64)
@@ -93,14 +109,14 @@ class PredictionWriter:
             raise FloatingPointError(f"{name}: the network's prediction is not finite: {probabilities}")
         return probabilities
 
-    def _finish(self, study: StudyPrediction) -> None:
-        """Write a complete study."""
+    def _finish(self, study: StudyPrediction, rank: int) -> None:
+        """Write a complete study; in the finished files it has its place in the datalist."""
         label = {} if study.label is None else {"label": self.class_names[study.label]}
         columns = self._columns(study.probabilities)
-        self._study_rows.write({"study": study.study, **label, **columns, "slices": len(study.slices)})
+        self._study_rows.write({"study": study.study, **label, **columns, "slices": len(study.slices)}, rank)
         if len(study.slices) > 1:
             for index, row in enumerate(study.slices):
-                self._slice_rows.write({"study": study.study, "slice": index, **label, **self._columns(row)})
+                self._slice_rows.write({"study": study.study, "slice": index, **label, **self._columns(row)}, rank)
 
     def _columns(self, probabilities: NDArray[np.float64]) -> dict[str, str]:
         values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
@@ -112,16 +128,27 @@ class PredictionWriter:
             "weights_sha256": self.weights_sha256,
             "classes": self.class_names,
             "aggregation": dataclasses.asdict(self.aggregation),
+            "refused_images": 0 if self.refused is None else self.refused.count(),
         }
+
+    def _refuse_to_end_without_predictions(self) -> None:
+        if self.refused is None or not self.refused.count():
+            raise ValueError("0 predictions: there was no image; expected one or more")
+        count = self.refused.count()
+        self.refused.keep()
+        raise ValueError(f"0 predictions: all images were refused ({count}); {self.refused.path} says why")
 
     def write(self, engine: Engine) -> None:
         """Give the files their names.
 
         Raises:
             IncompleteStudiesError: if studies lack slices; those that are complete stay in the partial files.
+            ValueError: if nothing was predicted.
         """
         self._predictions.require_complete()
         self._slice_rows.finish()
         count = self._study_rows.finish()
+        if not count:
+            self._refuse_to_end_without_predictions()
         write_json(self.output_dir / "predictions.json", self.origin())
         _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")

@@ -24,7 +24,7 @@ class EvaluationReport(PredictionWriter):
     MONAI's ``MetricsSaver`` writes means of metrics that it knows, no figure and no names.
 
     Args:
-        output_dir, class_names, aggregation, weights_sha256: as of the :class:`PredictionWriter`.
+        output_dir, class_names, aggregation, weights_sha256, refused: as of the :class:`PredictionWriter`.
         trained_images: whether images that the network was trained on may be among those that are evaluated; None:
             unknown.
     """
@@ -42,8 +42,8 @@ class EvaluationReport(PredictionWriter):
         self._studies: list[StudyPrediction] = []
         self._labels: list[int] = []
 
-    def _finish(self, study: StudyPrediction) -> None:
-        super()._finish(study)
+    def _finish(self, study: StudyPrediction, rank: int) -> None:
+        super()._finish(study, rank)
         if study.label is None:
             raise ValueError(f"{study.study}: no label; an evaluation needs the label of each study")
         self._studies.append(study)

@@ -11,7 +11,9 @@ from pathlib import Path
 #   header    an attribute that is missing, contradicts another, or has no value that the standard allows
 #   geometry  orientation, position or spacing that do not make slices of one volume
 #   content   pixels that show nothing: constant, not finite, too few
-KINDS = ("missing", "damaged", "format", "header", "geometry", "content")
+#   aside     a file that was not meant: hidden, a thumbnail, a mask, a document; never an error
+ASIDE = "aside"
+KINDS = ("missing", "damaged", "format", "header", "geometry", "content", ASIDE)
 
 
 class RefusedImage(ValueError):

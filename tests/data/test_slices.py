@@ -14,10 +14,12 @@ from monai.data.utils import set_rnd
 from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
 from PIL import Image
 
+from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.data.store import ImageStore
 from dwskd_monai.data.stream import SliceStream
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
+from dwskd_monai.reading import RefusedImage
 from dwskd_monai.training.views import AugmentViewsd
 
 LENGTHS = {"a.nii.gz": 12, "b.nii.gz": 5, "c.png": 1}
@@ -143,7 +145,7 @@ def test_all_broken_studies_are_named_and_the_others_are_kept(tmp_path, studies)
     for study in studies[:2]:
         path = Path(str(study["image"]))
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"2 of the first 3 images") as caught:
+    with pytest.raises(ValueError, match=r"2 of 3 images") as caught:
         SliceDataset(studies, preparing(), cache_dir=tmp_path / "cache", progress=False)
     assert str(caught.value).count("damaged NIfTI file") == 2
     assert "a.nii.gz" in str(caught.value)
@@ -151,13 +153,51 @@ def test_all_broken_studies_are_named_and_the_others_are_kept(tmp_path, studies)
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 1
 
 
-def test_reading_stops_after_ten_broken_studies(tmp_path):
+def test_all_of_many_broken_images_are_listed_and_twenty_are_shown(tmp_path):
     for number in range(30):
         (tmp_path / f"{number:02d}.nii").touch()
-    items = [{"image": str(path)} for path in sorted(tmp_path.iterdir())]
-    with pytest.raises(ValueError, match="10 of the first 10 images cannot be read") as caught:
+    items = [{"image": str(path)} for path in sorted(tmp_path.glob("*.nii"))]
+    with pytest.raises(ValueError, match=r"30 of 30 images cannot be read") as caught:
         SliceDataset(items, preparing(), progress=False)
-    assert "29.nii" not in str(caught.value)
+    assert "19.nii" in str(caught.value)
+    assert str(caught.value).endswith("- and 10 more")
+    refused = RefusedImages(tmp_path / "refused.csv")
+    with pytest.raises(ValueError, match=r"30 of 30 images cannot be read"):
+        SliceDataset(items, preparing(), progress=False, refused=refused)
+    assert refused.count() == 30
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_broken_image_is_listed_and_the_others_are_used(tmp_path, studies, strict):
+    path = Path(str(studies[1]["image"]))
+    path.write_bytes(path.read_bytes()[:60])
+    refused = RefusedImages(tmp_path / "out" / "refused.csv", strict)
+    if strict:
+        with pytest.raises(RefusedImage, match=r"b.nii.gz: a damaged NIfTI file"):
+            SliceDataset(studies, preparing(), progress=False, refused=refused)
+        return
+    dataset = SliceDataset(studies, preparing(), progress=False, refused=refused)
+    assert {item["study"] for item in dataset} == {studies[0]["study"], studies[2]["study"]}
+    assert dataset.refused_count == 1
+    assert [label for _, label in dataset.contents()] == [studies[0].get("label"), studies[2].get("label")]
+    assert [(row["path"], row["kind"]) for row in refused.rows()] == [(str(path), "damaged")]
+
+
+def test_a_study_that_lacks_an_image_is_left_out_whole(tmp_path, studies):
+    path = Path(str(studies[1]["image"]))
+    path.write_bytes(path.read_bytes()[:60])
+    divided = [studies[0] | {"study": "S"}, studies[1] | {"study": "S"}, studies[2]]
+    listed = {}
+    for use in (SliceDataset, SliceStream):
+        refused = RefusedImages(tmp_path / "refused.csv")
+        used = list(use(divided, preparing(), refused=refused))
+        assert {item["study"] for item in used} == {studies[2]["study"]}
+        listed[use] = [(row["path"], row["reason"]) for row in refused.rows()]
+    assert listed[SliceDataset] == listed[SliceStream]
+    assert listed[SliceStream][0] == (
+        str(studies[0]["image"]),
+        "another image of its study (S) is refused; fix that one",
+    )
 
 
 def test_relative_paths_are_found_when_a_library_changes_the_working_directory(tmp_path, studies, monkeypatch):
@@ -223,17 +263,11 @@ def test_a_stream_numbers_the_slices_of_a_study_through_as_a_dataset_does(studie
         for study, index, pixels in zip(batch["study"], batch["slice"], batch["image"])
     }
     assert streamed == expected
-    counts = {
-        (study, int(index)): int(count)
-        for batch in batches
-        for study, index, count in zip(batch["study"], batch["slice"], batch["slices"])
-    }
-    assert {place[1] for place, count in counts.items() if count == 0} == set(range(12)), "until the last image"
-    assert {count for place, count in counts.items() if place == ("S", 12)} == {13}
-    assert {count for place, count in counts.items() if place[0] == "S1"} == {5}
+    counts = {(study, int(count)) for batch in batches for study, count in zip(batch["study"], batch["slices"])}
+    assert counts == {("S", 13), ("S1", 5)}
 
 
-def test_a_stream_has_one_image_in_memory(studies):
+def test_a_stream_has_one_study_in_memory(studies):
     read: list[weakref.ref] = []
 
     def watch(item: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -241,8 +275,7 @@ def test_a_stream_has_one_image_in_memory(studies):
         read.append(weakref.ref(item["image"]))
         return item
 
-    one = [study | {"study": "S"} for study in studies]
-    assert sum(1 for _ in SliceStream(one, preparing(watch))) == 18
+    assert sum(1 for _ in SliceStream(studies, preparing(watch))) == 18
     assert len(read) == 3
 
 

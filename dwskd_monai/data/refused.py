@@ -1,0 +1,232 @@
+"""Images that are refused while the others are used: a list of them, which processes share."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import ignite.distributed as idist
+from monai.utils.enums import CommonKeys
+
+from dwskd_monai.files import replacing
+from dwskd_monai.reading.refusal import ASIDE, RefusedImage
+
+COLUMNS = ("path", "reason", "kind", "series", "instance")
+_RANK = "rank"
+_MOST_SHOWN = 20
+_logger = logging.getLogger(__name__)
+
+
+class RefusedImagesError(ValueError):
+    """Images were refused, and all others were used. As an exit code of a command: 3."""
+
+    exit_code = 3
+
+
+class Refusing(Protocol):
+    """A dataset that leaves out images."""
+
+    refused_count: int
+
+
+class RefusedImages:
+    """The list of images that were refused: one row each in a CSV file, written while a run goes on.
+
+    Columns: ``path``, ``reason``, ``kind`` (one of :data:`dwskd_monai.reading.KINDS`), and for DICOM ``series`` and
+    ``instance``, SeriesInstanceUID and SOPInstanceUID. Files that were never taken for images are listed too, with kind
+    ``aside``. Worker processes add to the same file, ``<stem>.partial.csv`` until :meth:`finish`.
+
+    Args:
+        path: of the file.
+        strict: raise at the first image that is refused.
+    """
+
+    def __init__(self, path: str | Path, strict: bool = False) -> None:
+        self.path = Path(path)
+        self.strict = strict
+        self._partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        if _is_first():
+            for file in (self._partial, self.path):
+                file.unlink(missing_ok=True)
+
+    def add(self, refusal: BaseException, item: Mapping[str, Any], rank: int) -> None:
+        """List an image.
+
+        Args:
+            refusal: why it is refused.
+            item: of a datalist, with its ``image``.
+            rank: the item's place in the datalist; rows are in its order at the end.
+
+        Raises:
+            RefusedImage: the refusal itself, if the list is strict.
+        """
+        error = as_refusal(refusal, item)
+        if self.strict:
+            raise error from refusal.__cause__
+        self._write(error, rank)
+
+    def add_companions(self, study: str, items: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        """List the other images of a study of which one is refused: it would be judged by a part of it.
+
+        Args:
+            study: its name.
+            items: with their places in the datalist.
+        """
+        for rank, item in items:
+            reason = f"another image of its study ({study}) is refused; fix that one"
+            self._write(RefusedImage(item[CommonKeys.IMAGE], reason, "missing"), rank)
+
+    def list_others(self, files: Iterable[RefusedImage]) -> None:
+        """List files of a folder that are not taken for images, after those that are.
+
+        Raises:
+            RefusedImage: for the first that is not simply set aside, if the list is strict.
+        """
+        for error in files:
+            if self.strict and error.kind != ASIDE:
+                raise error
+            self._write(error, sys.maxsize)
+
+    def rows(self) -> list[dict[str, str]]:
+        """What is listed so far: refused images in the order of their datalist, then what was set aside."""
+        if not self._partial.is_file():
+            return []
+        with self._partial.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, (_RANK, *COLUMNS)))
+        rows.sort(key=lambda row: (row["kind"] == ASIDE, int(row[_RANK])))
+        kept = {(row["path"], row["reason"]): {name: row[name] for name in COLUMNS} for row in rows}  # of two splits
+        return list(kept.values())
+
+    def count(self) -> int:
+        """How many images are refused so far."""
+        return sum(row["kind"] != ASIDE for row in self.rows())
+
+    def finish(self) -> None:
+        """Give the file its name, and say how many images were refused.
+
+        Raises:
+            RefusedImagesError: if images were refused; what was set aside is logged only.
+        """
+        rows = self._finished()
+        aside = [row for row in rows if row["kind"] == ASIDE]
+        if aside:
+            _logger.warning(
+                "%d files are not images of this run: %s; see %s",
+                len(aside),
+                shown_counts(row["reason"] for row in aside),
+                self.path,
+            )
+        refused = [row for row in rows if row["kind"] != ASIDE]
+        if refused:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(row["kind"] for row in refused).items())
+            count = f"{len(refused)} image{'s were' if len(refused) > 1 else ' was'} refused"
+            raise RefusedImagesError(f"{count} ({kinds}), all others were used; {self.path} says why")
+
+    def keep(self) -> None:
+        """Give the file its name."""
+        self._finished()
+
+    def require_none(self) -> None:
+        """Raise with all refused images and the reasons, if there are any.
+
+        Raises:
+            ValueError: the message shows the first twenty; the file has them all.
+        """
+        refused = [row for row in self._finished() if row["kind"] != ASIDE]
+        if not refused:
+            return
+        shown = _listed([f"{row['path']}: {row['reason']}" for row in refused])
+        raise ValueError(
+            f"{len(refused)} images cannot be used:\n{shown}\nFix or remove them ({self.path} lists all), or go on "
+            "without them: --skip_refused true"
+        )
+
+    def _finished(self) -> list[dict[str, str]]:
+        """The rows, in a file of the right name if there are any."""
+        rows = self.rows()
+        if rows and _is_first():
+            with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows(rows)
+            self._partial.unlink()
+        return rows
+
+    def _write(self, error: RefusedImage, rank: int) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerow(
+            (rank, error.path, error.reason, error.kind, error.series or "", error.instance or "")
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._partial, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, text.getvalue().encode("utf-8", "backslashreplace"))  # one call: rows do not mix
+        finally:
+            os.close(file)
+
+
+def require_images(datasets: Sequence[Refusing], refused: RefusedImages, skip_refused: bool = False) -> None:
+    """Stop a training over images that cannot be used, all at once, unless it is to go on without them.
+
+    Args:
+        datasets: that have read their images, all splits.
+        refused: the list that they have filled.
+        skip_refused: go on without them; their number is logged, and the trained settings have it.
+
+    Raises:
+        ValueError: with each image and the reason.
+    """
+    count = sum(dataset.refused_count for dataset in datasets)
+    if not count:
+        return
+    if not skip_refused:
+        refused.require_none()
+    refused.keep()
+    _logger.warning("training without %d images that are refused; %s says why", count, refused.path)
+
+
+def raise_all(failures: Sequence[BaseException], count: int) -> None:
+    """Raise what is wrong with images, all at once.
+
+    Args:
+        failures: of the images; none: nothing is raised.
+        count: of all images.
+    """
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        shown = [str(failure) for failure in failures]
+        raise ValueError(f"{len(failures)} of {count} images cannot be read:\n{_listed(shown)}") from failures[0]
+
+
+def _listed(lines: Sequence[str]) -> str:
+    more = len(lines) - _MOST_SHOWN
+    rest = [f"and {more} more"] if more > 0 else []
+    return "\n".join(f"- {line}" for line in [*lines[:_MOST_SHOWN], *rest])
+
+
+def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:
+    """An error over an item's image as a refusal; what reading raises is one already."""
+    if isinstance(error, RefusedImage):
+        return error
+    path = str(item[CommonKeys.IMAGE])
+    reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
+    return RefusedImage(path, reason, "missing" if isinstance(error, FileNotFoundError) else "content")
+
+
+def shown_counts(reasons: Iterable[str]) -> str:
+    """How often each reason occurs, without what to do about it, for a message."""
+    counts = Counter(reason.split(";")[0] for reason in reasons)
+    return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+
+
+def _is_first() -> bool:
+    """Whether this is the first of several processes that train, or the only one."""
+    return idist.get_rank() == 0
