@@ -88,6 +88,10 @@ def test_a_name_with_quotes_is_a_name(tmp_path):
         ({"student": "convnext_atom"}, "timm knows no model 'convnext_atom'; it has for instance convnext_atto"),
         ({"teacher": "mobilenetv3_small_050", "student": "mobilenetv3_small_100"}, "wider"),
         ({"teacher": "mobilenetv3_small_100", "student": "convnext_atto"}, "of one family"),
+        (
+            {"teacher": "crossvit_15_240", "student": "crossvit_9_240"},
+            "image_size: crossvit_9_240 cannot take 224",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_named_and_leaves_nothing(data, tmp_path, capsys, options, message):
