@@ -1,7 +1,7 @@
 """Whether the network of a config takes images of its ``image_size``, asked before any image is read.
 
 Only a network that is made for one size, as a ViT is, has ``network_def#img_size``. What sizes it can be made for is
-tried out, not listed: on the meta device, where tensors have shapes and no values, that takes a tenth of a second.
+tried out, not listed: on the meta device, where tensors have shapes and no values, that takes less than a second.
 """
 
 from __future__ import annotations
