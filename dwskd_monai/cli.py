@@ -6,11 +6,12 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import fire
+from fire.decorators import SetParseFns
 
 from dwskd_monai.bundle.words import as_values, checked_type
 
@@ -33,6 +34,7 @@ COMMANDS = {
     "settings": "settings",
     "unpack": "pack.command",
 }
+TEXTS = {"create": ["classes"]}  # options that are never values: a class may be called "true" or "1.0"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,10 +43,13 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger(__package__).setLevel(logging.INFO)
     words = sys.argv[1:] if arguments is None else arguments
     asked = [name for name in COMMANDS if words[:1] == [name]] or list(COMMANDS)
+    texts: Mapping[str, Sequence[str]] = TEXTS
     if "-h" in words or "--help" in words:  # fire takes it for an option of a command that takes any
         words = [*(asked if len(asked) == 1 else []), "--", "--help"]
+        texts = {}  # fire's help would list how it parses them as a group of commands
     try:
-        fire.Fire({name: _taking_words(command(name)) for name in asked}, command=words, name="dwskd")
+        functions = {name: _taking_words(command(name), texts.get(name, ())) for name in asked}
+        fire.Fire(functions, command=words, name="dwskd")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(BAD_INPUT)
@@ -56,14 +61,21 @@ def command(name: str) -> Callable[..., None]:
     return function
 
 
-def _taking_words(function: Callable[..., None]) -> Callable[..., None]:
-    """``function`` with the words of a command line as the values that they stand for."""
+def _taking_words(function: Callable[..., None], texts: Sequence[str] = ()) -> Callable[..., None]:
+    """``function`` with the words of a command line as the values that they stand for.
+
+    Args:
+        function: of a command.
+        texts: its options that stay as they were typed.
+    """
+    parameters = inspect.signature(function).parameters
 
     @functools.wraps(function)
     def with_values(*args: Any, **options: Any) -> None:
-        given = inspect.signature(function).bind(*as_values(args), **as_values(options))
+        given = inspect.signature(function).bind(*args, **options)
         for name, value in given.arguments.items():
-            checked_type(name, value, inspect.signature(function).parameters[name].default)
+            given.arguments[name] = value if name in texts else as_values(value)
+            checked_type(name, given.arguments[name], parameters[name].default)
         function(*given.args, **given.kwargs)
 
-    return with_values
+    return SetParseFns(**dict.fromkeys(texts, str))(with_values) if texts else with_values

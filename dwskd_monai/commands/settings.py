@@ -20,6 +20,7 @@ def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     """
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.decisive import decisive_settings
+    from dwskd_monai.bundle.image_size import check_image_size
     from dwskd_monai.bundle.settings_file import digest_of, require_weights, settings_beside, versions, write_settings
     from dwskd_monai.bundle.settings_record import without_places
     from dwskd_monai.bundle.trained_settings import TrainedSettings
@@ -31,6 +32,7 @@ def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     file = settings_beside(weights)
     if file.is_file() and not force:
         raise FileExistsError(f"{file} is there already; --force true replaces it")
+    check_image_size(given.config("train"))
     origin = {"overrides": without_places(given.overrides), "versions": versions(), "images": {}}
     trained = TrainedSettings(
         decisive_settings(given.config("train")), given.class_names, origin, weights, digest_of(weights)

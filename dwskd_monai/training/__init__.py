@@ -33,6 +33,7 @@ _MODULES = {
     "combine_students": "both_students",
     "create_auxiliary": "auxiliary",
     "create_teacher": "teachers",
+    "fixed_size": "teachers",
     "initialize_students": "teachers",
     "initialize_teacher": "teachers",
     "is_not_first": "distributed",

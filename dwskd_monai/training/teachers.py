@@ -28,7 +28,12 @@ _logger = logging.getLogger(__name__)
 
 
 def create_teacher(
-    model_name: str, weights: str = PRETRAINED, in_chans: int = 1, num_classes: int = 0, **model_args: Any
+    model_name: str,
+    weights: str = PRETRAINED,
+    in_chans: int = 1,
+    num_classes: int = 0,
+    image_size: int | None = None,
+    **model_args: Any,
 ) -> nn.Module:
     """A timm network with pretrained weights and a new classifier.
 
@@ -39,7 +44,9 @@ def create_teacher(
             and its position embedding to the grid as timm does); ``random`` is a network that has learned nothing.
         in_chans: channels of the images, 1 for gray ones.
         num_classes: outputs of the new classifier; 0 for none.
-        model_args: further arguments of ``timm.create_model``, ``img_size`` for instance.
+        image_size: side of the images in pixels, for a network that is made for one size; None: the size that timm
+            makes it for.
+        model_args: further arguments of ``timm.create_model``.
 
     Raises:
         ValueError: if timm knows no such model, or the file's tensors do not fit; the message names them.
@@ -47,9 +54,11 @@ def create_teacher(
         OSError: if the pretrained weights could not be downloaded; the message says what else can be done.
     """
     check_known(model_name)
+    size = None if image_size is None else fixed_size(model_name, image_size)
+    arguments = {"in_chans": in_chans, "num_classes": num_classes, "img_size": size, **model_args}
     if weights == PRETRAINED:
-        return _download(model_name, in_chans=in_chans, num_classes=num_classes, **model_args)
-    network = timm.create_model(model_name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **model_args)
+        return _download(model_name, **arguments)
+    network = timm.create_model(model_name, pretrained=False, **arguments)
     if weights != RANDOM:
         load_backbone(network, weights)
     return network
@@ -64,8 +73,24 @@ def check_known(model_name: str) -> None:
     raise ValueError(f"timm knows no model {model_name!r}" + (f"; it has for instance {close}" if close else ""))
 
 
+def fixed_size(model_name: str, image_size: int) -> int | None:
+    """The ``img_size`` of ``timm.create_model`` for a network that is made for one image size, as a ViT is.
+
+    Args:
+        model_name: timm name.
+        image_size: side of the images in pixels.
+
+    Returns:
+        ``image_size``; None if the network takes images of any size, or timm does not know it.
+    """
+    config = timm.get_pretrained_cfg(model_name)
+    return image_size if config is not None and config.fixed_input_size else None
+
+
 def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:
     """A teacher to select weights from; those of a file stay there until a student takes some.
+
+    It has the size that timm makes it for: a student of another size gets its positions resampled.
 
     Args and Raises: see :func:`create_teacher`.
     """
@@ -122,13 +147,18 @@ def _architecture(network: nn.Module) -> str:
 
 
 def initialize_teacher(
-    network: nn.Module, model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any
+    network: nn.Module,
+    model_name: str,
+    weights: str = PRETRAINED,
+    in_chans: int = 1,
+    image_size: int | None = None,
+    **model_args: Any,
 ) -> None:
     """Give a network the teacher's weights; its classifier stays new.
 
     Args and Raises: see :func:`create_teacher`; ``network`` is the model ``model_name`` of timm, changed in place.
     """
-    teacher = create_teacher(model_name, weights, in_chans, **model_args)
+    teacher = create_teacher(model_name, weights, in_chans, image_size=image_size, **model_args)
     network.load_state_dict(network.state_dict() | teacher.state_dict())
 
 

@@ -105,7 +105,8 @@ def resampled_positions(
     module, _, kind = name.rpartition(".")
     if kind == "relative_position_bias_table":
         attention: Any = student.get_submodule(module)
-        table_shape = (shape[0], source.shape[1])
+        heads_first = source.ndim == 3  # MaxViT's table is (heads, height, width), others' (positions, heads)
+        table_shape = (source.shape[0], *shape[1:]) if heads_first else (shape[0], source.shape[1])
         return torch.as_tensor(resize_rel_pos_bias_table_simple(source, tuple(attention.window_size), table_shape))
     if kind in ("pos_embed", "position_embeddings") and source.ndim == 3:  # of 4 axes if a network keeps its grid
         return _resampled_embedding(name, source, shape, _grid(teacher), _grid(student))

@@ -46,7 +46,9 @@ def image_shape(network: Any) -> tuple[int, ...]:
         first = config["first_conv"]
         first = first if isinstance(first, str) else first[0]
         embedding = getattr(network, "patch_embed", None)
-        size = getattr(embedding, "img_size", None) or config["input_size"][1:]
+        # A MaxViT has no patches; timm 1.0.31 keeps its size here, earlier ones nowhere
+        traits = getattr(network, "_traits", {})
+        size = getattr(embedding, "img_size", None) or traits.get("img_size") or config["input_size"][1:]
         return network.get_submodule(first).weight.shape[1], *size
     convolution = next((m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d))), None)
     if convolution is None:

@@ -72,7 +72,8 @@ class _Planner:
             if (self.axes[name][axis] >= 0).all():
                 positions[axis] = self._positions(name, axis, source, source_shape, shape, rows=positions[0])
             elif source_shape[axis] != shape[axis]:
-                steps.append(self._adaptation(name, axis, source_shape, shape))
+                step = self._adaptation(name, axis, source_shape, shape)
+                steps += [step] if step not in steps else []  # one step adapts several axes
         steps.append("copied" if all(part is None for part in positions) else "selected")
         if self.rescale and name in self.student.coupling.layers and len(positions) > 1 and positions[1] is not None:
             steps.append("rescaled")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import huggingface_hub
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
@@ -54,6 +55,16 @@ def test_position_embedding_of_a_file_is_resampled(tmp_path):
     torch.save(saved.state_dict(), tmp_path / "teacher.pt")
     load_backbone(network, tmp_path / "teacher.pt")
     assert torch.equal(network.pos_embed, resample_abs_pos_embed(saved.pos_embed, [8, 8], num_prefix_tokens=1))
+
+
+def test_a_teacher_is_made_for_the_size_of_the_images_if_it_needs_one(tmp_path):
+    arguments = {"embed_dim": 16, "num_heads": 2, "depth": 1}
+    saved = timm.create_model("vit_tiny_patch16_224", in_chans=1, **arguments)
+    torch.save(saved.state_dict(), tmp_path / "teacher.pt")
+    teacher = create_teacher("vit_tiny_patch16_224", str(tmp_path / "teacher.pt"), image_size=48, **arguments)
+    assert torch.equal(teacher.pos_embed, resample_abs_pos_embed(saved.pos_embed, [3, 3], num_prefix_tokens=1))
+    assert teacher(torch.zeros(1, 1, 48, 48)).shape == (1, 16)
+    create_teacher("convnext_atto", "random", image_size=48, **TINY)  # takes any size, and no argument for it
 
 
 def test_a_file_of_another_network_is_named_with_its_tensors(tmp_path):

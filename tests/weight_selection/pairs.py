@@ -154,6 +154,8 @@ PUBLISHED: list[tuple[str, str]] = [
     ("beit_large_patch16_224", "beit_base_patch16_224"),
     ("swin_base_patch4_window7_224", "swin_tiny_patch4_window7_224"),
     ("swinv2_base_window8_256", "swinv2_tiny_window8_256"),
+    ("maxvit_small_tf_224", "maxvit_tiny_tf_224"),
+    ("coatnet_1_rw_224", "coatnet_0_rw_224"),
     ("convnext_tiny", "convnext_femto"),
     ("convnextv2_tiny", "convnextv2_atto"),
     ("resnet152", "resnet50"),

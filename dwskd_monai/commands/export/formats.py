@@ -11,6 +11,7 @@ import torch
 from monai.data.torchscript_utils import save_net_with_metadata
 from monai.networks.utils import convert_to_torchscript
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dwskd_monai.evaluation.exported import (
     DESCRIPTION,
@@ -48,17 +49,19 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Map
     """By torch's exporter, with any batch size; the description becomes ``metadata_props``."""
     library("onnxscript")
     onnx = library("onnx")
-    torch.onnx.export(
-        network,
-        (example,),
-        path,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    # The fast kernel of attention gives strides that the exporter cannot follow if there is a mask, as in BEiT
+    with sdpa_kernel(SDPBackend.MATH):
+        torch.onnx.export(
+            network,
+            (example,),
+            path,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     model = onnx.load(path)
     onnx.helper.set_model_props(model, dict(description))
     onnx.save(model, path)

@@ -9,6 +9,7 @@ import pytest
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.classes import in_order
 from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.cli import main
 from dwskd_monai.commands.create.create import MODALITIES
@@ -77,17 +78,34 @@ def test_a_name_with_quotes_is_a_name(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "names", ["true,false", "True,FALSE", "null,None", "0,1", "01,2", "1.0,1e3", "yes,no", "it's,(a)"], ids=str
+)
+def test_a_name_that_looks_like_a_value_stays_text(names, tmp_path):
+    create(tmp_path / "own", classes=names)
+    bundle = Bundle(tmp_path / "own")
+    assert bundle.class_names == names.split(",")
+    assert in_order(bundle.config("train").get_parsed_content("class_names")) == names.split(",")
+    main(["create", str(tmp_path / "as_two_words"), "--classes", names])
+    assert Bundle(tmp_path / "as_two_words").class_names == names.split(",")
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"modality": "us"}, "modality must be one of picture, ct, mr, chest_xray, lung_ct, brain_mri; got 'us'"),
         ({"data": None}, "classes: name them, --classes a,b, or give labeled images that do: --data DIR"),
         ({"data": "nowhere"}, "nowhere does not exist"),
+        ({"data": None, "classes": "true"}, "classes: expected two or more different names, a,b; got 'true'"),
         ({"classes": "benign"}, "classes: expected two or more different names, a,b; got 'benign'"),
         ({"classes": "benign,benign"}, "classes: expected two or more different names, a,b; got 'benign, benign'"),
         ({"classes": "benign,other"}, "data has malignant too; name all of its classes"),
         ({"student": "convnext_atom"}, "timm knows no model 'convnext_atom'; it has for instance convnext_atto"),
         ({"teacher": "mobilenetv3_small_050", "student": "mobilenetv3_small_100"}, "wider"),
         ({"teacher": "mobilenetv3_small_100", "student": "convnext_atto"}, "of one family"),
+        (
+            {"teacher": "crossvit_15_240", "student": "crossvit_9_240"},
+            "image_size: crossvit_9_240 cannot take 224",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_named_and_leaves_nothing(data, tmp_path, capsys, options, message):

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
+import timm
 import torch
 from monai.data.torchscript_utils import load_net_with_metadata
 
@@ -21,6 +22,7 @@ from dwskd_monai.commands.export.export import Exported, ParityError, export_net
 from dwskd_monai.commands.export.formats import FORMATS, Format
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
+from tests.networks import TINY_FIXED
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +61,16 @@ def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, 
         images = torch.randn(count, 1, 32, 32)
         with torch.inference_mode():
             torch.testing.assert_close(run(images), network(images), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_attention_with_relative_positions_is_exported(tmp_path, form):
+    network = timm.create_model("beit_base_patch16_224", img_size=48, **TINY_FIXED["beit_base_patch16_224"]).eval()
+    file = tmp_path / f"network{FORMATS[form].suffix}"
+    FORMATS[form].write(network, torch.randn(2, 3, 48, 48), file, {})
+    images = torch.randn(5, 3, 48, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(FORMATS[form].read(file)(images), network(images), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
