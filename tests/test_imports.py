@@ -33,7 +33,7 @@ TABLE = {
     "preprocessing.transforms": Room({"preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
-    "bundle": Room({"files"}, {"monai", "yaml", "ruamel", "jinja2", "torch"}),
+    "bundle": Room({"files"}, {"monai", "yaml", "ruamel", "jinja2", "torch", "filelock"}),
     "data": Room({"files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "weight_selection"}, TORCH),

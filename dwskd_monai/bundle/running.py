@@ -20,6 +20,7 @@ from monai.utils import ensure_tuple
 from dwskd_monai.bundle.classes import class_names_of, in_order
 from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
+from dwskd_monai.bundle.lock import require_alone
 from dwskd_monai.bundle.overrides import (
     check_types,
     knows,
@@ -52,9 +53,10 @@ def find_bundle_root() -> str:
     return str(Path.cwd())
 
 
-def prepare_run(results: Sequence[str] = ()) -> None:
+def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()) -> None:
     """What each run of a bundle begins with.
 
+    - Another run that writes to the same folders is not disturbed: this one is refused.
     - Results of an earlier run that lie where this one will put its own become ``<stem>.previous<suffix>``: however
       this run ends, nobody takes them for its results.
 
@@ -67,8 +69,10 @@ def prepare_run(results: Sequence[str] = ()) -> None:
 
     Args:
         results: names of the files that the run makes in its ``output_dir``.
+        alone_in: folders that no other process may run in meanwhile.
 
     Raises:
+        BlockingIOError: if another process runs in one of the folders.
         FileNotFoundError: if the config uses a network that was not trained yet.
         ValueError: for an override that is unknown, of another type than the setting, or contradicts the training; for
             weights without their settings.
@@ -77,6 +81,8 @@ def prepare_run(results: Sequence[str] = ()) -> None:
     if workflow is None:  # a config that somebody evaluates without a workflow, such as a server
         return
     end_with_one_message(workflow.parser)
+    for folder in alone_in:
+        require_alone(folder)
     for name in results:
         set_aside(Path(str(workflow.parser.get_parsed_content("output_dir"))) / name)
     call = _call_of_run()

@@ -234,3 +234,18 @@ def test_students_of_an_overridden_network_are_combined(bundle, tmp_path):
     students = config.get_parsed_content("evaluator#network").networks
     for student, expected in zip(students, saved, strict=True):
         torch.testing.assert_close(dict(student.state_dict()), expected, rtol=0, atol=0)
+
+
+@each_bundle
+def test_a_run_is_alone_where_it_writes(bundle):
+    for names, folders in (
+        (["train"], ["@ckpt_dir", "@output_dir"]),
+        (["train", "evaluate"], ["@output_dir"]),
+        (["inference"], ["@output_dir"]),
+    ):
+        assert parser(bundle, *names)["run"][0]["alone_in"] == folders
+
+
+def test_configs_are_ascii_so_that_any_locale_reads_them():
+    for path in (REPOSITORY / "bundles").glob("*/configs/*"):
+        assert path.read_bytes().isascii(), path

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from dwskd_monai.bundle.lock import require_alone
+
+HOLDER = """
+import sys
+from dwskd_monai.bundle.lock import require_alone
+require_alone(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(tmp_path) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs in ``tmp_path/out``."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.slow
+def test_a_second_process_is_refused_until_the_first_is_gone_even_if_it_was_killed(tmp_path, other, monkeypatch):
+    with pytest.raises(BlockingIOError, match=r"out: another run writes there now; .* --output_dir DIR"):
+        require_alone(tmp_path / "out")
+    require_alone(tmp_path / "elsewhere")
+    monkeypatch.setenv("RANK", "1")
+    require_alone(tmp_path / "out")  # one of several processes that train together
+    monkeypatch.setenv("RANK", "0")
+    other.kill()
+    other.wait()
+    require_alone(tmp_path / "out")
+
+
+def test_a_process_may_run_in_a_folder_again(tmp_path):
+    require_alone(tmp_path / "out")
+    require_alone(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".run.lock"]
