@@ -11,7 +11,8 @@ import functools
 import math
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
 from dwskd_monai.reading.formats import DICOM, files_of_series, is_called_image, is_dicom
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.refusal import RefusedImage
 
 _DAMAGED = (InvalidDicomError, EOFError, OSError, AttributeError, KeyError, struct.error)  # what pydicom raises
 _TAGS = (
     "SeriesInstanceUID",
+    "SOPInstanceUID",
     "Modality",
     "Rows",
     "Columns",
@@ -84,16 +87,21 @@ def _peek(path: Path, name: str) -> Any:
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]).get(name)
     except _DAMAGED as error:
-        raise ValueError(f"{path}: a damaged DICOM file, its header cannot be read ({error})") from error
+        raise RefusedImage(path, f"a damaged DICOM file, its header cannot be read ({error})", "damaged") from error
 
 
 def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     """One DICOM file: a picture, a slice, or a multi-frame volume.
 
     Raises:
-        ValueError: if it is damaged, has color, a slope of 0 or NaN, or frames that do not make a volume.
+        RefusedImage: if it is damaged, has color, a slope of 0 or NaN, or frames that do not make a volume.
     """
     header = _header(path)
+    with _identified(header):
+        return _read_file(header, path, slice_axis, spacing_tolerance)
+
+
+def _read_file(header: pydicom.Dataset, path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     frames = _frames(header, path)
     if len(frames) > 1:
         order, step = _sort(frames, path, spacing_tolerance)
@@ -111,23 +119,44 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Imag
     """A folder with the files of one series, each one slice.
 
     Raises:
-        ValueError: if there is no DICOM file, a second series, a slice of another size or orientation, a missing slice,
-            or whatever :func:`read_file` refuses.
+        RefusedImage: if there is no DICOM file, a second series, a slice of another size or orientation, a missing
+            slice, or whatever :func:`read_file` refuses.
     """
     paths = files_of_series(folder)
     if not paths:
-        raise ValueError(f"{folder}: a folder without a DICOM file; expected the files of one series")
+        raise RefusedImage(folder, "a folder without a DICOM file; expected the files of one series", "format")
     for path in paths:
         if not is_dicom(path):
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
-            raise ValueError(f"{path}: {what}; expected one slice of the series in {folder}")
+            raise RefusedImage(path, f"{what}; expected one slice of the series in {folder}", "format")
     images = [path for path in sorted(folder.iterdir()) if is_called_image(path)]
     strays = [path.name for path in images if not DICOM.has_name(path)]
     if strays:
-        raise ValueError(f"{folder}: {strays[0]} among the DICOM files of a series; expected slices only; move it away")
+        raise RefusedImage(
+            folder, f"{strays[0]} among the DICOM files of a series; expected slices only; move it away", "geometry"
+        )
     if len(paths) == 1:
         return read_file(paths[0], slice_axis, spacing_tolerance)
     headers = [_header(path) for path in paths]
+    with _identified(headers[0], instance=False):
+        return _read_slices(folder, paths, headers, slice_axis, spacing_tolerance)
+
+
+@contextmanager
+def _identified(header: pydicom.Dataset, instance: bool = True) -> Iterator[None]:
+    """A refusal inside gets the identifiers of a header."""
+    try:
+        yield
+    except RefusedImage as refusal:
+        refusal.series = refusal.series or str(header.get("SeriesInstanceUID") or "") or None
+        if instance:
+            refusal.instance = refusal.instance or str(header.get("SOPInstanceUID") or "") or None
+        raise
+
+
+def _read_slices(
+    folder: Path, paths: Sequence[Path], headers: Sequence[pydicom.Dataset], slice_axis: str, spacing_tolerance: float
+) -> Image:
     _refuse_mixtures(folder, paths, headers)
     frames = [_frames(header, path)[0] for header, path in zip(headers, paths)]
     order, step = _sort(frames, folder, spacing_tolerance)
@@ -142,11 +171,11 @@ def _header(path: Path) -> pydicom.Dataset:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
         samples = int(header.get("SamplesPerPixel", 1))
         if "Rows" not in header or "Columns" not in header:
-            raise ValueError(f"{path}: a DICOM file without pixels, such as a report; expected an image")
+            raise RefusedImage(path, "a DICOM file without pixels, such as a report; expected an image", "format")
     except _DAMAGED as error:
-        raise ValueError(f"{path}: a damaged DICOM file, its header cannot be read ({error})") from error
+        raise RefusedImage(path, f"a damaged DICOM file, its header cannot be read ({error})", "damaged") from error
     if samples != 1:
-        raise ValueError(f"{path}: expected gray pixels, got {samples} samples per pixel (color)")
+        raise RefusedImage(path, f"expected gray pixels, got {samples} samples per pixel (color)", "format")
     return header
 
 
@@ -156,9 +185,11 @@ def _frames(header: pydicom.Dataset, path: Path) -> list[_Frame]:
     shared = _groups(header.get("SharedFunctionalGroupsSequence"))
     own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
     if count > 1 and len(own) != count:
-        raise ValueError(
-            f"{path}: {count} frames, positions of {len(own)}; expected an enhanced multi-frame file, whose frames are "
-            "the slices of one volume"
+        raise RefusedImage(
+            path,
+            f"{count} frames, positions of {len(own)}; expected an enhanced multi-frame file, whose frames are "
+            "the slices of one volume",
+            "geometry",
         )
     frames = []
     for index in range(count):
@@ -185,7 +216,9 @@ def _frames(header: pydicom.Dataset, path: Path) -> list[_Frame]:
         )
     scales = {(frame.slope, frame.intercept) for frame in frames}
     if len(scales) > 1:  # GDCM applies the first to all
-        raise ValueError(f"{path}: its frames have {len(scales)} different slopes or intercepts; expected one for all")
+        raise RefusedImage(
+            path, f"its frames have {len(scales)} different slopes or intercepts; expected one for all", "header"
+        )
     return frames
 
 
@@ -204,7 +237,7 @@ def _scale(value: Any, name: str, place: str) -> float:
         return 1.0 if name == "Slope" else 0.0
     number = float(value)
     if not math.isfinite(number) or (name == "Slope" and number == 0):
-        raise ValueError(f"{place}: Rescale{name} is {number:g}; its pixels have no meaning")
+        raise RefusedImage(place, f"Rescale{name} is {number:g}; its pixels have no meaning", "header")
     return number
 
 
@@ -215,36 +248,42 @@ def _refuse_mixtures(folder: Path, paths: Sequence[Path], headers: Sequence[pydi
     if len(first) > 1:
         counts = Counter(str(header.get("SeriesInstanceUID", "")) for header in headers)
         shown = ", ".join(f"{counts[uid]} files like {path.name}" for uid, path in first.items())
-        raise ValueError(
-            f"{folder}: {len(first)} DICOM series in one folder ({shown}); expected one; give each a folder of its "
-            "own, or name the files in a datalist"
+        raise RefusedImage(
+            folder,
+            f"{len(first)} DICOM series in one folder ({shown}); expected one; give each a folder of its "
+            "own, or name the files in a datalist",
+            "geometry",
         )
     multiframe = [path.name for path, header in zip(paths, headers) if int(header.get("NumberOfFrames", 1) or 1) > 1]
     if multiframe:
-        raise ValueError(
-            f"{folder}: {multiframe[0]} is a volume (multi-frame) among {len(paths)} files of one series; "
-            "expected slices only"
+        raise RefusedImage(
+            folder,
+            f"{multiframe[0]} is a volume (multi-frame) among {len(paths)} files of one series; expected slices only",
+            "geometry",
         )
     sizes = {(int(header.Rows), int(header.Columns)): path for path, header in zip(paths, headers)}
     if len(sizes) > 1:
         shown = ", ".join(f"{path.name} {rows} × {columns}" for (rows, columns), path in sizes.items())
-        raise ValueError(f"{folder}: slices of different sizes in one series ({shown})")
+        raise RefusedImage(folder, f"slices of different sizes in one series ({shown})", "geometry")
 
 
 def _sort(frames: Sequence[_Frame], path: Path, tolerance: float) -> tuple[list[int], NDArray[np.float64]]:
     """Order of the frames along their normal, and the step in mm from one to the next."""
     for frame in frames:
         if frame.orientation is None or frame.position is None:
-            raise ValueError(f"{frame.place}: no ImagePositionPatient or ImageOrientationPatient; its place is unknown")
+            raise RefusedImage(
+                frame.place, "no ImagePositionPatient or ImageOrientationPatient; its place is unknown", "geometry"
+            )
     orientations = np.stack([frame.orientation for frame in frames if frame.orientation is not None])
     positions = np.stack([frame.position for frame in frames if frame.position is not None])
     other = np.abs(orientations - orientations[0]).max(1) > 1e-3
     spacings = np.array([frame.pixel_spacing for frame in frames])
     other |= np.abs(spacings / spacings[0] - 1).max(1) > 1e-3
     if other.any():
-        raise ValueError(
-            f"{frames[int(other.argmax())].place}: another orientation or pixel spacing than {frames[0].place}; "
-            "expected the parallel slices of one volume"
+        raise RefusedImage(
+            frames[int(other.argmax())].place,
+            f"another orientation or pixel spacing than {frames[0].place}; expected the parallel slices of one volume",
+            "geometry",
         )
     heights = positions @ np.cross(orientations[0][:3], orientations[0][3:])
     order = [int(index) for index in heights.argsort(kind="stable")]
@@ -252,17 +291,21 @@ def _sort(frames: Sequence[_Frame], path: Path, tolerance: float) -> tuple[list[
     usual = float(np.median(gaps))
     if (gaps < 1e-3).any():
         index = int(gaps.argmin())
-        raise ValueError(
-            f"{path}: two slices at one position: {_pair(frames, order, index)}; expected one volume, not repeated "
-            "acquisitions"
+        raise RefusedImage(
+            path,
+            f"two slices at one position: {_pair(frames, order, index)}; expected one volume, not repeated "
+            "acquisitions",
+            "geometry",
         )
     wrong = np.abs(gaps - usual) > tolerance * usual
     if wrong.any():
         index = int((np.abs(gaps - usual)).argmax())
-        raise ValueError(
-            f"{path}: unevenly spaced slices: {gaps[index]:.4g} mm between {_pair(frames, order, index)}, "
+        raise RefusedImage(
+            path,
+            f"unevenly spaced slices: {gaps[index]:.4g} mm between {_pair(frames, order, index)}, "
             f"{usual:.4g} mm elsewhere ({int(wrong.sum())} such gaps of {len(gaps)}); is a slice missing? "
-            f"Export the series again, or raise spacing_tolerance ({tolerance:g}) if this is meant"
+            f"Export the series again, or raise spacing_tolerance ({tolerance:g}) if this is meant",
+            "geometry",
         )
     return order, (positions[order[-1]] - positions[order[0]]) / (len(order) - 1)
 

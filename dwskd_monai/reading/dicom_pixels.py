@@ -15,6 +15,8 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dwskd_monai.reading.refusal import RefusedImage
+
 _PIXEL_DATA = 0x7FE00010
 _LARGE = 2**16  # bytes; larger values stay in the file
 
@@ -23,7 +25,7 @@ def read_frame(path: Path) -> NDArray[np.float32]:
     """The pixels ``(1, H, W)`` of a file with one frame; MONOCHROME1 is turned round.
 
     Raises:
-        ValueError: if they cannot be decoded.
+        RefusedImage: if they cannot be decoded.
     """
     return _decoded(path, 1)
 
@@ -32,7 +34,7 @@ def read_frames(path: Path, order: Sequence[int], slope: float, intercept: float
     """The pixels ``(frames, H, W)`` of a multi-frame file, its frames in ``order``.
 
     Raises:
-        ValueError: if they cannot be decoded.
+        RefusedImage: if they cannot be decoded.
     """
     stored = _in_file(path, len(order))
     if stored is None:
@@ -58,9 +60,11 @@ def _in_file(path: Path, count: int) -> tuple[NDArray[np.integer], int] | None:
     size = 2 * int(np.prod(shape))
     there = path.stat().st_size - element.value_tell
     if element.length < size or there < size:
-        raise ValueError(
-            f"{path}: a damaged DICOM file, its pixels cannot be decoded (expected {size} bytes of {count} frames, got "
-            f"{min(element.length, there)})"
+        raise RefusedImage(
+            path,
+            f"a damaged DICOM file, its pixels cannot be decoded (expected {size} bytes of {count} frames, got "
+            f"{min(element.length, there)})",
+            "damaged",
         )
     kind = np.dtype("<i2" if header.PixelRepresentation else "<u2")
     frames = np.memmap(path, kind, mode="r", offset=element.value_tell, shape=shape)
@@ -73,8 +77,8 @@ def _decoded(path: Path, frames: int) -> NDArray[np.float32]:
         reader.Update()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()  # ITK's last line tells what went wrong
-        raise ValueError(f"{path}: a damaged DICOM file, its pixels cannot be decoded ({reason})") from error
+        raise RefusedImage(path, f"a damaged DICOM file, its pixels cannot be decoded ({reason})", "damaged") from error
     pixels: NDArray[np.float32] = itk.array_from_image(reader.GetOutput())  # a copy: a view outlives ITK's memory
     if len(pixels) != frames:
-        raise ValueError(f"{path}: {frames} frames announced, {len(pixels)} decoded")
+        raise RefusedImage(path, f"{frames} frames announced, {len(pixels)} decoded", "damaged")
     return pixels

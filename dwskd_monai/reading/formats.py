@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dwskd_monai.reading.refusal import RefusedImage
+
 
 def is_dicom(path: Path) -> bool:
     """Whether the file begins as DICOM files do."""
@@ -57,17 +59,17 @@ def format_of(path: Path) -> Format:
     """The format of a file, by its content or else its name; a picture if neither tells.
 
     Raises:
-        ValueError: if it is empty, or its name says a format that its content is not of.
+        RefusedImage: if it is empty, or its name says a format that its content is not of.
     """
     if path.stat().st_size == 0:
-        raise ValueError(f"{path}: an empty file (0 bytes); copy it again from its source")
+        raise RefusedImage(path, "an empty file (0 bytes); copy it again from its source", "damaged")
     for row in FORMATS:
         if row.begins is not None and row.begins(path):
             return row
     for row in FORMATS:
         if row.has_name(path):
             if row.begins is not None:
-                raise ValueError(f"{path}: not a {row.name} file, whatever it is called; expected an image")
+                raise RefusedImage(path, f"not a {row.name} file, whatever it is called; expected an image", "format")
             return row
     return PICTURE
 

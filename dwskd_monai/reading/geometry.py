@@ -10,6 +10,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.reading.slice_axis import PLANES, choose_plane
 
 # Where slices, rows and columns go: L(eft), P(osterior), S(uperior), I(nferior).
@@ -20,7 +21,7 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     """Turn and mirror the axes (no pixel changes its value) and cut across ``slice_axis``.
 
     Raises:
-        ValueError: if the affine has zero, NaN or infinite axes, or the volume cannot be cut across that axis.
+        RefusedImage: if the affine has zero, NaN or infinite axes, or the volume cannot be cut across that axis.
     """
     shape = volume.pixels.shape
     spacing = _checked_spacing(volume.affine, path)
@@ -36,11 +37,13 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
 
 def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
     if not np.isfinite(affine).all():
-        raise ValueError(f"{path}: its affine has NaN or infinite entries, so its orientation is unknown")
+        raise RefusedImage(path, "its affine has NaN or infinite entries, so its orientation is unknown", "geometry")
     spacing = voxel_sizes(affine)
     if (spacing <= 0).any() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
-        raise ValueError(
-            f"{path}: its affine has a zero or parallel axis (spacing {', '.join(f'{s:g}' for s in spacing)} mm), so "
-            "its orientation is unknown; write the file again with a valid sform or qform"
+        raise RefusedImage(
+            path,
+            f"its affine has a zero or parallel axis (spacing {', '.join(f'{s:g}' for s in spacing)} mm), so "
+            "its orientation is unknown; write the file again with a valid sform or qform",
+            "geometry",
         )
     return spacing

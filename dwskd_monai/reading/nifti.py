@@ -13,6 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.refusal import RefusedImage
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
         spacing_tolerance: of series; a NIfTI file has one spacing.
 
     Raises:
-        ValueError: if the file is damaged, has color, or is neither 2-D nor 3-D.
+        RefusedImage: if the file is damaged, has color, or is neither 2-D nor 3-D.
     """
     try:
         image = cast(nibabel.Nifti1Image, nibabel.load(path))
@@ -34,15 +35,17 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if image.get_data_dtype().fields is not None:
-            raise ValueError(f"{path}: expected gray pixels, got color ({image.get_data_dtype()})")
+            raise RefusedImage(path, f"expected gray pixels, got color ({image.get_data_dtype()})", "format")
         if len(shape) not in (2, 3):
-            raise ValueError(
-                f"{path}: expected 2 or 3 axes, got {len(shape)} ({' × '.join(map(str, shape))}); split a time series "
-                "or a set of contrasts into one file each"
+            raise RefusedImage(
+                path,
+                f"expected 2 or 3 axes, got {len(shape)} ({' × '.join(map(str, shape))}); split a time series "
+                "or a set of contrasts into one file each",
+                "format",
             )
         pixels = image.get_fdata(dtype=np.float32, caching="unchanged")
     except (ImageFileError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: a damaged NIfTI file, it cannot be read ({error})") from error
+        raise RefusedImage(path, f"a damaged NIfTI file, it cannot be read ({error})", "damaged") from error
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
     volume = Volume(pixels.reshape(shape if len(shape) == 3 else (*shape, 1)), "volume", image.affine)

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dwskd_monai.reading import image
 from dwskd_monai.reading.formats import FORMAT_NAMES
+from dwskd_monai.reading.refusal import RefusedImage
 
 # A gray picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
 _HUE = 32
@@ -25,7 +26,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> image.Im
         spacing_tolerance: of series; a picture has no spacing.
 
     Raises:
-        ValueError: as :func:`read_gray`.
+        RefusedImage: as :func:`read_gray`.
     """
     return image.Image(read_gray(path)[None], (1.0, 1.0, 1.0), None, "picture")
 
@@ -36,7 +37,7 @@ def read_gray(path: Path) -> NDArray[np.float32]:
     Pillow's modes all become gray: 8 and 16 bit, palette, with alpha, and gray that was saved as RGB or CMYK.
 
     Raises:
-        ValueError: if it is not a picture, is damaged, or has color.
+        RefusedImage: if it is not a picture, is damaged, or has color.
     """
     try:
         # an open file, since Pillow maps a TIFF that it gets by its path, and mixes its pixels up if a tag turns them
@@ -46,13 +47,15 @@ def read_gray(path: Path) -> NDArray[np.float32]:
             share = _colored_share(turned)
             gray = np.array(turned.convert("F"))
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path}: not an image; expected {FORMAT_NAMES}") from error
+        raise RefusedImage(path, f"not an image; expected {FORMAT_NAMES}", "format") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
-        raise ValueError(f"{path}: a damaged image file, its pixels cannot be decoded ({error})") from error
+        raise RefusedImage(path, f"a damaged image file, its pixels cannot be decoded ({error})", "damaged") from error
     if pages > 1:
-        raise ValueError(f"{path}: {pages} pages; expected one picture; save each page as a file of its own")
+        raise RefusedImage(path, f"{pages} pages; expected one picture; save each page as a file of its own", "format")
     if share > _COLORED_SHARE:
-        raise ValueError(f"{path}: expected a gray image, {share:.0%} of its pixels have a color; remove or convert it")
+        raise RefusedImage(
+            path, f"expected a gray image, {share:.0%} of its pixels have a color; remove or convert it", "format"
+        )
     return gray
 
 

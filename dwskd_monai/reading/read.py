@@ -10,6 +10,7 @@ import numpy as np
 
 from dwskd_monai.reading.formats import DICOM, FORMATS, Format, format_of
 from dwskd_monai.reading.image import Image
+from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.reading.slice_axis import checked_slice_axis
 
 
@@ -35,20 +36,30 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
             share of it.
 
     Raises:
-        FileNotFoundError: if there is nothing at ``path``.
-        ValueError: if it cannot be read, or does not hold a gray picture or volume with finite pixels, one slice after
-            the other; the message names the file and what is wrong.
+        RefusedImage: if there is nothing at ``path``, it cannot be read, or does not hold a gray picture or volume with
+            finite pixels, one slice after the other; the message names the file and what is wrong.
+        ValueError: for an unknown ``slice_axis``.
         ModuleNotFoundError: if the library that decodes the format is not installed.
     """
     path = Path(path)
     slice_axis = checked_slice_axis(slice_axis)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such image")
+        raise RefusedImage(path, "there is no such image", "missing")
+    if not path.is_dir() and not path.is_file():
+        raise RefusedImage(path, "neither a file nor a folder (a pipe, socket or device)", "missing")
+    try:
+        image = _read(path, slice_axis, spacing_tolerance)
+    except OSError as error:  # decoders' own are refusals already
+        raise RefusedImage(path, f"cannot be opened ({error})", "missing") from error
+    _refuse_non_finite(image, path)
+    return image
+
+
+def _read(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     if path.is_dir():
         image: Image = _reader(DICOM, path).read_series(path, slice_axis, spacing_tolerance)
     else:
         image = _reader(format_of(path), path).read_file(path, slice_axis, spacing_tolerance)
-    _refuse_non_finite(image, path)
     return image
 
 
@@ -67,4 +78,6 @@ def _refuse_non_finite(image: Image, path: Path) -> None:
     """Slice by slice: a mask of a whole volume would take a quarter of its memory once more."""
     count = sum(int((~np.isfinite(pixels)).sum()) for pixels in image.pixels)
     if count:
-        raise ValueError(f"{path}: {count} of {image.pixels.size} pixels are NaN or infinite; fix or remove the file")
+        raise RefusedImage(
+            path, f"{count} of {image.pixels.size} pixels are NaN or infinite; fix or remove the file", "content"
+        )

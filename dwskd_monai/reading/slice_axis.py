@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dwskd_monai.reading.refusal import RefusedImage
+
 PLANES = ("sagittal", "coronal", "axial")  # slices across the axes left-right, anterior-posterior, up-down
 Spacing = NDArray[np.float64]  # mm along each pixel axis
 Rule = Callable[[Spacing, Sequence[str]], str]  # of the spacing, and the plane across each pixel axis, the plane
@@ -49,14 +51,16 @@ def choose_plane(slice_axis: str, shape: tuple[int, ...], spacing: Spacing, plan
         path: of the volume, for messages.
 
     Raises:
-        ValueError: if the volume is a line or a point, or its only slice is of another plane than asked for.
+        RefusedImage: if the volume is a line or a point, or its only slice is of another plane than asked for.
     """
     flat = [axis for axis, length in enumerate(shape) if length == 1]
     if len(flat) > 1:
-        raise ValueError(f"{path}: a volume of {' × '.join(map(str, shape))} pixels has no slice with an area")
+        raise RefusedImage(
+            path, f"a volume of {' × '.join(map(str, shape))} pixels has no slice with an area", "geometry"
+        )
     if not flat:
         return SLICE_AXES[slice_axis](spacing, planes)
     only = planes[flat[0]]
     if slice_axis in PLANES and slice_axis != only:
-        raise ValueError(f"{path}: its only slice is {only}, slice_axis is {slice_axis}")
+        raise RefusedImage(path, f"its only slice is {only}, slice_axis is {slice_axis}", "geometry")
     return only

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwskd_monai.reading import read_image
+from dwskd_monai.reading import RefusedImage, read_image
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_truncated_or_empty_file_is_named(tmp_path, picture, name, kept, messa
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone.png: there is no such image"):
+    with pytest.raises(RefusedImage, match=r"gone.png: there is no such image"):
         read(tmp_path / "gone.png")
 
 

@@ -1,0 +1,45 @@
+"""An image that is not read: the error that says which file, why, and what kind of reason that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# The kinds of reasons, a column where refused images are listed:
+#   missing   there is no such file, or it cannot be opened
+#   damaged   cut off, empty, or bytes that no decoder takes
+#   format    a kind of file, or of image, that is not read: text, color, a time series, a report
+#   header    an attribute that is missing, contradicts another, or has no value that the standard allows
+#   geometry  orientation, position or spacing that do not make slices of one volume
+#   content   pixels that show nothing: constant, not finite, too few
+KINDS = ("missing", "damaged", "format", "header", "geometry", "content")
+
+
+class RefusedImage(ValueError):
+    """An image that is not read.
+
+    Args:
+        path: of the file, or of the folder of a series.
+        reason: what was expected, what came, what to do; nothing of a patient.
+        kind: one of :data:`KINDS`.
+        series: SeriesInstanceUID, where DICOM tells.
+        instance: SOPInstanceUID, where DICOM tells.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        reason: str = "",
+        kind: str = "damaged",
+        series: str | None = None,
+        instance: str | None = None,
+    ) -> None:
+        # without a reason, path is the whole text: so torch makes anew what a worker of a DataLoader raised
+        super().__init__(f"{path}: {reason}" if reason else str(path))
+        self.path = Path(path)
+        self.reason = reason
+        self.kind = kind
+        self.series = series
+        self.instance = instance
+
+    def __reduce__(self) -> tuple[type[RefusedImage], tuple[str, str, str, str | None, str | None]]:
+        return type(self), (str(self.path), self.reason, self.kind, self.series, self.instance)
