@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dwskd_monai.reading.formats import files_of_series, is_aside, is_called_image, is_dicom
+from dwskd_monai.reading.formats import files_of_series, is_aside, is_image
 
 
 def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[Path]]:
     """All images below a folder, in the order of their names, and the files that are not images.
 
-    An image is a file that is called like one (``formats``), or a DICOM file of any other name. Hidden files and a
-    DICOMDIR are passed over.
+    An image is a file that is called like one (``formats``), a DICOM file of any other name, or a picture without a
+    suffix. Hidden files and a DICOMDIR are passed over.
 
     Args:
         root: the folder.
@@ -31,7 +31,7 @@ def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) ->
             continue
         for file in sorted(file for file in files if not is_aside(file)):
             path = folder / file
-            (images if is_called_image(path) or is_dicom(path) else others).append(path)
+            (images if is_image(path) else others).append(path)
     return sorted(images), others
 
 
