@@ -9,6 +9,7 @@ patient leaves this module; no name is ever read.
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ _TAGS = (
     *dicom_values.TAGS,
 )
 _NO_IMAGES = {"SEG": "masks of a segmentation", "RTDOSE": "doses of a radiotherapy plan"}  # by Modality
+_MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
 _MOST_PIXELS = 2**31  # of a volume: 8 GiB once it is read
 
 
@@ -107,7 +109,7 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Imag
         slices = [slice_of(header) for header in headers]
         order, step = sort_slices(slices, folder, spacing_tolerance)
     except RefusedImage as refusal:
-        refusal.series = refusal.series or headers[0].text("SeriesInstanceUID") or None
+        refusal.series = refusal.series or headers[0].series
         raise
     parts = [(headers[index], [0]) for index in order]
     pixels, padding = _read_pixels(parts, [slices[index] for index in order])
@@ -232,4 +234,5 @@ def _volume(pixels: Pixels, first: Slice, step: NDArray[np.float64], padding: fl
 
 
 def _kind(header: Header) -> str:
-    return header.text("Modality") or "of unknown modality"
+    modality = header.text("Modality")
+    return modality if _MODALITY.fullmatch(modality) else "of unknown modality"

@@ -25,6 +25,7 @@ from dwskd_monai.reading.refusal import RefusedImage, refusing
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_IDENTIFIER = re.compile(r"[0-9.]{1,64}")
 _DAMAGED = "a damaged DICOM file, its header cannot be read"
 _SHOWN = 40  # characters of a value in a message
 
@@ -48,12 +49,17 @@ class Header:
 
     def refusal(self, reason: str, kind: str = "header") -> RefusedImage:
         """The error of this file."""
-        return RefusedImage(self.path, reason, kind, self.text("SeriesInstanceUID") or None, self.instance)
+        return RefusedImage(self.path, reason, kind, self.series, self.instance)
+
+    @property
+    def series(self) -> str | None:
+        """SeriesInstanceUID, if it is one."""
+        return self._identifier("SeriesInstanceUID")
 
     @property
     def instance(self) -> str | None:
-        """SOPInstanceUID."""
-        return self.text("SOPInstanceUID") or None
+        """SOPInstanceUID, if it is one."""
+        return self._identifier("SOPInstanceUID")
 
     @property
     def place(self) -> str:
@@ -150,6 +156,14 @@ class Header:
         """How messages call an attribute."""
         return name if self._frame is None else f"{name} of frame {self._frame}"
 
+    def _identifier(self, name: str) -> str | None:
+        """None for anything else than digits and points: in a damaged header the patient's name may stand there."""
+        try:
+            text = self.text(name)
+        except RefusedImage:  # what is refused already needs no second reason
+            return None
+        return text if _IDENTIFIER.fullmatch(text) else None
+
     def _parsed(self, name: str, text: str) -> list[float]:
         parts = [part.strip(" \0") for part in text.split("\\")]
         if parts[-1] == "":
@@ -165,8 +179,9 @@ class Header:
         for dataset in self._datasets:
             if tag not in dataset:
                 continue
-            element: Any = dataset.get_item(tag)
-            value = element.value
+            with refusing(self.path, f"{_DAMAGED}: {name}"):
+                element: Any = dataset.get_item(tag)
+                value = element.value
             if not isinstance(value, bytes):  # not raw: pydicom took it already, as it does the character set
                 shown = "" if value is None else str(value)
                 return shown.encode("ascii", "replace"), "LO", "<"
@@ -202,7 +217,8 @@ def read_header(path: Path, tags: Sequence[str]) -> Header:
         meta = getattr(dataset, "file_meta", None)
         syntax = str(meta.get("TransferSyntaxUID", "") or "") if meta is not None else ""
         if not syntax:  # a file without a preamble tells nothing; pydicom found out how it is written
-            implicit, little = dataset.original_encoding
+            encoding = getattr(dataset, "original_encoding", None)  # of pydicom 3
+            implicit, little = encoding or (dataset.read_implicit_vr, dataset.read_little_endian)
             syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
             syntax = syntax if little else ExplicitVRBigEndian
     return Header(path, [dataset], str(syntax))

@@ -11,15 +11,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import itk
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -28,10 +25,10 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
-    SecondaryCaptureImageStorage,
 )
 
-from dwskd_monai.reading.codestream import size_of
+from dwskd_monai.reading.codestream import described, is_cut_off
+from dwskd_monai.reading.dicom_frames import file_of_frame, frames_of
 from dwskd_monai.reading.dicom_header import Header
 from dwskd_monai.reading.formats import has_preamble
 from dwskd_monai.reading.refusal import refusing
@@ -73,6 +70,18 @@ class Layout:
     def highest(self) -> int:
         """The greatest number that can be stored."""
         return self.lowest + (1 << self.stored) - 1
+
+    def described(self) -> dict[int, int]:
+        """Attributes of one frame, by their number in group 0028."""
+        return {
+            0x0002: 1,  # SamplesPerPixel
+            0x0010: self.rows,
+            0x0011: self.columns,
+            0x0100: self.allocated,
+            0x0101: self.stored,
+            0x0102: self.high,
+            0x0103: int(self.signed),
+        }
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -170,26 +179,38 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
 
 
 def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
-    frames = list(generate_frames(value, number_of_frames=layout.frames))
+    frames = frames_of(value, layout.frames)
     if len(frames) != layout.frames:
         raise header.refusal(f"{layout.frames} frames announced, {len(frames)} in PixelData", "damaged")
 
     def frame(index: int) -> NDArray[Any]:
-        rows, columns = size_of(frames[index]) or (layout.rows, layout.columns)
-        if (rows, columns) != (layout.rows, layout.columns):
-            raise header.refusal(
-                f"Rows × Columns are {layout.rows} × {layout.columns}, those of the compressed picture {rows} × "
-                f"{columns}"
-            )
+        _refuse_contradictions(frames[index], layout, header)
         with refusing(header.path, _DAMAGED):
             return _decoded(frames[index], layout, header.syntax)
 
     return frame
 
 
+def _refuse_contradictions(frame: bytes, layout: Layout, header: Header) -> None:
+    if is_cut_off(frame):
+        raise header.refusal(f"{_DAMAGED} (the compressed picture is cut off)", "damaged")
+    told = described(frame)
+    if told is None:
+        return
+    if (told.rows, told.columns) != (layout.rows, layout.columns):
+        raise header.refusal(
+            f"Rows × Columns are {layout.rows} × {layout.columns}, those of the compressed picture {told.rows} × "
+            f"{told.columns}"
+        )
+    if told.samples != 1:
+        raise header.refusal(f"expected gray pixels, the compressed picture has {told.samples} samples each", "format")
+    if told.bits > layout.allocated:
+        raise header.refusal(f"BitsAllocated is {layout.allocated}, the compressed picture has {told.bits} bits")
+
+
 def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
     with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
-        file.write(_as_file(frame, layout, syntax))
+        file.write(file_of_frame(frame, layout.described(), syntax))
         file.flush()
         pixel = itk.D if layout.allocated > 16 else itk.F
         reader = itk.ImageFileReader[itk.Image[pixel, 3]].New(FileName=file.name, ImageIO=itk.GDCMImageIO.New())
@@ -198,27 +219,3 @@ def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
     if pixels.shape != (1, layout.rows, layout.columns):
         raise ValueError(f"{layout.rows} × {layout.columns} pixels expected, {pixels.shape[1:]} decoded")
     return np.asarray(pixels[0], np.int64 if layout.allocated > 16 else np.int32)
-
-
-def _as_file(frame: bytes, layout: Layout, syntax: str) -> bytes:
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = UID(syntax)
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
-    dataset = Dataset()
-    dataset.file_meta = meta
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.Rows = layout.rows
-    dataset.Columns = layout.columns
-    dataset.BitsAllocated = layout.allocated
-    dataset.BitsStored = layout.stored
-    dataset.HighBit = layout.high
-    dataset.PixelRepresentation = int(layout.signed)
-    dataset.PixelData = encapsulate([frame])
-    dataset["PixelData"].VR = "OB"
-    file = BytesIO()
-    pydicom.dcmwrite(file, dataset, enforce_file_format=True)
-    return file.getvalue()

@@ -124,6 +124,9 @@ def format_of(path: Path) -> Format:
     """
     if path.stat().st_size == 0:
         raise RefusedImage(path, "an empty file (0 bytes); copy it again from its source", "damaged")
+    if _DIRECTORY in _beginning(path):
+        reason = "the table of contents of a DICOM disc; expected an image, or the folder of a series"
+        raise RefusedImage(path, reason, "format")
     path.open("rb").close()  # what cannot be opened is said to be so, not to be of no format
     if is_dicom(path):
         return DICOM

@@ -51,6 +51,8 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
         image = _read(path, slice_axis, spacing_tolerance)
     except OSError as error:  # decoders' own are refusals already
         raise RefusedImage(path, f"cannot be opened ({error})", "missing") from error
+    except MemoryError as error:
+        raise RefusedImage(path, f"its pixels do not fit the memory ({error})", "content") from error
     refuse_empty(image, path)
     return image
 

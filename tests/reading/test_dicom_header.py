@@ -11,16 +11,18 @@ import pytest
 import torch
 from PIL import Image
 from pydicom.uid import (
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     MediaStorageDirectoryStorage,
 )
 
 from dwskd_monai.data.phantoms.writing import write_series
 from dwskd_monai.reading import RefusedImage, read_image
-from dwskd_monai.reading.codestream import size_of
+from dwskd_monai.reading.codestream import described
 from dwskd_monai.reading.find import find_images
 from tests.reading.dicom_files import change, picture, write
 
@@ -99,36 +101,78 @@ def test_rows_and_columns_that_do_not_fit_the_pixels_are_named(tmp_path, rows, c
 
 
 def test_rows_and_columns_that_do_not_fit_a_compressed_picture_are_named(tmp_path):
-    path = write(tmp_path / "x.dcm")
-    dataset = pydicom.dcmread(path)
-    frame = jpeg_2000(picture())
-    dataset.PixelData = pydicom.encaps.encapsulate([frame])
-    dataset["PixelData"].VR = "OB"
-    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
-    dataset.save_as(path)
+    path = encapsulated(tmp_path / "x.dcm", jpeg_2000(picture()), JPEG2000Lossless)
     assert np.array_equal(read_image(path).pixels[0], picture())
     change(path, Rows=56, Columns=40)
     with pytest.raises(RefusedImage, match="are 56 × 40, those of the compressed picture 40 × 56"):
         read_image(path)
 
 
-def jpeg_2000(pixels: np.ndarray) -> bytes:
+def jpeg_2000(pixels: np.ndarray, **options: object) -> bytes:
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG2000", no_jp2=True)
+    Image.fromarray(pixels).save(file, "JPEG2000", no_jp2=True, **options)
     return file.getvalue()
 
 
-def test_the_size_of_a_compressed_picture_is_found():
-    assert size_of(jpeg_2000(picture())) == (40, 56)
-    for progressive in (False, True):
-        file = BytesIO()
-        Image.fromarray((picture() // 16).astype(np.uint8)).save(file, "JPEG", progressive=progressive, comment=b"x")
-        assert size_of(file.getvalue()) == (40, 56)
+def encapsulated(path: Path, frame: bytes, syntax: str, **attributes: object) -> Path:
+    dataset = pydicom.dcmread(write(path))
+    dataset.PixelData = pydicom.encaps.encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path)
+    return change(path, **attributes)
+
+
+def jpeg(mode: str = "L", **options: object) -> bytes:
+    file = BytesIO()
+    gray = Image.fromarray((picture() // 16).astype(np.uint8))
+    gray.convert(mode).save(file, "JPEG", quality=95, **options)
+    return file.getvalue()
+
+
+def test_a_compressed_picture_says_what_it_is():
+    assert described(jpeg_2000(picture())) == (40, 56, 1, 16)
+    assert described(jpeg()) == (40, 56, 1, 8)
+    assert described(jpeg("RGB", progressive=True, comment=b"x")) == (40, 56, 3, 8)
     file = BytesIO()
     Image.fromarray(picture()).save(file, "JPEG2000")
-    assert size_of(file.getvalue()) == (40, 56)
-    assert size_of(b"\0" * 64) is None
-    assert size_of(b"\xff\xd8\xff") is None
+    assert described(file.getvalue()) == (40, 56, 1, 16)
+    assert described(b"\0" * 64) is None
+    assert described(b"\xff\xd8\xff") is None
+
+
+EIGHT_BITS = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+
+
+@pytest.mark.parametrize(
+    ("frame", "attributes", "message"),
+    [
+        (jpeg("RGB"), EIGHT_BITS, "expected gray pixels, the compressed picture has 3 samples each"),
+        (jpeg()[:-200], EIGHT_BITS, "pixels cannot be decoded .the compressed picture is cut off"),
+        (jpeg_2000(picture()), EIGHT_BITS, "BitsAllocated is 8, the compressed picture has 16 bits"),
+    ],
+)
+def test_a_compressed_picture_that_contradicts_its_header_is_refused(tmp_path, frame, attributes, message):
+    syntax = JPEG2000Lossless if frame[:2] == b"\xff\x4f" else JPEGBaseline8Bit
+    with pytest.raises(RefusedImage, match=f"x.dcm: .*{message}"):
+        read_image(encapsulated(tmp_path / "x.dcm", frame, syntax, **attributes))
+
+
+def test_a_jpeg_is_read(tmp_path):
+    path = encapsulated(tmp_path / "x.dcm", jpeg(), JPEGBaseline8Bit, **EIGHT_BITS)
+    expected = np.asarray(Image.open(BytesIO(jpeg())), float)
+    assert np.abs(read_image(path).pixels[0] - expected).max() <= 2
+
+
+def test_lossy_compression_that_overshoots_does_not_wrap(tmp_path):
+    """4097 in 12 bits is white, and not 1."""
+    edges = np.random.default_rng(0).integers(0, 2, (40, 56)).astype(np.uint16) * 4095
+    edges[:8] = 2000
+    frame = jpeg_2000(edges, irreversible=True, quality_mode="rates", quality_layers=[8])
+    decoded = np.asarray(Image.open(BytesIO(frame)), float)
+    assert decoded.max() > 4095
+    pixels = read_image(encapsulated(tmp_path / "x.dcm", frame, JPEG2000)).pixels[0]
+    assert np.abs(pixels - decoded.clip(0, 4095)).max() <= 1
 
 
 @pytest.mark.parametrize("vr", ["UT", "LO", "UN"])
