@@ -167,11 +167,11 @@ def darken_padding(
     """
     if not masks:
         return 0.0
-    rest = [pixels[index][~masks[index]] if index in masks else pixels[index] for index in range(len(pixels))]
-    darkest = min((float(values.min()) for values in rest if values.size), default=None)
-    if darkest is None:
+    others = [~masks[index] if index in masks else True for index in range(len(pixels))]
+    darkest = min(float(values.min(where=other, initial=np.inf)) for values, other in zip(pixels, others))
+    brightest = max(float(values.max(where=other, initial=-np.inf)) for values, other in zip(pixels, others))
+    if darkest == np.inf:
         raise header.refusal("all of its pixels have the value of padding (PixelPaddingValue)", "content")
-    brightest = max(float(values.max()) for values in rest if values.size)
     lowest = -np.inf if is_ct else darkest - 0.01 * (brightest - darkest)
     for index, mask in masks.items():
         values = pixels[index]
