@@ -122,6 +122,9 @@ def _refuse_strays(folder: Path, paths: Sequence[Path]) -> None:
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
             raise RefusedImage(path, f"{what}; expected one slice of the series in {folder}", "format")
     images = [path for path in sorted(folder.iterdir()) if is_called_image(path)]
+    broken = [path for path in images if not path.exists()]
+    if broken:
+        raise RefusedImage(broken[0], f"a link to nothing; expected one slice of the series in {folder}", "missing")
     strays = [path.name for path in images if not DICOM.has_name(path)]
     if strays:
         reason = f"{strays[0]} among the DICOM files of a series; expected slices only; move it away"

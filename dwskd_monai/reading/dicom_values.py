@@ -229,7 +229,8 @@ def _entries(header: Header, descriptor: str, data: str, signed: bool, what: str
         raise owner.refusal(f"{what} without {descriptor}")
     count, first, bits = (int(value) for value in described)
     count = (count & 0xFFFF) or 2**16  # as the standard says of 0
-    first = (first & 0xFFFF) - 2**16 if signed and first & 0x8000 else first & 0xFFFF
+    if signed and first >= 2**15:  # written without the sign that it has
+        first -= 2**16
     raw = header.raw(data)
     width = 1 if len(raw) < 2 * count else 2
     if len(raw) < count or not 8 <= bits <= 16:

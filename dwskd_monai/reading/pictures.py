@@ -51,6 +51,8 @@ def read_gray(path: Path) -> NDArray[np.float32]:
     with damaged, path.open("rb") as file, _verified(file, path) as picture:
         pages = getattr(picture, "n_frames", 1)
         turned = ImageOps.exif_transpose(picture)
+        if turned.mode == "P" and "transparency" in turned.info:
+            turned = turned.convert("RGBA")
         colored = _colored_share(turned)
         hidden = _hidden_share(turned)
         gray = _black_is_zero(np.array(turned.convert("F")), picture)

@@ -248,9 +248,20 @@ def test_a_file_whose_frames_cannot_be_counted_is_listed_and_then_named(series):
         read_image(series)
 
 
+def test_a_slice_that_is_a_link_to_nothing_is_named(series):
+    last = max(series.iterdir())
+    last.unlink()
+    last.symlink_to(series.parent / "gone.dcm")
+    with pytest.raises(RefusedImage, match=f"{last.name}: a link to nothing") as caught:
+        read_image(series)
+    assert caught.value.kind == "missing"
+
+
 def test_the_table_of_contents_of_a_disc_is_no_slice_whatever_it_is_called(series):
     disc = pydicom.dcmread(min(series.iterdir()))
     disc.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
     disc.save_as(series / "DIRFILE")
     assert read_image(series, "axial").pixels.shape == (6, 10, 12)
     assert series / "DIRFILE" not in find_images(series, False)[0]
+    with pytest.raises(RefusedImage, match="DIRFILE: the table of contents of a DICOM disc"):
+        read_image(series / "DIRFILE")

@@ -26,6 +26,15 @@ def test_a_table_clamps_what_it_has_no_entry_for(tmp_path):
     assert np.array_equal(pixels(path), entries[(picture().astype(int) - 200).clip(0, 99)])
 
 
+def test_a_table_may_begin_below_zero(tmp_path):
+    entries = np.arange(4096)[::-1]
+    for first in (-3000, 2**16 - 3000):  # 62536 is -3000 without its sign
+        sequence = table(entries)
+        sequence[0].add_new("LUTDescriptor", "SS" if first < 0 else "US", [4096, first, 16])
+        path = write(tmp_path / "x.dcm", ModalityLUTSequence=sequence, PixelRepresentation=1, BitsStored=16, HighBit=15)
+        assert np.array_equal(pixels(path), entries[(picture().astype(int) + 3000).clip(0, 4095)])
+
+
 def test_a_table_of_65536_entries_says_that_it_has_0(tmp_path):
     entries = np.arange(2**16)[::-1]
     path = write(tmp_path / "x.dcm", ModalityLUTSequence=table(entries))

@@ -171,6 +171,11 @@ def test_transparency_that_hides_the_picture_is_refused(tmp_path, picture, mode)
     with pytest.raises(RefusedImage, match=r"hidden.png: transparency hides a picture in \d\d% of") as caught:
         read(tmp_path / "hidden.png")
     assert caught.value.kind == "content"
+    if mode == "RGBA":
+        palette = Image.fromarray(picture)
+        palette.convert("P").save(tmp_path / "palette.png", transparency=bytes(100) + b"\xff" * 156)
+        with pytest.raises(RefusedImage, match=r"palette.png: transparency hides a picture"):
+            read(tmp_path / "palette.png")
     background = picture.copy()
     background[:30] = 0
     cut = Image.fromarray(background).convert(mode)
