@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,10 @@ def _refuse_non_finite(image: Image, path: Path) -> None:
 
 
 def _first_values(image: Image) -> list[float]:
-    """Up to three values that pixels have; most images have them in their first slice."""
+    """Up to three values that pixels have, row by row; most images have them in one of the first."""
     found: list[float] = []
-    for pixels in image.pixels:
-        rest = pixels.ravel()
+    for row in itertools.chain.from_iterable(image.pixels):
+        rest = row
         for value in found:
             rest = rest[rest != value]
         while rest.size and len(found) < 3:

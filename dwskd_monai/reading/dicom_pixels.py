@@ -167,13 +167,14 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
     # some writers fill up to a whole number of words; what is more says that the header has another size
     if there - size >= min(layout.rows, layout.columns) * dtype.itemsize and there - size > 16:
         raise header.refusal(f"Rows and Columns do not fit PixelData: {size} bytes of {asked}, got {there}")
-    if in_file:
-        frames: NDArray[Any] = np.memmap(header.path, dtype, mode="r", offset=element.value_tell, shape=shape)
-    else:
-        frames = np.frombuffer(element.value, dtype, count=size // dtype.itemsize).reshape(shape)
     if dtype.itemsize == 1 and element.VR == "OW" and header.syntax == ExplicitVRBigEndian:
         # bytes in words of big endian stand in pairs, the second first
-        frames = np.frombuffer(frames.tobytes(), "<u2").byteswap().view(dtype).reshape(shape)
+        words = np.fromfile(header.path, "<u2", (size + 1) // 2, offset=element.value_tell)
+        frames: NDArray[Any] = words.byteswap().view(dtype)[:size].reshape(shape)
+    elif in_file:
+        frames = np.memmap(header.path, dtype, mode="r", offset=element.value_tell, shape=shape)
+    else:
+        frames = np.frombuffer(element.value, dtype, count=size // dtype.itemsize).reshape(shape)
     native = dtype.newbyteorder("=")
     return lambda index: np.asarray(frames[index], native)
 

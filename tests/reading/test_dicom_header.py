@@ -201,6 +201,22 @@ def test_files_that_are_not_compressed_are_read_however_they_are_written(tmp_pat
     assert np.array_equal(read_image(path).pixels, expected)
 
 
+@pytest.mark.parametrize("vr", ["OB", "OW"])
+def test_bytes_in_words_of_big_endian_stand_in_pairs(tmp_path, vr):
+    gray = (picture() // 16).astype(np.uint8)[:39, :55]  # an odd number of them
+    content = gray.tobytes() + b"\0"
+    if vr == "OW":
+        content = np.frombuffer(content, "<u2").byteswap().tobytes()
+    path = write(tmp_path / "x.dcm", Rows=39, Columns=55, **EIGHT_BITS, PixelData=content)
+    dataset = pydicom.dcmread(path)
+    dataset["PixelData"].VR = vr
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=False)
+    content = path.read_bytes()  # the writer knows better
+    path.write_bytes(content.replace(b"\x7f\xe0\0\x10OB", b"\x7f\xe0\0\x10" + vr.encode()))
+    assert np.array_equal(read_image(path).pixels[0], gray)
+
+
 @pytest.mark.parametrize("name", ["x.dcm", "IM0001"])
 def test_a_file_without_a_preamble_is_read(tmp_path, name):
     path = write(tmp_path / "x.dcm")
