@@ -14,6 +14,7 @@ from dwskd_monai.reading.refusal import RefusedImage
 
 TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "SliceThickness")
 _ROUNDING = 0.1  # mm, to which many exports round positions: no gap, and no slice that is missing
+_SPACINGS = (1e-4, 1e4)  # mm between pixels that any image of a patient can have
 _SKEW = 0.05  # by which direction cosines may miss a length of 1, and a right angle
 
 
@@ -76,9 +77,12 @@ def _pixel_spacing(header: Header, is_slice: bool) -> tuple[float, float]:
     spacing = header.numbers("PixelSpacing", 2)
     if spacing is None or (not any(spacing) and not is_slice):
         return 1.0, 1.0
-    if min(spacing) <= 0:
+    if min(spacing) < _SPACINGS[0] or max(spacing) > _SPACINGS[1]:
         shown = "\\".join(f"{value:g}" for value in spacing)
-        raise header.refusal(f"{header.named('PixelSpacing')} is {shown}; expected two numbers greater than 0")
+        raise header.refusal(
+            f"{header.named('PixelSpacing')} is {shown}; expected two numbers greater than 0, in mm "
+            f"({_SPACINGS[0]:g} to {_SPACINGS[1]:g})"
+        )
     return spacing[0], spacing[1]
 
 

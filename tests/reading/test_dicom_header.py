@@ -52,6 +52,7 @@ def positions(series: Path, heights: list[str]) -> None:
         ("PixelSpacing", "0.7,0.7", "is '0.7,0.7'; expected numbers in decimal notation"),
         ("PixelSpacing", "0\\0", r"is 0\\0; expected two numbers greater than 0"),
         ("PixelSpacing", "-0.7\\0.7", r"is -0.7\\0.7; expected two numbers greater than 0"),
+        ("PixelSpacing", "1e-300\\1", "expected two numbers greater than 0, in mm"),
         ("PixelSpacing", "5mm\\5mm", r"is '5mm\\\\5mm'; expected numbers in decimal notation"),
         ("PixelSpacing", "inf\\1", "expected finite numbers"),
         ("RescaleSlope", "1\\1", r"is 1\\1; expected one number, got 2"),
