@@ -25,15 +25,18 @@ def scale_range(pixels: Pixels, low: float, high: float) -> Pixels:
     return np.asarray(np.clip(scaled, 0, 1, out=scaled))
 
 
-def scale_percentiles(pixels: Pixels, lower: float, upper: float) -> Pixels:
+def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float = 0.0) -> Pixels:
     """The values at two percentiles of all pixels to 0 and 1, so that 8-bit, 16-bit and arbitrary units are alike.
 
     Args:
         pixels: of a whole image, of any shape.
         lower: percentile that becomes 0, in [0, 100].
         upper: percentile that becomes 1.
+        padding: share of the pixels that percentiles leave out. These are the darkest, so that with a share of 0.2 the
+            median of the others is the percentile 60 of all.
     """
-    low, high = np.percentile(pixels, (lower, upper))
+    ranks = np.minimum([100 * padding + (1 - padding) * rank for rank in (lower, upper)], 100)
+    low, high = np.percentile(pixels, ranks)
     return scale_range(pixels, float(low), float(high))
 
 
@@ -60,14 +63,13 @@ def checked_picture_range(picture_range: Range | None) -> Range | None:
     return picture_range
 
 
-def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | None, place: str) -> Sequence[Range]:
+def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | None) -> Sequence[Range]:
     """The ranges to window an image of a kind with.
 
     Args:
         kind: ``picture``, ``volume``, or the DICOM modality.
         ranges: of the windows.
         picture_range: of pictures; None refuses them.
-        place: how messages call the image.
 
     Raises:
         ValueError: for an image that is not in Hounsfield units.
@@ -75,15 +77,35 @@ def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | No
     if kind == PICTURE:
         if picture_range is None:
             raise ValueError(
-                f"{place}: a picture has no Hounsfield units; if pictures were windowed before they were saved, "
+                "a picture has no Hounsfield units; if pictures were windowed before they were saved, "
                 "set picture_range, such as --picture_range '[0,255]'"
             )
         if len(ranges) > 1:
-            raise ValueError(f"{place}: a picture has one window already, {len(ranges)} windows are configured")
+            raise ValueError(f"a picture has one window already, {len(ranges)} windows are configured")
         return [picture_range]
     if kind not in (CT, VOLUME):
-        raise ValueError(f"{place}: a DICOM image of modality {kind} has no Hounsfield units; expected CT")
+        raise ValueError(f"a DICOM image of modality {kind} has no Hounsfield units; expected CT")
     return ranges
+
+
+def refuse_beyond(pixels: Pixels, picture_range: Range) -> None:
+    """Refuse a picture whose values are not those that it was said to have.
+
+    Args:
+        pixels: of the picture.
+        picture_range: its black and white.
+
+    Raises:
+        ValueError: if a value is beyond black or white.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    rounding = 1e-3 * (picture_range[1] - picture_range[0])
+    if low < picture_range[0] - rounding or high > picture_range[1] + rounding:
+        raise ValueError(
+            f"its pixels are {low:g} to {high:g}, beyond picture_range [{picture_range[0]:g}, "
+            f"{picture_range[1]:g}]; set picture_range to black and white of these pictures ([0, 65535] for 16 bits), "
+            "or save them with 8 bits"
+        )
 
 
 def normalize(pixels: Pixels, mean: float, std: float) -> Pixels:

@@ -11,11 +11,11 @@ from monai.transforms import MapTransform
 
 from dwskd_monai.preprocessing import fitting, intensity
 from dwskd_monai.preprocessing.resizing import Pixels
-from dwskd_monai.reading import checked_slice_axis, read_image
+from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
 
 # Part of the key under which preprocessed images are kept on disk. Raise it whenever any pixel that reading or
 # preprocessing gives changes, so that no training mixes what two versions made; the golden pixels of the tests tell.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 FILE_KEY = "file"
 
 
@@ -37,8 +37,9 @@ class _Preprocessing(MapTransform):
 class LoadSlicesd(_Preprocessing):
     """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
-    Also sets ``<key>_spacing``, mm between slices, rows and columns, and ``<key>_kind``: ``picture``, ``volume``, or
-    the DICOM modality. See :func:`dwskd_monai.reading.read_image`.
+    Also sets ``<key>_spacing``, mm between slices, rows and columns, ``<key>_kind``: ``picture``, ``volume``, or the
+    DICOM modality, and ``<key>_padding``, the share of the pixels that are no part of the image. See
+    :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
     which ITK reads a truncated JPEG without an error; its pictures are transposed, palettes arrive as indices; a second
@@ -64,13 +65,14 @@ class LoadSlicesd(_Preprocessing):
         self.spacing_tolerance = spacing_tolerance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Raises ValueError or FileNotFoundError, with the file, if one cannot be read."""
+        """Raises RefusedImage, with the file, if one cannot be read."""
         result = dict(data)
         for key in self.key_iterator(result):
             image = read_image(result[key], self.slice_axis, self.spacing_tolerance)
             result[key] = image.pixels[None]
             result[f"{key}_spacing"] = image.spacing
             result[f"{key}_kind"] = image.kind
+            result[f"{key}_padding"] = image.padding
         return result
 
 
@@ -130,8 +132,12 @@ class ScalePercentilesd(_Preprocessing):
         self.upper = upper
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Pixels of the same shape."""
-        return self._changed(data, lambda pixels: intensity.scale_percentiles(pixels, self.lower, self.upper))
+        """Pixels of the same shape; ``<key>_padding`` is read if it is there."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            padding = float(result.get(f"{key}_padding", 0.0))
+            result[key] = intensity.scale_percentiles(np.asarray(result[key]), self.lower, self.upper, padding)
+        return result
 
 
 class WindowHounsfieldd(_Preprocessing):
@@ -166,14 +172,20 @@ class WindowHounsfieldd(_Preprocessing):
             )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Raises ValueError for pixels that are not in Hounsfield units."""
+        """Raises RefusedImage for pixels that are not in Hounsfield units, or beyond ``picture_range``."""
         result = dict(data)
-        place = str(result.get(FILE_KEY, "an image"))
         for key in self.key_iterator(result):
-            kind = str(result.get(f"{key}_kind", intensity.CT))
-            ranges = intensity.ranges_of_kind(kind, self.ranges, self.picture_range, place)
-            result[key] = intensity.window(np.asarray(result[key]), ranges)
+            try:
+                result[key] = self._windowed(np.asarray(result[key]), str(result.get(f"{key}_kind", intensity.CT)))
+            except ValueError as error:
+                raise RefusedImage(str(result.get(FILE_KEY, "an image")), str(error), "content") from error
         return result
+
+    def _windowed(self, pixels: Pixels, kind: str) -> Pixels:
+        ranges = intensity.ranges_of_kind(kind, self.ranges, self.picture_range)
+        if kind == intensity.PICTURE and self.picture_range is not None:
+            intensity.refuse_beyond(pixels, self.picture_range)
+        return intensity.window(pixels, ranges)
 
 
 class PadSlicesd(_Preprocessing):

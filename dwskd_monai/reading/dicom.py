@@ -1,76 +1,63 @@
-"""DICOM files, series and multi-frame files: headers by pydicom, pixels by ITK's GDCM (see ``dicom_pixels``).
+"""DICOM files, series and multi-frame files.
 
-GDCM decodes the compressed transfer syntaxes, applies slope and intercept and turns MONOCHROME1 round, but it reads
-a folder with two series, a missing slice or a slope of 0 without an error; so the headers are checked first. Of a
-header nothing but geometry, the modality and the patient's identifier leaves this module; no name is ever read.
+Headers are checked before any pixel is read (``dicom_header``, ``dicom_slices``), since decoders read a folder with two
+series, a missing slice or a slope of 0 without an error. ``dicom_pixels`` gives the stored numbers, ``dicom_values``
+says what they mean. Of a header nothing but geometry, the modality, identifiers of series and instance and that of the
+patient leaves this module; no name is ever read.
 """
 
 from __future__ import annotations
 
 import functools
-import math
-import struct
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 
-from dwskd_monai.reading.dicom_pixels import read_frame, read_frames
+from dwskd_monai.reading import dicom_slices, dicom_values
+from dwskd_monai.reading.dicom_header import Header, groups_of, read_header
+from dwskd_monai.reading.dicom_pixels import layout_of, numbers_of, read_frames
+from dwskd_monai.reading.dicom_slices import Slice, slice_of, sort_slices
+from dwskd_monai.reading.dicom_values import CT, darken_padding, meaning_of
 from dwskd_monai.reading.formats import DICOM, files_of_series, is_called_image, is_dicom
 from dwskd_monai.reading.geometry import to_image
-from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.image import Image, Pixels, Volume
 from dwskd_monai.reading.refusal import RefusedImage
 
-_DAMAGED = (InvalidDicomError, EOFError, OSError, AttributeError, KeyError, struct.error)  # what pydicom raises
 _TAGS = (
-    "SeriesInstanceUID",
+    "SOPClassUID",
     "SOPInstanceUID",
+    "SeriesInstanceUID",
     "Modality",
     "Rows",
     "Columns",
     "SamplesPerPixel",
     "NumberOfFrames",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "RescaleSlope",
-    "RescaleIntercept",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    *dicom_slices.TAGS,
+    *dicom_values.TAGS,
 )
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """Geometry and scale of one frame, as its header has them.
-
-    Args:
-        place: how messages call it: the file, or the file and the frame's number.
-        orientation: six direction cosines, along a row and along a column.
-        position: mm, of the first pixel.
-        pixel_spacing: mm between rows and between columns.
-    """
-
-    place: str
-    orientation: NDArray[np.float64] | None
-    position: NDArray[np.float64] | None
-    pixel_spacing: tuple[float, float]
-    thickness: float
-    slope: float
-    intercept: float
+_NO_IMAGES = {"SEG": "masks of a segmentation", "RTDOSE": "doses of a radiotherapy plan"}  # by Modality
+_MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
+_MOST_PIXELS = 2**31  # of a volume: 8 GiB once it is read
 
 
 def is_multiframe(path: Path) -> bool:
-    """Whether a DICOM file has several frames."""
-    return is_dicom(path) and int(_peek(path, "NumberOfFrames") or 1) > 1
+    """Whether a DICOM file has several frames; False where its header cannot be read."""
+    if not is_dicom(path):
+        return False
+    try:
+        return read_header(path, ["NumberOfFrames"]).whole("NumberOfFrames", 1) > 1
+    except RefusedImage:  # reading names what is wrong
+        return False
 
 
 @functools.cache
@@ -79,40 +66,28 @@ def patient_of(path: Path) -> str | None:
     paths = files_of_series(path) if path.is_dir() else [path]
     if not paths or not is_dicom(paths[0]):
         return None
-    return str(_peek(paths[0], "PatientID") or "").strip() or None
-
-
-def _peek(path: Path, name: str) -> Any:
-    """One attribute of the header; None where it is not there."""
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]).get(name)
-    except _DAMAGED as error:
-        raise RefusedImage(path, f"a damaged DICOM file, its header cannot be read ({error})", "damaged") from error
+    return read_header(paths[0], ["SpecificCharacterSet", "PatientID"]).decoded("PatientID") or None
 
 
 def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     """One DICOM file: a picture, a slice, or a multi-frame volume.
 
     Raises:
-        RefusedImage: if it is damaged, has color, a slope of 0 or NaN, or frames that do not make a volume.
+        RefusedImage: if it is damaged, has color, values without a meaning, or frames that do not make a volume.
     """
     header = _header(path)
-    with _identified(header):
-        return _read_file(header, path, slice_axis, spacing_tolerance)
-
-
-def _read_file(header: pydicom.Dataset, path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
-    frames = _frames(header, path)
-    if len(frames) > 1:
-        order, step = _sort(frames, path, spacing_tolerance)
-        pixels = read_frames(path, order, frames[0].slope, frames[0].intercept)
-        return to_image(_volume(pixels, header, frames[order[0]], step), slice_axis, path)
-    frame = frames[0]
-    pixels = read_frame(path)
-    if frame.orientation is None:
-        return Image(pixels, (frame.thickness, *frame.pixel_spacing), None, _kind(header))
-    normal = np.cross(frame.orientation[:3], frame.orientation[3:])
-    return to_image(_volume(pixels, header, frame, normal * frame.thickness), slice_axis, path)
+    slices = _slices(header)
+    step: NDArray[np.float64] | None = None
+    order = [0]
+    if len(slices) > 1:
+        order, step = sort_slices(slices, path, spacing_tolerance)
+    pixels, padding = _read_pixels([(header, order)], [slices[index] for index in order])
+    first = slices[order[0]]
+    if first.orientation is None:
+        return Image(pixels, (first.thickness, *first.pixel_spacing), None, _kind(header), padding)
+    if step is None:
+        step = np.cross(first.orientation[:3], first.orientation[3:]) * first.thickness
+    return to_image(_volume(pixels, first, step, padding), slice_axis, path)
 
 
 def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Image:
@@ -125,128 +100,81 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Imag
     paths = files_of_series(folder)
     if not paths:
         raise RefusedImage(folder, "a folder without a DICOM file; expected the files of one series", "format")
+    _refuse_strays(folder, paths)
+    if len(paths) == 1:
+        return read_file(paths[0], slice_axis, spacing_tolerance)
+    headers = [_header(path) for path in paths]
+    try:
+        _refuse_mixtures(folder, headers)
+        slices = [slice_of(header) for header in headers]
+        order, step = sort_slices(slices, folder, spacing_tolerance)
+    except RefusedImage as refusal:
+        refusal.series = refusal.series or headers[0].series
+        raise
+    parts = [(headers[index], [0]) for index in order]
+    pixels, padding = _read_pixels(parts, [slices[index] for index in order])
+    return to_image(_volume(pixels, slices[order[0]], step, padding), slice_axis, folder)
+
+
+def _refuse_strays(folder: Path, paths: Sequence[Path]) -> None:
     for path in paths:
         if not is_dicom(path):
             what = "an empty file (0 bytes)" if path.stat().st_size == 0 else "not a DICOM file, whatever it is called"
             raise RefusedImage(path, f"{what}; expected one slice of the series in {folder}", "format")
     images = [path for path in sorted(folder.iterdir()) if is_called_image(path)]
+    broken = [path for path in images if not path.exists()]
+    if broken:
+        raise RefusedImage(broken[0], f"a link to nothing; expected one slice of the series in {folder}", "missing")
     strays = [path.name for path in images if not DICOM.has_name(path)]
     if strays:
-        raise RefusedImage(
-            folder, f"{strays[0]} among the DICOM files of a series; expected slices only; move it away", "geometry"
-        )
-    if len(paths) == 1:
-        return read_file(paths[0], slice_axis, spacing_tolerance)
-    headers = [_header(path) for path in paths]
-    with _identified(headers[0], instance=False):
-        return _read_slices(folder, paths, headers, slice_axis, spacing_tolerance)
+        reason = f"{strays[0]} among the DICOM files of a series; expected slices only; move it away"
+        raise RefusedImage(folder, reason, "geometry")
 
 
-@contextmanager
-def _identified(header: pydicom.Dataset, instance: bool = True) -> Iterator[None]:
-    """A refusal inside gets the identifiers of a header."""
-    try:
-        yield
-    except RefusedImage as refusal:
-        refusal.series = refusal.series or str(header.get("SeriesInstanceUID") or "") or None
-        if instance:
-            refusal.instance = refusal.instance or str(header.get("SOPInstanceUID") or "") or None
-        raise
-
-
-def _read_slices(
-    folder: Path, paths: Sequence[Path], headers: Sequence[pydicom.Dataset], slice_axis: str, spacing_tolerance: float
-) -> Image:
-    _refuse_mixtures(folder, paths, headers)
-    frames = [_frames(header, path)[0] for header, path in zip(headers, paths)]
-    order, step = _sort(frames, folder, spacing_tolerance)
-    pixels = np.empty((len(paths), int(headers[0].Rows), int(headers[0].Columns)), np.float32)
-    for target, index in enumerate(order):
-        pixels[target] = read_frame(paths[index])[0]
-    return to_image(_volume(pixels, headers[0], frames[order[0]], step), slice_axis, folder)
-
-
-def _header(path: Path) -> pydicom.Dataset:
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-        samples = int(header.get("SamplesPerPixel", 1))
-        if "Rows" not in header or "Columns" not in header:
-            raise RefusedImage(path, "a DICOM file without pixels, such as a report; expected an image", "format")
-    except _DAMAGED as error:
-        raise RefusedImage(path, f"a damaged DICOM file, its header cannot be read ({error})", "damaged") from error
+def _header(path: Path) -> Header:
+    header = read_header(path, _TAGS)
+    if not header.raw("Rows") or not header.raw("Columns"):
+        raise header.refusal("a DICOM file without pixels, such as a report; expected an image", "format")
+    samples = header.whole("SamplesPerPixel", 1)
     if samples != 1:
-        raise RefusedImage(path, f"expected gray pixels, got {samples} samples per pixel (color)", "format")
+        raise header.refusal(f"expected gray pixels, got {samples} samples per pixel (color)", "format")
+    modality = header.text("Modality")
+    if modality in _NO_IMAGES:
+        raise header.refusal(f"expected an image, got {_NO_IMAGES[modality]} (Modality {modality})", "format")
     return header
 
 
-def _frames(header: pydicom.Dataset, path: Path) -> list[_Frame]:
-    """All frames of a file; functional groups (Enhanced CT and MR) overrule the file's own attributes."""
-    count = int(header.get("NumberOfFrames", 1) or 1)
-    shared = _groups(header.get("SharedFunctionalGroupsSequence"))
-    own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-    if count > 1 and len(own) != count:
-        raise RefusedImage(
-            path,
-            f"{count} frames, positions of {len(own)}; expected an enhanced multi-frame file, whose frames are "
-            "the slices of one volume",
+def _frame_count(header: Header) -> int:
+    count = header.whole("NumberOfFrames", 1) or 1  # 0 is what some write of one
+    if count < 0:
+        raise header.refusal(f"NumberOfFrames is {count}; expected 1 or more")
+    return count
+
+
+def _slices(header: Header) -> list[Slice]:
+    """Where the frames of a file lie; functional groups (Enhanced CT and MR) overrule the file's own attributes."""
+    count = _frame_count(header)
+    shared = groups_of(header, header.items("SharedFunctionalGroupsSequence"))
+    own = header.items("PerFrameFunctionalGroupsSequence")
+    if count == 1:
+        groups = groups_of(header, own[:1]) + shared
+        return [slice_of(header.of_frame(None, groups) if groups else header)]
+    if len(own) != count:
+        raise header.refusal(
+            f"{count} frames, positions of {len(own)}; expected an enhanced multi-frame file, whose frames are the "
+            "slices of one volume",
             "geometry",
         )
-    frames = []
-    for index in range(count):
-        groups = shared | (_groups([own[index]]) if own else {})
-        place = f"{path}" if count == 1 else f"{path}, frame {index + 1}"
-
-        def value(name: str, groups: dict[str, Any] = groups) -> Any:
-            return groups.get(name, header.get(name))
-
-        slope, intercept = (_scale(value(f"Rescale{name}"), name, place) for name in ("Slope", "Intercept"))
-        orientation = value("ImageOrientationPatient")
-        position = value("ImagePositionPatient")
-        spacing = value("PixelSpacing") or (1.0, 1.0)
-        frames.append(
-            _Frame(
-                place,
-                np.array(orientation, float) if orientation else None,
-                np.array(position, float) if position else None,
-                (float(spacing[0]), float(spacing[1])),
-                float(value("SliceThickness") or 1.0),
-                slope,
-                intercept,
-            )
-        )
-    scales = {(frame.slope, frame.intercept) for frame in frames}
-    if len(scales) > 1:  # GDCM applies the first to all
-        raise RefusedImage(
-            path, f"its frames have {len(scales)} different slopes or intercepts; expected one for all", "header"
-        )
-    return frames
+    frames = [header.of_frame(index + 1, groups_of(header, [item]) + shared) for index, item in enumerate(own)]
+    return [slice_of(frame) for frame in frames]
 
 
-def _groups(sequence: Any) -> dict[str, Any]:
-    """Attributes of all functional groups of one item, by keyword."""
-    found: dict[str, Any] = {}
-    for item in sequence or []:
-        for group in item:
-            if group.VR == "SQ" and group.value:
-                found |= {element.keyword: element.value for element in group.value[0]}
-    return found
-
-
-def _scale(value: Any, name: str, place: str) -> float:
-    if value is None:
-        return 1.0 if name == "Slope" else 0.0
-    number = float(value)
-    if not math.isfinite(number) or (name == "Slope" and number == 0):
-        raise RefusedImage(place, f"Rescale{name} is {number:g}; its pixels have no meaning", "header")
-    return number
-
-
-def _refuse_mixtures(folder: Path, paths: Sequence[Path], headers: Sequence[pydicom.Dataset]) -> None:
+def _refuse_mixtures(folder: Path, headers: Sequence[Header]) -> None:
     first: dict[str, Path] = {}
-    for path, header in zip(paths, headers):
-        first.setdefault(str(header.get("SeriesInstanceUID", "")), path)
+    for header in headers:
+        first.setdefault(header.text("SeriesInstanceUID"), header.path)
     if len(first) > 1:
-        counts = Counter(str(header.get("SeriesInstanceUID", "")) for header in headers)
+        counts = Counter(header.text("SeriesInstanceUID") for header in headers)
         shown = ", ".join(f"{counts[uid]} files like {path.name}" for uid, path in first.items())
         raise RefusedImage(
             folder,
@@ -254,77 +182,60 @@ def _refuse_mixtures(folder: Path, paths: Sequence[Path], headers: Sequence[pydi
             "own, or name the files in a datalist",
             "geometry",
         )
-    multiframe = [path.name for path, header in zip(paths, headers) if int(header.get("NumberOfFrames", 1) or 1) > 1]
+    multiframe = [header.path.name for header in headers if _frame_count(header) > 1]
     if multiframe:
         raise RefusedImage(
             folder,
-            f"{multiframe[0]} is a volume (multi-frame) among {len(paths)} files of one series; expected slices only",
+            f"{multiframe[0]} is a volume (multi-frame) among {len(headers)} files of one series; expected slices only",
             "geometry",
         )
-    sizes = {(int(header.Rows), int(header.Columns)): path for path, header in zip(paths, headers)}
+    sizes = {(header.whole("Rows"), header.whole("Columns")): header.path for header in headers}
     if len(sizes) > 1:
         shown = ", ".join(f"{path.name} {rows} × {columns}" for (rows, columns), path in sizes.items())
         raise RefusedImage(folder, f"slices of different sizes in one series ({shown})", "geometry")
 
 
-def _sort(frames: Sequence[_Frame], path: Path, tolerance: float) -> tuple[list[int], NDArray[np.float64]]:
-    """Order of the frames along their normal, and the step in mm from one to the next."""
-    for frame in frames:
-        if frame.orientation is None or frame.position is None:
-            raise RefusedImage(
-                frame.place, "no ImagePositionPatient or ImageOrientationPatient; its place is unknown", "geometry"
-            )
-    orientations = np.stack([frame.orientation for frame in frames if frame.orientation is not None])
-    positions = np.stack([frame.position for frame in frames if frame.position is not None])
-    other = np.abs(orientations - orientations[0]).max(1) > 1e-3
-    spacings = np.array([frame.pixel_spacing for frame in frames])
-    other |= np.abs(spacings / spacings[0] - 1).max(1) > 1e-3
-    if other.any():
-        raise RefusedImage(
-            frames[int(other.argmax())].place,
-            f"another orientation or pixel spacing than {frames[0].place}; expected the parallel slices of one volume",
-            "geometry",
-        )
-    heights = positions @ np.cross(orientations[0][:3], orientations[0][3:])
-    order = [int(index) for index in heights.argsort(kind="stable")]
-    gaps = np.diff(heights[order])
-    usual = float(np.median(gaps))
-    if (gaps < 1e-3).any():
-        index = int(gaps.argmin())
-        raise RefusedImage(
-            path,
-            f"two slices at one position: {_pair(frames, order, index)}; expected one volume, not repeated "
-            "acquisitions",
-            "geometry",
-        )
-    wrong = np.abs(gaps - usual) > tolerance * usual
-    if wrong.any():
-        index = int((np.abs(gaps - usual)).argmax())
-        raise RefusedImage(
-            path,
-            f"unevenly spaced slices: {gaps[index]:.4g} mm between {_pair(frames, order, index)}, "
-            f"{usual:.4g} mm elsewhere ({int(wrong.sum())} such gaps of {len(gaps)}); is a slice missing? "
-            f"Export the series again, or raise spacing_tolerance ({tolerance:g}) if this is meant",
-            "geometry",
-        )
-    return order, (positions[order[-1]] - positions[order[0]]) / (len(order) - 1)
+def _read_pixels(parts: Sequence[tuple[Header, Sequence[int]]], slices: Sequence[Slice]) -> tuple[Pixels, float]:
+    """The values ``(D, H, W)`` of slices, and the share of them that is padding.
+
+    Args:
+        parts: each file, and the numbers of its frames, in the order of the slices.
+        slices: of these frames.
+    """
+    layouts = [layout_of(header, _frame_count(header)) for header, _ in parts]
+    shape = (len(slices), layouts[0].rows, layouts[0].columns)
+    if np.prod(shape, dtype=float) > _MOST_PIXELS:
+        raise parts[0][0].refusal(f"{' × '.join(map(str, shape))} pixels; expected at most {_MOST_PIXELS:,}")
+    pixels: Pixels | None = None
+    masks: dict[int, NDArray[np.bool_]] = {}
+    target = 0
+    for (header, numbers), layout in zip(parts, layouts):
+        frame = read_frames(header, layout)
+        if pixels is None:  # now that there are pixels to fill it
+            pixels = np.empty(shape, np.float32)
+        for number in numbers:
+            meaning = meaning_of(slices[target].header, layout)
+            stored = numbers_of(frame(number), layout, header.syntax)
+            mask = meaning.padding_of(stored)
+            if mask is not None:
+                masks[target] = mask
+            pixels[target] = meaning.values(stored, layout)
+            target += 1
+    assert pixels is not None
+    header = parts[0][0]
+    return pixels, darken_padding(pixels, masks, header.text("Modality") == CT, header)
 
 
-def _pair(frames: Sequence[_Frame], order: Sequence[int], index: int) -> str:
-    first = frames[order[index]].place
-    second = frames[order[index + 1]].place
-    return f"{Path(first).name} and {Path(second).name}"
-
-
-def _volume(pixels: NDArray[np.float32], header: pydicom.Dataset, frame: _Frame, step: NDArray[np.float64]) -> Volume:
+def _volume(pixels: Pixels, first: Slice, step: NDArray[np.float64], padding: float) -> Volume:
     """Axes slice, row, column; DICOM's left-posterior-superior mm become NIfTI's right-anterior-superior."""
-    assert frame.orientation is not None
-    rows, columns = frame.pixel_spacing
+    assert first.orientation is not None
+    rows, columns = first.pixel_spacing
     affine = np.eye(4)
-    affine[:3, :3] = np.stack([step, frame.orientation[3:] * rows, frame.orientation[:3] * columns], axis=1)
+    affine[:3, :3] = np.stack([step, first.orientation[3:] * rows, first.orientation[:3] * columns], axis=1)
     affine[:2] *= -1
-    return Volume(pixels, _kind(header), affine)
+    return Volume(pixels, _kind(first.header), affine, padding)
 
 
-def _kind(header: pydicom.Dataset) -> str:
-    return str(header.get("Modality") or "of unknown modality")
+def _kind(header: Header) -> str:
+    modality = header.text("Modality")
+    return modality if _MODALITY.fullmatch(modality) else "of unknown modality"

@@ -1,84 +1,222 @@
-"""Pixels of DICOM files, scaled by slope and intercept.
+"""The stored numbers of DICOM files, frame by frame, before slope and intercept.
 
-ITK's GDCM decodes every transfer syntax, but for a multi-frame file it needs seven times the memory of its pixels;
-those of files that are not compressed are read frame by frame instead.
+What is not compressed is taken as it stands in the file. ITK's GDCM decodes the rest, every transfer syntax of it: each
+frame from a file of its own with the few attributes that decoding needs, checked before. So GDCM never sees the rest
+of a header (it ends the process over a palette that is missing), applies nothing of it, and needs no more memory than
+one frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import itk
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
-from dwskd_monai.reading.refusal import RefusedImage
+from dwskd_monai.reading.codestream import described, is_cut_off
+from dwskd_monai.reading.dicom_frames import file_of_frame, frames_of
+from dwskd_monai.reading.dicom_header import Header
+from dwskd_monai.reading.formats import has_preamble
+from dwskd_monai.reading.refusal import refusing
 
-_PIXEL_DATA = 0x7FE00010
 _LARGE = 2**16  # bytes; larger values stay in the file
+LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, JPEGLSNearLossless)
+_DAMAGED = "a damaged DICOM file, its pixels cannot be decoded"
+Frame = Callable[[int], NDArray[Any]]  # of its number, from 0, the stored numbers ``(H, W)``
 
 
-def read_frame(path: Path) -> NDArray[np.float32]:
-    """The pixels ``(1, H, W)`` of a file with one frame; MONOCHROME1 is turned round.
+@dataclass(frozen=True)
+class Layout:
+    """How a file stores its pixels.
+
+    Args:
+        frames: how many.
+        rows: of each.
+        columns: of each.
+        allocated: bits of each pixel.
+        stored: bits of these that hold its number.
+        high: the highest of these, counted from 0.
+        signed: whether the number is in two's complement.
+    """
+
+    frames: int
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+
+    @property
+    def lowest(self) -> int:
+        """The least number that can be stored."""
+        return -(1 << (self.stored - 1)) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        """The greatest number that can be stored."""
+        return self.lowest + (1 << self.stored) - 1
+
+    def described(self) -> dict[int, int]:
+        """Attributes of one frame, by their number in group 0028."""
+        return {
+            0x0002: 1,  # SamplesPerPixel
+            0x0010: self.rows,
+            0x0011: self.columns,
+            0x0100: self.allocated,
+            0x0101: self.stored,
+            0x0102: self.high,
+            0x0103: int(self.signed),
+        }
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the words that hold the numbers."""
+        return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
+
+
+def layout_of(header: Header, frames: int) -> Layout:
+    """How a file stores its pixels.
 
     Raises:
-        RefusedImage: if they cannot be decoded.
+        RefusedImage: if an attribute is missing, or has a value that is not of gray pixels.
     """
-    return _decoded(path, 1)
-
-
-def read_frames(path: Path, order: Sequence[int], slope: float, intercept: float) -> NDArray[np.float32]:
-    """The pixels ``(frames, H, W)`` of a multi-frame file, its frames in ``order``.
-
-    Raises:
-        RefusedImage: if they cannot be decoded.
-    """
-    stored = _in_file(path, len(order))
-    if stored is None:
-        pixels = _decoded(path, len(order))
-        return pixels if list(order) == sorted(order) else pixels[order]
-    frames, unused = stored
-    pixels = np.empty(frames.shape, np.float32)
-    for target, index in enumerate(order):
-        # the upper bits that are not used may hold anything; shifting there and back clears them and keeps the sign
-        pixels[target] = ((frames[index] << unused) >> unused) * slope + intercept
-    return pixels
-
-
-def _in_file(path: Path, count: int) -> tuple[NDArray[np.integer], int] | None:
-    """Frames as they stand in the file, and how many upper bits are not used; None where they must be decoded."""
-    header = pydicom.dcmread(path, defer_size=_LARGE)
-    plain = header.file_meta.TransferSyntaxUID in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    usual = header.get("PhotometricInterpretation") == "MONOCHROME2" and header.get("BitsAllocated") == 16
-    if not plain or not usual or header.get("HighBit") != header.get("BitsStored", 0) - 1 or _PIXEL_DATA not in header:
-        return None
-    element = next(element for element in header.values() if element.tag == _PIXEL_DATA)  # as it is, not read
-    shape = (count, int(header.Rows), int(header.Columns))
-    size = 2 * int(np.prod(shape))
-    there = path.stat().st_size - element.value_tell
-    if element.length < size or there < size:
-        raise RefusedImage(
-            path,
-            f"a damaged DICOM file, its pixels cannot be decoded (expected {size} bytes of {count} frames, got "
-            f"{min(element.length, there)})",
-            "damaged",
+    rows, columns = header.whole("Rows"), header.whole("Columns")
+    if rows < 1 or columns < 1:
+        raise header.refusal(f"Rows × Columns are {rows} × {columns}; expected 1 or more each")
+    allocated = header.whole("BitsAllocated")
+    if allocated not in (8, 16, 32, 64):
+        raise header.refusal(f"BitsAllocated is {allocated}; expected 8, 16 or 32 (1 is a mask, no image)", "format")
+    if allocated == 64 or not header.numbers("BitsStored"):  # float pixels have none of the attributes that follow
+        return Layout(frames, rows, columns, allocated, allocated, allocated - 1, False)
+    stored = header.whole("BitsStored")
+    high = header.whole("HighBit", stored - 1)
+    signed = header.whole("PixelRepresentation")
+    if not 1 <= stored <= high + 1 <= allocated:
+        raise header.refusal(
+            f"BitsAllocated is {allocated}, BitsStored {stored}, HighBit {high}; expected the stored bits within the "
+            "allocated ones"
         )
-    kind = np.dtype("<i2" if header.PixelRepresentation else "<u2")
-    frames = np.memmap(path, kind, mode="r", offset=element.value_tell, shape=shape)
-    return frames, 16 - int(header.BitsStored)
+    if signed not in (0, 1):
+        raise header.refusal(f"PixelRepresentation is {signed}; expected 0 or 1")
+    return Layout(frames, rows, columns, allocated, stored, high, bool(signed))
 
 
-def _decoded(path: Path, frames: int) -> NDArray[np.float32]:
-    reader = itk.ImageFileReader[itk.Image[itk.F, 3]].New(FileName=str(path), ImageIO=itk.GDCMImageIO.New())
-    try:
+def numbers_of(words: NDArray[Any], layout: Layout, syntax: str) -> NDArray[Any]:
+    """The stored numbers in the words of a frame: bits that hold something else are cleared, the sign is extended.
+
+    Lossy compression may overshoot: a number of 12 bits that became 4097 is 4095, and not 1.
+    """
+    if words.dtype.kind == "f" or layout.stored == layout.allocated:
+        return words
+    if syntax in LOSSY and (syntax == JPEG2000 or not layout.signed):
+        return words.clip(layout.lowest, layout.highest)
+    words = words.astype(layout.dtype, copy=False)
+    # shifting there and back clears the upper bits and keeps the sign
+    return (words << (layout.allocated - 1 - layout.high)) >> (layout.allocated - layout.stored)
+
+
+def read_frames(header: Header, layout: Layout) -> Frame:
+    """The words of a file's frames, decoded when they are asked for.
+
+    Raises:
+        RefusedImage: if there are fewer than announced, or they cannot be decoded; some of it when a frame is asked
+            for.
+    """
+    path = header.path
+    with refusing(path, _DAMAGED):
+        # deferring seeks in the file, where a deflated dataset has no place of its own
+        defer = None if header.syntax == DeflatedExplicitVRLittleEndian else _LARGE
+        names = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
+        dataset = pydicom.dcmread(path, defer_size=defer, specific_tags=names, force=not has_preamble(path))
+        name = next((name for name in names if name in dataset), None)
+        if name is None:
+            raise header.refusal("no pixels after its header; expected PixelData", "damaged")
+        if name == "PixelData" and header.number("BitsStored") is None:
+            raise header.refusal("BitsStored is missing")
+        element: Any = dataset.get_item(name)
+        if UID(header.syntax).is_encapsulated:
+            return _compressed(layout, header, dataset[name].value)
+        return _plain(layout, header, element, name)
+
+
+def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
+    dtype = {"PixelData": layout.dtype, "FloatPixelData": np.dtype("f4"), "DoubleFloatPixelData": np.dtype("f8")}[name]
+    dtype = dtype.newbyteorder(">" if header.syntax == ExplicitVRBigEndian else "<")
+    shape = (layout.frames, layout.rows, layout.columns)
+    size = layout.frames * layout.rows * layout.columns * dtype.itemsize
+    in_file = element.value is None
+    there = min(element.length, header.path.stat().st_size - element.value_tell) if in_file else len(element.value)
+    asked = f"{layout.frames} × {layout.rows} × {layout.columns} pixels of {8 * dtype.itemsize} bits"
+    if there < size or (in_file and there < element.length):
+        raise header.refusal(f"{_DAMAGED} (expected {size} bytes of {asked}, got {there})", "damaged")
+    # some writers fill up to a whole number of words; what is more says that the header has another size
+    if there - size >= min(layout.rows, layout.columns) * dtype.itemsize and there - size > 16:
+        raise header.refusal(f"Rows and Columns do not fit PixelData: {size} bytes of {asked}, got {there}")
+    if dtype.itemsize == 1 and element.VR == "OW" and header.syntax == ExplicitVRBigEndian:
+        # bytes in words of big endian stand in pairs, the second first
+        words = np.fromfile(header.path, "<u2", (size + 1) // 2, offset=element.value_tell)
+        frames: NDArray[Any] = words.byteswap().view(dtype)[:size].reshape(shape)
+    elif in_file:
+        frames = np.memmap(header.path, dtype, mode="r", offset=element.value_tell, shape=shape)
+    else:
+        frames = np.frombuffer(element.value, dtype, count=size // dtype.itemsize).reshape(shape)
+    native = dtype.newbyteorder("=")
+    return lambda index: np.asarray(frames[index], native)
+
+
+def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
+    frames = frames_of(value, layout.frames)
+    if len(frames) != layout.frames:
+        raise header.refusal(f"{layout.frames} frames announced, {len(frames)} in PixelData", "damaged")
+
+    def frame(index: int) -> NDArray[Any]:
+        _refuse_contradictions(frames[index], layout, header)
+        with refusing(header.path, _DAMAGED):
+            return _decoded(frames[index], layout, header.syntax)
+
+    return frame
+
+
+def _refuse_contradictions(frame: bytes, layout: Layout, header: Header) -> None:
+    if is_cut_off(frame):
+        raise header.refusal(f"{_DAMAGED} (the compressed picture is cut off)", "damaged")
+    told = described(frame)
+    if told is None:
+        return
+    if (told.rows, told.columns) != (layout.rows, layout.columns):
+        raise header.refusal(
+            f"Rows × Columns are {layout.rows} × {layout.columns}, those of the compressed picture {told.rows} × "
+            f"{told.columns}"
+        )
+    if told.samples != 1:
+        raise header.refusal(f"expected gray pixels, the compressed picture has {told.samples} samples each", "format")
+    if told.bits > layout.allocated:
+        raise header.refusal(f"BitsAllocated is {layout.allocated}, the compressed picture has {told.bits} bits")
+
+
+def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
+    with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
+        file.write(file_of_frame(frame, layout.described(), syntax))
+        file.flush()
+        pixel = itk.D if layout.allocated > 16 else itk.F
+        reader = itk.ImageFileReader[itk.Image[pixel, 3]].New(FileName=file.name, ImageIO=itk.GDCMImageIO.New())
         reader.Update()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()  # ITK's last line tells what went wrong
-        raise RefusedImage(path, f"a damaged DICOM file, its pixels cannot be decoded ({reason})", "damaged") from error
-    pixels: NDArray[np.float32] = itk.array_from_image(reader.GetOutput())  # a copy: a view outlives ITK's memory
-    if len(pixels) != frames:
-        raise RefusedImage(path, f"{frames} frames announced, {len(pixels)} decoded", "damaged")
-    return pixels
+        pixels = itk.array_from_image(reader.GetOutput())  # a copy: a view outlives ITK's memory
+    if pixels.shape != (1, layout.rows, layout.columns):
+        raise ValueError(f"{layout.rows} × {layout.columns} pixels expected, {pixels.shape[1:]} decoded")
+    return np.asarray(pixels[0], np.int64 if layout.allocated > 16 else np.int32)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dwskd_monai.reading.formats import files_of_series, is_aside, is_called_image, is_dicom
+from dwskd_monai.reading.formats import files_of_series, is_aside, is_image
 from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
 # Folders that systems and vendors put beside images
@@ -24,7 +24,8 @@ _DOCUMENTS = (
 def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[RefusedImage]]:
     """All images below a folder, in the order of their names, and what is there and not an image.
 
-    An image is a file that is called like one (``formats``), or a DICOM file of any other name. Links are followed.
+    An image is a file that is called like one (``formats``), a DICOM file of any other name, or a picture without a
+    suffix. Links are followed.
 
     Args:
         root: the folder.
@@ -91,7 +92,7 @@ def _refusal(path: Path) -> RefusedImage | None:
         return RefusedImage(path, "a broken link; expected a file; copy it here, or remove the link", "missing")
     if not path.is_file():
         return RefusedImage(path, "pipe or device", ASIDE)
-    if is_called_image(path) or is_dicom(path):
+    if is_image(path):
         return None
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     if path.name.lower().endswith(_DOCUMENTS):

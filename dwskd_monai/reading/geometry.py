@@ -32,7 +32,10 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     transform = ornt_transform(orientation, target)
     turned = volume.affine @ inv_ornt_aff(transform, shape)
     between, rows, columns = (float(value) for value in voxel_sizes(turned))
-    return Image(apply_orientation(volume.pixels, transform), (between, rows, columns), plane, volume.kind)
+    pixels = apply_orientation(volume.pixels, transform)
+    if len(pixels) == 1:  # a mirrored view has negative strides, which torch does not take; of a volume a copy is large
+        pixels = pixels.copy()
+    return Image(pixels, (between, rows, columns), plane, volume.kind, volume.padding)
 
 
 def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

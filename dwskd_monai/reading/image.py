@@ -18,11 +18,13 @@ class Volume:
         pixels: three axes in any order.
         kind: as in :class:`Image`.
         affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI.
+        padding: as in :class:`Image`.
     """
 
     pixels: Pixels
     kind: str
     affine: NDArray[np.float64]
+    padding: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,12 @@ class Image:
         spacing: mm between slices, rows and columns; ones for a picture.
         plane: ``axial``, ``coronal`` or ``sagittal``; None where the file does not tell.
         kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.
+        padding: share of the pixels that are no part of the image, around what a detector saw; they have the darkest
+            value, and percentiles leave them out.
     """
 
     pixels: Pixels
     spacing: tuple[float, float, float]
     plane: str | None
     kind: str
+    padding: float = 0.0

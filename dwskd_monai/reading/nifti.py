@@ -1,21 +1,34 @@
-"""NIfTI files, 2-D and 3-D, by nibabel."""
+"""NIfTI files, 2-D and 3-D, by nibabel.
+
+The header is checked before nibabel takes it, which changes what it finds (a ``pixdim`` of 0 becomes 1) and leaves what
+it does not use; and a compressed file is read to its end, where its checksum is.
+"""
 
 from __future__ import annotations
 
+import gzip
 import logging
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, BinaryIO, cast
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import io_orientation
+from numpy.typing import NDArray
 
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Volume
-from dwskd_monai.reading.refusal import RefusedImage
+from dwskd_monai.reading.refusal import RefusedImage, refusing
 
 _logger = logging.getLogger(__name__)
+_DAMAGED = "a damaged NIfTI file, it cannot be read"
+_GZIP = b"\x1f\x8b"
+_MOST_PIXELS = 2**31  # 8 GiB once they are read
+_ROUNDING = 0.01  # by which sform and qform may differ, as a share of a spacing
+_COLORS = (3, 4)  # channels of a color picture
 
 
 def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
@@ -27,26 +40,141 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
         spacing_tolerance: of series; a NIfTI file has one spacing.
 
     Raises:
-        RefusedImage: if the file is damaged, has color, or is neither 2-D nor 3-D.
+        RefusedImage: if the file is damaged, has color or complex numbers, is neither 2-D nor 3-D, or says two things
+            about its orientation.
     """
-    try:
-        image = cast(nibabel.Nifti1Image, nibabel.load(path))
-        shape = image.shape
-        while len(shape) > 3 and shape[-1] == 1:
-            shape = shape[:-1]
-        if image.get_data_dtype().fields is not None:
-            raise RefusedImage(path, f"expected gray pixels, got color ({image.get_data_dtype()})", "format")
-        if len(shape) not in (2, 3):
-            raise RefusedImage(
-                path,
-                f"expected 2 or 3 axes, got {len(shape)} ({' × '.join(map(str, shape))}); split a time series "
-                "or a set of contrasts into one file each",
-                "format",
-            )
-        pixels = image.get_fdata(dtype=np.float32, caching="unchanged")
-    except (ImageFileError, EOFError, OSError, zlib.error) as error:
-        raise RefusedImage(path, f"a damaged NIfTI file, it cannot be read ({error})", "damaged") from error
-    if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
+    with _opened(path) as file:
+        header, kind = _header(file, path)
+        shape = _shape(header, path)
+        affine = _affine(header, path)
+        pixels = _pixels(file, kind, path)
+    pixels = pixels.reshape(shape)
+    if shape[2] == 1 and _tells_nothing(header, affine):
+        # written from an array of rows and columns: there is nothing to turn it by
+        rows, columns = (float(size) or 1.0 for size in np.abs(header["pixdim"][1:3]))
+        return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume")
+    if _codes(header) == (0, 0):
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
-    volume = Volume(pixels.reshape(shape if len(shape) == 3 else (*shape, 1)), "volume", image.affine)
-    return to_image(volume, slice_axis, path)
+    return to_image(Volume(pixels, "volume", affine), slice_axis, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, decompressed if its content is compressed, whatever it is called."""
+    with path.open("rb") as raw:
+        compressed = raw.read(2) == _GZIP
+        raw.seek(0)
+        if compressed:
+            with gzip.GzipFile(fileobj=raw) as file:
+                yield cast(BinaryIO, file)
+        else:
+            yield raw
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[Any, Any]:
+    """The header as it stands in the file, and nibabel's class for it."""
+    with refusing(path, _DAMAGED):
+        block = file.read(nibabel.Nifti2Header.sizeof_hdr)
+        file.seek(0)
+        for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+            size = kind.header_class.sizeof_hdr
+            if len(block) >= size and size in (int.from_bytes(block[:4], order) for order in ("little", "big")):
+                header = kind.header_class(block[:size], check=False)
+                break
+        else:
+            raise RefusedImage(path, f"{_DAMAGED} (no NIfTI header at its beginning)", "damaged")
+        magic = bytes(header["magic"])[:3]
+    if magic not in (b"n+1", b"n+2"):
+        reason = f"magic is {magic!r}; expected a NIfTI file with header and pixels in one (b'n+1' or b'n+2')"
+        raise RefusedImage(path, reason, "header")
+    return header, kind
+
+
+def _shape(header: Any, path: Path) -> tuple[int, int, int]:
+    """Checked sizes of three axes."""
+    dim = [int(size) for size in header["dim"]]
+    if not 1 <= dim[0] <= 7 or any(size < 1 for size in dim[1 : dim[0] + 1]):
+        raise RefusedImage(path, f"dim is {dim}; expected the number of axes, 1 to 7, and sizes of 1 or more", "header")
+    sizes = dim[1 : dim[0] + 1]
+    while len(sizes) > 3 and sizes[-1] == 1:
+        sizes.pop()
+    shown = " × ".join(map(str, sizes))
+    try:
+        dtype = header.get_data_dtype()
+    except KeyError:
+        code = int(header["datatype"])
+        raise RefusedImage(path, f"datatype is {code}; expected a code of the NIfTI standard", "header") from None
+    if dtype.fields is not None:
+        raise RefusedImage(path, f"expected gray pixels, got color ({dtype})", "format")
+    if dtype.kind not in "iuf":
+        raise RefusedImage(path, f"datatype is {dtype}; expected real numbers, one of each pixel", "format")
+    if len(sizes) not in (2, 3):
+        reason = f"expected 2 or 3 axes, got {len(sizes)} ({shown}); split a time series or a set of contrasts into "
+        raise RefusedImage(path, f"{reason}one file each", "format")
+    if dtype == np.uint8 and len(sizes) == 3 and sizes[2] in _COLORS and min(sizes[:2]) > max(_COLORS):
+        reason = f"{shown} bytes, as of a picture in color with {sizes[2]} channels; if they are {sizes[2]} slices, "
+        raise RefusedImage(path, f"{reason}save them with 16 bits", "format")
+    if np.prod(sizes, dtype=float) > _MOST_PIXELS:
+        raise RefusedImage(path, f"dim is {dim}, {shown} pixels; expected at most {_MOST_PIXELS:,}", "header")
+    offset = float(header["vox_offset"])
+    if offset != int(offset) or (offset and offset < header.single_vox_offset):
+        reason = f"vox_offset is {offset:g}; expected a whole number of {header.single_vox_offset} or more"
+        raise RefusedImage(path, reason, "header")
+    x, y, *z = sizes
+    return x, y, z[0] if z else 1
+
+
+def _affine(header: Any, path: Path) -> NDArray[np.float64]:
+    """The matrix that the header prefers, if it does not say two things."""
+    sform, qform = _codes(header)
+    if sform == 0:
+        pixdim = [float(size) for size in header["pixdim"][1:4]]
+        if not np.isfinite(pixdim).all() or 0 in pixdim[: int(header["dim"][0])]:
+            shown = " × ".join(f"{size:g}" for size in pixdim)
+            raise RefusedImage(path, f"pixdim is {shown} mm, and there is no sform; expected sizes > 0", "geometry")
+    with refusing(path, "its orientation cannot be read (sform, qform)", "geometry"):
+        affine: NDArray[np.float64] = header.get_best_affine()
+        other = header.get_qform(coded=False) if sform > 0 and qform > 0 else affine
+    if not np.isfinite(affine).all() or not np.isfinite(other).all():
+        raise RefusedImage(path, "its affine has NaN or infinite entries, so its orientation is unknown", "geometry")
+    spacing = voxel_sizes(affine)
+    if (spacing <= 0).any() or np.abs(affine - other).max() <= _ROUNDING * spacing.min():
+        return affine
+    differs = np.abs(voxel_sizes(other) / spacing - 1).max() > _ROUNDING
+    if differs or not np.array_equal(io_orientation(affine), io_orientation(other)):
+        raise RefusedImage(
+            path,
+            f"sform and qform disagree: {_told(affine)} and {_told(other)}; set both to the right one",
+            "geometry",
+        )
+    _logger.warning("%s: sform and qform differ, but not in how slices lie (%s); sform is taken", path, _told(affine))
+    return affine
+
+
+def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
+    with refusing(path, _DAMAGED):
+        file.seek(0)
+        image = kind.from_stream(file)
+        pixels = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+        proxy = image.dataobj
+        file.seek(proxy.offset + int(np.prod(proxy.shape)) * proxy.dtype.itemsize)
+        rest = 0
+        while part := file.read(2**20):  # a compressed file's checksum is at its end
+            rest += len(part)
+    if rest:
+        _logger.warning("%s: %d bytes follow the pixels; is vox_offset, dim or datatype wrong?", path, rest)
+    return pixels
+
+
+def _codes(header: Any) -> tuple[int, int]:
+    return int(header["sform_code"]), int(header["qform_code"])
+
+
+def _tells_nothing(header: Any, affine: NDArray[np.float64]) -> bool:
+    """Whether an orientation is missing, or is the one that programs write which know none."""
+    return _codes(header) == (0, 0) or np.array_equal(affine[:3, :3], np.eye(3))
+
+
+def _told(affine: NDArray[np.float64]) -> str:
+    spacing = " × ".join(f"{size:g}" for size in voxel_sizes(affine))
+    return f"{''.join(nibabel.aff2axcodes(affine))} with {spacing} mm"

@@ -1,8 +1,9 @@
-"""PNG, JPEG and BMP pictures as gray pixels."""
+"""PNG, JPEG, TIFF, WebP and BMP pictures as gray pixels."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dwskd_monai.reading import image
 from dwskd_monai.reading.formats import FORMAT_NAMES
-from dwskd_monai.reading.refusal import RefusedImage
+from dwskd_monai.reading.refusal import RefusedImage, refusing
 
+# What Pillow may take a file for: its other formats are no pictures of patients, and some start other programs.
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "JPEG2000")
 # A gray picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
 _HUE = 32
 _COLORED_SHARE = 0.02
+_HIDDEN_SHARE = 0.02  # of pixels under a transparency; a background that was cut out is of one value
+_WHITE_IS_ZERO = 0  # a TIFF's PhotometricInterpretation
+_TIFF_PHOTOMETRIC = 262
+_TIFF_BITS = 258
 
 
 def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> image.Image:
@@ -37,26 +44,55 @@ def read_gray(path: Path) -> NDArray[np.float32]:
     Pillow's modes all become gray: 8 and 16 bit, palette, with alpha, and gray that was saved as RGB or CMYK.
 
     Raises:
-        RefusedImage: if it is not a picture, is damaged, or has color.
+        RefusedImage: if it is not a picture, is damaged or too large, has color, or is hidden by transparency.
     """
-    try:
-        # an open file, since Pillow maps a TIFF that it gets by its path, and mixes its pixels up if a tag turns them
-        with path.open("rb") as file, Image.open(file) as picture:
-            pages = getattr(picture, "n_frames", 1)
-            turned = ImageOps.exif_transpose(picture)
-            share = _colored_share(turned)
-            gray = np.array(turned.convert("F"))
-    except UnidentifiedImageError as error:
-        raise RefusedImage(path, f"not an image; expected {FORMAT_NAMES}", "format") from error
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise for damaged files
-        raise RefusedImage(path, f"a damaged image file, its pixels cannot be decoded ({error})", "damaged") from error
+    damaged = refusing(path, "a damaged image file, its pixels cannot be decoded")
+    # an open file, since Pillow maps a TIFF that it gets by its path, and mixes its pixels up if a tag turns them
+    with damaged, path.open("rb") as file, _verified(file, path) as picture:
+        pages = getattr(picture, "n_frames", 1)
+        turned = ImageOps.exif_transpose(picture)
+        if turned.mode == "P" and "transparency" in turned.info:
+            turned = turned.convert("RGBA")
+        colored = _colored_share(turned)
+        hidden = _hidden_share(turned)
+        gray = _black_is_zero(np.array(turned.convert("F")), picture)
     if pages > 1:
         raise RefusedImage(path, f"{pages} pages; expected one picture; save each page as a file of its own", "format")
-    if share > _COLORED_SHARE:
-        raise RefusedImage(
-            path, f"expected a gray image, {share:.0%} of its pixels have a color; remove or convert it", "format"
-        )
+    if colored > _COLORED_SHARE:
+        reason = f"expected a gray image, {colored:.0%} of its pixels have a color; remove or convert it"
+        raise RefusedImage(path, reason, "format")
+    if hidden > _HIDDEN_SHARE:
+        reason = f"transparency hides a picture in {hidden:.0%} of its pixels; save it without an alpha channel"
+        raise RefusedImage(path, reason, "content")
     return gray
+
+
+def _verified(file: BinaryIO, path: Path) -> Image.Image:
+    """The picture in a file, its pixels not yet decoded.
+
+    A PNG has a checksum of each part, which Pillow looks at in some parts only, unless it is asked to.
+    """
+    picture = _opened(file, path)
+    if picture.format == "PNG":
+        picture.verify()
+        file.seek(0)
+        picture = _opened(file, path)
+    return picture
+
+
+def _opened(file: BinaryIO, path: Path) -> Image.Image:
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise RefusedImage(path, f"not an image; expected {FORMAT_NAMES}", "format") from error
+    except Image.DecompressionBombError as error:
+        reason = f"too large a picture, or a file made to fill the memory ({error}); save it with fewer pixels"
+        raise RefusedImage(path, reason, "format") from error
+    except ValueError as error:
+        if "MAX_TEXT" not in str(error):
+            raise
+        reason = f"its texts (PNG chunks tEXt, zTXt, iTXt) are too large ({error}); save it without metadata"
+        raise RefusedImage(path, reason, "format") from error
 
 
 def _colored_share(picture: Image.Image) -> float:
@@ -64,3 +100,24 @@ def _colored_share(picture: Image.Image) -> float:
         return 0.0
     channels = np.asarray(picture.convert("RGB"))
     return float((np.ptp(channels, axis=2) > _HUE).mean())
+
+
+def _hidden_share(picture: Image.Image) -> float:
+    """Share of the pixels that are there, differ from each other, and are not seen."""
+    if picture.mode not in ("LA", "La", "RGBA", "RGBa"):
+        return 0.0
+    hidden = np.asarray(picture.getchannel("A")) < 128
+    if not hidden.any():
+        return 0.0
+    gray = np.asarray(picture.convert("L"))
+    background = np.bincount(gray[hidden], minlength=256).argmax()
+    return float((hidden & (np.abs(gray.astype(int) - background) > 8)).mean())
+
+
+def _black_is_zero(gray: NDArray[np.float32], picture: Image.Image) -> NDArray[np.float32]:
+    """Turn round a TIFF whose 0 is white, which Pillow does for 8 bits and fewer."""
+    tags = getattr(picture, "tag_v2", None)
+    if picture.format != "TIFF" or tags is None or tags.get(_TIFF_PHOTOMETRIC) != _WHITE_IS_ZERO:
+        return gray
+    bits = int(tags.get(_TIFF_BITS, (1,))[0])
+    return gray if bits <= 8 else np.float32(2**bits - 1) - gray

@@ -6,8 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
+from dwskd_monai.reading.content import refuse_empty
 from dwskd_monai.reading.formats import DICOM, FORMATS, Format, format_of
 from dwskd_monai.reading.image import Image
 from dwskd_monai.reading.refusal import RefusedImage
@@ -27,7 +26,7 @@ _READERS = {row.name: _import(row) for row in FORMATS}
 
 
 def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05) -> Image:
-    """The slices of a PNG, JPEG or BMP picture, a DICOM file, a folder with a DICOM series, or a NIfTI file.
+    """The slices of a picture, a DICOM file, a folder with a DICOM series, or a NIfTI file.
 
     Args:
         path: the file, or the folder of the series.
@@ -37,7 +36,8 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
 
     Raises:
         RefusedImage: if there is nothing at ``path``, it cannot be read, or does not hold a gray picture or volume with
-            finite pixels, one slice after the other; the message names the file and what is wrong.
+            finite pixels of three values or more, one slice after the other; the message names the file
+            and what is wrong.
         ValueError: for an unknown ``slice_axis``.
         ModuleNotFoundError: if the library that decodes the format is not installed.
     """
@@ -51,7 +51,9 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
         image = _read(path, slice_axis, spacing_tolerance)
     except OSError as error:  # decoders' own are refusals already
         raise RefusedImage(path, f"cannot be opened ({error})", "missing") from error
-    _refuse_non_finite(image, path)
+    except MemoryError as error:
+        raise RefusedImage(path, f"its pixels do not fit the memory ({error})", "content") from error
+    refuse_empty(image, path)
     return image
 
 
@@ -72,12 +74,3 @@ def _reader(row: Format, path: Path) -> ModuleType:
         f"pip install {' '.join(row.libraries)}",
         name=reader.name,
     ) from reader
-
-
-def _refuse_non_finite(image: Image, path: Path) -> None:
-    """Slice by slice: a mask of a whole volume would take a quarter of its memory once more."""
-    count = sum(int((~np.isfinite(pixels)).sum()) for pixels in image.pixels)
-    if count:
-        raise RefusedImage(
-            path, f"{count} of {image.pixels.size} pixels are NaN or infinite; fix or remove the file", "content"
-        )

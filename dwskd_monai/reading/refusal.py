@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # The kinds of reasons, a column where refused images are listed:
@@ -45,3 +47,28 @@ class RefusedImage(ValueError):
 
     def __reduce__(self) -> tuple[type[RefusedImage], tuple[str, str, str, str | None, str | None]]:
         return type(self), (str(self.path), self.reason, self.kind, self.series, self.instance)
+
+
+@contextmanager
+def refusing(path: Path, what: str, kind: str = "damaged") -> Iterator[None]:
+    """Whatever a library raises over the bytes of a file becomes a refusal.
+
+    Decoders raise errors of any type over damaged files, and do not document which.
+
+    Args:
+        path: of the file.
+        what: cannot be done, ``a damaged DICOM file, its header cannot be read``.
+        kind: one of :data:`KINDS`.
+
+    Raises:
+        RefusedImage: for any error but that of a file that cannot be opened.
+    """
+    try:
+        yield
+    except RefusedImage:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not a decoder's
+            raise
+        reason = str(error).strip() or type(error).__name__
+        raise RefusedImage(path, f"{what} ({reason.splitlines()[-1].strip()})", kind) from error

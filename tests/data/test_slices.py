@@ -27,7 +27,7 @@ LENGTHS = {"a.nii.gz": 12, "b.nii.gz": 5, "c.png": 1}
 
 @pytest.fixture
 def studies(tmp_path) -> list[dict[str, object]]:
-    """Volumes of 12 and 5 slices and a picture; a slice's pixels are 100 × study + slice."""
+    """Volumes of 12 and 5 slices and a picture; the mean of a slice is 100 × study + slice."""
     items = []
     for number, (name, length) in enumerate(LENGTHS.items()):
         path = tmp_path / name
@@ -35,7 +35,10 @@ def studies(tmp_path) -> list[dict[str, object]]:
             pixels = np.broadcast_to(100 * number + np.arange(length), (8, 8, length)).astype(np.int16)
             nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1, 1, 3, 1.0])), path)
         else:
-            Image.new("L", (8, 8), 100 * number).save(path)
+            pixels = np.full((8, 8), 100 * number, np.uint8)
+            pixels[:2, 0] += np.uint8(5)  # a constant picture is refused; the mean stays
+            pixels[:2, 1] -= np.uint8(5)
+            Image.fromarray(pixels).save(path)
         items.append({"image": str(path), "label": number, "study": f"S{number}", "patient": "P"})
     return items
 
@@ -123,10 +126,11 @@ def test_a_changed_file_and_a_changed_transform_are_read_again(tmp_path, studies
     cache_dir = tmp_path / "cache"
     SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
     path = Path(str(studies[1]["image"]))
-    nibabel.save(nibabel.Nifti1Image(np.full((8, 8, 5), 7, np.int16), np.diag([1, 1, 3, 1.0])), path)
+    pixels = np.broadcast_to(7 + np.arange(5), (8, 8, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1, 1, 3, 1.0])), path)
     os.utime(path, ns=(1, 1))
     changed = SliceDataset(studies, preparing(), cache_dir=cache_dir, progress=False)
-    assert values(changed)[12:17] == [7] * 5
+    assert values(changed)[12:17] == [7, 8, 9, 10, 11]
     larger = [LoadSlicesd(keys="image"), FitSlicesd(keys="image", spatial_size=6), EnsureTyped(keys="image")]
     assert SliceDataset(studies, Compose(larger), cache_dir=cache_dir, progress=False)[0]["image"].shape == (1, 6, 6)
 

@@ -93,7 +93,7 @@ def flat_nifti(folder: Path) -> Path:
 
 
 EXACT: dict[str, tuple[Writer, str]] = {
-    **{f"PNG {mode}": (of_mode(mode), "thickest") for mode in ("L", "P", "LA", "RGB", "RGBA", "1")},
+    **{f"PNG {mode}": (of_mode(mode), "thickest") for mode in ("L", "P", "LA", "RGB", "RGBA")},
     "PNG 16 bit": (deep_png, "thickest"),
     "PNG turned": (of_mode("L", turned=True), "thickest"),
     "BMP": (of_mode("L", "bmp"), "thickest"),

@@ -14,6 +14,7 @@ from dwskd_monai.preprocessing import (
     ScalePercentilesd,
     WindowHounsfieldd,
 )
+from dwskd_monai.reading import RefusedImage
 from dwskd_monai.reading.slice_axis import SLICE_AXES
 
 
@@ -102,6 +103,14 @@ def test_a_picture_is_taken_as_windowed_only_where_that_is_said():
         window([[1500, -600], [400, 40]], "picture", gray, picture_range=[0, 255])
 
 
+@pytest.mark.parametrize("values", [[0.0, 51, 62677], [-3.0, 51, 200]])
+def test_a_picture_with_values_beyond_its_range_is_refused(values):
+    deep = np.array(values, dtype=np.float32).reshape(1, 1, 1, 3)
+    with pytest.raises(RefusedImage, match=r"scan: its pixels are .*, beyond picture_range \[0, 255\]; set") as caught:
+        window([[1500, -600]], "picture", deep, picture_range=[0, 255])
+    assert caught.value.kind == "content"
+
+
 def test_a_dicom_image_of_another_modality_has_no_hounsfield_units():
     with pytest.raises(ValueError, match="scan: a DICOM image of modality MR has no Hounsfield units; expected CT"):
         window([[1500, -600]], "MR")
@@ -125,8 +134,26 @@ def test_wrong_windows_are_named(settings, message):
         WindowHounsfieldd(keys="image", **settings)
 
 
+def test_percentiles_leave_padding_out():
+    inside = np.random.default_rng(0).uniform(100, 900, (1, 1, 40, 30)).astype(np.float32)
+    padded = np.concatenate([np.full((1, 1, 40, 10), inside.min(), np.float32), inside], axis=-1)
+    scale = ScalePercentilesd(keys="image", lower=5, upper=95)
+    expected = scale({"image": inside})["image"]
+    scaled = scale({"image": padded, "image_padding": 10 / 40})["image"]
+    np.testing.assert_allclose(scaled[..., 10:], expected, atol=2e-3)
+    assert (scaled[..., :10] == 0).all()
+    assert np.abs(scale({"image": padded})["image"][..., 10:] - expected).max() > 0.02
+
+
+@pytest.mark.parametrize("padding", [0.0, 0.1, 1 / 3, 0.999])
+def test_the_ends_of_all_pixels_are_those_of_the_others(padding):
+    pixels = np.linspace(3, 9, 1000, dtype=np.float32).reshape(1, 1, 1000, 1)
+    scaled = ScalePercentilesd(keys="image", lower=0, upper=100)({"image": pixels, "image_padding": padding})["image"]
+    assert scaled.max() == pytest.approx(1, abs=1e-6)
+
+
 def test_a_png_that_is_no_slice_of_a_ct_names_its_file(tmp_path):
-    Image.new("L", (8, 8)).save(tmp_path / "x.png")
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "x.png")
     chain = Compose([LoadSlicesd(keys="image"), WindowHounsfieldd(keys="image", windows=[[1500, -600]])])
     with pytest.raises(RuntimeError) as caught:
         chain({"image": str(tmp_path / "x.png"), "file": str(tmp_path / "x.png")})

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
 
-from dwskd_monai.reading import read_image
+from dwskd_monai.reading import RefusedImage, read_image
 
 AFFINE = np.diag([1.0, 2.0, 4.0, 1.0])
 
@@ -101,3 +103,132 @@ def test_something_else_called_nifti_is_named(tmp_path):
     (tmp_path / "x.nii.gz").write_text("not at all")
     with pytest.raises(ValueError, match=r"x.nii.gz: a damaged NIfTI file"):
         read_image(tmp_path / "x.nii.gz")
+
+
+def header_changed(path, pixels: np.ndarray, affine: np.ndarray | None = AFFINE, **fields: object) -> None:
+    """A file whose header has fields that nibabel would not write."""
+    image = nibabel.Nifti1Image(pixels, affine)
+    header = nibabel.Nifti1Header(image.to_bytes()[:348], check=False)
+    for name, value in fields.items():
+        header[name] = value
+    path.write_bytes(header.binaryblock + image.to_bytes()[348:])
+
+
+@pytest.mark.parametrize("kept", ["trailer", "all"])
+def test_a_compressed_file_is_read_to_its_checksum(tmp_path, pixels, kept):
+    nibabel.save(nibabel.Nifti1Image(pixels, AFFINE), tmp_path / "x.nii")
+    content = bytearray(gzip.compress((tmp_path / "x.nii").read_bytes(), compresslevel=0))
+    place = -6 if kept == "trailer" else -60  # stored blocks: a flipped bit changes a voxel, and nothing else
+    content[place] ^= 4
+    (tmp_path / "x.nii.gz").write_bytes(content)
+    with pytest.raises(RefusedImage, match=r"x.nii.gz: a damaged NIfTI file, it cannot be read \(CRC check failed"):
+        read_image(tmp_path / "x.nii.gz")
+
+
+def test_content_says_whether_a_file_is_compressed_and_not_its_name(tmp_path, pixels):
+    nibabel.save(nibabel.Nifti1Image(pixels, AFFINE), tmp_path / "x.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(pixels, AFFINE), tmp_path / "y.nii")
+    expected = read_image(tmp_path / "x.nii.gz").pixels
+    (tmp_path / "x.nii.gz").rename(tmp_path / "a.nii")
+    (tmp_path / "y.nii").rename(tmp_path / "b.nii.gz")
+    for name in ("a.nii", "b.nii.gz"):
+        assert np.array_equal(read_image(tmp_path / name).pixels, expected)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_both_versions_and_byte_orders_are_read(tmp_path, pixels, kind, order):
+    header = kind.header_class(endianness=order)
+    header.set_data_dtype(np.int16)
+    nibabel.save(kind(pixels, AFFINE, header), tmp_path / "x.nii")
+    assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"datatype": 999}, "datatype is 999; expected a code of the NIfTI standard"),
+        ({"datatype": 32}, "datatype is complex64; expected real numbers"),
+        ({"dim": [3, -8, 7, 6, 1, 1, 1, 1]}, r"dim is \[3, -8, 7, 6"),
+        ({"dim": [3, 0, 7, 6, 1, 1, 1, 1]}, r"dim is \[3, 0, 7, 6"),
+        ({"dim": [0, 8, 7, 6, 1, 1, 1, 1]}, r"dim is \[0, 8, 7, 6"),
+        ({"dim": [9, 8, 7, 6, 1, 1, 1, 1]}, "dim is .*; expected the number of axes, 1 to 7"),
+        (
+            {"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]},
+            "dim is .* 32767 × 32767 × 32767 pixels; expected at most 2",
+        ),
+        ({"dim": [3, 8, 7, 60, 1, 1, 1, 1]}, "a damaged NIfTI file"),
+        ({"dim": [5, 8, 7, 1, 1, 6, 1, 1]}, "expected 2 or 3 axes, got 5"),
+        ({"vox_offset": 100}, "vox_offset is 100; expected a whole number of 352 or more"),
+        ({"vox_offset": 353.5}, "vox_offset is 353.5"),
+        ({"vox_offset": 4000}, "a damaged NIfTI file"),
+        ({"scl_slope": 2, "scl_inter": np.inf}, "a damaged NIfTI file"),
+        ({"magic": b"ni1"}, "magic is b'ni1'; expected a NIfTI file with header and pixels in one"),
+        ({"sizeof_hdr": 5}, "a damaged NIfTI file, it cannot be read .no NIfTI header"),
+    ],
+)
+def test_a_header_without_a_meaning_is_named(tmp_path, pixels, fields, message):
+    header_changed(tmp_path / "x.nii", pixels, **fields)
+    with pytest.raises(RefusedImage, match=f"x.nii: {message}"):
+        read_image(tmp_path / "x.nii")
+
+
+def test_a_size_of_zero_is_named_where_there_is_no_sform(tmp_path, pixels):
+    codes = {"sform_code": 0, "qform_code": 0}
+    header_changed(tmp_path / "x.nii", pixels, pixdim=[1, 0, 2, 4, 0, 0, 0, 0], **codes)
+    with pytest.raises(RefusedImage, match=r"x.nii: pixdim is 0 × 2 × 4 mm, and there is no sform") as caught:
+        read_image(tmp_path / "x.nii")
+    assert caught.value.kind == "geometry"
+    header_changed(tmp_path / "x.nii", pixels, pixdim=[1, 0, 2, 4, 0, 0, 0, 0], sform_code=1, qform_code=0)
+    assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
+
+
+@pytest.mark.parametrize(
+    "other", [np.diag([2.0, 1, 4, 1]), np.array([[0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 4, 0], [0, 0, 0, 1.0]])]
+)
+def test_two_orientations_that_disagree_are_refused(tmp_path, pixels, other):
+    image = nibabel.Nifti1Image(pixels, AFFINE)
+    image.set_sform(AFFINE, 1)
+    image.set_qform(other, 1)
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    with pytest.raises(RefusedImage, match=r"x.nii.gz: sform and qform disagree: RAS with 1 × 2 × 4 mm and"):
+        read_image(tmp_path / "x.nii.gz")
+
+
+@pytest.mark.parametrize(("moved", "said"), [(0.0, False), (1e-3, False), (7.0, True)])
+def test_two_orientations_that_differ_in_no_slice_are_read_and_said(tmp_path, pixels, caplog, moved, said):
+    other = AFFINE.copy()
+    other[0, 3] = moved
+    image = nibabel.Nifti1Image(pixels, AFFINE)
+    image.set_sform(AFFINE, 2)
+    image.set_qform(other, 1)
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    assert np.array_equal(read_image(tmp_path / "x.nii.gz", "axial").pixels, displayed(pixels))
+    assert ("x.nii.gz: sform and qform differ" in caplog.text) == said
+
+
+@pytest.mark.parametrize("shape", [(8, 7), (8, 7, 1)])
+@pytest.mark.parametrize("affine", [np.eye(4), None])
+def test_a_picture_that_was_saved_with_no_orientation_is_not_turned(tmp_path, pixels, shape, affine):
+    """nibabel.Nifti1Image(rows and columns of an X-ray, numpy.eye(4))"""
+    picture = pixels[:, :, 0]
+    nibabel.save(nibabel.Nifti1Image(picture.reshape(shape), affine), tmp_path / "x.nii.gz")
+    image = read_image(tmp_path / "x.nii.gz")
+    assert np.array_equal(image.pixels, picture[None])
+    assert (image.plane, image.spacing) == (None, (1, 1, 1))
+
+
+def test_bytes_of_three_channels_are_a_color_picture_and_no_slices(tmp_path):
+    color = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(color, AFFINE), tmp_path / "x.nii.gz")
+    with pytest.raises(RefusedImage, match=r"x.nii.gz: 20 × 30 × 3 bytes, as of a picture in color with 3 channels"):
+        read_image(tmp_path / "x.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(color.astype(np.int16), AFFINE), tmp_path / "x.nii.gz")
+    assert read_image(tmp_path / "x.nii.gz").pixels.shape == (3, 30, 20)
+
+
+def test_bytes_after_the_pixels_are_said(tmp_path, pixels, caplog):
+    nibabel.save(nibabel.Nifti1Image(pixels, AFFINE), tmp_path / "x.nii")
+    (tmp_path / "x.nii").write_bytes((tmp_path / "x.nii").read_bytes() + b"\0" * 6)
+    assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
+    assert "x.nii: 6 bytes follow the pixels" in caplog.text
