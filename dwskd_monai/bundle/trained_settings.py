@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from dwskd_monai.bundle.settings_file import read_content, require_weights
 
 _logger = logging.getLogger(__name__)
 # A prediction may be made with others of these; the log and the output then say so.
-MAY_DIFFER = ("aggregate", "top_k", "aggregation")
+MAY_DIFFER = ("aggregate", "top_k", "aggregation", "accept")
 _PACKAGE = __name__.partition(".")[0]  # "scripts" in a packed bundle
 _MISSING = object()
 
@@ -146,14 +146,22 @@ class TrainedSettings(Mapping[str, Any]):
             ) from error
         return network.eval()
 
-    def create_transforms(self) -> list[Any]:
-        """The transforms from the files of an image to the network's input, in order."""
-        transforms: list[Any] = self._created("study_transforms")
+    def create_transforms(self, accept: Sequence[str] | None = None) -> list[Any]:
+        """The transforms from the files of an image to the network's input, in order.
+
+        Args:
+            accept: in place of the argument of this name that a transform was trained with; None: as it was.
+        """
+        described = [dict(one) for one in self._settings["study_transforms"]]
+        if accept is not None:
+            described = [one | {"accept": list(accept)} if "accept" in one else one for one in described]
+        transforms: list[Any] = self._created("study_transforms", described)
         return transforms
 
-    def _created(self, name: str) -> Any:
+    def _created(self, name: str, described: Any = None) -> Any:
         """What a setting describes; the other settings are there for its expressions."""
-        return ConfigParser(_of_this_package(self._settings)).get_parsed_content(name)
+        settings = self._settings if described is None else self._settings | {name: described}
+        return ConfigParser(_of_this_package(settings)).get_parsed_content(name)
 
     def _decisive_parts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """The ids that decide a prediction; of a map that does not, those of its values that do."""
@@ -227,9 +235,14 @@ def trained_network(trained: TrainedSettings, **given: Any) -> nn.Module:
     return trained.create_network()
 
 
-def trained_transforms(trained: TrainedSettings) -> list[Any]:
-    """The transforms that a network was trained with, from the files of an image to its input."""
-    return trained.create_transforms()
+def trained_transforms(trained: TrainedSettings, accept: Sequence[str] | None = None) -> list[Any]:
+    """The transforms that a network was trained with, from the files of an image to its input.
+
+    Args:
+        trained: its settings.
+        accept: unexpected images that are taken, where a transform can be told; None: as in the training.
+    """
+    return trained.create_transforms(accept)
 
 
 def read_settings(weights: str | Path) -> TrainedSettings:

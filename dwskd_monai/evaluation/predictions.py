@@ -53,6 +53,7 @@ class PredictionWriter:
         aggregation: of the slices' probabilities to the study's.
         weights_sha256: digest of the file of the network's weights; None: unknown.
         refused: images that are not predicted; their number is written too.
+        accept: unexpected images that were taken all the same, for the record.
 
     The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, and may have ``study_index``, the study's
     place in the datalist and in the files; its postprocessing must give
@@ -66,12 +67,14 @@ class PredictionWriter:
         aggregation: Aggregation | None = None,
         weights_sha256: str | None = None,
         refused: Refused | None = None,
+        accept: Sequence[str] = (),
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
         self.weights_sha256 = weights_sha256
         self.refused = refused
+        self.accept = list(accept)
         self._reset()
 
     def attach(self, engine: Engine) -> None:
@@ -129,6 +132,7 @@ class PredictionWriter:
             "classes": self.class_names,
             "aggregation": dataclasses.asdict(self.aggregation),
             "refused_images": 0 if self.refused is None else self.refused.count(),
+            "accepted": self.accept,
         }
 
     def _refuse_to_end_without_predictions(self) -> None:

@@ -24,7 +24,7 @@ class EvaluationReport(PredictionWriter):
     MONAI's ``MetricsSaver`` writes means of metrics that it knows, no figure and no names.
 
     Args:
-        output_dir, class_names, aggregation, weights_sha256, refused: as of the :class:`PredictionWriter`.
+        output_dir, class_names, aggregation, weights_sha256, refused, accept: as of the :class:`PredictionWriter`.
         trained_images: whether images that the network was trained on may be among those that are evaluated; None:
             unknown.
     """

@@ -1,12 +1,14 @@
 """From the slices of an image to the network's input: one numpy implementation for training, inference and elsewhere.
 
-``resizing`` and ``fitting`` say how large slices become, ``intensity`` what their values become; none of these needs
-torch. ``transforms`` wraps them, and reading, as the dictionary transforms that the configs name.
+``resizing`` and ``fitting`` say how large slices become, ``intensity`` what their values become, ``expectation`` which
+images are meant; none of these needs torch. ``transforms`` wraps them, and reading, as the dictionary transforms that
+the configs name.
 """
 
 from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
+    "ExpectImaged": "transforms",
     "FitSlicesd": "transforms",
     "LoadSlicesd": "transforms",
     "NormalizeSlicesd": "transforms",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from dwskd_monai.preprocessing import fitting, intensity
+from dwskd_monai.preprocessing.expectation import Expectation, Values
 from dwskd_monai.preprocessing.resizing import Pixels
 from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
 
@@ -38,8 +40,8 @@ class LoadSlicesd(_Preprocessing):
     """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
     Also sets ``<key>_spacing``, mm between slices, rows and columns, ``<key>_kind``: ``picture``, ``volume``, or the
-    DICOM modality, and ``<key>_padding``, the share of the pixels that are no part of the image. See
-    :func:`dwskd_monai.reading.read_image`.
+    DICOM modality, ``<key>_padding``, the share of the pixels that are no part of the image, and
+    ``<key>_says``, what a DICOM header says of the kind of image. See :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
     which ITK reads a truncated JPEG without an error; its pictures are transposed, palettes arrive as indices; a second
@@ -73,6 +75,44 @@ class LoadSlicesd(_Preprocessing):
             result[f"{key}_spacing"] = image.spacing
             result[f"{key}_kind"] = image.kind
             result[f"{key}_padding"] = image.padding
+            result[f"{key}_says"] = dict(image.says)
+        return result
+
+
+class ExpectImaged(_Preprocessing):
+    """Refuse images that are not of the kind that a network is for; see :class:`.expectation.Expectation`.
+
+    MONAI checks no image's header; torchxrayvision warns of a wrong range of values.
+
+    Args:
+        keys: of the pixels, read by :class:`LoadSlicesd`.
+        expected, unexpected, most_slices, hounsfield, accept: as of the expectation; ``hounsfield`` counts for volumes
+            and CT, not for pictures.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        expected: Values | None = None,
+        unexpected: Values | None = None,
+        most_slices: int | None = None,
+        hounsfield: bool = False,
+        accept: Sequence[str] = (),
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.pictures = Expectation(expected or {}, unexpected or {}, most_slices, False, accept)
+        self.others = dataclasses.replace(self.pictures, hounsfield=hounsfield)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The same item; raises RefusedImage for one that is not expected."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            expectation = self.pictures if result.get(f"{key}_kind") == intensity.PICTURE else self.others
+            problem = expectation.problem(result.get(f"{key}_says", {}), np.asarray(result[key]))
+            if problem is not None:
+                raise RefusedImage(str(result.get(FILE_KEY, "an image")), problem, "unexpected")
         return result
 
 

@@ -27,6 +27,17 @@ from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Pixels, Volume
 from dwskd_monai.reading.refusal import RefusedImage
 
+# What a header says of the kind of image, and the attribute that says it
+SAYS = {
+    "modality": "Modality",
+    "sop_class": "SOPClassUID",
+    "image_type": "ImageType",
+    "body_part": "BodyPartExamined",
+    "view": "ViewPosition",
+    "rescale_type": "RescaleType",
+    "conversion": "ConversionType",
+}
+_ACROSS = ("A", "P")  # where the rows of a lateral view go: to anterior or posterior
 _TAGS = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -42,6 +53,8 @@ _TAGS = (
     "PixelRepresentation",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    *SAYS.values(),
+    "PatientOrientation",
     *dicom_slices.TAGS,
     *dicom_values.TAGS,
 )
@@ -84,7 +97,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     pixels, padding = _read_pixels([(header, order)], [slices[index] for index in order])
     first = slices[order[0]]
     if first.orientation is None:
-        return Image(pixels, (first.thickness, *first.pixel_spacing), None, _kind(header), padding)
+        return Image(pixels, (first.thickness, *first.pixel_spacing), None, _kind(header), padding, _says(header))
     if step is None:
         step = np.cross(first.orientation[:3], first.orientation[3:]) * first.thickness
     return to_image(_volume(pixels, first, step, padding), slice_axis, path)
@@ -233,7 +246,15 @@ def _volume(pixels: Pixels, first: Slice, step: NDArray[np.float64], padding: fl
     affine = np.eye(4)
     affine[:3, :3] = np.stack([step, first.orientation[3:] * rows, first.orientation[:3] * columns], axis=1)
     affine[:2] *= -1
-    return Volume(pixels, _kind(first.header), affine, padding)
+    return Volume(pixels, _kind(first.header), affine, padding, _says(first.header))
+
+
+def _says(header: Header) -> dict[str, str]:
+    """Values in capitals; attributes that are empty are left out."""
+    values = {name: header.text(tag).upper() for name, tag in SAYS.items()}
+    if not values["view"] and header.text("PatientOrientation").upper().startswith(_ACROSS):
+        values["view"] = "LATERAL"
+    return {name: value for name, value in values.items() if value}
 
 
 def _kind(header: Header) -> str:

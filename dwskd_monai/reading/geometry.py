@@ -35,7 +35,7 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     pixels = apply_orientation(volume.pixels, transform)
     if len(pixels) == 1:  # a mirrored view has negative strides, which torch does not take; of a volume a copy is large
         pixels = pixels.copy()
-    return Image(pixels, (between, rows, columns), plane, volume.kind, volume.padding)
+    return Image(pixels, (between, rows, columns), plane, volume.kind, volume.padding, volume.says)
 
 
 def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

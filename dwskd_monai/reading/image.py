@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,14 @@ class Volume:
         pixels: three axes in any order.
         kind: as in :class:`Image`.
         affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI.
-        padding: as in :class:`Image`.
+        padding, says: as in :class:`Image`.
     """
 
     pixels: Pixels
     kind: str
     affine: NDArray[np.float64]
     padding: float = 0.0
+    says: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Image:
         kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.
         padding: share of the pixels that are no part of the image, around what a detector saw; they have the darkest
             value, and percentiles leave them out.
+        says: what a DICOM header says of the kind of image, by the names of ``dicom.SAYS``; empty for other formats.
     """
 
     pixels: Pixels
@@ -45,3 +48,4 @@ class Image:
     plane: str | None
     kind: str
     padding: float = 0.0
+    says: Mapping[str, str] = field(default_factory=dict)

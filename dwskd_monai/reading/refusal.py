@@ -13,9 +13,10 @@ from pathlib import Path
 #   header    an attribute that is missing, contradicts another, or has no value that the standard allows
 #   geometry  orientation, position or spacing that do not make slices of one volume
 #   content   pixels that show nothing: constant, not finite, too few
+#   unexpected  an image that can be read, and is not of the kind that a network is for
 #   aside     a file that was not meant: hidden, a thumbnail, a mask, a document; never an error
 ASIDE = "aside"
-KINDS = ("missing", "damaged", "format", "header", "geometry", "content", ASIDE)
+KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", ASIDE)
 
 
 class RefusedImage(ValueError):

@@ -108,7 +108,9 @@ def test_a_picture_without_a_suffix_is_found_by_its_content(tmp_path, picture, k
     Image.fromarray(picture).save(tmp_path / "IM0001", kind)
     (tmp_path / "LICENSE").write_text("text")
     (tmp_path / "thumb.db").write_bytes((tmp_path / "IM0001").read_bytes())
-    assert find_images(tmp_path, False) == ([tmp_path / "IM0001"], [tmp_path / "LICENSE", tmp_path / "thumb.db"])
+    images, others = find_images(tmp_path, False)
+    assert images == [tmp_path / "IM0001"]
+    assert [other.path.name for other in others] == ["LICENSE", "thumb.db"]
     assert read(tmp_path / "IM0001").shape == (40, 56)
 
 

@@ -11,7 +11,7 @@ from dwskd_monai.commands.pack.inference_code import inference_code
 from tests.conftest import BUNDLES
 
 # What comes with monai and timm, and what is imported only for volumes
-THERE = {"ignite", "monai", "numpy", "PIL", "safetensors", "torch", "tqdm", "yaml"}
+THERE = {"filelock", "ignite", "monai", "numpy", "PIL", "safetensors", "torch", "tqdm", "yaml"}
 FOR_VOLUMES = {"itk", "nibabel", "pydicom"}
 
 

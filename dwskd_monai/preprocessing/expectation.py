@@ -1,0 +1,128 @@
+"""Whether an image is of the kind that a network is for: by what its header says, and by its Hounsfield units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dwskd_monai.preprocessing.resizing import Pixels
+
+Values = Mapping[str, Sequence[str]]
+SLICES, HOUNSFIELD = "slices", "hounsfield"  # what is judged beside the header, as ``accept`` calls it
+ANY = "any"
+_PART = re.compile(r"[A-Z0-9.]+")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The images that a network is for.
+
+    Args:
+        expected: for names of what a header says (:data:`dwskd_monai.reading.dicom.SAYS`), the values that are meant. A
+            value of several words, ``CHEST_PA``, needs one of them. A header that says nothing is not refused.
+        unexpected: the values that are not meant; they come before what is expected.
+        most_slices: of an image; None: any number.
+        hounsfield: whether pixels must be Hounsfield units.
+        accept: ``name=value`` of what is taken all the same: ``view=LATERAL``, ``slices=any``, ``hounsfield=any``.
+
+    Raises:
+        ValueError: for another form of ``accept``, or a name that nothing is expected of.
+    """
+
+    expected: Values = field(default_factory=dict)
+    unexpected: Values = field(default_factory=dict)
+    most_slices: int | None = None
+    hounsfield: bool = False
+    accept: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        names = {*self.expected, *self.unexpected, SLICES, HOUNSFIELD}
+        for word in self.accept:
+            name, _, value = str(word).partition("=")
+            if name not in names or not value:
+                shown = ", ".join(sorted(names))
+                raise ValueError(f"accept: expected NAME=VALUE with one of {shown} for NAME; got {word!r}")
+
+    def problem(self, says: Mapping[str, str], pixels: Pixels) -> str | None:
+        """Why an image is not one of these; None if it is.
+
+        Args:
+            says: what its header says, in capitals.
+            pixels: ``(C, D, H, W)``.
+        """
+        for name in (*self.unexpected, *self.expected):
+            value = says.get(name, "")
+            if not value or self._accepts(name, value):
+                continue
+            if _fits(value, self.unexpected.get(name, ())):
+                return self._refused(name, value, "which is not an image that this network is for")
+            if name in self.expected and not _fits(value, self.expected[name]):
+                return self._refused(name, value, f"expected {' or '.join(self.expected[name])}")
+        return self._problem_of_content(pixels)
+
+    def _problem_of_content(self, pixels: Pixels) -> str | None:
+        slices = pixels.shape[1]
+        if self.most_slices is not None and slices > self.most_slices and not self._accepts(SLICES, ANY):
+            return self._refused(SLICES, f"{slices}", f"expected at most {self.most_slices}", ANY)
+        if self.hounsfield and not self._accepts(HOUNSFIELD, ANY):
+            problem = implausible(pixels)
+            if problem is not None:
+                return self._refused(HOUNSFIELD, problem, "expected those of a body, as a CT scanner gives them", ANY)
+        return None
+
+    def _accepts(self, name: str, value: str) -> bool:
+        accepted = [word.partition("=")[2].upper() for word in map(str, self.accept) if word.startswith(f"{name}=")]
+        return ANY.upper() in accepted or _fits(value, accepted)
+
+    def _refused(self, name: str, value: str, expected: str, accepted: str | None = None) -> str:
+        way_out = f"--accept \"['{name}={accepted or value}']\" takes it all the same"
+        return f"{name.replace('_', ' ')} {value}; {expected}; {way_out}"
+
+
+def _fits(value: str, words: Collection[str]) -> bool:
+    """Whether a part of a value is one of the words, or begins as one of four letters or more.
+
+    ``CHEST_2VIEWS`` has a part ``CHEST``, ``CHESTABDOMEN`` begins so; ``FAST`` is not ``FA``. A UID is one part.
+    """
+    parts = [value.upper(), *_PART.findall(value.upper())]
+    wanted = [word.upper() for word in words]
+    return any(part == word or (len(word) > 3 and part.startswith(word)) for part in parts for word in wanted)
+
+
+_SAMPLED = 128  # rows and columns that are looked at; all would take longer than resizing them
+_FAT_OR_AIR = -30.0  # HU; every part of a body has some of both or of one of them
+_SOFT = (-200.0, 300.0)
+_LOWEST, _HIGHEST = -5000.0, 40000.0
+_LEAST_DARK = 1e-3
+_LEAST_SOFT = 0.02
+_LEAST_RANGE = 300.0
+
+
+def implausible(pixels: Pixels) -> str | None:
+    """Why values cannot be Hounsfield units of a body; None if they can.
+
+    Air is -1000, fat -100, water 0, soft tissue 20 to 80, bone up to 2000 HU by definition. Stored values that lack
+    their rescale, values of a picture, z-scores and masks have nothing below zero, or a range that is too small.
+
+    Args:
+        pixels: of a whole image, ``(…, H, W)``.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    seen = f"values from {low:g} to {high:g}"
+    if low < _LOWEST or high > _HIGHEST:
+        return seen
+    step = max(1, min(pixels.shape[-2:]) // _SAMPLED)
+    pixels = pixels[..., ::step, ::step]
+    dark = float(np.mean(pixels < _FAT_OR_AIR))
+    if dark < _LEAST_DARK:
+        return f"{seen}, {dark:.1%} of them below {_FAT_OR_AIR:g} (no air and no fat)"
+    first, last = np.percentile(pixels, (0.1, 99.9))
+    if last - first < _LEAST_RANGE:
+        return f"{seen}, a range of {last - first:g} (a body has more)"
+    soft = float(np.mean((pixels > _SOFT[0]) & (pixels < _SOFT[1])))
+    if soft < _LEAST_SOFT:
+        return f"{seen}, {soft:.1%} of them of soft tissue"
+    return None
