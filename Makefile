@@ -2,6 +2,7 @@
 #             BUNDLE=lung_ct_classification or brain_mri_classification for another one
 # make test   from nothing: installs with the test extra, lint, types, and the whole suite
 # make test-fast          the tests that are not marked slow: no training, no command in a process of its own
+# make docs               from nothing: the documentation site, in build/docs; a warning is an error
 # make monailabel         a MONAI Label server on 127.0.0.1 with the bundle BUNDLE, its demo's network and phantoms
 # make test-integration   from nothing: a MONAI Label server that is driven over HTTP, and a packed bundle in an
 #             environment that has only monai and timm
@@ -20,7 +21,7 @@ CACHE := --cache_dir $(DEMO)/cache
 LABEL := .venv-monailabel
 LABEL_NEEDS := monailabel==0.8.5 'pydicom<3' dicomweb-client==0.59.3
 
-.PHONY: demo test test-fast test-integration monailabel lint clean
+.PHONY: demo test test-fast test-integration monailabel lint docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +35,11 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed_test: pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable '.[test]'
+	touch $(VENV)/installed $@
+
+$(VENV)/installed_docs: pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[docs]'
 	touch $(VENV)/installed $@
 
 demo: $(VENV)/installed
@@ -89,6 +95,11 @@ monailabel: $(LABEL)/installed_monailabel
 
 test-integration: $(LABEL)/installed_monailabel_test
 	$(LABEL)/bin/python -m pytest tests/integration
+
+docs: $(VENV)/installed_docs
+	rm -rf build/docs
+	$(RUN) -m sphinx -W --keep-going -q docs build/docs
+	@echo "build/docs/index.html"
 
 clean:
 	rm -rf $(VENV) $(LABEL) demo build *.egg-info

@@ -2,7 +2,7 @@
 
 from dwskd_monai.lazy import attribute_finder
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = dict.fromkeys(("Rules", "Teacher", "select_pair", "select_weights"), "weight_selection")
 __all__ = list(_MODULES)

@@ -23,7 +23,7 @@ class Bundle:
 
     Args:
         folder: of the bundle.
-        overrides: ids of its configs and values, for all of them; words of a command line become values.
+        overrides: values for ids of any of its configs; words of a command line become values.
 
     Raises:
         FileNotFoundError: if the folder is not a bundle's.

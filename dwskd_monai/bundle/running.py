@@ -1,4 +1,4 @@
-"""The bundle that runs: where it lies, what was overridden, and how an error of it ends.
+"""The bundle that runs: where it is, what was overridden, and how it reports an error.
 
 ``monai.bundle`` tells a config nowhere which workflow evaluates it. The callers of a config's function know: the
 workflow, and the command that made it with its overrides. This module is the only one that looks for them.
@@ -54,7 +54,7 @@ def find_bundle_root() -> str:
 
 
 def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()) -> None:
-    """What each run of a bundle begins with.
+    """Prepare a run; each config of a bundle begins with this.
 
     - Another run that writes to the same folders is not disturbed: this one is refused.
     - Results of an earlier run that lie where this one will put its own become ``<stem>.previous<suffix>``: however
@@ -63,7 +63,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
     - A command line has words only: ``--resume false`` gives the text ``"false"``, which Python takes for true, and
       ``--cache_dir null`` the text ``"null"``. They become the values that YAML has for them, so that no constructor
       needs to know that there is a command line.
-    - An override that no config knows is refused, with the nearest id that there is; MONAI would ignore it.
+    - An override that no config knows is refused, with the nearest known id; MONAI would ignore it.
     - A setting that contradicts what the network was trained with is refused, if the config uses a trained one.
     - An error ends the run with one message (:func:`~dwskd_monai.bundle.errors.end_with_one_message`).
 
@@ -73,7 +73,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
 
     Raises:
         BlockingIOError: if another process runs in one of the folders.
-        FileNotFoundError: if the config uses a network that was not trained yet.
+        FileNotFoundError: if the config uses a network that has not been trained yet.
         ValueError: for an override that is unknown, of another type than the setting, or contradicts the training; for
             weights without their settings.
     """

@@ -48,9 +48,9 @@ class Images(Protocol):
 
 
 class SettingsRecord:
-    """All that decides the predictions of what is trained, and where it comes from.
+    """All that decides the predictions of the network that is trained, and where the network comes from.
 
-    Digests of images and of the teacher's file are kept, and neither paths nor patients.
+    It keeps digests of the images and of the teacher's file, but neither paths nor patients.
 
     Args:
         training: the images that are trained on.
@@ -59,7 +59,7 @@ class SettingsRecord:
         teacher_weights: as :func:`~dwskd_monai.training.create_teacher` takes them.
 
     Raises:
-        RuntimeError: if no config is being evaluated, whose settings these could be.
+        RuntimeError: outside of a config that is being evaluated.
     """
 
     def __init__(
@@ -111,15 +111,15 @@ class SettingsRecord:
         write_settings(file, weights, self._settings, self._classes, origin)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a training that is resumed must have too."""
+        """What must be the same if the training is resumed."""
         kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not _may_change(key)}
         return {"config": kept, "images": self._all_contents()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Compare with what the training had that is resumed.
+        """Compare with the training that is resumed.
 
         Raises:
-            ValueError: if settings or images are others; the message lists them.
+            ValueError: if settings or images differ; the message lists them.
         """
         former = state["config"]
         differences = [

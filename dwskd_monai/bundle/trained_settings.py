@@ -226,7 +226,7 @@ def trained_network(trained: TrainedSettings, **given: Any) -> nn.Module:
 
     Args:
         trained: its settings.
-        given: arguments that a command gives once more, ``network_def#img_size`` for instance.
+        given: arguments that a command repeats, such as ``network_def#img_size``.
 
     Raises:
         ValueError: if one of them contradicts the training.

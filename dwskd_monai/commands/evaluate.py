@@ -6,14 +6,14 @@ from typing import Any
 
 
 def evaluate(bundle: str, dataset_dir: str | None = None, split: str = "test", **settings: Any) -> None:
-    """How good a trained bundle is: ``evaluate BUNDLE DIR``.
+    """Measure how good a trained bundle is: ``evaluate BUNDLE DIR``.
 
     A short form of ``python -m monai.bundle run`` with evaluate.yaml, which it prints first.
 
     Args:
         bundle: folder of the bundle.
-        dataset_dir: labeled images, as for training.
-        split: test; validation, which are the validation images of the training; or all.
+        dataset_dir: labeled images, as for training; by default those that the bundle was created for.
+        split: test, validation (the validation images of the training) or all.
         settings: any key of train.yaml or evaluate.yaml, such as --output_dir DIR.
     """
     from dwskd_monai.bundle.monai_command import given, run_monai

@@ -11,7 +11,7 @@ def phantoms(modality: str, directory: str, count: int | None = None, seed: int 
     Args:
         modality: chest_xray, lung_ct or brain_mri.
         directory: a new or empty folder.
-        count: number of studies; each modality has its own default.
+        count: how many studies; each modality has its own default.
         seed: the same seed writes the same bytes.
     """
     from dwskd_monai.data.phantoms import make_phantoms

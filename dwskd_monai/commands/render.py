@@ -13,7 +13,7 @@ def render(bundles: str = "bundles", check: bool = False, template: str | None =
 
     Args:
         bundles: folder of the bundles.
-        check: write nothing; end with exit code 2 if a file is not as it would be written.
+        check: write nothing, and end with exit code 2 if a file differs from what would be written.
         template: folder of the headers and bodies; this package's by default.
     """
     changed = render_bundles(str(bundles), check, TEMPLATE if template is None else template)

@@ -7,16 +7,16 @@ from typing import Any
 
 
 def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
-    """Write what weights were trained with that were made elsewhere: ``settings BUNDLE --checkpoint FILE``.
+    """Write the settings of weights that were trained elsewhere: ``settings BUNDLE --checkpoint FILE``.
 
-    A training writes this file itself. Everything that uses the network later relies on it, so give each setting that
-    the training had.
+    A training with a bundle writes this file itself. Everything that uses the network later relies on it, so give every
+    setting that the training had.
 
     Args:
         bundle: folder of the bundle.
         force: replace what a training wrote.
-        overrides: keys of train.yaml as the training had them: --checkpoint FILE for other weights than
-            models/model.pt, --student NAME, --image_size N.
+        overrides: keys of train.yaml as the training had them, such as --student NAME and --image_size N; --checkpoint
+            FILE for weights other than models/model.pt.
     """
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.decisive import decisive_settings

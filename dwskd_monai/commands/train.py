@@ -14,9 +14,10 @@ def train(
 
     Args:
         bundle: folder of the bundle.
-        dataset_dir: labeled images: a folder with one folder per class, a CSV or a JSON datalist.
-        large_model: fine-tune the large model, which is then a teacher: --teacher_weights BUNDLE/models/teacher.pt.
-        demo: small networks and images and few epochs, as the bundle's demo.yaml has them.
+        dataset_dir: labeled images: a folder with one folder per class, or a CSV or JSON datalist; by default those
+            that the bundle was created for.
+        large_model: fine-tune the large model, which can then be a teacher: --teacher_weights BUNDLE/models/teacher.pt.
+        demo: train small networks on small images for few epochs, as the bundle's demo.yaml says.
         settings: any key of train.yaml, such as --max_epochs 20.
     """
     from dwskd_monai.bundle.monai_command import given, run_monai

@@ -27,6 +27,14 @@ def list_images(
     Raises:
         FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
         ValueError: for a datalist of another form.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "xray.png").touch()
+        ...     items = list_images(folder)
+        >>> [Path(item["image"]).name for item in items], items[0]["study"] == items[0]["image"]
+        (['xray.png'], True)
     """
     root = existing(dataset_dir)
     if root.is_file() and is_datalist(root):

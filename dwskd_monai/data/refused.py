@@ -39,9 +39,9 @@ class Refusing(Protocol):
 class RefusedImages:
     """The list of images that were refused: one row each in a CSV file, written while a run goes on.
 
-    Columns: ``path``, ``reason``, ``kind`` (one of :data:`dwskd_monai.reading.KINDS`), and for DICOM ``series`` and
-    ``instance``, SeriesInstanceUID and SOPInstanceUID. Files that were never taken for images are listed too, with kind
-    ``aside``. Worker processes add to the same file, ``<stem>.partial.csv`` until :meth:`finish`.
+    Columns: ``path``, ``reason``, ``kind`` (one of :data:`~dwskd_monai.reading.refusal.KINDS`), and for DICOM
+    ``series`` and ``instance``, SeriesInstanceUID and SOPInstanceUID. Files that were never taken for images are listed
+    too, with kind ``aside``. Worker processes add to the same file, ``<stem>.partial.csv`` until :meth:`finish`.
 
     Args:
         path: of the file.

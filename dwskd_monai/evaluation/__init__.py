@@ -1,9 +1,9 @@
 """How good a classifier is, from the predictions of slices to those of studies and their metrics.
 
-``studies`` collects the predictions of slices until a study is complete, ``aggregation`` makes its prediction of them;
-both need numpy alone. ``predictions``, ``report`` and ``metric_files`` write files, ``metrics`` computes,
-``study_metric`` does so during training, ``inferers`` runs networks on whole studies, ``exported`` those of other
-formats.
+``studies`` collects the predictions of slices until a study is complete, and ``aggregation`` turns them into the
+prediction of the study; both need only numpy. ``predictions``, ``report`` and ``metric_files`` write files. ``metrics``
+computes metrics, ``study_metric`` does so during training. ``inferers`` runs networks on whole studies, ``exported``
+runs exported networks.
 """
 
 from dwskd_monai.lazy import attribute_finder

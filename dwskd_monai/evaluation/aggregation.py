@@ -18,8 +18,8 @@ def mean(probabilities: Probabilities) -> Probabilities:
 def max(probabilities: Probabilities) -> Probabilities:
     """The largest probability of each class over the slices ``(S, K)``, divided by their sum, ``(K,)``.
 
-    A class that few slices show is found, and so is one that few slices seem to show: the class of healthy studies
-    has large probabilities in slices beside the disease too.
+    It finds a class that few slices show, and also one that few slices only seem to show: slices beside the disease
+    have large probabilities for the class of healthy studies.
     """
     return top_k(probabilities, 1)
 
@@ -38,14 +38,23 @@ METHODS = ("mean", "max", "top_k")
 
 @dataclass(frozen=True)
 class Aggregation:
-    """One of the functions of this module, chosen by name.
+    """How the predictions of slices become the prediction of their study, by the name of a method.
 
     Args:
         method: ``mean``, ``max`` or ``top_k``.
-        k: slices of each class that ``top_k`` counts.
+        k: slices of each class that ``top_k`` takes into account.
 
     Raises:
         ValueError: for another method, or k < 1.
+
+    Examples:
+        >>> slices = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
+        >>> Aggregation("mean")(slices).round(2).tolist()
+        [0.6, 0.4]
+        >>> Aggregation("max")(slices).round(2).tolist()
+        [0.5, 0.5]
+        >>> Aggregation("top_k", k=2)(slices).round(2).tolist()
+        [0.61, 0.39]
     """
 
     method: str = "mean"

@@ -1,4 +1,4 @@
-"""Exported networks, run as any network is: so that they are evaluated as it was."""
+"""Exported networks as modules, so that they are evaluated like any other network."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def weights_of(path: Path) -> str | None:
 class ExportedNetwork(nn.Module):
     """A network in a file of ``python -m dwskd_monai export``, in place of the timm network in a config.
 
-    It has no parameters of its own: the file has them. It runs on the CPU, wherever its input is.
+    It has no parameters of its own; they are in the file. It runs on the CPU, wherever its input is.
 
     Args:
         path: the file; its suffix says which format it has: ``.onnx``, ``.ts`` (TorchScript) or ``.pt2`` (exported

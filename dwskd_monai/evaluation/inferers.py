@@ -23,6 +23,12 @@ class StudyInferer(Inferer):
     Args:
         batch_size: slices of a study that are run at a time.
         aggregation: of the slices' probabilities to the study's.
+
+    Examples:
+        >>> study = torch.tensor([2.0, -2.0]).reshape(1, 1, 2, 1, 1)  # one channel, two slices of one pixel
+        >>> network = lambda slices: torch.cat([slices.flatten(1), -slices.flatten(1)], 1)
+        >>> StudyInferer()(study, network).softmax(1)
+        tensor([[0.5000, 0.5000]])
     """
 
     def __init__(self, batch_size: int = 16, aggregation: Aggregation | None = None) -> None:

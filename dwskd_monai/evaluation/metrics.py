@@ -183,6 +183,14 @@ def classification_metrics(
 
     Raises:
         ValueError: if there is no prediction, the shapes disagree, or a probability is NaN or infinite.
+
+    Examples:
+        >>> probabilities = np.array([[0.8, 0.2], [0.6, 0.4], [0.7, 0.3], [0.1, 0.9]])
+        >>> metrics = classification_metrics(probabilities, np.array([0, 0, 1, 1]), ["healthy", "ill"])
+        >>> metrics.overall["balanced_accuracy"], metrics.per_class["ill"]["sensitivity"]
+        (0.75, 0.5)
+        >>> metrics.confusion.tolist()
+        [[2, 0], [1, 1]]
     """
     refuse_wrong_predictions(probabilities, labels, len(class_names))
     columns = {metric.name: metric.function(probabilities, labels) for metric in CLASS_METRICS}

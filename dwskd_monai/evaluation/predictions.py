@@ -21,7 +21,13 @@ _logger = logging.getLogger(__name__)
 
 
 def mean_top_probability(output: Sequence[Mapping[str, Any]]) -> float:
-    """Mean over a batch's predictions ``(K,)`` of the probability of the most likely class."""
+    """Mean over a batch's predictions ``(K,)`` of the probability of the most likely class.
+
+    Examples:
+        >>> import torch
+        >>> mean_top_probability([{"pred": torch.tensor([0.75, 0.25])}, {"pred": torch.tensor([0.5, 0.5])}])
+        0.625
+    """
     return sum(float(item[CommonKeys.PRED].max()) for item in output) / len(output)
 
 
@@ -38,9 +44,9 @@ class Refused(Protocol):
 
 
 class PredictionWriter:
-    """Write what was predicted: one CSV row per study and, if studies have several slices, one per slice.
+    """Write what was predicted: a CSV row for each study and, if studies have several slices, one for each slice.
 
-    ``monai.handlers.ClassificationSaver`` writes neither a header nor class names, and knows no studies.
+    ``monai.handlers.ClassificationSaver`` writes neither a header nor class names, and has no studies.
 
     ``predictions.csv``: study (name, file or folder), label if it is known, predicted class, one probability per class,
     number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written

@@ -19,14 +19,14 @@ _logger = logging.getLogger(__name__)
 class EvaluationReport(PredictionWriter):
     """Write the metrics of an evaluation beside its predictions.
 
-    ``metrics.json`` (all), ``metrics.csv`` (a row per class and one for all, of studies, and of slices where studies
-    have several), ``confusion_matrix.csv`` and ``.png`` of studies, ``predictions.csv``, ``slice_predictions.csv``.
-    MONAI's ``MetricsSaver`` writes means of metrics that it knows, no figure and no names.
+    These are ``metrics.json`` (everything), ``metrics.csv`` (a row for each class and one for all classes, of studies,
+    and of slices if studies have several), ``confusion_matrix.csv`` and ``.png`` of studies, ``predictions.csv`` and
+    ``slice_predictions.csv``. MONAI's ``MetricsSaver`` writes means of MONAI's metrics, without a figure or class
+    names.
 
     Args:
-        output_dir, class_names, aggregation, weights_sha256, refused, accept: as of the :class:`PredictionWriter`.
-        trained_images: whether images that the network was trained on may be among those that are evaluated; None:
-            unknown.
+        args, options: those of :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
+        trained_images: whether the evaluated images may include some that the network was trained on; None: unknown.
     """
 
     def __init__(self, *args: Any, trained_images: bool | None = None, **options: Any) -> None:

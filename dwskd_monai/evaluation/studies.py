@@ -71,8 +71,8 @@ class StudyPredictions:
         Args:
             study: name of its study.
             index: of the slice in the study, from 0.
-            count: number of the study's slices; 0 if it is not known yet, since an image of the study is still to be
-                read. The last image's slices must know it.
+            count: number of the study's slices; 0 if it is not known yet, because an image of the study has not been
+                read. The slices of the last image must have it.
             probabilities: ``(K,)``.
             label: index of the study's class, if it is known.
 
@@ -80,7 +80,7 @@ class StudyPredictions:
             The study's prediction if this was its last slice.
 
         Raises:
-            ValueError: for a slice that came before, or is not one of ``count``, and for a second label or count.
+            ValueError: for a slice that came before or is not one of ``count``, or for a different label or count.
         """
         if study in self._complete:
             raise ValueError(f"{study}: slice {index} came after all slices of the study; expected each of them once")

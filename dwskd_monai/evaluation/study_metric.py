@@ -24,20 +24,27 @@ LEVELS = ("study", "slice")
 class StudyMetric(Metric):
     """One of the overall metrics of :mod:`~dwskd_monai.evaluation.metrics`, of studies or slices.
 
-    ignite's and MONAI's metrics count each prediction; here those of one study are aggregated first. It is what
-    evaluation reports, so the epoch is chosen by the number that is shown afterwards.
+    ignite's and MONAI's metrics count each prediction; here the predictions of a study are aggregated first. Evaluation
+    reports the same metric, so the epoch is chosen by the number that is shown afterwards.
 
     Args:
-        metric: name of one of ``OVERALL_METRICS``: ``balanced_accuracy`` for instance.
+        metric: name of one of ``OVERALL_METRICS``, such as ``balanced_accuracy``.
         class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
         aggregation: of the slices' probabilities.
-        level: ``study``, or ``slice``: without aggregation.
+        level: ``study``; or ``slice``, without aggregation.
 
-    The evaluator's batches need ``label``, ``study``, ``study_index``, ``slice`` and ``slices``, its postprocessing
+    The evaluator's batches need ``label``, ``study``, ``study_index``, ``slice`` and ``slices``, and its postprocessing
     must give probabilities ``(K,)`` in ``pred``.
 
-    ``monai.metrics.Cumulative`` would collect and gather, but a process without a prediction takes no part in its
-    gathering, so all others wait forever: one study of one slice and two processes are enough.
+    ``monai.metrics.Cumulative`` would collect and gather too, but a process without a prediction takes no part in its
+    gathering, so all others wait forever. This happens already with one study of one slice and two processes.
+
+    Examples:
+        >>> metric = StudyMetric("accuracy", ["healthy", "ill"])
+        >>> for index, probabilities in enumerate([[0.9, 0.1], [0.2, 0.8]]):  # two slices of study 0, which is healthy
+        ...     metric.update((torch.tensor(probabilities), [0, index, 2, 0]))
+        >>> metric.compute()
+        1.0
     """
 
     def __init__(

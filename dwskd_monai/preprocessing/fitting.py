@@ -18,6 +18,13 @@ def fit(pixels: Pixels, spacing: Spacing, image_size: int, keep_aspect: bool) ->
         image_size: side of the square in pixels.
         keep_aspect: the longer side in mm gets the size and the other follows, whatever the pixels' shape; False
             stretches each slice to the square.
+
+    Examples:
+        >>> slices = np.zeros((1, 1, 100, 200), np.float32)
+        >>> fit(slices, (5.0, 1.0, 1.0), image_size=64, keep_aspect=True).shape
+        (1, 1, 32, 64)
+        >>> fit(slices, (5.0, 1.0, 1.0), image_size=64, keep_aspect=False).shape
+        (1, 1, 64, 64)
     """
     return resize(pixels, fitted_size(pixels.shape[-2], pixels.shape[-1], spacing, image_size, keep_aspect))
 
@@ -39,7 +46,12 @@ def _whole_pixels(side: float) -> int:
 
 
 def pad(pixels: Pixels, image_size: int) -> Pixels:
-    """Slices ``(..., h, w)`` in the middle of a square of zeros; an odd row or column more is at the far end."""
+    """Slices ``(..., h, w)`` in the middle of a square of zeros; an odd row or column more is at the far end.
+
+    Examples:
+        >>> pad(np.ones((1, 2), np.float32), 2).tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
     margins = [(0, 0)] * (pixels.ndim - 2)
     for length in pixels.shape[-2:]:
         missing = max(0, image_size - length)

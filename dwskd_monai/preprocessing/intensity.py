@@ -50,6 +50,10 @@ def window_ranges(windows: Sequence[Sequence[float]]) -> list[tuple[float, float
 
     Raises:
         ValueError: unless there are one or more pairs of a width > 0 and a level.
+
+    Examples:
+        >>> window_ranges([[1500, -600], [400, 40]])
+        [(-1350.0, 150.0), (-160.0, 240.0)]
     """
     if not windows or any(len(pair) != 2 or not pair[0] > 0 for pair in windows):
         raise ValueError(f"windows must be pairs of width > 0 and level in HU, such as [[1500, -600]]; got {windows}")

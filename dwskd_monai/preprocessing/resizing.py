@@ -36,6 +36,10 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     Args:
         pixels: of any strides; mirrored and turned views are copied a few slices at a time.
         size: rows and columns of the result, 1 or more.
+
+    Examples:
+        >>> resize(np.array([[[0, 3, 6]]], np.float32), (1, 2)).tolist()
+        [[[1.0, 5.0]]]
     """
     rows = _bands(pixels.shape[-2], size[0])
     columns = _bands(pixels.shape[-1], size[1])
@@ -78,6 +82,10 @@ def axis_weights(length: int, new_length: int) -> Pixels:
     A shorter axis takes the mean over the area of each new pixel (:func:`area_weights`). A longer one is interpolated
     linearly (:func:`linear_weights`): the area of a new pixel then lies within an old one, so its mean would show the
     old pixels as blocks.
+
+    Examples:
+        >>> axis_weights(4, 2).tolist()
+        [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
     weights = area_weights if new_length <= length else linear_weights
     return weights(length, new_length)

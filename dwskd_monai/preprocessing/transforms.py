@@ -43,10 +43,9 @@ class LoadSlicesd(_Preprocessing):
     DICOM modality, ``<key>_padding``, the share of the pixels that are no part of the image, and
     ``<key>_says``, what a DICOM header says of the kind of image. See :func:`dwskd_monai.reading.read_image`.
 
-    MONAI's ``LoadImaged`` cannot be told to do only this: where a reader fails it goes on to its default ones, of
-    which ITK reads a truncated JPEG without an error; its pictures are transposed, palettes arrive as indices; a second
-    series or a missing slice goes unnoticed; its errors often do not name the file, and its metadata holds the
-    patient's name.
+    MONAI's ``LoadImaged`` cannot be told to do only this. If a reader fails, it tries its default ones, and ITK reads a
+    truncated JPEG without an error. Its pictures are transposed, and palettes arrive as indices. A second series or a
+    missing slice goes unnoticed. Its errors often do not name the file, and its metadata has the patient's name.
 
     Args:
         keys: of the paths, replaced by the pixels.
@@ -117,18 +116,23 @@ class ExpectImaged(_Preprocessing):
 
 
 class FitSlicesd(_Preprocessing):
-    """Resize each slice of ``(C, D, H, W)`` to a square's size, by area along each axis that shrinks.
+    """Resize each slice of ``(C, D, H, W)`` to fit a square, by area along each axis that shrinks.
 
-    See :func:`dwskd_monai.preprocessing.fitting.fit`. ``monai.transforms.Resized`` knows pixels, not mm, is right at
-    integer ratios only, and takes the whole volume at once; here the full resolution of a few slices is all that is
-    copied.
+    See :func:`dwskd_monai.preprocessing.fitting.fit`. ``monai.transforms.Resized`` knows pixels but not mm, is right at
+    integer ratios only, and takes the whole volume at once; here only a few slices at a time are copied at full
+    resolution.
 
     Args:
         keys: of the pixels; ``<key>_spacing`` is read if it is there.
         spatial_size: side of the square in pixels.
-        keep_aspect: the longer side in mm gets the size, and :class:`PadSlicesd` makes the square; False: each slice is
-            stretched to it.
+        keep_aspect: True: the longer side in mm gets the size, and :class:`PadSlicesd` makes the square; False: each
+            slice is stretched to the square.
         allow_missing_keys: whether an item may lack a key.
+
+    Examples:
+        >>> item = {"image": np.zeros((1, 3, 100, 200), np.float32), "image_spacing": (5.0, 1.0, 1.0)}
+        >>> FitSlicesd("image", spatial_size=64)(item)["image"].shape
+        (1, 3, 32, 64)
     """
 
     def __init__(
@@ -150,10 +154,10 @@ class FitSlicesd(_Preprocessing):
 
 
 class ScalePercentilesd(_Preprocessing):
-    """Intensities of a whole image to [0, 1], the values at two percentiles to its ends.
+    """Scale the intensities of a whole image to [0, 1], so that the values at two percentiles become 0 and 1.
 
-    ``monai.transforms.ScaleIntensityRangePercentilesd`` does the same with torch; this one is numpy, which also runs
-    where torch is not installed.
+    ``monai.transforms.ScaleIntensityRangePercentilesd`` does the same with torch; this one needs only numpy, so it also
+    runs without torch.
 
     Args:
         keys: of the pixels.
@@ -181,17 +185,23 @@ class ScalePercentilesd(_Preprocessing):
 
 
 class WindowHounsfieldd(_Preprocessing):
-    """Hounsfield units ``(1, D, H, W)`` to one channel in [0, 1] per window, ``(C, D, H, W)``.
+    """Turn Hounsfield units ``(1, D, H, W)`` into one channel in [0, 1] for each window, ``(C, D, H, W)``.
 
     ``monai.transforms.ScaleIntensityRanged`` has one window, and takes the gray values of a PNG for Hounsfield units.
 
     Args:
         keys: of the pixels, read by :class:`LoadSlicesd`.
         windows: width and level of each window in HU, (1500, -600) for the lung.
-        picture_range: values of PNG and JPEG pictures that are black and white, for pictures that were windowed before
-            they were saved; None refuses them.
+        picture_range: which values are black and white in PNG and JPEG pictures that were windowed before they were
+            saved; None refuses such pictures.
         channels: number of channels that the network has, if it is to be checked.
         allow_missing_keys: whether an item may lack a key.
+
+    Examples:
+        >>> lung_and_soft_tissue = WindowHounsfieldd("image", windows=[[1500, -600], [400, 40]])
+        >>> item = {"image": np.full((1, 1, 1, 1), 40, np.float32)}
+        >>> lung_and_soft_tissue(item)["image"].flatten().round(2)
+        array([0.93, 0.5 ], dtype=float32)
     """
 
     def __init__(
@@ -229,12 +239,16 @@ class WindowHounsfieldd(_Preprocessing):
 
 
 class PadSlicesd(_Preprocessing):
-    """Slices ``(C, D, h, w)`` in the middle of a square of zeros.
+    """Put slices ``(C, D, h, w)`` in the middle of a square of zeros.
 
     Args:
         keys: of the pixels, scaled to [0, 1].
         spatial_size: side of the square in pixels.
         allow_missing_keys: whether an item may lack a key.
+
+    Examples:
+        >>> PadSlicesd("image", spatial_size=64)({"image": np.zeros((1, 3, 32, 64), np.float32)})["image"].shape
+        (1, 3, 64, 64)
     """
 
     def __init__(self, keys: KeysCollection, spatial_size: int, allow_missing_keys: bool = False) -> None:

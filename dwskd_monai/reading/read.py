@@ -40,6 +40,15 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
             and what is wrong.
         ValueError: for an unknown ``slice_axis``.
         ModuleNotFoundError: if the library that decodes the format is not installed.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image as Picture
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Picture.linear_gradient("L").save(f"{folder}/xray.png")
+        ...     image = read_image(f"{folder}/xray.png")
+        >>> image.pixels.shape, image.kind, float(image.pixels.max())
+        ((1, 256, 256), 'picture', 255.0)
     """
     path = Path(path)
     slice_axis = checked_slice_axis(slice_axis)

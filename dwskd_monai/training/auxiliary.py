@@ -25,7 +25,7 @@ DEPLOY = ("better", "main")
 
 
 class Auxiliary:
-    """What main learns from; this class is a network that tells main its logits and does not change.
+    """What main learns from; this class itself is a network that gives main its logits and does not change.
 
     Args:
         network: gives logits ``(B, C)``; None only if :meth:`takes_part` is never true.
@@ -47,7 +47,7 @@ class Auxiliary:
         return phase is Phase.DISTILLING
 
     def logits(self, images: Tensor, inferer: Inferer) -> Tensor:
-        """Logits ``(B, C)`` of images ``(B, C_in, H, W)``; a network that is not trained tells them without dropout."""
+        """Logits ``(B, C)`` of images ``(B, C_in, H, W)``; a network that is not trained gives them without dropout."""
         assert self.network is not None
         self.network.train(self.is_trained)
         with torch.set_grad_enabled(self.is_trained):
@@ -113,6 +113,13 @@ class MovingAverage(Auxiliary):
         network: of main's architecture.
         momentum: μ in [0, 1].
         competes: whether it may be deployed in main's place.
+
+    Examples:
+        >>> main, average = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+        >>> _ = nn.init.constant_(main.weight, 1.0), nn.init.constant_(average.weight, 0.0)
+        >>> MovingAverage(average, momentum=0.9).after_step(main, progress=0.0)
+        >>> round(average.weight.item(), 4)
+        0.1
     """
 
     is_student = True
@@ -148,7 +155,7 @@ class FrozenPeer(Auxiliary):
     """Any network that does not change, such as the fine-tuned teacher (Hinton et al., arXiv 1503.02531).
 
     Args:
-        network: gives logits for main's classes; its architecture may be another.
+        network: gives logits for main's classes; its architecture may differ from main's.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -172,13 +179,20 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
     Args:
         kind: ``mutual``: :class:`MutualPeer`; ``ema``: :class:`MovingAverage`; ``frozen``: :class:`FrozenPeer`;
             ``none``: :class:`NoAuxiliary`.
-        network: the auxiliary's; with ``none`` it is left as it is, and may be None.
+        network: of the auxiliary; with ``none`` it is not used, and may be None.
         momentum: μ of the moving average at the start, in [0, 1].
-        deploy: ``better``: of two students, the better one by the validation metric is fine-tuned and deployed;
-            ``main``: always main.
+        deploy: ``better``: the student with the better validation metric is fine-tuned and deployed; ``main``: always
+            main.
 
     Raises:
-        ValueError: for another word, a momentum outside its range, or a network that is missing.
+        ValueError: for another kind, a momentum outside its range, or a missing network.
+
+    Examples:
+        >>> type(create_auxiliary("ema", nn.Linear(2, 2))).__name__
+        'MovingAverage'
+        >>> create_auxiliary("average", None)
+        Traceback (most recent call last):
+        ValueError: auxiliary must be one of ema, frozen, mutual, none; got 'average'
     """
     one_of("auxiliary", kind, KINDS)
     one_of("deploy", deploy, DEPLOY)

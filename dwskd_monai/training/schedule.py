@@ -1,6 +1,6 @@
 """Which epochs of a training are which, and which batches make one step.
 
-In the first epochs each student learns alone, then both together, in the last main alone.
+In the first epochs each student learns alone, then both learn together, and in the last epochs main learns alone.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ class EpochSchedule:
 
     Raises:
         ValueError: for a number outside its range; the message names it.
+
+    Examples:
+        >>> schedule = EpochSchedule.of(40, distillation_epochs=0.75, independent_epochs=0.5)
+        >>> schedule
+        EpochSchedule(max_epochs=40, distillation_epochs=30, independent_epochs=15)
+        >>> [schedule.phase(epoch).name for epoch in (15, 16, 31)]
+        ['INDEPENDENT', 'DISTILLING', 'FINE_TUNING']
     """
 
     max_epochs: int

@@ -38,7 +38,7 @@ def create_teacher(
     """A timm network with pretrained weights and a new classifier.
 
     Args:
-        model_name: timm name, ``convnext_tiny.in12k_ft_in1k`` for instance.
+        model_name: timm name, such as ``convnext_tiny.in12k_ft_in1k``.
         weights: ``pretrained`` downloads timm's weights; a path reads a ``.pt`` or ``.safetensors`` file with the
             state dict of this model (its classifier is left out, its input convolution is adapted to ``in_chans``
             and its position embedding to the grid as timm does); ``random`` is a network that has learned nothing.
@@ -52,6 +52,14 @@ def create_teacher(
         ValueError: if timm knows no such model, or the file's tensors do not fit; the message names them.
         FileNotFoundError: if ``weights`` is a path and the file does not exist.
         OSError: if the pretrained weights could not be downloaded; the message says what else can be done.
+
+    Examples:
+        >>> network = create_teacher("resnet18", weights="random", in_chans=1, num_classes=3)
+        >>> network.conv1.weight.shape[1], network.fc.out_features
+        (1, 3)
+        >>> create_teacher("resnet_18", weights="random")
+        Traceback (most recent call last):
+        ValueError: timm knows no model 'resnet_18'; it has for instance ...
     """
     check_known(model_name)
     size = None if image_size is None else fixed_size(model_name, image_size)

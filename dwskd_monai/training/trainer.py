@@ -33,15 +33,16 @@ AUXILIARY_LOSS = "auxiliary_loss"
 class DualStudentTrainer(Trainer):
     """Train ``network`` (main) together with an auxiliary, then fine-tune main alone.
 
-    Students learn from the labels alone for ``independent_epochs``, then from each other too, by self-distillation
-    (Tsutsumi et al., arXiv 2508.20461), until ``distillation_epochs``; then cross-entropy on main for the rest of
-    ``max_epochs``. What main learns from is an :class:`~dwskd_monai.training.auxiliary.Auxiliary`.
+    For ``independent_epochs`` the students learn from the labels alone. Until ``distillation_epochs`` they also learn
+    from each other, by self-distillation (Tsutsumi et al., arXiv 2508.20461). For the rest of ``max_epochs`` main
+    learns alone, by cross-entropy. What main learns from is an :class:`~dwskd_monai.training.auxiliary.Auxiliary`.
 
     ``SupervisedTrainer`` of MONAI has one network; beyond that, this trainer gives the networks plain tensors (the
     dispatch of ``MetaTensor`` costs time at each operation), clips gradients, keeps its gradient scaler between runs
     and uses automatic mixed precision on the device that it has. Its events, keys and argument names are MONAI's.
     ``engine.state.output`` holds IMAGE, LABEL, PRED (main's logits), LOSS (main's, unscaled), and ``auxiliary_loss`` if
-    the auxiliary is trained.
+    the auxiliary is trained. Arguments that are not described here are those of
+    :class:`monai.engines.SupervisedTrainer`.
 
     Args:
         device: where to train.
@@ -49,25 +50,34 @@ class DualStudentTrainer(Trainer):
         train_data_loader: batches with IMAGE ``(B, C, H, W)`` and LABEL ``(B,)``; with ``views="two"`` also
             ``image_auxiliary`` ``(B, C, H, W)``, which :class:`~dwskd_monai.training.views.AugmentViewsd` makes.
         network: main, the student that is deployed.
-        optimizer: of main's parameters, and of the auxiliary's if that is trained.
+        optimizer: of main's parameters, and of the auxiliary's if it is trained.
         loss_function: the objective of one student.
         auxiliary: what main learns from; None for plain supervised training.
         views: ``same``: both students see one augmented image; ``two``: each sees its own augmentation.
-        distillation_epochs: epochs with the auxiliary: a whole number of them, or a float, their share of
-            ``max_epochs``; all by default.
+        distillation_epochs: epochs with the auxiliary: an int is their number, a float their share of ``max_epochs``;
+            all by default.
         independent_epochs: how many of these pass before the students learn from each other, which is when the ramp of
-            λ starts: a whole number, or a float, their share of ``distillation_epochs``.
+            λ starts: an int is their number, a float their share of ``distillation_epochs``.
         clip_grad_norm: largest norm of each student's gradient; None for no clipping.
         accumulation_steps: batches per optimizer step.
         amp: automatic mixed precision: True, False, or ``auto`` (True on CUDA). On the CPU it is bfloat16.
         amp_kwargs: further arguments of ``torch.autocast``, ``dtype`` for instance.
-        epoch_length, non_blocking, prepare_batch, inferer, postprocessing, key_train_metric, additional_metrics,
-            metric_cmp_fn, train_handlers, event_names, event_to_attr, decollate, optim_set_to_none, to_kwargs:
-            as in :class:`monai.engines.SupervisedTrainer`.
 
     Raises:
         ValueError: for an argument outside its range, or an optimizer that does not hold the parameters that it must
             train.
+
+    Examples:
+        >>> from dwskd_monai.training import MutualPeer
+        >>> main, peer = (nn.Sequential(nn.Flatten(), nn.Linear(4, 2)) for _ in range(2))
+        >>> optimizer = torch.optim.SGD([*main.parameters(), *peer.parameters()], lr=0.1)
+        >>> batch = {"image": torch.randn(8, 1, 2, 2), "label": torch.arange(8) % 2}
+        >>> trainer = DualStudentTrainer(
+        ...     "cpu", 2, [batch], main, optimizer, SelfDistillationLoss(weight=0.1), MutualPeer(peer), decollate=False
+        ... )
+        >>> trainer.run()
+        >>> trainer.state.epoch, tuple(trainer.state.output["pred"].shape)
+        (2, (8, 2))
     """
 
     def __init__(

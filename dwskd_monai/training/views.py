@@ -24,6 +24,13 @@ class AugmentViewsd(Randomizable, Transform):
     Args:
         transform: random transforms of the key ``image``.
         views: ``same``: one view, ``image``; ``two``: also ``image_auxiliary``, augmented on its own.
+
+    Examples:
+        >>> from monai.transforms import RandGaussianNoised
+        >>> augment = AugmentViewsd(Compose([RandGaussianNoised("image", prob=1.0)]), views="two").set_random_state(0)
+        >>> augmented = augment({"image": np.zeros((1, 4, 4), np.float32)})
+        >>> sorted(augmented), bool((augmented["image"] == augmented["image_auxiliary"]).all())
+        (['image', 'image_auxiliary'], False)
     """
 
     def __init__(self, transform: Compose, views: str = "same") -> None:

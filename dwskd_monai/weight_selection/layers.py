@@ -39,7 +39,13 @@ def stages(network: nn.Module) -> dict[str, list[str]]:
     """Containers of repeated blocks, with the names of their blocks.
 
     A stage is a module whose children are numbered (``0``, ``1``, … or ``denselayer1``, …) and are each made of other
-    modules. Stages may lie in each other: in timm's EfficientNet ``blocks`` has stages, and ``blocks.2`` has blocks.
+    modules. Stages may contain stages: in timm's EfficientNet ``blocks`` has stages, and ``blocks.2`` has blocks.
+
+    Examples:
+        >>> import timm
+        >>> network = timm.create_model("convnext_atto", dims=(8, 16, 24, 32), depths=(1, 1, 3, 1))
+        >>> stages(network)["stages.2.blocks"]
+        ['0', '1', '2']
     """
     return {
         name: [child for child, _ in module.named_children()]
@@ -90,12 +96,23 @@ def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap
     Args:
         teacher: the large network.
         student: the small network.
-        layers: ``first``, ``uniform``, or for each stage by its name the teacher's blocks in the order of the
+        layers: ``first``, ``uniform``, or a map from the names of stages to the teacher's blocks, in the order of the
             student's; stages that are not named take their first blocks.
 
     Raises:
         ValueError: if a rule or stage is unknown, blocks do not exist or are too few or out of order, or the student is
             deeper than the teacher.
+
+    Examples:
+        >>> import timm
+        >>> teacher = timm.create_model("convnext_atto", dims=(8, 16, 24, 32), depths=(1, 1, 6, 1))
+        >>> student = timm.create_model("convnext_atto", dims=(8, 16, 24, 32), depths=(1, 1, 3, 1))
+        >>> select_layers(teacher, student, "first").blocks["stages.2.blocks"]
+        (0, 1, 2)
+        >>> select_layers(teacher, student, "uniform").blocks["stages.2.blocks"]
+        (0, 2, 4)
+        >>> select_layers(teacher, student, {"stages.2.blocks": [0, 3, 5]}).names["stages.2.blocks.1.norm.weight"]
+        'stages.2.blocks.3.norm.weight'
     """
     student_stages = stages(student)
     teacher_stages = stages(teacher)

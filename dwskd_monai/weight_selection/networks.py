@@ -29,7 +29,14 @@ def family_of(teacher: nn.Module, student: nn.Module) -> str:
 
 
 def in_classifier(name: str, network: nn.Module) -> bool:
-    """Whether a state dict's tensor belongs to a timm network's classifier, found through its ``default_cfg``."""
+    """Whether a state dict's tensor belongs to a timm network's classifier, found through its ``default_cfg``.
+
+    Examples:
+        >>> import timm
+        >>> network = timm.create_model("resnet18")
+        >>> in_classifier("fc.weight", network), in_classifier("layer1.0.conv1.weight", network)
+        (True, False)
+    """
     names: str | Iterable[str] | None = cast(Any, getattr(network, "default_cfg", {})).get("classifier")
     modules = (names,) if isinstance(names, str) else names or ()
     return any(name.startswith(f"{module}.") for module in modules)
@@ -40,6 +47,11 @@ def image_shape(network: Any) -> tuple[int, ...]:
 
     Raises:
         ValueError: if the network has no convolution to read it from.
+
+    Examples:
+        >>> import timm
+        >>> image_shape(timm.create_model("vit_tiny_patch16_224", depth=1, in_chans=1))
+        (1, 224, 224)
     """
     config = getattr(network, "default_cfg", None)
     if config is not None:

@@ -91,6 +91,14 @@ def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indic
 
     Returns:
         ``count`` distinct indices in increasing order.
+
+    Examples:
+        >>> choice = Choice("stem", size=6, count=3)
+        >>> main = choose(uniform, choice, avoid=np.zeros(6, bool))
+        >>> main.tolist()
+        [0, 2, 4]
+        >>> choose(uniform, choice, avoid=np.isin(np.arange(6), main)).tolist()
+        [1, 3, 5]
     """
     if not avoid.any() or choice.count == choice.size:
         return rule(choice)
@@ -110,15 +118,15 @@ def _among(choice: Choice, candidates: Indices, count: int) -> Choice:
 
 @dataclass(frozen=True)
 class Rules:
-    """How a subset is chosen.
+    """Which blocks and elements of the teacher a student takes.
 
     Args:
         layers: ``first``, ``uniform``, or for each stage by its name the teacher's blocks (counted from 0) in the order
             of the student's; stages that are not named take their first blocks.
         elements: ``uniform``, ``consecutive``, ``random`` or ``importance`` (largest norm over all weights of the
             coupled dimension).
-        offset: shift of ``uniform`` as a fraction of its spacing, of ``consecutive`` as one of the way to the end, in
-            [0, 1).
+        offset: shift in [0, 1): of ``uniform`` as a fraction of its spacing, of ``consecutive`` as a fraction of the
+            way to the end.
         seed: of ``random``.
         rescale: multiply the weights of linear layers and convolutions that lost inputs by the square root of the
             teacher's number of inputs over the student's, which keeps the variance of their outputs if inputs are
@@ -126,6 +134,13 @@ class Rules:
 
     Raises:
         ValueError: if a rule is unknown or ``offset`` is outside [0, 1).
+
+    Examples:
+        >>> Rules(elements="random", seed=1)
+        Rules(layers='first', elements='random', offset=0.0, seed=1, rescale=False)
+        >>> Rules(elements="best")
+        Traceback (most recent call last):
+        ValueError: elements must be one of uniform, consecutive, random, importance, got 'best'
     """
 
     layers: str | LayerMap = "first"

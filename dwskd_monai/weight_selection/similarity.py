@@ -112,6 +112,16 @@ def block_similarity(
         student: the student.
         blocks: for each block of the student the teacher's.
         batches: the images of ``teacher``.
+
+    Examples:
+        >>> import timm
+        >>> _ = torch.manual_seed(0)
+        >>> network = timm.create_model("convnext_atto", dims=(8, 16, 24, 32), depths=(1, 1, 1, 1))
+        >>> batches = [torch.randn(8, 3, 32, 32)]
+        >>> grams = block_grams(network, ["stages.0"], batches)
+        >>> similarity = block_similarity(grams, network, {"stages.0": "stages.0"}, batches)
+        >>> round(similarity["stages.0"], 6)
+        1.0
     """
     grams = block_grams(student, list(blocks), batches)
     return {name: cka(grams[name], teacher[source]) for name, source in blocks.items()}

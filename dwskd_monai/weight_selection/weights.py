@@ -56,7 +56,7 @@ class FileWeights:
     """The tensors of a ``.safetensors`` or ``.pt`` file, mapped into memory rather than read.
 
     Args:
-        path: a file with one state dict; that of a ``.pt`` file may also be its ``state_dict`` or ``model``.
+        path: a file with one state dict; in a ``.pt`` file it may also be under the key ``state_dict`` or ``model``.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -125,6 +125,16 @@ class Teacher:
         network: the network; with ``weights`` it may be on the meta device, where it takes no memory.
         weights: a ``.safetensors`` or ``.pt`` file with its state dict, of which only what is needed is read; None for
             the network's own.
+
+    Examples:
+        >>> import tempfile, timm
+        >>> from safetensors.torch import save_file
+        >>> with torch.device("meta"):
+        ...     network = timm.create_model("resnet18")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_file(timm.create_model("resnet18").state_dict(), f"{folder}/teacher.safetensors")
+        ...     Teacher(network, f"{folder}/teacher.safetensors").open().shape("conv1.weight")
+        (64, 3, 7, 7)
     """
 
     network: nn.Module

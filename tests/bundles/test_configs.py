@@ -1,9 +1,7 @@
-"""The bundle's configs: what others rely on, and that documents tell the truth about them."""
+"""The bundle's configs: what others rely on."""
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 from pathlib import Path
 
@@ -13,27 +11,11 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.render import TEMPLATE
-from dwskd_monai.cli import command as command_of
 from dwskd_monai.data.cache import describe
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, REPOSITORY, tiny_convnext
 
 CONFIG_FILES = [path for bundle in BUNDLES for path in sorted((bundle / "configs").glob("*.yaml"))]
-PAGES = [bundle / "docs" / "README.md" for bundle in BUNDLES]
-DOCUMENTS = [
-    REPOSITORY / "README.md",
-    REPOSITORY / "CONTRIBUTING.md",
-    *PAGES,
-    REPOSITORY / "benchmarks" / "RESULTS.md",
-    REPOSITORY / "docs" / "data.md",
-    REPOSITORY / "docs" / "trained_settings.md",
-    REPOSITORY / "docs" / "weight_selection.md",
-    REPOSITORY / "docs" / "comparison.md",
-    REPOSITORY / "docs" / "export.md",
-    REPOSITORY / "docs" / "monailabel.md",
-    REPOSITORY / "docs" / "packing.md",
-    REPOSITORY / "docs" / "tracking.md",
-]
 each_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 each_config = pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 
@@ -167,40 +149,6 @@ def test_the_header_is_short_and_the_input_has_a_channel_per_window(bundle):
     formats = config["_meta_#network_data_format"]
     assert config["in_chans"] == formats["inputs"]["image"]["num_channels"] == len(config.get("windows", [None]))
     assert config["num_classes"] == len(formats["outputs"]["pred"]["channel_def"])
-
-
-def options_of(script: Path) -> set[str]:
-    """Options of a benchmark: what the function that it gives to fire takes, without running it."""
-    tree = ast.parse(script.read_text())
-    entry = re.search(r"fire\.Fire\((\w+)\)", script.read_text())[1]
-    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == entry)
-    passed_on = {"img_size"} if function.args.kwarg else set()  # of timm's networks
-    return passed_on | {argument.arg for argument in function.args.args + function.args.kwonlyargs}
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_every_override_in_our_documents_exists(document):
-    """MONAI ignores an unknown override; a document that shows one would mislead in silence."""
-    bundles = [document.parents[1]] if document in PAGES else BUNDLES
-    overlays = ("train", "train_teacher", "evaluate", "evaluate_exported", "combine_students", "multi_gpu_train")
-    configs = [parser(bundle, *names) for bundle in bundles for names in (overlays, ("inference",))]
-    commands = re.findall(
-        r"^ *(?:\$ )?((?:python|torchrun|make|OMP|dwskd)[^\n]*(?:\\\n[^\n]*)*)", document.read_text(), re.MULTILINE
-    )
-    assert commands, "the document shows commands"
-    of_monai = {"config_file", "meta_file", "standalone", "nproc_per_node", "filepath", "ckpt_file", "tracking",
-                "input_shape", "experiment_name", "run_name", "tracking_uri"}  # fmt: skip
-    for command in commands:
-        script = re.search(r"benchmarks/\w+\.py", command)
-        of_script = options_of(REPOSITORY / script[0]) if script else set()
-        for option in re.findall(r"--([A-Za-z_][\w#]*)", command):
-            allowed = option in of_monai | of_script or any(option in config for config in configs)
-            ours = re.search(r"(?:-m dwskd_monai|^dwskd) (\w+)", command)
-            if ours:
-                parameters = inspect.signature(command_of(ours[1])).parameters
-                takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-                allowed = (takes_any and allowed) or option in parameters
-            assert allowed, f"{document.name}: --{option} in {command}"
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous_format", "channels_last"])

@@ -12,10 +12,8 @@ import pytest
 import torch
 from monai.bundle import ckpt_export, onnx_export, verify_metadata, verify_net_in_out
 
-import dwskd_monai
 from tests.bundles.commands import save_network
 from tests.bundles.test_configs import each_bundle, parser
-from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
@@ -55,14 +53,6 @@ def test_the_metadata_follows_the_schema(bundle):
     formats = json.loads(Path(files(bundle)["meta_file"]).read_text())["network_data_format"]
     assert next(iter(formats["inputs"])) == "image"
     assert formats["outputs"]["pred"]["num_channels"] == len(formats["outputs"]["pred"]["channel_def"])
-
-
-@each_bundle
-def test_the_version_is_in_the_changelog_and_the_packages(bundle):
-    metadata = json.loads(Path(files(bundle)["meta_file"]).read_text())
-    assert metadata["version"] in metadata["changelog"]
-    assert metadata["version"] == dwskd_monai.__version__
-    assert f"## {dwskd_monai.__version__}" in (REPOSITORY / "CHANGELOG.md").read_text()
 
 
 @each_bundle

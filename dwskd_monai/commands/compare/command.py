@@ -29,34 +29,35 @@ def compare(
     plan: bool = False,
     **overrides: Any,
 ) -> None:
-    """Methods side by side on your data: ``compare GRID``, or ``compare --bundle BUNDLE --dataset_dir DIR --out DIR``.
+    """Compare methods on your data: ``compare GRID``, or ``compare --bundle BUNDLE --dataset_dir DIR --out DIR``.
 
-    What is finished in ``out`` is not run again, so the same command continues a grid that was stopped, and one with
+    Finished runs in ``out`` are not repeated. So the same command continues a grid that was stopped, and a command with
     more methods, fractions or seeds extends it.
 
     Args:
-        grid: YAML file with any of these options but jobs, ray_address and plan, and a map of overrides; what the
-            command line says comes before it. OUT/grid.yaml is such a file.
+        grid: YAML file with any of these options except jobs, ray_address and plan, and a map of overrides. The command
+            line overrides it. OUT/grid.yaml is such a file.
         bundle: folder of the bundle.
         dataset_dir: labeled images, as for training.
         out: folder for results.csv, summary.md, summary.csv, index.html, figures and grid.yaml.
-        methods: of scratch, scratch_label_smoothing, selection, selection_kd, mean_teacher, mutual_scratch,
+        methods: some of scratch, scratch_label_smoothing, selection, selection_kd, mean_teacher, mutual_scratch,
             mutual_selection_same, dws_skd_ema, dws_skd_mutual, teacher, probe_linear, probe_knn, and those of
-            methods_file; all for each of these twelve. By default scratch, selection, selection_kd, mean_teacher,
+            methods_file; or all, for these twelve. By default scratch, selection, selection_kd, mean_teacher,
             dws_skd_ema, dws_skd_mutual and teacher.
         fractions: shares of the training images; 1.0, 0.25, 0.1 and 0.05 by default.
-        seeds: each gives other folds, subsets, initialization and order; 0, 1 and 2 by default.
-        folds: each of so many stratified folds is the validation set once; without it the bundle's own split.
+        seeds: each gives different folds, subsets, initialization and order; 0, 1 and 2 by default.
+        folds: number of stratified folds, each of which is the validation set once; by default the bundle's own split.
         baseline: the method that the others are compared with; selection by default.
-        learning_rates: each method's is chosen among these on a seed that is not measured; without them the config's.
+        learning_rates: the rate of each method is chosen among these, on a seed that is not measured; by default the
+            config's.
         test_dir: labeled images on which each run is evaluated once, at its end; nothing is chosen by them.
         demo: apply the bundle's demo.yaml.
         methods_file: YAML with methods of your own.
         keep_models: keep each run's best network.
-        jobs: runs at a time; GPUs are shared out among them.
-        ray_address: of a Ray cluster to run on.
+        jobs: how many runs at a time; they share the GPUs.
+        ray_address: address of a Ray cluster to run on.
         plan: run nothing; say how large the grid is, and which differences it can show.
-        overrides: any key of train.yaml, for all methods; KEY@FRACTION for one fraction alone.
+        overrides: any key of train.yaml, for all methods; --KEY@FRACTION for one fraction only.
     """
     from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare
     from dwskd_monai.commands.compare.grid_file import absolute, make_grid, merged, read_grid

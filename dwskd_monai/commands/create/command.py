@@ -15,13 +15,13 @@ def create(
     teacher: str | None = None,
     student: str | None = None,
 ) -> None:
-    """A bundle for a task of your own: ``create DIR --data DATA --modality ct``.
+    """Make a bundle for a task of your own: ``create DIR --data DATA --modality ct``.
 
     Args:
-        directory: folder of the bundle, which must not exist; its name is the bundle's.
-        data: labeled images, which name the classes: a folder with one folder per class, a CSV or a JSON datalist.
-        modality: what a study is: picture, ct or mr, or one that is set up already: chest_xray, lung_ct, brain_mri.
-        classes: names of the classes in their order, a,b; those of data in alphabetical order by default.
+        directory: folder of the bundle, which must not exist; its name becomes the bundle's name.
+        data: labeled images: a folder with one folder per class, or a CSV or JSON datalist. They name the classes.
+        modality: what a study is: picture, ct or mr, or chest_xray, lung_ct or brain_mri, which are set up already.
+        classes: names of the classes in their order, a,b; by default those of data in alphabetical order.
         teacher: timm name of the large network.
         student: timm name of the small one, of the same family.
     """

@@ -16,18 +16,19 @@ def export(
     int8: bool = False,
     **overrides: Any,
 ) -> None:
-    """A bundle's network in another format: ``export BUNDLE --format onnx``.
+    """Write a bundle's network in another format: ``export BUNDLE --format onnx``.
 
-    It is compared with PyTorch on images first, and not written where a logit differs by more than 0.0001.
+    It is first compared with PyTorch on images. If a logit differs by more than 0.0001, it is not written.
 
     Args:
         bundle: folder of the bundle.
         format: onnx, torchscript or exported_program.
         out: the file; beside model.pt by default.
-        dataset_dir: labeled images to compare on, and for int8 to calibrate and measure; without it, a phantom.
+        dataset_dir: labeled images for the comparison, and for calibrating and measuring int8; a phantom by default.
         split: of dataset_dir: validation, test or all.
         int8: quantize to 8 bits, for onnx.
-        overrides: keys of the configs: --checkpoint FILE or --ckpt_dir DIR for other weights than models/model.pt.
+        overrides: keys of the configs, such as --checkpoint FILE or --ckpt_dir DIR for weights other than
+            models/model.pt.
     """
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.trained import TrainedBundle

@@ -14,17 +14,17 @@ def pack(
     sample: str | None = None,
     **overrides: Any,
 ) -> None:
-    """A trained bundle as one file to share: ``pack BUNDLE``.
+    """Pack a trained bundle into one file to share: ``pack BUNDLE``.
 
-    MONAI loads and runs what it holds with monai and timm alone; training needs this package.
+    To load and run what it holds, monai and timm are enough; training needs this package.
 
     Args:
         bundle: folder of the bundle.
         out: the file; <name>_v<version>.zip beside the bundle by default.
-        metrics: metrics.json of an evaluation of this network, for its page.
+        metrics: metrics.json of an evaluation of this network, for the bundle's page.
         sample: a study to try the network on; a phantom by default.
-        overrides: keys of the configs: --checkpoint FILE or --ckpt_dir DIR for other weights than models/model.pt, and
-            settings of later trainings of the packed bundle, --teacher_weights FILE for instance.
+        overrides: keys of the configs: --checkpoint FILE or --ckpt_dir DIR for weights other than models/model.pt, and
+            settings for later trainings of the packed bundle, for instance --teacher_weights FILE.
     """
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.trained import TrainedBundle

@@ -23,7 +23,7 @@ def select(
     images: str | None = None,
     force: bool = False,
 ) -> None:
-    """Weights for two students from one teacher: ``select --teacher NAME --student NAME --out DIR``.
+    """Write weights for two students from one teacher: ``select --teacher NAME --student NAME --out DIR``.
 
     Args:
         teacher: timm name of the large network.
@@ -32,9 +32,9 @@ def select(
         teacher_weights: pretrained (timm's, downloaded), a .safetensors or .pt file, or random.
         layers: first, uniform, or the teacher's blocks for a stage: "{'stages.2.blocks': [0, 2, 4, 6, 8, 10]}".
         elements: uniform, consecutive, random or importance.
-        offset: shift of uniform and consecutive, in [0, 1).
-        seed: of random, and of the new classifiers.
-        rescale: larger weights where inputs were lost.
+        offset: shift of uniform and consecutive elements, in [0, 1).
+        seed: of random elements and of the new classifiers.
+        rescale: true: larger weights make up for inputs that were lost.
         complementary: false: both students get the same subset.
         in_chans: channels of the images.
         num_classes: outputs of the students' new classifiers; 0: none.

@@ -36,14 +36,14 @@ class Record(Protocol):
 class BestModelSaver:
     """Keep the best network so far as a plain state dict, the file that is deployed.
 
-    Attach it to several evaluators to keep the best of their networks, of two students for instance.
-    ``monai.handlers.CheckpointSaver`` deletes the old file before the new one is written, lets a metric of NaN in the
-    first epoch block all later ones, and saves one fixed network.
+    Attach it to several evaluators to keep the best of their networks, for instance of two students.
+    ``monai.handlers.CheckpointSaver`` deletes the old file before the new one is written, saves nothing more after a
+    metric of NaN in the first epoch, and saves one fixed network.
 
     Args:
         path: the state dict. A file of an earlier run is kept as ``<stem>.previous<suffix>``, unless it holds the same
             weights.
-        record: written together with it, and kept with it; None: the weights alone are written.
+        record: written together with the weights, and kept with them; None: only the weights are written.
     """
 
     def __init__(self, path: str | Path, record: Record | None = None) -> None:

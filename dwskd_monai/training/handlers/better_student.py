@@ -13,12 +13,12 @@ _logger = logging.getLogger(__name__)
 
 
 class BetterStudentHandler:
-    """With two students that both learn, validate the auxiliary too and let the better one go on.
+    """With two students, validate the auxiliary too, and continue with the better one.
 
-    After each ``interval`` epochs of distillation the auxiliary is evaluated; at the end of distillation the student
-    with the better key metric becomes main, which is then fine-tuned. All this only if the
-    :class:`~dwskd_monai.training.auxiliary.Auxiliary` ``competes``. Attach it after the ``ValidationHandler`` of main:
-    MONAI's handler validates one network, and knows nothing of a second one that could take its place.
+    Every ``interval`` epochs of distillation the auxiliary is evaluated. At the end of distillation the student with
+    the better key metric becomes main, which is then fine-tuned. This happens only if the
+    :class:`~dwskd_monai.training.auxiliary.Auxiliary` ``competes``. Attach it after the ``ValidationHandler`` of main.
+    MONAI's handler validates one network, and cannot replace it by another.
 
     Args:
         validator: main's evaluator.

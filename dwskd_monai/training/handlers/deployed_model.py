@@ -16,13 +16,13 @@ _logger = logging.getLogger(__name__)
 
 
 class DeployedModelHandler:
-    """If training starts from the deployed network, let that be the one to beat.
+    """If training starts from the deployed network, replace it only by a better one.
 
-    MONAI Label goes on training the network that it serves, and ``monai.handlers.CheckpointLoader`` loads one to be
-    fine-tuned. The first epoch, however bad, would replace it. So if main is what ``path`` holds when training starts,
-    it is validated first, and the validator's :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver` keeps
-    the file until another network is better. MONAI's ``ValidationHandler(exec_at_start=True)`` would also validate, and
-    the saver save, a student that has learned nothing.
+    MONAI Label continues to train the network that it serves, and ``monai.handlers.CheckpointLoader`` loads a network
+    for fine-tuning. The first epoch, however bad, would replace this network. So if main has the weights in ``path``
+    when training starts, it is validated first, and the validator's
+    :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver` keeps the file until another network is better.
+    MONAI's ``ValidationHandler(exec_at_start=True)`` would also validate, and save, a student that has learned nothing.
 
     Args:
         path: of the deployed state dict.

@@ -21,12 +21,12 @@ _logger = logging.getLogger(__name__)
 class TrainingStateHandler:
     """Write all that is needed to continue, and continue from it.
 
-    ``monai.handlers.CheckpointSaver`` deletes the last file before it writes the next, and the state of the engine,
-    which it saves, holds neither the best metric nor the scaler.
+    ``monai.handlers.CheckpointSaver`` deletes the last file before it writes the next one, and the engine's state,
+    which it saves, has neither the best metric nor the scaler.
 
     Args:
-        path: file of the state; replaced in one step, so that there is always a whole one.
-        objects: what has a state, by name: networks, optimizer, scheduler, the
+        path: file of the state; it is replaced in one step, so it is always complete.
+        objects: all that has a state, by name: networks, optimizer, scheduler, and the
             :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver`.
         resume: restore from ``path`` before the first epoch.
         interval: epochs between writes; the last epoch is always written.

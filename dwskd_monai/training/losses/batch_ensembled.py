@@ -21,6 +21,12 @@ def ensembled_targets(probabilities: Tensor, features: Tensor, propagation: floa
 
     Returns:
         Q, ``(B, C)``; each row sums to 1.
+
+    Examples:
+        >>> probabilities = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> ensembled_targets(probabilities, features=torch.eye(2), propagation=0.5)
+        tensor([[0.6667, 0.3333],
+                [0.3333, 0.6667]])
     """
     unit = F.normalize(features, dim=1)
     itself = torch.eye(len(unit), device=unit.device)
@@ -30,9 +36,10 @@ def ensembled_targets(probabilities: Tensor, features: Tensor, propagation: floa
 
 
 class BatchEnsembled(DistillationTerm):
-    """T² · KL(Q ‖ softmax(logits / T)), Q the peer's softened predictions shared in the batch (arXiv 2104.13298).
+    """T² · KL(Q ‖ softmax(logits / T)), where Q are the peer's softened predictions, shared within the batch (BAKE).
 
-    BAKE's student is its own teacher; here the other student's predictions and similarities make the targets.
+    In BAKE (arXiv 2104.13298) a student is its own teacher; here the targets come from the predictions and similarities
+    of the other student.
 
     Args:
         temperature: T > 0.
@@ -49,7 +56,7 @@ class BatchEnsembled(DistillationTerm):
         """The divergence, in nats; see :class:`DistillationTerm`.
 
         Raises:
-            ValueError: if the batch has one sample: there is none to share with.
+            ValueError: if the batch has one sample, which has no other to share with.
         """
         softened = F.softmax(peer.logits / self.temperature, dim=1)
         targets = ensembled_targets(softened, checked_features(peer, "BatchEnsembled"), self.propagation)

@@ -15,8 +15,8 @@ from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput
 class SelfDistillationLoss(nn.Module):
     """Task loss of one student plus what it learns from the other (Tsutsumi et al., arXiv 2508.20461).
 
-    ``L = task_loss(z, y) + λ(t) · term + γ · feature_term``. MONAI and torch have single terms at most, not their sum
-    with a weight that ramps up.
+    ``L = task_loss(z, y) + λ(t) · term + γ · feature_term``. MONAI and torch have single terms, but not their sum with
+    a weight that ramps up.
 
     Args:
         task_loss: loss of logits ``(B, C)`` and labels ``(B,)``; cross-entropy by default.
@@ -28,8 +28,17 @@ class SelfDistillationLoss(nn.Module):
         feature_weight: γ >= 0; 0 leaves the feature term out.
 
     Raises:
-        ValueError: for a value outside the ranges above; the message names the argument.
-        TypeError: for a term that is not a :class:`DistillationTerm`.
+        ValueError: for a value outside the ranges above, or a term that is not a :class:`DistillationTerm`.
+
+    Examples:
+        >>> objective = SelfDistillationLoss(weight=0.1, ramp_up_epochs=5)
+        >>> student, peer = (StudentOutput(torch.tensor([[value, 0.0]])) for value in (0.0, 2.0))
+        >>> objective(student, torch.tensor([0]))  # cross-entropy alone
+        tensor(0.6931)
+        >>> objective(student, torch.tensor([0]), peer, epoch=5)  # and 0.1 of the divergence from the peer
+        tensor(0.7375)
+        >>> [round(objective.weight_at(epoch), 4) for epoch in (0, 2.5, 5)]
+        [0.0007, 0.0287, 0.1]
     """
 
     def __init__(
@@ -76,13 +85,13 @@ class SelfDistillationLoss(nn.Module):
         """The objective of one student.
 
         Args:
-            student: what the student that learns says about the batch.
+            student: logits and features of the student that learns.
             target: labels, ``(B,)``.
-            peer: what the student that teaches says, into which no gradient flows; None for the task loss alone.
+            peer: those of the student that teaches, which get no gradient; None for the task loss alone.
             epoch: epochs trained so far, for the ramp of λ.
 
         Returns:
-            Scalar. In float32, whatever the precision of the logits.
+            Scalar, in float32 whatever the precision of the logits.
 
         Raises:
             ValueError: if a term needs features and there are none.

@@ -18,6 +18,14 @@ class SimilarityPreserving(DistillationTerm):
 
     Two complementary students have no neuron in common, so their features cannot be compared one by one; which
     images are alike can be. The sum of squared differences is divided by B².
+
+    Examples:
+        >>> import torch
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> logits = torch.zeros(2, 3)
+        >>> turned = StudentOutput(logits, features.flip(1))
+        >>> SimilarityPreserving()(StudentOutput(logits, features), turned)  # the same images are alike
+        tensor(0.)
     """
 
     needs_features = True
@@ -26,7 +34,7 @@ class SimilarityPreserving(DistillationTerm):
         """The difference; see :class:`DistillationTerm`.
 
         Raises:
-            ValueError: if the batch has one sample: it is like nothing else, so the term would be constant.
+            ValueError: if the batch has one sample, for which the term would be constant.
         """
         student_features = checked_features(student, "SimilarityPreserving")
         peer_features = checked_features(peer, "SimilarityPreserving")

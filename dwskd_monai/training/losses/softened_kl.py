@@ -18,6 +18,14 @@ def softened_kl(logits: Tensor, peer_logits: Tensor, temperature: float = 1.0) -
 
     Returns:
         Scalar, in nats.
+
+    Examples:
+        >>> import torch
+        >>> logits, peer_logits = torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])
+        >>> softened_kl(logits, peer_logits, temperature=2.0)
+        tensor(0.4438)
+        >>> softened_kl(logits, logits, temperature=2.0)
+        tensor(0.)
     """
     log_student = F.log_softmax(logits / temperature, dim=1)
     log_peer = F.log_softmax(peer_logits / temperature, dim=1)
@@ -27,10 +35,16 @@ def softened_kl(logits: Tensor, peer_logits: Tensor, temperature: float = 1.0) -
 class SoftenedKL(DistillationTerm):
     """:func:`softened_kl` of the students' logits (Hinton et al., arXiv 1503.02531, equation 4).
 
-    ``torch.nn.KLDivLoss`` takes log-probabilities and knows no temperature.
+    ``torch.nn.KLDivLoss`` takes log-probabilities and has no temperature.
 
     Args:
         temperature: T > 0.
+
+    Examples:
+        >>> import torch
+        >>> student, peer = (StudentOutput(torch.tensor([[value, 0.0]])) for value in (0.0, 2.0))
+        >>> SoftenedKL(temperature=2.0)(student, peer)
+        tensor(0.4438)
     """
 
     def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:

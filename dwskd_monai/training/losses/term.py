@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class StudentOutput(NamedTuple):
-    """What a network says about a batch.
+    """What a network gives for a batch.
 
     Args:
         logits: ``(B, C)``.
@@ -30,15 +30,23 @@ class StudentOutput(NamedTuple):
 class DistillationTerm(nn.Module):
     """What a student learns from its peer; derive a term of your own from it.
 
-    ``forward`` is given float32 tensors; those of the peer have no gradient. Write ``needs_features = True`` into the
-    class if it needs features. A config then takes it by its name::
+    ``forward`` gets float32 tensors; those of the peer have no gradient. If the term needs features, set
+    ``needs_features = True`` in the class. A config takes the term by its name::
 
         distillation_term:
           _target_: my_package.MyTerm
           temperature: "@temperature"
 
     Args:
-        temperature: T > 0, which softens logits; a term may have no use for it.
+        temperature: T > 0, which softens logits; a term may ignore it.
+
+    Examples:
+        >>> import torch
+        >>> class LogitDistance(DistillationTerm):
+        ...     def forward(self, student, peer):
+        ...         return (student.logits - peer.logits).square().mean()
+        >>> LogitDistance()(StudentOutput(torch.tensor([[3.0, 0.0]])), StudentOutput(torch.tensor([[1.0, 0.0]])))
+        tensor(2.)
     """
 
     needs_features = False
@@ -54,8 +62,8 @@ class DistillationTerm(nn.Module):
         """The term, a scalar; the mean over the batch.
 
         Args:
-            student: what the student that learns says about the batch.
-            peer: what the student that teaches says.
+            student: logits and features of the student that learns.
+            peer: those of the student that teaches.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward(student, peer)")
 
