@@ -70,7 +70,7 @@ def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -
         raise ValueError(f"train.yaml: expected run to begin with {first}")
     needed = version(PACKAGE)
     needs = f"training needs {PACKAGE} {needed}: pip install {PACKAGE}=={needed}, or from its repository"
-    run[0] = f"$monai.utils.optional_import('{PACKAGE}.bundle', descriptor='{needs}')[0].prepare_run()"
+    run.insert(0, f"$monai.utils.optional_import('{PACKAGE}.bundle', descriptor='{needs}')[0].prepare_run")
 
 
 def _prepare_inference(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
