@@ -17,11 +17,12 @@ import monai.bundle.scripts
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
-from dwskd_monai.bundle.classes import class_names_of, in_order
+from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.decisive import used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
 from dwskd_monai.bundle.overrides import check_types, parts_of, refuse_unknown, settings_of_files
 from dwskd_monai.bundle.words import as_values, has_words
+from dwskd_monai.class_order import in_order
 
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
