@@ -52,7 +52,7 @@ class ImageCache:
 
     def digest_of(self, image: str | Path) -> str:
         """Digest of the content of a file, or of the files of a folder."""
-        files = _files(Path(image))
+        files = files_of(Path(image))
         state = repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
         key = f"{Path(image).resolve()} {hashlib.blake2b(state.encode(), digest_size=16).hexdigest()}"
         with self._lock:
@@ -122,13 +122,14 @@ def describe(value: Any) -> str:
     return text
 
 
-def _files(image: Path) -> list[Path]:
+def files_of(image: Path) -> list[Path]:
+    """The files of an image: itself, or those directly in the folder of a DICOM series."""
     return sorted(path for path in image.iterdir() if path.is_file()) if image.is_dir() else [image]
 
 
 def digest_of(image: str | Path) -> str:
     """Digest of the content of a file, or of the files of a folder with a DICOM series; equal wherever it lies."""
-    return _digest(_files(Path(image)))
+    return _digest(files_of(Path(image)))
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from dwskd_monai.data.rows import is_datalist, read_rows
@@ -9,7 +10,9 @@ from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.formats import SUFFIXES
 
 
-def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict[str, str]]:
+def list_images(
+    dataset_dir: str | Path, dicom_series: bool = True, ignored_columns: Collection[str] | str = ()
+) -> list[dict[str, str]]:
     """Items ``{"image": path, "study": identifier}`` of one image, of a folder or of a datalist.
 
     An image is a study of its own, unless a datalist names the study that it belongs to. A datalist is a CSV or JSON
@@ -19,6 +22,7 @@ def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict
     Args:
         dataset_dir: a file, a folder of images, the folder of a DICOM series, or a datalist.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
+        ignored_columns: columns of a datalist to leave aside.
 
     Raises:
         FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
@@ -26,7 +30,7 @@ def list_images(dataset_dir: str | Path, dicom_series: bool = True) -> list[dict
     """
     root = existing(dataset_dir)
     if root.is_file() and is_datalist(root):
-        items = [(row.image, row.study) for row in read_rows(root, ("image",))]
+        items = read_rows(root, ("image",), lambda row: (row.image, row.study), ignored_columns)
     elif root.is_file():
         items = [(root, None)]
     else:

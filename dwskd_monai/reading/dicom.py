@@ -79,6 +79,16 @@ def patient_of(path: Path) -> str | None:
     return str(_peek(paths[0], "PatientID") or "").strip() or None
 
 
+@functools.cache
+def series_of(path: Path) -> tuple[str, ...]:
+    """The study and the series of a DICOM file, or of the first file of a series, as messages call them."""
+    paths = files_of_series(path) if path.is_dir() else [path]
+    if not paths or not is_dicom(paths[0]):
+        return ()
+    uids = [(kind, str(_peek(paths[0], f"{kind}InstanceUID") or "").strip()) for kind in ("Study", "Series")]
+    return tuple(f"DICOM {kind.lower()} {uid}" for kind, uid in uids if uid)
+
+
 def _peek(path: Path, name: str) -> Any:
     """One attribute of the header; None where it is not there."""
     try:
