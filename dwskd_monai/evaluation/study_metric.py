@@ -79,7 +79,7 @@ class StudyMetric(Metric):
         self._places.append(torch.tensor(place))
 
     def compute(self) -> float:
-        """The metric over what all processes collected; NaN if a prediction is not finite.
+        """The metric over what all processes collected; NaN if it is undefined, or a prediction is not finite.
 
         Raises:
             IncompleteStudiesError: if studies lack slices.

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.labels import label_index
 
 NAMES = {"0": "cat", "1": "dog"}
@@ -29,6 +30,20 @@ def test_where_classes_are_called_by_numbers_what_is_written_is_a_name_and_an_in
         label_index("0", names, "a.png")
     with pytest.raises(ValueError, match="unknown label '3'; expected one of 1, 2, 3 or 0 to 2"):
         label_index(3, names, "a.png")
+
+
+def test_folders_that_are_called_by_numbers_keep_their_labels(tmp_path):
+    names = ("1", "2")
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").touch()
+    items = load_split(tmp_path, names, "all")
+    assert [label_index(item["label"], names, "x.png") for item in items] == [0, 1], "as a dataset takes them"
+    (tmp_path / "list.csv").write_text("image,label\n1/x.png,1\n2/x.png,2\n")
+    assert [item["label"] for item in load_split(tmp_path / "list.csv", names, "all")] == [0, 1]
+    (tmp_path / "list.csv").write_text("image,label\n1/x.png,0\n2/x.png,1\n")
+    with pytest.raises(ValueError, match="line 2: unknown label '0'; expected one of 1, 2, which are names"):
+        load_split(tmp_path / "list.csv", names, "all")
 
 
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
