@@ -49,7 +49,7 @@ def check_validation(items: Sequence[Mapping[str, Any]], class_names: ClassNames
         ValueError: the message has the number of images of each class.
     """
     names = in_order(class_names)
-    labels = [label_index(item[CommonKeys.LABEL], names, str(item[CommonKeys.IMAGE])) for item in items]
+    labels = [label_index(item.get(CommonKeys.LABEL), names, str(item[CommonKeys.IMAGE])) for item in items]
     if len(set(labels)) == 1 < len(names):
         raise ValueError(
             f"the validation images are of one class alone ({_shown(labels, names)}), and cannot tell the best epoch; "

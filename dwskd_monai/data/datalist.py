@@ -19,7 +19,7 @@ from dwskd_monai.data.groups import (
     listed,
     refuse_divided_studies,
     refuse_leaks,
-    with_copies_tied,
+    with_content,
 )
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
@@ -120,7 +120,7 @@ def _known_images(
     images = [_with_patient(image, dicom_patients, folder_patients) for image in images]
     _log_folders(images, source)
     refuse_leaks(images, source)
-    return with_copies_tied(images, names, source)
+    return with_content(images, names, source)
 
 
 def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:
@@ -197,8 +197,16 @@ def _split_fold(
                 f"give a validation split, or a smaller number of folds; {NOT_PATIENTS}"
             )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    training, validation = list(splitter.split(np.zeros(len(images)), labels, groups))[fold]
-    return [images[i] for i in training], [images[i] for i in validation]
+    _, validation = list(splitter.split(np.zeros(len(images)), labels, groups))[fold]
+    validates = np.isin(np.arange(len(images)), validation).tolist()
+    # A copy follows the first image with its content: folds stay what they are without it
+    of_group: dict[str, bool] = {}
+    for index, group in enumerate(groups_of(images, with_copies=True)):
+        validates[index] = of_group.setdefault(group, validates[index])
+    return (
+        [image for image, chosen in zip(images, validates) if not chosen],
+        [image for image, chosen in zip(images, validates) if chosen],
+    )
 
 
 def _subset(images: list[LabeledImage], fraction: float, seed: int) -> list[LabeledImage]:

@@ -22,18 +22,25 @@ NOT_PATIENTS = (
 _logger = logging.getLogger(__name__)
 
 
-def groups_of(images: Sequence[LabeledImage]) -> list[str]:
+def groups_of(images: Sequence[LabeledImage], with_copies: bool = False) -> list[str]:
     """A name for each image, equal for those that must not be divided, however they are connected.
 
-    The group of a patient is called by the patient: with patients A of the images 1 and 2, and B of 3, which has the
-    content of 2, all three are "patient A".
+    The group of a patient is called by the patient: with patients A of the images 1 and 2, and B of 3, which is a copy
+    of 2, all three are "patient A".
+
+    Args:
+        images: of one split.
+        with_copies: whether copies belong to one group.
     """
     names = [_group_alone(image, index) for index, image in enumerate(images)]
     numbers: dict[str, int] = {}
     rows: list[int] = []
     columns: list[int] = []
     for index, (image, name) in enumerate(zip(images, names)):
-        for key in (name, *([f"study {image.study}"] if image.study else []), *image.ties):
+        keys = [name, f"study {image.study}" if image.study else "", *image.ties]
+        if with_copies and image.content is not None:
+            keys.append(image.content)
+        for key in filter(None, keys):
             rows.append(index)
             columns.append(numbers.setdefault(key, len(images) + len(numbers)))
     size = len(images) + len(numbers)
@@ -48,19 +55,19 @@ def _group_alone(image: LabeledImage, index: int) -> str:
     return f"study {image.study}" if image.study else f"image {index}"
 
 
-def with_copies_tied(images: Sequence[LabeledImage], class_names: Sequence[str], source: Path) -> list[LabeledImage]:
-    """The images, those with one content tied to each other.
+def with_content(images: Sequence[LabeledImage], class_names: Sequence[str], source: Path) -> list[LabeledImage]:
+    """The images, those that have copies with their content.
 
     Raises:
         ValueError: if images with one content have two labels, or are in two splits; the message names the pairs.
     """
     first = copies([image.image for image in images])
-    tied = list(images)
+    known = list(images)
     same: list[str] = []
     different: dict[str, list[str]] = defaultdict(list)
     for index, original in first.items():
         image, other = images[index], images[original]
-        tied[index] = replace(image, ties=(*image.ties, f"content of {_shown(other, source)}"))
+        known[index] = replace(image, content=f"content of image {original}")
         unequal = [(what, of) for what, of in _must_be_equal(class_names) if of(image) != of(other)]
         for what, of in unequal:
             different[what].append(f"{_shown(other, source)} ({of(other)}) and {_shown(image, source)} ({of(image)})")
@@ -71,7 +78,7 @@ def with_copies_tied(images: Sequence[LabeledImage], class_names: Sequence[str],
         raise ValueError(f"{source}: images with the same content {'; and '.join(found)}; remove one of each two")
     if same:
         _logger.warning("%s: %d images are copies of others, and stay with them: %s", source, len(same), listed(same))
-    return tied
+    return known
 
 
 def _must_be_equal(class_names: Sequence[str]) -> list[tuple[str, Callable[[LabeledImage], str]]]:

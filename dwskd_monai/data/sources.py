@@ -31,6 +31,7 @@ class LabeledImage:
         study: identifier of the examination, if the source names it; an image is a study of its own otherwise.
         folder: that it lies in below the folder of its class, if there is one.
         ties: what else it has in common with images that it must stay together with, as messages call it.
+        content: what it has in common with its copies.
     """
 
     image: Path
@@ -41,6 +42,7 @@ class LabeledImage:
     study: str | None = None
     folder: str | None = None
     ties: tuple[str, ...] = ()
+    content: str | None = None
 
     @property
     def part(self) -> str:

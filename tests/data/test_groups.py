@@ -237,3 +237,17 @@ def test_folds_that_cannot_be_taken_are_named(tmp_path, change, options, message
     path = write_json(tmp_path, {"training": fold_rows()} | change)
     with pytest.raises(ValueError, match=message):
         load_split(path, NAMES, "training", **options)
+
+
+def test_a_copy_takes_all_images_of_its_patient_along(tmp_path):
+    rows = [f"{number}.png,{NAMES[number // 4 % 2]},P{number // 4}" for number in range(48)]
+    write_images(tmp_path, [row.split(",")[0] for row in rows])
+    (tmp_path / "list.csv").write_text("\n".join(["image,label,patient", *rows]))
+    before = parts_of_folds(tmp_path / "list.csv")
+    shutil.copy(tmp_path / "0.png", tmp_path / "8.png")  # the first image of P0, and of P2
+    after = parts_of_folds(tmp_path / "list.csv")
+    moved = {str(tmp_path / f"{number}.png") for number in range(8, 12)}
+    first = {str(tmp_path / f"{number}.png") for number in range(4)}
+    for (old_training, old_validation), (training, validation) in zip(before, after):
+        assert first | moved <= training or first | moved <= validation
+        assert (training - moved, validation - moved) == (old_training - moved, old_validation - moved)
