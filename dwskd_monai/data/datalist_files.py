@@ -83,11 +83,12 @@ def _columns_of_csv(
 
 def read_json(path: Path, ignored: Collection[str] | str | None) -> list[RawRow]:
     """The items of a JSON datalist; see :func:`read_csv`."""
+    text = read_text(path)
     try:
-        content = json.loads(read_text(path), object_pairs_hook=_without_repetition)
+        content = json.loads(text, object_pairs_hook=_without_repetition)
     except _RepeatedKey as error:
         raise ValueError(f"{path}: {error} is there twice in one object; expected it once") from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and a thousand brackets
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     lists = _lists_of(content, path)
     items = [item for rows in lists.values() for item in rows if isinstance(item, dict)]

@@ -10,6 +10,7 @@ from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.data.text import read_text
 
 __all__ = ["ClassNames", "label_index"]
+_MOST_DIGITS = 9
 
 
 def label_index(label: Any, class_names: ClassNames, place: str) -> int:
@@ -26,7 +27,7 @@ def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     """
     names = in_order(class_names)
     if isinstance(label, str) and label.endswith(".json"):
-        return _written(_in_file(Path(label)), names, label)
+        return _written(_in_file(Path(label), place), names, f"{place}: {label}")
     if isinstance(label, int) and not isinstance(label, bool):  # of a program, not of a file: never a class's name
         return _checked(label, names, place)
     return _written(label, names, place)
@@ -43,7 +44,7 @@ def _written(label: Any, names: list[str], place: str) -> int:
     if any(name.isdecimal() for name in names):
         what = f"unknown label {text!r}" if text else "no label"
         raise ValueError(f"{place}: {what}; expected one of {', '.join(names)}, which are names of classes, no indices")
-    if text.isdecimal() and int(text) < len(names):
+    if text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) < len(names):
         return int(text)
     raise _unknown(text, names, place)
 
@@ -59,11 +60,11 @@ def _unknown(text: str, names: list[str], place: str) -> ValueError:
     return ValueError(f"{place}: {what}; expected one of {', '.join(names)} or 0 to {len(names) - 1}")
 
 
-def _in_file(path: Path) -> Any:
+def _in_file(path: Path, place: str) -> Any:
     try:
         content = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: a label file that cannot be read ({error})") from error
+        raise ValueError(f"{place}: {path}: a label file that cannot be read ({error})") from error
     if not isinstance(content, dict) or "label" not in content:
-        raise ValueError(f'{path}: expected {{"label": NAME}}, got {json.dumps(content)[:80]}')
+        raise ValueError(f'{place}: {path}: expected {{"label": NAME}}, got {json.dumps(content)[:80]}')
     return content["label"]

@@ -13,6 +13,8 @@ from dwskd_monai.data.datalist_files import RawRow, read_csv, read_json
 
 _NOTHING = {"nan", "none", "null", "na", "n/a", "<na>", "nat", "unknown", "-", "?"}  # what programs write for no value
 _MOST_ERRORS = 20
+_MOST_LETTERS = 100
+_MOST_DIGITS = 9
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -89,9 +91,7 @@ def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]]) -> Row:
         raise ValueError(f"{place}: image {image!r}; expected the path of one file or folder")
     if not image.strip():
         raise ValueError(f"{place}: no image")
-    file = source.parent / Path(image.strip()).expanduser()
-    if not file.exists():
-        raise FileNotFoundError(f"{place}: image {file} does not exist")
+    file = _existing(image.strip(), source, place)
     label = None if values.get("label") is None else str(values["label"])
     known: dict[str, str | None] = {}
     for column, words in unknown.items():
@@ -108,6 +108,19 @@ def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]]) -> Row:
         place,
         has_label="label" in values or split != "test",
     )
+
+
+def _existing(image: str, source: Path, place: str) -> Path:
+    try:
+        file = source.parent / Path(image).expanduser()
+        exists = file.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not text, of an unknown user
+        shown = image if len(image) < _MOST_LETTERS else f"{image[:_MOST_LETTERS]}…"
+        what = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{place}: image {shown!r} cannot be a path ({what})") from error
+    if not exists:
+        raise FileNotFoundError(f"{place}: image {file} does not exist")
+    return file
 
 
 def _identifier(value: Any) -> tuple[str | None, bool]:
@@ -136,7 +149,7 @@ def _fold(value: Any, place: str) -> int | None:
     whole, _, fraction = text.partition(".")  # pandas writes 1.0 where a number is missing elsewhere
     if not text:
         return None
-    if not whole.isdecimal() or fraction.strip("0"):
+    if not whole.isdecimal() or len(whole) > _MOST_DIGITS or fraction.strip("0"):
         raise ValueError(f"{place}: fold {text!r}; expected the number, from 0, of a fold")
     return int(whole)
 
