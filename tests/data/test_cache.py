@@ -10,6 +10,7 @@ import pytest
 import torch
 from monai.transforms import Compose, EnsureTyped
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from dwskd_monai.data.cache import ImageCache
 from dwskd_monai.data.slices import SliceDataset
@@ -183,3 +184,12 @@ def test_what_a_killed_process_left_in_a_cache_is_removed_when_it_is_opened(tmp_
     ImageCache(tmp_path / "cache", transforms())
     assert not any(leftover.exists() for leftover in leftovers)
     assert path.exists()
+
+
+@pytest.mark.slow
+def test_worker_processes_may_be_started_by_forkserver(tmp_path, pictures):
+    """The default of Python 3.14, for which a dataset is pickled."""
+    dataset = picture_dataset(tmp_path / "cache", pictures)
+    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context="forkserver")
+    images = torch.cat([batch["image"] for batch in loader])
+    assert torch.equal(images, torch.stack([item["image"] for item in dataset]))
