@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,13 @@ from dwskd_monai.data.class_counts import counted, refuse_missing_classes, say_m
 from dwskd_monai.data.groups import (
     NOT_PATIENTS,
     groups_of,
-    listed,
     refuse_divided_studies,
     refuse_leaks,
     with_content,
 )
 from dwskd_monai.data.images import existing
+from dwskd_monai.data.patients import with_patients
 from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
-from dwskd_monai.reading import dicom
 
 _logger = logging.getLogger(__name__)
 
@@ -117,33 +115,9 @@ def _known_images(
     source = existing(dataset_dir)
     images = read_dataset(source, names, dicom_series, ignored_columns)
     refuse_divided_studies(images, source)
-    images = [_with_patient(image, dicom_patients, folder_patients) for image in images]
-    _log_folders(images, source)
+    images = with_patients(images, dicom_patients, folder_patients, source)
     refuse_leaks(images, source)
     return with_content(images, names, source)
-
-
-def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:
-    """The image with its patient, if the source, else its header, else its folder tells it.
-
-    DICOM images without a patient are tied to those of their study and series.
-    """
-    if image.patient is not None:
-        return image
-    patient = dicom.patient_of(image.image) if dicom_patients else None
-    ties = dicom.series_of(image.image) if dicom_patients and patient is None else ()
-    if patient is None and folder_patients:
-        patient = image.folder
-    return replace(image, patient=patient, ties=ties)
-
-
-def _log_folders(images: Sequence[LabeledImage], source: str | Path) -> None:
-    folders = sorted({image.folder for image in images if image.folder is not None and image.patient == image.folder})
-    if folders:
-        _logger.info(
-            "%s: %d folders below those of the classes are taken for patients (%s); folder_patients: false if they are "
-            "not", source, len(folders), listed(folders),
-        )  # fmt: skip
 
 
 def _split_named_fold(
