@@ -3,31 +3,82 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
+import re
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # a system without file locks: there, what a killed process leaves stays
+    fcntl = None  # type: ignore[assignment]
+
+# .model.pt.4711.0af3c59e.tmp; earlier versions wrote no random part, and held no lock
+_TEMPORARY = re.compile(r"\..+\.\d+(?P<random>\.[0-9a-f]{8})?\.tmp")
+_YOUNG = 2.0  # seconds, in which a process creates a file and locks it
+_YOUNG_WITHOUT_LOCK = 3600.0
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place, durably, once the block has ended without an error.
 
+    Threads, processes and containers may replace one file at a time: each writes a temporary file of its own. The lock
+    on it tells others that it is not a leftover.
+
     Raises:
         OSError: if the file cannot be written; ``path`` is then as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _tidied(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        with temporary.open("xb") as owned:
+            _lock(owned)
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder that killed processes left; those that a process is writing stay.
+
+    :func:`replacing` does so once in each folder that it writes to.
+    """
+    if fcntl is None or not folder.is_dir():
+        return
+    for file in folder.glob(".*.tmp"):
+        named = _TEMPORARY.fullmatch(file.name)
+        if named is None:
+            continue
+        young = _YOUNG if named["random"] else _YOUNG_WITHOUT_LOCK
+        with suppress(OSError):  # it is locked, was replaced meanwhile, or may not be removed by this user
+            if time.time() - file.stat().st_mtime < young:
+                continue
+            with file.open("r+b") as opened:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.unlink()
+
+
+@functools.cache
+def _tidied(folder: Path) -> None:
+    remove_leftovers(folder)
+
+
+def _lock(file: IO[bytes]) -> None:
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks, on which nobody can lock it to remove it either
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from dwskd_monai.files import GrowingCsv, next_of, replacing, replacing_pair
+from dwskd_monai.files import GrowingCsv, next_of, remove_leftovers, replacing, replacing_pair
 
 
 def test_the_file_is_there_whole_or_as_it_was(tmp_path):
@@ -73,3 +78,57 @@ def test_without_a_row_there_is_no_file(tmp_path):
     path.write_text("of an earlier run")
     assert GrowingCsv(path).finish() == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_may_replace_one_file_at_a_time(tmp_path):
+    def write(number: int) -> None:
+        with replacing(tmp_path / "x.txt") as temporary:
+            temporary.write_text(f"{number:04}" * 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(200)))
+    text = (tmp_path / "x.txt").read_text()
+    assert text == text[:4] * 1000
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.txt"]
+
+
+def make_old(path: Path) -> Path:
+    path.touch()
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_leftovers_are_removed_and_neither_what_is_written_now_nor_other_files(tmp_path):
+    leftovers = [make_old(tmp_path / name) for name in (".model.pt.4711.0123abcd.tmp", ".x.json.1.tmp")]
+    others = [make_old(tmp_path / name) for name in ("x.tmp", ".x.tmp", ".x.word.tmp", "model.pt", ".model.yaml.next")]
+    (tmp_path / ".young.pt.4711.0123abcd.tmp").touch()
+    with replacing(tmp_path / "y.txt") as temporary:
+        temporary.write_text("now")
+        make_old(temporary)
+        remove_leftovers(tmp_path)
+        assert not any(leftover.exists() for leftover in leftovers)
+        assert all(other.exists() for other in (*others, temporary, tmp_path / ".young.pt.4711.0123abcd.tmp"))
+    assert (tmp_path / "y.txt").read_text() == "now"
+    remove_leftovers(tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_one_that_writes_there(tmp_path):
+    code = (
+        "import sys, time; from dwskd_monai.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    print(temporary, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "x.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        temporary = Path(process.stdout.readline().strip())
+        os.utime(temporary, (0, 0))
+        remove_leftovers(tmp_path)
+        assert temporary.exists(), "its process lives"
+        process.send_signal(signal.SIGKILL)
+    with replacing(tmp_path / "y.txt") as own:
+        own.write_text("whole")
+    assert list(tmp_path.iterdir()) == [tmp_path / "y.txt"]

@@ -22,19 +22,20 @@ class Room(NamedTuple):
     libraries: set[str] | None = None  # None: any
 
 
-EVERYWHERE = {"", "lazy"}  # the package itself; the names of a room, found when they are asked for
+EVERYWHERE = {"", "lazy", "class_order"}  # the package; the names of a room, found when asked for; what all rooms need
 METHOD = {"data", "evaluation", "preprocessing", "reading", "training", "weight_selection"}
 TORCH = {"numpy", "torch", "monai", "ignite", "timm", "tqdm"}
 TABLE = {
     "files": Room(set(), set()),
     "lazy": Room(set(), set()),
+    "class_order": Room(set(), set()),
     "reading": Room({"files"}, {"numpy", "PIL", "pydicom", "itk", "nibabel"}),
     "preprocessing": Room(set(), {"numpy"}),
     "preprocessing.transforms": Room({"preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
     "bundle": Room({"files"}, {"monai", "yaml", "ruamel", "jinja2", "torch", "filelock"}),
-    "data": Room({"files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
+    "data": Room({"files", "reading"}, {*TORCH, "scipy", "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-ClassNames = Sequence[str] | Mapping[str, str]
+from dwskd_monai.class_order import ClassNames, in_order
 
 
 def class_names_of(metadata: Mapping[str, Any]) -> list[str]:
     """The names in a bundle's ``metadata.json``, in the order of the network's outputs."""
     return in_order(metadata["network_data_format"]["outputs"]["pred"]["channel_def"])
-
-
-def in_order(class_names: ClassNames) -> list[str]:
-    """Names in the order of the network's outputs, of metadata's ``channel_def`` too."""
-    return list(class_names.values() if isinstance(class_names, Mapping) else class_names)
 
 
 def check_classes(class_names: ClassNames, num_classes: int) -> None:

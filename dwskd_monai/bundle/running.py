@@ -17,7 +17,7 @@ import monai.bundle.scripts
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
-from dwskd_monai.bundle.classes import class_names_of, in_order
+from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
 from dwskd_monai.bundle.lock import require_alone
@@ -31,6 +31,7 @@ from dwskd_monai.bundle.overrides import (
     settings_of_workflow,
 )
 from dwskd_monai.bundle.words import as_values, has_words
+from dwskd_monai.class_order import in_order
 from dwskd_monai.files import set_aside
 
 _Caller = TypeVar("_Caller")

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import monai
+from monai.transforms import Compose
+from monai.utils.enums import CommonKeys
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dwskd_monai.files import replacing
+from dwskd_monai.data.description import describe
+from dwskd_monai.data.items import volume_of
+from dwskd_monai.files import remove_leftovers, replacing
 
 _INDEX = "index.json"
-_STATE = ("_tracing",)  # what MONAI adds to a transform when it is first called
+_logger = logging.getLogger(__name__)
 
 
 class ImageCache:
@@ -30,11 +34,13 @@ class ImageCache:
 
     A file is read to be hashed only when its path, size or time of change is new, as in git's index. An entry that is
     damaged is not taken, and written anew; entries are replaced in one step, so several processes may share a folder.
+    An entry that is gone when one of its slices is wanted is made again.
 
     Args:
         folder: of the entries.
-        transforms: whose results are kept; part of the key with all their attributes. Those of this package have a
-            version among them, which is raised when their results change.
+        transforms: whose results are kept; part of the key with all their attributes, and with their code if they are
+            not MONAI's or this package's. Those of this package have a version among them, which is raised when their
+            results change.
     """
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
@@ -45,14 +51,28 @@ class ImageCache:
         self._index: dict[str, str] = _read_index(self._index_path)
         self._lock = threading.Lock()
         self._changed = False
+        self._transform = Compose(list(transforms))
+        self._images: dict[str, str] = {}  # by the name of their entry
+        for used in (folder, self.folder):
+            remove_leftovers(used)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which cannot be sent to another process."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.Lock()
 
     def path_of(self, image: str | Path) -> Path:
         """Where the volume of a file, or of a folder with a DICOM series, is or will be kept."""
-        return self.folder / f"{self.digest_of(image)}.safetensors"
+        path = self.folder / f"{self.digest_of(image)}.safetensors"
+        self._images[path.name] = str(image)
+        return path
 
     def digest_of(self, image: str | Path) -> str:
         """Digest of the content of a file, or of the files of a folder."""
-        files = _files(Path(image))
+        files = files_of(Path(image))
         state = repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
         key = f"{Path(image).resolve()} {hashlib.blake2b(state.encode(), digest_size=16).hexdigest()}"
         with self._lock:
@@ -90,9 +110,25 @@ class ImageCache:
             return None
 
     def slice_of(self, path: Path, index: int) -> Tensor:
-        """One slice ``(C, H, W)``, the only one that is read."""
-        with safe_open(path, "pt") as file:
-            return file.get_slice("image")[:, index]
+        """One slice ``(C, H, W)``, the only one that is read; of an entry that is gone, the image is read again.
+
+        Raises:
+            FileNotFoundError, ValueError: if the image is gone too, or has another content now.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                return file.get_slice("image")[:, index]
+        except (FileNotFoundError, SafetensorError):
+            return self._made_again(path)[:, index]
+
+    def _made_again(self, path: Path) -> Tensor:
+        image = self._images[path.name]
+        _logger.warning("%s: its entry %s in cache_dir is gone or damaged; the image is read again", image, path)
+        if self.path_of(image) != path:
+            raise ValueError(f"{image}: its content has changed since it was read first, and its entry {path} is gone")
+        volume = volume_of(self._transform, {CommonKeys.IMAGE: image})
+        self.save(path, volume)
+        return volume
 
     def save_index(self) -> None:
         """Keep what is known about the files."""
@@ -102,33 +138,14 @@ class ImageCache:
             self._changed = False
 
 
-def describe(value: Any) -> str:
-    """A text that is equal for equal values in each process: class names and attributes, all the way down.
-
-    Pickle's bytes, which MONAI hashes, also tell which equal strings are one object.
-    """
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(sorted(f"{describe(key)}: {describe(item)}" for key, item in value.items())) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(describe, value)) + "]"
-    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
-        return f"{value.__module__}.{value.__qualname__}"
-    if hasattr(value, "__dict__"):
-        attributes = {name: item for name, item in vars(value).items() if name not in _STATE}
-        return f"{type(value).__module__}.{type(value).__qualname__}{describe(attributes)}"
-    text = repr(value)
-    if " at 0x" in text:
-        raise TypeError(f"a transform that is cached has {text}, which has another name in each run")
-    return text
-
-
-def _files(image: Path) -> list[Path]:
+def files_of(image: Path) -> list[Path]:
+    """The files of an image: itself, or those directly in the folder of a DICOM series."""
     return sorted(path for path in image.iterdir() if path.is_file()) if image.is_dir() else [image]
 
 
 def digest_of(image: str | Path) -> str:
     """Digest of the content of a file, or of the files of a folder with a DICOM series; equal wherever it lies."""
-    return _digest(_files(Path(image)))
+    return _digest(files_of(Path(image)))
 
 
 def _digest(files: Sequence[Path]) -> str:

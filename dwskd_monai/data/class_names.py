@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.images import existing
-from dwskd_monai.data.rows import SPLIT_NAMES, is_datalist, read_rows
+from dwskd_monai.data.rows import is_datalist, read_rows
 
 
-def find_class_names(dataset_dir: str | Path) -> list[str]:
+def find_class_names(dataset_dir: str | Path, numbers: bool = False) -> list[str]:
     """Names of the classes of a folder, CSV or JSON datalist, in alphabetical order.
 
     Args:
         dataset_dir: as :func:`~dwskd_monai.data.datalist.load_split` takes it.
+        numbers: whether all of them may be numbers, because their names are known.
 
     Raises:
         FileNotFoundError: if it does not exist.
-        ValueError: if it names fewer than two classes, or numbers them only.
+        ValueError: if it names fewer than two classes, or, without ``numbers``, numbers them only.
     """
     root = existing(dataset_dir)
     if root.is_dir():
@@ -25,13 +27,14 @@ def find_class_names(dataset_dir: str | Path) -> list[str]:
             folders = [inner for folder in folders for inner in _folders(folder)]
         names = {folder.name for folder in folders}
     elif is_datalist(root):
-        names = {str(row.label) for row in read_rows(root, ("image", "label"))}
+        labels = read_rows(root, ("image", "label"), lambda row: row.label, ignored_columns=None)
+        names = {label.strip() for label in labels if label is not None}
     else:
         raise ValueError(f"data: expected a folder, a .csv or a .json file, got {root}")
     if len(names) < 2:
         found = ", ".join(sorted(names)) or "none"
         raise ValueError(f"data: {root} names fewer than two classes ({found}); expected one folder or label per class")
-    if all(name.isdecimal() for name in names):
+    if not numbers and all(name.isdecimal() for name in names):
         raise ValueError(f"data: {root} has numbers as labels; name the classes in their order: --classes a,b")
     return sorted(names)
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dwskd_monai.data.labels import ClassNames, in_order
+from dwskd_monai.class_order import ClassNames, in_order
+from dwskd_monai.data.class_counts import counted, refuse_missing_classes, say_missing_classes
+from dwskd_monai.data.groups import (
+    NOT_PATIENTS,
+    groups_of,
+    refuse_divided_studies,
+    refuse_leaks,
+    with_content,
+)
+from dwskd_monai.data.images import existing
+from dwskd_monai.data.patients import with_patients
 from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
-from dwskd_monai.reading import dicom
 
 _logger = logging.getLogger(__name__)
 
@@ -28,19 +36,23 @@ def load_split(
     train_fraction: float = 1.0,
     dicom_series: bool = True,
     dicom_patients: bool = True,
+    folder_patients: bool = True,
+    ignored_columns: Collection[str] | str = (),
 ) -> list[dict[str, str | int]]:
     """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too if it is known.
 
     The source is one of
 
     - a folder with one folder per class, or with folders ``train``/``val``/``test`` that have these;
-    - a CSV with columns ``image`` and ``label``, and optionally ``patient``, ``study`` and ``split``;
+    - a CSV with columns ``image`` and ``label``, and optionally ``patient``, ``study``, ``split`` and ``fold``;
     - a JSON datalist as of the Medical Segmentation Decathlon: ``{"training": [{"image": …, "label": …}, …], …}``,
-      each item with an optional ``patient`` and ``study``.
+      each item with an optional ``patient``, ``study`` and ``fold``.
 
     An image is a file or the folder of a DICOM series; paths in files are relative to the file. Where the source names
-    no validation images, fold ``fold`` of ``folds`` stratified folds of the training images is taken for validation;
-    images of one patient stay together. Where the source names no patient, DICOM images have that of their header.
+    no validation images, those with ``fold`` are taken for validation, or if it names no folds either, fold ``fold`` of
+    ``folds`` stratified folds of the training images. Images of one patient, of one study and with one content stay
+    together. Where the source names no patient, DICOM images have that of their header; without one, those of a study
+    or series stay together. Else a folder below that of a class is a patient.
 
     Args:
         dataset_dir: the source.
@@ -52,12 +64,15 @@ def load_split(
         train_fraction: share of the training images to use, in (0, 1], stratified; at least one of each class.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
         dicom_patients: whether to take patients from DICOM headers; False for files that were given all the same one.
+        folder_patients: whether folders below those of the classes are patients.
+        ignored_columns: columns of a CSV, or keys of a JSON datalist's items, to leave aside. Others that are not known
+            are refused; see :mod:`~dwskd_monai.data.columns`.
 
     Raises:
         FileNotFoundError: if the source, or an image of it, does not exist.
-        ValueError: for an unknown class, a missing or unknown label, a class without a training image, a patient or
-            study in two splits, a study with two labels, a split that the source does not have, or an argument out of
-            range.
+        ValueError: for an unknown class or column, a missing or unknown label, a class without a training image,
+            a patient, study or content in two splits, a study or content with two labels, a split that the source does
+            not have, or an argument out of range.
     """
     if split not in (*SPLITS, "all"):
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, all; got {split!r}")
@@ -66,11 +81,7 @@ def load_split(
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
     names = in_order(class_names)
-    images = read_dataset(dataset_dir, names, dicom_series)
-    _refuse_divided_studies(images, dataset_dir)
-    if dicom_patients:
-        images = [_with_dicom_patient(image) for image in images]
-    _refuse_leaks(images, dataset_dir)
+    images = _known_images(dataset_dir, names, dicom_series, dicom_patients, folder_patients, ignored_columns)
     if split == "all":
         return _items(images)
     parts: dict[str, list[LabeledImage]] = {name: [] for name in SPLITS}
@@ -79,100 +90,103 @@ def load_split(
     if split == "test":
         if not parts["test"]:
             raise ValueError(f"{dataset_dir} has no test split; use another split, or all for each of its images")
+        say_missing_classes(parts["test"], names, split, dataset_dir)
         return _items(parts["test"])
-    _refuse_missing_classes(parts["training"], names, dataset_dir)
-    if parts["validation"] and fold:
-        raise ValueError(f"fold {fold}: {dataset_dir} names its validation images and has no folds; leave fold out")
-    if not parts["validation"]:
-        parts["training"], parts["validation"] = _split_fold(parts["training"], names, folds, fold, seed)
-        _refuse_missing_classes(parts["training"], names, f"{dataset_dir}, without validation fold {fold} of {folds}")
+    refuse_missing_classes(parts["training"], names, dataset_dir)
+    _divide(parts, names, folds, fold, seed, dataset_dir)
     if train_fraction < 1:
         parts["training"] = _subset(parts["training"], train_fraction, seed)
     chosen = parts[split]
-    counts = Counter(names[image.label] for image in chosen)
-    _logger.info("%s: %d %s images (%s)", dataset_dir, len(chosen), split, ", ".join(f"{n} {counts[n]}" for n in names))
+    _logger.info("%s: %d %s images (%s)", dataset_dir, len(chosen), split, counted(chosen, names))
+    if split == "validation":
+        say_missing_classes(chosen, names, split, dataset_dir)
     return _items(chosen)
 
 
-def _with_dicom_patient(image: LabeledImage) -> LabeledImage:
-    return image if image.patient is not None else replace(image, patient=dicom.patient_of(image.image))
+def _known_images(
+    dataset_dir: str | Path,
+    names: Sequence[str],
+    dicom_series: bool,
+    dicom_patients: bool,
+    folder_patients: bool,
+    ignored_columns: Collection[str] | str,
+) -> list[LabeledImage]:
+    """All images, with their patients, none of which is in two splits."""
+    source = existing(dataset_dir)
+    images = read_dataset(source, names, dicom_series, ignored_columns)
+    refuse_divided_studies(images, source)
+    images = with_patients(images, dicom_patients, folder_patients, source)
+    refuse_leaks(images, source)
+    return with_content(images, names, source)
 
 
-def _refuse_divided_studies(images: Sequence[LabeledImage], source: str | Path) -> None:
-    """A study is predicted as a whole, so all its images have one label, patient and split."""
-    seen: dict[str, LabeledImage] = {}
-    for image in images:
-        if image.study is None:
-            continue
-        first = seen.setdefault(image.study, image)
-        for what in ("label", "patient", "split"):
-            value = getattr(image, what)
-            first_value = getattr(first, what)
-            if value != first_value:
-                raise ValueError(
-                    f"{source}: study {image.study} has two {what}s: {first_value} ({first.image.name}) and {value} "
-                    f"({image.image.name}); expected one"
-                )
+def _split_named_fold(
+    images: Sequence[LabeledImage], fold: int, folds: int, source: str | Path
+) -> tuple[list[LabeledImage], list[LabeledImage]]:
+    """The folds that the source names, as MONAI's Auto3DSeg takes them: an image without one is trained on in each."""
+    named = sorted({image.fold for image in images if image.fold is not None})
+    if fold not in named:
+        raise ValueError(f"fold {fold}: {source} names the folds {', '.join(map(str, named))}; choose one of these")
+    if len(named) != folds:
+        _logger.info("%s: names %d folds, so folds (%d) is not used", source, len(named), folds)
+    without = sum(image.fold is None for image in images)
+    if without:
+        _logger.warning("%s: %d images have no fold, and are training images in each", source, without)
+    return [image for image in images if image.fold != fold], [image for image in images if image.fold == fold]
 
 
-def _refuse_leaks(images: Sequence[LabeledImage], source: str | Path) -> None:
-    """A patient in two splits would make the measured quality a lie."""
-    splits: dict[str, set[str]] = defaultdict(set)
-    for image in images:
-        if image.patient is not None:
-            splits[image.patient].add(image.split or "training")
-    leaked = sorted(patient for patient, parts in splits.items() if len(parts) > 1)
-    if leaked:
-        raise ValueError(
-            f"{source}: {len(leaked)} patients are in more than one split: {', '.join(leaked[:10])}"
-            + (", …" if len(leaked) > 10 else "")
-            + "; give all images of a patient the same split, or, if they are anonymized DICOM files that were "
-            "all given one patient, set dicom_patients to false"
-        )
-
-
-def _refuse_missing_classes(images: Sequence[LabeledImage], names: Sequence[str], source: str | Path) -> None:
-    present = {image.label for image in images}
-    missing = [name for index, name in enumerate(names) if index not in present]
-    if missing:
-        raise ValueError(f"{source}: no training image of class {', '.join(missing)}")
-
-
-def _groups(images: Sequence[LabeledImage]) -> list[str]:
-    """What must not be divided: the patient of each image, else its study, else the image itself."""
-    groups = []
-    for index, image in enumerate(images):
-        if image.patient:
-            groups.append(f"patient {image.patient}")
-        elif image.study:
-            groups.append(f"study {image.study}")
-        else:
-            groups.append(f"image {index}")
-    return groups
+def _divide(
+    parts: dict[str, list[LabeledImage]],
+    names: Sequence[str],
+    folds: int,
+    fold: int,
+    seed: int,
+    source: str | Path,
+) -> None:
+    """Take the validation images from the training images, unless the source names them."""
+    has_folds = any(image.fold is not None for image in parts["training"])
+    if parts["validation"]:
+        if has_folds:
+            raise ValueError(f"{source} names both validation images and folds of the training images; expected one")
+        if fold:
+            raise ValueError(f"fold {fold}: {source} names its validation images and has no folds; leave fold out")
+        return
+    if has_folds:
+        parts["training"], parts["validation"] = _split_named_fold(parts["training"], fold, folds, source)
+    else:
+        parts["training"], parts["validation"] = _split_fold(parts["training"], names, folds, fold, seed)
+    refuse_missing_classes(parts["training"], names, f"{source}, without validation fold {fold} of {folds}")
 
 
 def _split_fold(
     images: list[LabeledImage], names: Sequence[str], folds: int, fold: int, seed: int
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
     labels = [image.label for image in images]
-    groups = _groups(images)
+    groups = groups_of(images)
     for index, name in enumerate(names):
         count = len({group for group, label in zip(groups, labels) if label == index})
         if count < folds:
             raise ValueError(
                 f"class {name} has training images of only {count} patients, too few for {folds} folds; "
-                "give a validation split, or a smaller number of folds; if anonymized DICOM files were all given "
-                "one patient, set dicom_patients to false"
+                f"give a validation split, or a smaller number of folds; {NOT_PATIENTS}"
             )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    training, validation = list(splitter.split(np.zeros(len(images)), labels, groups))[fold]
-    return [images[i] for i in training], [images[i] for i in validation]
+    _, validation = list(splitter.split(np.zeros(len(images)), labels, groups))[fold]
+    validates = np.isin(np.arange(len(images)), validation).tolist()
+    # A copy follows the first image with its content: folds stay what they are without it
+    of_group: dict[str, bool] = {}
+    for index, group in enumerate(groups_of(images, with_copies=True)):
+        validates[index] = of_group.setdefault(group, validates[index])
+    return (
+        [image for image, chosen in zip(images, validates) if not chosen],
+        [image for image, chosen in zip(images, validates) if chosen],
+    )
 
 
 def _subset(images: list[LabeledImage], fraction: float, seed: int) -> list[LabeledImage]:
     """Whole patients in random order, until each class has its share."""
     members: dict[str, list[int]] = defaultdict(list)
-    for index, group in enumerate(_groups(images)):
+    for index, group in enumerate(groups_of(images)):
         members[group].append(index)
     counts = Counter(image.label for image in images)
     wanted = {label: max(1, round(fraction * count)) for label, count in counts.items()}

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.class_order import ClassNames
 from dwskd_monai.data.cache import ImageCache, digest_of
 from dwskd_monai.data.datalist import load_split
-from dwskd_monai.data.labels import ClassNames
 
 _logger = logging.getLogger(__name__)
 _MOST_NAMES = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from dwskd_monai.data.refused import RefusedImages
@@ -11,7 +12,10 @@ from dwskd_monai.reading.formats import SUFFIXES
 
 
 def list_images(
-    dataset_dir: str | Path, dicom_series: bool = True, refused: RefusedImages | None = None
+    dataset_dir: str | Path,
+    dicom_series: bool = True,
+    ignored_columns: Collection[str] | str = (),
+    refused: RefusedImages | None = None,
 ) -> list[dict[str, str]]:
     """Items ``{"image": path, "study": identifier}`` of one image, of a folder or of a datalist.
 
@@ -22,6 +26,7 @@ def list_images(
     Args:
         dataset_dir: a file, a folder of images, the folder of a DICOM series, or a datalist.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
+        ignored_columns: columns of a datalist to leave aside.
         refused: lists the files of a folder that are not images.
 
     Raises:
@@ -38,7 +43,7 @@ def list_images(
     """
     root = existing(dataset_dir)
     if root.is_file() and is_datalist(root):
-        items = [(row.image, row.study) for row in read_rows(root, ("image",))]
+        items = read_rows(root, ("image",), lambda row: (row.image, row.study), ignored_columns)
     elif root.is_file():
         items = [(root, None)]
     else:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ClassNames = Sequence[str] | Mapping[str, str]
+from dwskd_monai.class_order import ClassNames, in_order
+from dwskd_monai.data.text import read_text
 
-
-def in_order(class_names: ClassNames) -> list[str]:
-    """The names in the order of their indices."""
-    return list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+__all__ = ["ClassNames", "label_index"]
+_MOST_DIGITS = 9
 
 
 def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     """The index of a class.
 
     Args:
-        label: its index or name, or the path of a JSON file ``{"label": index or name}``, in which MONAI Label keeps
-            what is submitted to it.
+        label: its index; or a text: its name or index, or the path of a JSON file ``{"label": name or index}``, in
+            which MONAI Label keeps what is submitted to it.
         class_names: names in the order of the indices, or metadata's ``channel_def``.
         place: how messages call the item.
 
@@ -29,22 +27,44 @@ def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     """
     names = in_order(class_names)
     if isinstance(label, str) and label.endswith(".json"):
-        place = label
-        label = _in_file(Path(label))
+        return _written(_in_file(Path(label), place), names, f"{place}: {label}")
+    if isinstance(label, int) and not isinstance(label, bool):  # of a program, not of a file: never a class's name
+        return _checked(label, names, place)
+    return _written(label, names, place)
+
+
+def _written(label: Any, names: list[str], place: str) -> int:
+    """The index of a class that a file names, by its name or index; where classes are called by numbers, by its name.
+
+    With the classes ``1``, ``2`` and ``3`` the label 1 is the first of them, and 0 is none.
+    """
     text = "" if label is None else str(label).strip()
     if text in names:
         return names.index(text)
-    if text.isdecimal() and int(text) < len(names):
+    if any(name.isdecimal() for name in names):
+        what = f"unknown label {text!r}" if text else "no label"
+        raise ValueError(f"{place}: {what}; expected one of {', '.join(names)}, which are names of classes, no indices")
+    if text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) < len(names):
         return int(text)
+    raise _unknown(text, names, place)
+
+
+def _checked(index: int, names: list[str], place: str) -> int:
+    if not 0 <= index < len(names):
+        raise _unknown(str(index), names, place)
+    return index
+
+
+def _unknown(text: str, names: list[str], place: str) -> ValueError:
     what = f"unknown label {text!r}" if text else "no label"
-    raise ValueError(f"{place}: {what}; expected one of {', '.join(names)} or 0 to {len(names) - 1}")
+    return ValueError(f"{place}: {what}; expected one of {', '.join(names)} or 0 to {len(names) - 1}")
 
 
-def _in_file(path: Path) -> Any:
+def _in_file(path: Path, place: str) -> Any:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: a label file that cannot be read ({error})") from error
+        raise ValueError(f"{place}: {path}: a label file that cannot be read ({error})") from error
     if not isinstance(content, dict) or "label" not in content:
-        raise ValueError(f'{path}: expected {{"label": NAME}}, got {json.dumps(content)[:80]}')
+        raise ValueError(f'{place}: {path}: expected {{"label": NAME}}, got {json.dumps(content)[:80]}')
     return content["label"]

@@ -1,24 +1,22 @@
-"""Rows of a datalist: a CSV file, or JSON as of the Medical Segmentation Decathlon."""
+"""Rows of a datalist, checked."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-COLUMNS = ("image", "label", "patient", "study", "split")
-SPLIT_NAMES = {
-    "training": "training",
-    "train": "training",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
+from dwskd_monai.data.columns import SPLIT_NAMES
+from dwskd_monai.data.datalist_files import RawRow, read_csv, read_json
+
+_NOTHING = {"nan", "none", "null", "na", "n/a", "<na>", "nat", "unknown", "-", "?"}  # what programs write for no value
+_MOST_ERRORS = 20
+_MOST_LETTERS = 100
+_MOST_DIGITS = 9
+_logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -27,19 +25,23 @@ class Row:
 
     Args:
         image: its file, or the folder of its DICOM series; it exists.
-        label: as it is written there.
+        label: as it is written there, if there is one.
         split: ``training``, ``validation`` or ``test``, if the row says so.
+        fold: for which it is a validation image, if the row says so.
         patient: identifier of the patient, if the row has one.
         study: identifier of the examination, if the row has one.
         place: of the row, for messages.
+        has_label: whether it can have a label; False for an image that stands in a list by its name alone.
     """
 
     image: Path
-    label: Any
+    label: str | None
     split: str | None
+    fold: int | None
     patient: str | None
     study: str | None
     place: str
+    has_label: bool = True
 
 
 def is_datalist(path: Path) -> bool:
@@ -47,67 +49,117 @@ def is_datalist(path: Path) -> bool:
     return path.suffix.lower() in (".csv", ".json")
 
 
-def read_rows(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    """The rows of a ``.csv`` or ``.json`` file.
+def read_rows(
+    path: Path, needed: Sequence[str], of_row: Callable[[Row], _T], ignored_columns: Collection[str] | str | None = ()
+) -> list[_T]:
+    """What a function makes of each row of a ``.csv`` or ``.json`` file.
 
     Args:
         path: the file; paths of images are relative to its folder.
         needed: columns that a CSV file must have.
+        of_row: raises ValueError for a row that is wrong.
+        ignored_columns: columns to leave aside; None: all that are not known.
 
     Raises:
-        FileNotFoundError: if an image does not exist.
-        ValueError: for a missing column or image, an unknown split, or a file of another form.
+        FileNotFoundError: if images do not exist.
+        ValueError: for unknown, missing or repeated columns, rows without an image, of an unknown split or refused by
+            ``of_row``, or a file of another form. All rows that are wrong are named at once.
     """
-    return _read_csv(path, needed) if path.suffix.lower() == ".csv" else _read_json(path)
+    is_csv = path.suffix.lower() == ".csv"
+    results: list[_T] = []
+    errors: list[Exception] = []
+    unknown: dict[str, set[str]] = {"patient": set(), "study": set()}
+    for raw in read_csv(path, needed, ignored_columns) if is_csv else read_json(path, ignored_columns):
+        try:
+            results.append(of_row(_row(raw, path, unknown)))
+        except (ValueError, FileNotFoundError) as error:
+            errors.append(error)
+    _raise_all(errors, path)
+    for column, words in unknown.items():
+        if words:
+            shown = ", ".join(sorted(words))
+            _logger.warning("%s: a %s that is called %s is taken for unknown", path, column, shown)
+    return results
 
 
-def _read_csv(path: Path, needed: Sequence[str]) -> Iterator[Row]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in needed if column not in (reader.fieldnames or ())]
-        if missing:
-            further = [column for column in COLUMNS if column not in needed]
-            raise ValueError(
-                f"{path}: column {', '.join(missing)} is missing; expected {', '.join(needed)} and optionally "
-                f"{', '.join(further)}; got {', '.join(reader.fieldnames or ())}"
-            )
-        for values in reader:
-            yield _row(values, values.get("split"), path, f"line {reader.line_num}")
-
-
-def _read_json(path: Path) -> Iterator[Row]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from error
-    if not isinstance(content, dict) or not any(name in SPLIT_NAMES for name in content):
-        raise ValueError(f"{path}: expected an object with a list under training, and optionally validation and test")
-    for name, rows in content.items():
-        if name not in SPLIT_NAMES or not isinstance(rows, list):
-            continue  # a Decathlon datalist has a description, a license and more beside its lists
-        for index, values in enumerate(rows):
-            if not isinstance(values, dict):
-                raise ValueError(f"{path}: {name}[{index}]: expected an object with image and label, got {values!r}")
-            # "training" alone does not forbid taking a validation fold from it.
-            yield _row(values, name, path, f"{name}[{index}]")
-
-
-def _row(values: Mapping[str, Any], split: Any, source: Path, place: str) -> Row:
-    place = f"{source}: {place}"
-    image = str(values.get("image") or "").strip()
-    if not image:
+def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]]) -> Row:
+    place, values, split, error = raw
+    if error:
+        raise ValueError(f"{place}: {error}")
+    image = values.get("image") or ""
+    if not isinstance(image, str):
+        raise ValueError(f"{place}: image {image!r}; expected the path of one file or folder")
+    if not image.strip():
         raise ValueError(f"{place}: no image")
-    file = source.parent / Path(image).expanduser()
-    if not file.exists():
-        raise FileNotFoundError(f"{place}: image {file} does not exist")
-    part = str(split or "").strip().lower()
-    if part and part not in SPLIT_NAMES:
-        raise ValueError(f"{place}: unknown split {part!r}; expected one of {', '.join(SPLIT_NAMES)}")
+    file = _existing(image.strip(), source, place)
+    label = None if values.get("label") is None else str(values["label"])
+    known: dict[str, str | None] = {}
+    for column, words in unknown.items():
+        known[column], is_unknown = _identifier(values.get(column))
+        if is_unknown:
+            words.add(str(values[column]).strip())
     return Row(
         file,
-        values.get("label"),
-        SPLIT_NAMES.get(part),
-        str(values.get("patient") or "").strip() or None,
-        str(values.get("study") or "").strip() or None,
+        label,
+        _split(values.get("split"), split, place),
+        _fold(values.get("fold"), place),
+        known["patient"],
+        known["study"],
         place,
+        has_label="label" in values or split != "test",
     )
+
+
+def _existing(image: str, source: Path, place: str) -> Path:
+    try:
+        file = source.parent / Path(image).expanduser()
+        exists = file.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not text, of an unknown user
+        shown = image if len(image) < _MOST_LETTERS else f"{image[:_MOST_LETTERS]}…"
+        what = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{place}: image {shown!r} cannot be a path ({what})") from error
+    if not exists:
+        raise FileNotFoundError(f"{place}: image {file} does not exist")
+    return file
+
+
+def _identifier(value: Any) -> tuple[str | None, bool]:
+    """An identifier, or None; and whether it is a word for no value."""
+    text = "" if value is None else str(value).strip()
+    if text.lower() in _NOTHING:
+        return None, True
+    return text or None, False
+
+
+def _split(value: Any, of_list: str | None, place: str) -> str | None:
+    """The split that a row names, or else the list that it is in."""
+    text = "" if value is None else str(value).strip().lower()
+    if not text:
+        return of_list
+    if text not in SPLIT_NAMES:
+        raise ValueError(f"{place}: unknown split {text!r}; expected one of {', '.join(SPLIT_NAMES)}")
+    split = SPLIT_NAMES[text]
+    if of_list not in (None, split):
+        raise ValueError(f"{place}: split {text!r} in the list of {of_list} images; expected one of both")
+    return split
+
+
+def _fold(value: Any, place: str) -> int | None:
+    text = "" if value is None else str(value).strip()
+    whole, _, fraction = text.partition(".")  # pandas writes 1.0 where a number is missing elsewhere
+    if not text:
+        return None
+    if not whole.isdecimal() or len(whole) > _MOST_DIGITS or fraction.strip("0"):
+        raise ValueError(f"{place}: fold {text!r}; expected the number, from 0, of a fold")
+    return int(whole)
+
+
+def _raise_all(errors: Sequence[Exception], path: Path) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        shown = "\n".join(f"- {error}" for error in errors[:_MOST_ERRORS])
+        further = f"\n- and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
+        missing = all(isinstance(error, FileNotFoundError) for error in errors)
+        kind = FileNotFoundError if missing else ValueError
+        raise kind(f"{path}: {len(errors)} rows are wrong:\n{shown}{further}")

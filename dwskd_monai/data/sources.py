@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.labels import label_index
 from dwskd_monai.data.refused import shown_counts
-from dwskd_monai.data.rows import SPLIT_NAMES, is_datalist, read_rows
+from dwskd_monai.data.rows import Row, is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 
 SPLITS = ("training", "validation", "test")
@@ -25,24 +26,44 @@ class LabeledImage:
         image: its file, or the folder of its DICOM series.
         label: index of its class.
         split: ``training``, ``validation`` or ``test``, if the source says so.
+        fold: for which it is a validation image, if the source says so.
         patient: identifier of the patient, if it is known.
         study: identifier of the examination, if the source names it; an image is a study of its own otherwise.
+        folder: that it lies in below the folder of its class, if there is one.
+        ties: what else it has in common with images that it must stay together with, as messages call it.
+        content: what it has in common with its copies.
     """
 
     image: Path
     label: int
     split: str | None = None
+    fold: int | None = None
     patient: str | None = None
     study: str | None = None
+    folder: str | None = None
+    ties: tuple[str, ...] = ()
+    content: str | None = None
+
+    @property
+    def part(self) -> str:
+        """What the source divides its images into: splits, and the training images into folds if it names them."""
+        split = self.split or "training"
+        return split if self.fold is None or split != "training" else f"fold {self.fold}"
 
 
-def read_dataset(dataset_dir: str | Path, class_names: Sequence[str], dicom_series: bool = True) -> list[LabeledImage]:
+def read_dataset(
+    dataset_dir: str | Path,
+    class_names: Sequence[str],
+    dicom_series: bool = True,
+    ignored_columns: Collection[str] | str = (),
+) -> list[LabeledImage]:
     """All labeled images of a folder, CSV or JSON datalist; see :func:`dwskd_monai.data.datalist.load_split`.
 
     Args:
         dataset_dir: the source.
         class_names: names in the order of the labels.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
+        ignored_columns: columns of a datalist to leave aside.
 
     Raises:
         FileNotFoundError: if the source or an image of it does not exist, or it has no image.
@@ -52,7 +73,7 @@ def read_dataset(dataset_dir: str | Path, class_names: Sequence[str], dicom_seri
     if root.is_dir():
         images = list(_read_folder(root, class_names, dicom_series))
     elif is_datalist(root):
-        images = list(_read_datalist(root, class_names))
+        images = _read_datalist(root, class_names, ignored_columns)
     else:
         raise ValueError(f"dataset_dir: expected a folder, a .csv or a .json file, got {root}")
     if not images:
@@ -87,13 +108,26 @@ def _read_classes(
     for folder in folders:
         images, not_images = find_images(folder, dicom_series)
         others += not_images
-        yield from (LabeledImage(path, class_names.index(folder.name), split) for path in images)
+        for path in images:
+            first, *below = path.relative_to(folder).parts
+            inner = first if below else None
+            yield LabeledImage(path, class_names.index(folder.name), split, folder=inner)
     if others:
         shown = shown_counts(other.reason for other in others)
         _logger.warning("%s: %d are not images that can be read, and are left out: %s", root, len(others), shown)
 
 
-def _read_datalist(path: Path, class_names: Sequence[str]) -> Iterable[LabeledImage]:
-    for row in read_rows(path, ("image", "label")):
+def _read_datalist(
+    path: Path, class_names: Sequence[str], ignored_columns: Collection[str] | str
+) -> list[LabeledImage]:
+    def labeled(row: Row) -> LabeledImage | None:
+        if not row.has_label:
+            return None
         label = label_index(row.label, class_names, row.place)
-        yield LabeledImage(row.image, label, row.split, row.patient, row.study)
+        return LabeledImage(row.image, label, row.split, row.fold, row.patient, row.study)
+
+    images = read_rows(path, ("image", "label"), labeled, ignored_columns)
+    unlabeled = images.count(None)
+    if unlabeled:
+        _logger.info("%s: %d test images have no label and are left out", path, unlabeled)
+    return [image for image in images if image is not None]

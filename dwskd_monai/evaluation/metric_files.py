@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from dwskd_monai.evaluation.metrics import CLASS_METRICS, OVERALL_METRICS, ClassificationMetrics
+from dwskd_monai.evaluation.metrics import CLASS_METRICS, OVERALL_METRICS, ClassificationMetrics, as_text
 from dwskd_monai.files import replacing
 
 
@@ -50,7 +50,7 @@ def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[st
         rows = dict(metrics.per_class)
         rows["all"] = {metric.column: metrics.overall[metric.name] for metric in OVERALL_METRICS}
         for name, values in rows.items():
-            yield [level, name, *(f"{values[column]:.6g}" if column in values else "" for column in columns)]
+            yield [level, name, *(as_text(values[column]) if column in values else "" for column in columns)]
 
 
 def confusion_figure(metrics: ClassificationMetrics) -> Figure:
@@ -70,14 +70,26 @@ def confusion_figure(metrics: ClassificationMetrics) -> Figure:
         label.set_horizontalalignment("right")
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    overall = metrics.overall
-    axes.set_title(f"balanced accuracy {overall['balanced_accuracy']:.1%}, macro AUC {overall['macro_auc']:.3f}")
+    axes.set_title(_title(metrics))
     figure.colorbar(display.im_, ax=axes, fraction=0.046, pad=0.04, label="share of the true class")
     return figure
 
 
+def _title(metrics: ClassificationMetrics) -> str:
+    accuracy = metrics.overall["balanced_accuracy"]
+    auc = metrics.overall["macro_auc"]
+    shown = "undefined" if math.isnan(accuracy) else f"{accuracy:.1%}"
+    title = f"balanced accuracy {shown}, macro AUC {'undefined' if math.isnan(auc) else f'{auc:.3f}'}"
+    return title + (f"\nno image of {', '.join(metrics.missing_classes)}" if metrics.missing_classes else "")
+
+
 def _as_json(metrics: ClassificationMetrics) -> dict[str, Any]:
-    return {"overall": metrics.overall, "per_class": metrics.per_class, "confusion": metrics.confusion.tolist()}
+    return {
+        "overall": metrics.overall,
+        "missing_classes": metrics.missing_classes,
+        "per_class": metrics.per_class,
+        "confusion": metrics.confusion.tolist(),
+    }
 
 
 def _without_nan(value: Any) -> Any:

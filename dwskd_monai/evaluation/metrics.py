@@ -1,7 +1,7 @@
 """Metrics of a multi-class classifier, and where each is shown. A new one is a function and a row of a table here.
 
 Means are unweighted over the classes that occur. A value that is not defined is NaN: the AUC of a class that no image,
-or each image, belongs to.
+or each image, belongs to, and the mean of one class alone, which a network that always predicts it makes perfect.
 """
 
 from __future__ import annotations
@@ -94,10 +94,12 @@ def specificity(probabilities: Probabilities, labels: Labels) -> NDArray[np.floa
 def mean_of_classes(
     function: Callable[[Probabilities, Labels], NDArray],
 ) -> Callable[[Probabilities, Labels], float]:
-    """The unweighted mean of a class metric over the classes that occur."""
+    """The unweighted mean of a class metric over the classes that occur; NaN if there is only one."""
 
     def mean(probabilities: Probabilities, labels: Labels) -> float:
         present = counts(probabilities, labels) > 0
+        if present.sum() < 2:
+            return float("nan")
         return float(function(probabilities, labels)[present].mean())
 
     return mean
@@ -111,6 +113,11 @@ def accuracy(probabilities: Probabilities, labels: Labels) -> float:
 def count(probabilities: Probabilities, labels: Labels) -> float:
     """The number of images or studies."""
     return float(len(labels))
+
+
+def as_text(value: float, digits: int = 6) -> str:
+    """A value for people and tables."""
+    return "undefined" if np.isnan(value) else f"{value:.{digits}g}"
 
 
 def label_of(name: str) -> str:
@@ -169,6 +176,11 @@ class ClassificationMetrics:
     per_class: dict[str, dict[str, float]]
     confusion: NDArray[np.int64]
     class_names: tuple[str, ...]
+
+    @property
+    def missing_classes(self) -> list[str]:
+        """Names of the classes that no image or study has; means are over the others."""
+        return [name for name, total in zip(self.class_names, self.confusion.sum(1)) if total == 0]
 
 
 def classification_metrics(

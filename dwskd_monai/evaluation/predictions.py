@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 
+from dwskd_monai.class_order import in_order
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 from dwskd_monai.files import GrowingCsv, write_json
@@ -76,7 +77,7 @@ class PredictionWriter:
         accept: Sequence[str] = (),
     ) -> None:
         self.output_dir = Path(output_dir)
-        self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+        self.class_names = in_order(class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
         self.weights_sha256 = weights_sha256
         self.refused = refused

@@ -9,7 +9,7 @@ import numpy as np
 from ignite.engine import Engine
 
 from dwskd_monai.evaluation.metric_files import write_metrics
-from dwskd_monai.evaluation.metrics import classification_metrics
+from dwskd_monai.evaluation.metrics import as_text, classification_metrics
 from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.studies import StudyPrediction
 
@@ -61,5 +61,11 @@ class EvaluationReport(PredictionWriter):
             levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
         write_metrics(levels, self.output_dir, self.origin())
         for level, metrics in levels.items():
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.overall.items())
+            shown = ", ".join(f"{name} {as_text(value, 4)}" for name, value in metrics.overall.items())
             _logger.info("%s: %s; written to %s", level, shown, self.output_dir)
+        missing = levels["study"].missing_classes
+        if missing:
+            _logger.warning(
+                "no study is of class %s: its values are undefined, and balanced_accuracy, macro_auc and macro_f1 are "
+                "means of the %d other classes", ", ".join(missing), len(self.class_names) - len(missing),
+            )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.metrics import overall_metrics, refuse_wrong_predictions
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
@@ -50,7 +50,7 @@ class StudyMetric(Metric):
     def __init__(
         self,
         metric: str,
-        class_names: Sequence[str] | Mapping[str, str],
+        class_names: ClassNames,
         aggregation: Aggregation | None = None,
         level: str = "study",
     ) -> None:
@@ -61,7 +61,7 @@ class StudyMetric(Metric):
             raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}")
         self.metric = metrics[metric]
         self.level = level
-        self.class_names = list(class_names.values() if isinstance(class_names, Mapping) else class_names)
+        self.class_names = in_order(class_names)
         self.aggregation = Aggregation() if aggregation is None else aggregation
         super().__init__()
 
@@ -86,7 +86,7 @@ class StudyMetric(Metric):
         self._places.append(torch.tensor(place))
 
     def compute(self) -> float:
-        """The metric over what all processes collected; NaN if a prediction is not finite.
+        """The metric over what all processes collected; NaN if it is undefined, or a prediction is not finite.
 
         Raises:
             IncompleteStudiesError: if studies lack slices.

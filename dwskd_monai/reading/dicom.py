@@ -82,6 +82,17 @@ def patient_of(path: Path) -> str | None:
     return read_header(paths[0], ["SpecificCharacterSet", "PatientID"]).decoded("PatientID") or None
 
 
+@functools.cache
+def series_of(path: Path) -> tuple[str, ...]:
+    """The study and the series of a DICOM file, or of the first file of a series, as messages call them."""
+    paths = files_of_series(path) if path.is_dir() else [path]
+    if not paths or not is_dicom(paths[0]):
+        return ()
+    header = read_header(paths[0], ["StudyInstanceUID", "SeriesInstanceUID"])
+    uids = [(kind, header.text(f"{kind}InstanceUID")) for kind in ("Study", "Series")]
+    return tuple(f"DICOM {kind.lower()} {uid}" for kind, uid in uids if uid)
+
+
 def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     """One DICOM file: a picture, a slice, or a multi-frame volume.
 

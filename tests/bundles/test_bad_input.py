@@ -102,6 +102,21 @@ def test_a_class_that_the_metadata_does_not_know(workspace):
     )
 
 
+def test_validation_images_of_one_class_alone(workspace):
+    for name in ("covid19", "pneumonia"):
+        shutil.rmtree(workspace / "data" / "val" / name)
+    message = refused(workspace)
+    assert "of one class alone (covid19 0, no_findings 2, pneumonia 0), and cannot tell the best epoch" in message
+
+
+def test_a_column_that_could_name_patients(workspace):
+    rows = [f"{path},{path.parent.name},P" for path in sorted((workspace / "data").glob("*/*/*.png"))]
+    (workspace / "list.csv").write_text("\n".join(["image,label,patients_no", *rows]))
+    assert "unknown column 'patients_no'; expected image, label" in refused(
+        workspace, dataset_dir=str(workspace / "list.csv")
+    )
+
+
 def test_a_class_without_a_training_image(workspace):
     shutil.rmtree(workspace / "data" / "train" / "covid19")
     assert "no training image of class covid19" in refused(workspace)

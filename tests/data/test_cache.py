@@ -1,15 +1,20 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import pickle
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from monai.transforms import Compose, EnsureTyped, ScaleIntensityRangePercentilesd, SpatialPadd
+from monai.transforms import Compose, EnsureTyped
+from PIL import Image
+from torch.utils.data import DataLoader
 
-from dwskd_monai.data.cache import ImageCache, describe
-from dwskd_monai.preprocessing.transforms import FitSlicesd
+from dwskd_monai.data.cache import ImageCache
+from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
 
 
 def transforms(size: int = 8) -> list[object]:
@@ -111,30 +116,80 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, image, volume):
         cache.save(cache.path_of(image), volume)
 
 
+def picture_dataset(folder: Path, pictures: list[Path], num_workers: int = 0) -> SliceDataset:
+    steps = [LoadSlicesd(keys="image"), *transforms()]
+    items = [{"image": str(path), "label": 0} for path in pictures]
+    return SliceDataset(items, Compose(steps), cache_dir=folder, num_workers=num_workers, progress=False)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 255, (12, 12), np.uint8)).save(path)
+    return paths
+
+
+def test_equal_files_may_be_read_at_one_time(tmp_path, pictures):
+    copies = [shutil.copy(pictures[0], tmp_path / f"copy{number}.png") for number in range(40)]
+    for attempt in range(5):
+        dataset = picture_dataset(tmp_path / f"cache{attempt}", [Path(path) for path in copies], num_workers=8)
+        assert all(torch.equal(dataset[index]["image"], dataset[0]["image"]) for index in range(40))
+        assert len(list((tmp_path / f"cache{attempt}").rglob("*.safetensors"))) == 1
+        assert not list((tmp_path / f"cache{attempt}").rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("gone", ["entry", "all", "damaged"])
+def test_an_entry_that_is_gone_is_made_again(tmp_path, pictures, caplog, gone):
+    dataset = picture_dataset(tmp_path / "cache", pictures)
+    before = [item["image"].clone() for item in dataset]  # they are views of the entries
+    entries = sorted((tmp_path / "cache").rglob("*.safetensors"))
+    for entry in entries:
+        entry.write_bytes(b"") if gone == "damaged" else entry.unlink()
+    if gone == "all":
+        shutil.rmtree(tmp_path / "cache")
+    for item, image in zip(dataset, before):
+        assert torch.equal(item["image"], image)
+    assert caplog.text.count("is gone or damaged; the image is read again") == 4
+    assert sorted((tmp_path / "cache").rglob("*.safetensors")) == entries
+    caplog.clear()
+    assert torch.equal(dataset[0]["image"], before[0])
+    assert not caplog.records
+
+
+def test_an_entry_is_not_made_again_of_another_content(tmp_path, pictures):
+    dataset = picture_dataset(tmp_path / "cache", pictures)
+    shutil.rmtree(tmp_path / "cache")
+    Image.new("L", (12, 12), 7).save(pictures[0])
+    with pytest.raises(ValueError, match="0.png: its content has changed since it was read first"):
+        dataset[0]
+    assert dataset[1]["image"].shape == (1, 8, 8)
+
+
+def test_a_cache_may_be_sent_to_another_process(tmp_path, pictures):
+    dataset = picture_dataset(tmp_path / "cache", pictures)
+    sent = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(sent[2]["image"], dataset[2]["image"])
+    shutil.rmtree(tmp_path / "cache")
+    assert torch.equal(sent[2]["image"], dataset[2]["image"])
+
+
+def test_what_a_killed_process_left_in_a_cache_is_removed_when_it_is_opened(tmp_path, image, volume):
+    _, path = kept(tmp_path, image, volume)
+    leftovers = [folder / ".x.safetensors.4711.0123abcd.tmp" for folder in (path.parent, path.parent.parent)]
+    for leftover in leftovers:
+        leftover.write_bytes(b"half")
+        os.utime(leftover, (0, 0))
+    ImageCache(tmp_path / "cache", transforms())
+    assert not any(leftover.exists() for leftover in leftovers)
+    assert path.exists()
+
+
 @pytest.mark.slow
-def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
-    scale = ScaleIntensityRangePercentilesd(keys="image", lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)
-    here = describe([*transforms(), scale])
-    code = (
-        "import torch; from monai.transforms import *; from dwskd_monai.preprocessing.transforms import FitSlicesd;"
-        "from dwskd_monai.data.cache import describe; key = 'im' + 'age'[:];"
-        "print(describe([FitSlicesd(keys=key, spatial_size=8),"
-        "EnsureTyped(keys=[key], dtype=torch.float32, track_meta=False),"
-        "ScaleIntensityRangePercentilesd(keys=key, lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)]))"
-    )
-    elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert here == elsewhere
-    narrower = ScaleIntensityRangePercentilesd(keys="image", lower=0.6, upper=99.5, b_min=0, b_max=1, clip=True)
-    assert describe([*transforms(), narrower]) != here
-
-
-def test_a_description_is_the_same_before_and_after_use():
-    steps = [*transforms(), SpatialPadd(keys="image", spatial_size=[-1, 9, 9])]
-    before = describe(steps)
-    Compose(steps)({"image": torch.zeros(1, 2, 8, 8)})
-    assert describe(steps) == before
-
-
-def test_what_has_no_lasting_description_is_refused():
-    with pytest.raises(TypeError, match="has another name in each run"):
-        describe([object()])
+def test_worker_processes_may_be_started_by_forkserver(tmp_path, pictures):
+    """The default of Python 3.14, for which a dataset is pickled."""
+    dataset = picture_dataset(tmp_path / "cache", pictures)
+    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context="forkserver")
+    images = torch.cat([batch["image"] for batch in loader])
+    assert torch.equal(images, torch.stack([item["image"] for item in dataset]))

@@ -161,7 +161,7 @@ def test_a_source_that_does_not_exist_is_named(tmp_path):
         (["a.png,cat,,", "b.png,,,"], None, ValueError, "line 3: no label"),
         (["a.png,2,,"], None, ValueError, "line 2: unknown label '2'"),
         (["a.png,cat,,holdout"], None, ValueError, "line 2: unknown split 'holdout'"),
-        (["a.png,cat"], "file,label", ValueError, "column image is missing"),
+        (["a.png,cat"], "patient,label", ValueError, "column image is missing"),
         (["a.png,cat,P1,train", "b.png,dog,P1,test"], None, ValueError, "1 patients are in more than one split: P1"),
     ],
 )
@@ -209,8 +209,8 @@ def test_arguments_out_of_range_are_named(tmp_path, arguments, message):
         load_split(tmp_path, NAMES, "training", **arguments)
 
 
-def write_scan(folder: Path, patient: str) -> Path:
-    write_series(np.zeros((4, 5, 3)), np.diag([1.0, 1.0, 2.0, 1.0]), folder, patient, "CT")
+def write_scan(folder: Path, patient: str, pixel: int = 0) -> Path:
+    write_series(np.full((4, 5, 3), float(pixel)), np.diag([1.0, 1.0, 2.0, 1.0]), folder, patient, "CT")
     return folder
 
 
@@ -241,7 +241,8 @@ def test_a_dicom_patient_in_two_splits_is_named(tmp_path):
     for split in ("train", "test"):
         for name in NAMES:
             (tmp_path / split / name).mkdir(parents=True)
-            write_scan(tmp_path / split / name / "scan", "Q1" if name == "cat" else f"{split} dog")
+            patient = "Q1" if name == "cat" else f"{split} dog"
+            write_scan(tmp_path / split / name / "scan", patient, pixel=1 if split == "test" else 0)
     with pytest.raises(ValueError, match="1 patients are in more than one split: Q1;.*set dicom_patients to false"):
         load_split(tmp_path, NAMES, "training")
     assert len(load_split(tmp_path, NAMES, "test", dicom_patients=False)) == 2

@@ -66,8 +66,8 @@ def test_images_that_were_trained_on_are_refused_with_count_and_first_names(data
 
 def test_a_copy_of_a_training_image_is_refused_under_any_name(data, images, tmp_path):
     trained = load_split(data, NAMES, "training")[0]
-    for name in NAMES:
-        save_picture(7, tmp_path / "new" / name / "new.png")
+    for value, name in enumerate(NAMES, 7):
+        save_picture(value, tmp_path / "new" / name / "new.png")
     shutil.copy(trained["image"], tmp_path / "new" / "a" / "copy.png")
     with pytest.raises(ValueError, match=r"trained on 1 of the 3 images: copy.png; evaluate it on others"):
         load_evaluation_split(tmp_path / "new", NAMES, "all", **images)

@@ -62,7 +62,7 @@ def test_a_datalist_is_listed_in_its_order_with_its_studies_and_needs_no_labels(
 @pytest.mark.parametrize(
     ("name", "text", "error", "message"),
     [
-        ("list.csv", "file\na.png\n", ValueError, "column image is missing; expected image and optionally label, pat"),
+        ("list.csv", "label\na\n", ValueError, "column image is missing; expected image and optionally label, pat"),
         ("list.csv", "image\nx.png\n", FileNotFoundError, r"list.csv: line 2: image .*x.png does not exist"),
         ("list.csv", "image\n", FileNotFoundError, r"dataset_dir: no image .* below .*list.csv, or listed there"),
         ("list.json", "[]", ValueError, "list.json: expected an object with a list under training"),

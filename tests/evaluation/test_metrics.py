@@ -58,9 +58,13 @@ def test_a_class_without_images_is_not_in_the_means():
     assert math.isfinite(metrics.overall["macro_auc"])
 
 
-def test_one_class_alone_has_an_accuracy_and_no_auc():
+def test_one_class_alone_has_an_accuracy_and_no_auc_nor_a_mean_of_classes():
     metrics = classification_metrics(one_hot([0, 1]), np.array([0, 0]), NAMES)
     assert metrics.overall["accuracy"] == 0.5
+    assert math.isnan(metrics.overall["balanced_accuracy"])
+    assert math.isnan(metrics.overall["macro_f1"])
+    assert metrics.per_class["a"]["sensitivity"] == 0.5
+    assert metrics.missing_classes == ["b", "c"]
     assert math.isnan(metrics.overall["macro_auc"])
     assert math.isnan(metrics.per_class["a"]["specificity"])
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,31 @@ def test_report_files_agree_with_the_metrics(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_a_class_that_no_study_has_is_said_beside_the_means(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    evaluate(EvaluationReport(tmp_path, ("a", "b", "c")))
+    study = json.loads((tmp_path / "metrics.json").read_text())["study"]
+    assert study["missing_classes"] == ["b"]
+    assert study["overall"]["balanced_accuracy"] == pytest.approx((1 + 1 / 3) / 2)
+    table = read_rows(tmp_path / "metrics.csv")
+    assert [row[2] for row in table[1:4]] == ["1", "undefined", "1"]
+    assert "no study is of class b: its values are undefined, and balanced_accuracy" in caplog.text
+    assert "means of the 2 other classes" in caplog.text
+
+
+def test_studies_of_one_class_have_no_balanced_accuracy(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    evaluate(EvaluationReport(tmp_path, ("a", "b", "c")), labels=(2, 2, 2, 2))
+    study = json.loads((tmp_path / "metrics.json").read_text())["study"]
+    assert study["overall"]["balanced_accuracy"] is None
+    assert study["missing_classes"] == ["a", "b"]
+    assert "accuracy 0.25, balanced_accuracy undefined, macro_auc undefined" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "metrics.csv", "confusion_matrix.csv"])
 def test_files_are_byte_for_byte_what_they_were(tmp_path, name):
-    """Kept on 2026-11-26: programs read these files."""
+    """Kept on 2026-11-26: programs read these files. Since then, what is undefined is so called, and classes without a
+    study are listed."""
     rng = np.random.default_rng(0)
     names = ("covid", "no findings", "of no study")
     labels = rng.integers(0, 2, 17)

@@ -73,6 +73,20 @@ def test_a_prediction_that_is_not_finite_makes_it_nan():
     assert math.isnan(measure(logits, np.arange(len(STUDIES)), x=StudyMetric("macro_auc", NAMES))["x"])
 
 
+def test_of_one_class_alone_nothing_is_the_best(monkeypatch):
+    monkeypatch.setattr("tests.evaluation.test_study_metric.LABELS", np.full(12, 1))
+    logits = torch.zeros(len(STUDIES), 3)
+    logits[:, 1] = 1  # always right
+    metrics = {name: StudyMetric(name, NAMES) for name in ("balanced_accuracy", "macro_auc", "macro_f1", "accuracy")}
+    results = measure(logits, np.arange(len(STUDIES)), **metrics)
+    assert results["accuracy"] == 1
+    assert all(math.isnan(results[name]) for name in ("balanced_accuracy", "macro_auc", "macro_f1"))
+
+
+def test_classes_are_in_the_order_of_their_keys():
+    assert StudyMetric("accuracy", {"1": "b", "0": "a"}).class_names == ["a", "b"]
+
+
 def test_a_study_that_lacks_slices_is_named():
     order = np.delete(np.arange(len(STUDIES)), [0, 2])  # the one slice of the first study, one of five of the second
     with pytest.raises(IncompleteStudiesError, match=r"incomplete studies have no prediction: S1 \(4 of 5 slices\)"):

@@ -29,7 +29,7 @@ def data_hashes(
             or validation image too.
     """
     if folds is not None:
-        bundle.items(dataset_dir, "validation", 1, folds)  # is refused where the data names its validation images
+        bundle.items(dataset_dir, "validation", folds - 1, folds)  # refused if the data names its validation images
     cache = ImageCache(cache_dir, [])
     splits = {
         split: contents(bundle.items(dataset_dir, split, 0, folds), cache, split)

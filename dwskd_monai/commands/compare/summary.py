@@ -104,6 +104,8 @@ def as_markdown(summary: pd.DataFrame, baseline: str) -> str:
 
 
 def _with_interval(row: pd.Series, mean: str, high: str, sign: str = "") -> str:
+    if math.isnan(row[mean]):
+        return "undefined"
     width = row[high] - row[mean]
     return f"{row[mean]:{sign}.3f}" + ("" if math.isnan(width) else f" ± {width:.3f}")
 

@@ -77,7 +77,8 @@ def _class_names(data: Path | None, classes: Sequence[str] | None) -> list[str]:
     if len(names) < 2 or len(set(names)) < len(names) or not all(names):
         raise ValueError(f"classes: expected two or more different names, a,b; got {', '.join(names)!r}")
     if data is not None:
-        unnamed = [name for name in find_class_names(data) if name not in names and not name.isdecimal()]
+        found = find_class_names(data, numbers=True)
+        unnamed = [name for name in found if name not in names and not name.isdecimal()]
         if unnamed:
             raise ValueError(f"classes: {data} has {', '.join(unnamed)} too; name all of its classes")
     return names

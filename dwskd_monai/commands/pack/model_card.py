@@ -37,6 +37,9 @@ def _tables(metrics: Mapping[str, Any]) -> str:
     ]
     shown = overall_metrics()
     lines += [f"| {shown[name].label} | {_number(overall[name])} |" for name in compared_names() if name in overall]
+    missing = metrics["study"].get("missing_classes")
+    if missing:
+        lines += ["", f"No study is of class {', '.join(missing)}: means are over the other classes."]
     columns = [metric.name for metric in CLASS_METRICS]
     lines += ["", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     lines += [

@@ -66,7 +66,7 @@ class BestModelSaver:
         name = engine.state.key_metric_name
         metric = float(engine.state.metrics[name])
         if math.isnan(metric):
-            _logger.warning("epoch %d: %s is NaN, the model is not considered", engine.state.epoch, name)
+            _logger.warning("epoch %d: %s is undefined (NaN), so the model is not considered", engine.state.epoch, name)
             return
         if metric <= self.best_metric:
             return

@@ -1,0 +1,47 @@
+"""Whose images these are, if the source does not say it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dwskd_monai.data.groups import listed
+from dwskd_monai.data.sources import LabeledImage
+from dwskd_monai.reading import dicom
+
+_logger = logging.getLogger(__name__)
+
+
+def with_patients(
+    images: Sequence[LabeledImage], dicom_patients: bool, folder_patients: bool, source: Path
+) -> list[LabeledImage]:
+    """The images with their patients, if the source, else their headers, else their folders tell them.
+
+    DICOM images whose header names no patient are tied to those of their study and series.
+
+    Args:
+        images: of a source.
+        dicom_patients: whether headers count.
+        folder_patients: whether folders below those of the classes count; the log says which ones.
+        source: for the log.
+    """
+    known = [_with_patient(image, dicom_patients, folder_patients) for image in images]
+    folders = {image.folder for image in known if image.folder is not None and image.patient == image.folder}
+    if folders:
+        _logger.info(
+            "%s: %d folders below those of the classes are taken for patients (%s); folder_patients: false if they are "
+            "not", source, len(folders), listed(sorted(folders)),
+        )  # fmt: skip
+    return known
+
+
+def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:
+    if image.patient is not None:
+        return image
+    patient = dicom.patient_of(image.image) if dicom_patients else None
+    ties = dicom.series_of(image.image) if dicom_patients and patient is None else ()
+    if patient is None and folder_patients:
+        patient = image.folder
+    return replace(image, patient=patient, ties=ties)

@@ -1,0 +1,39 @@
+"""Text of a file that another program wrote."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+# The marks that a text may begin with. The one of UTF-32 begins with that of UTF-16.
+_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 if it begins with their mark; its line ends as they are.
+
+    No other encoding is guessed: a name that is decoded with a wrong one is another name.
+
+    Raises:
+        ValueError: if it has another encoding; the message names the line, the byte and what to do.
+    """
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}: line {line}: byte 0x{content[error.start]:02x} is not {encoding.upper()}; save the file as UTF-8 "
+            "(in Excel: CSV UTF-8)"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ValueError(f"{path}: line {line}: a zero byte, which no text has; save the file as UTF-8")
+    return text
