@@ -31,7 +31,7 @@ from dwskd_monai.reading import RefusedImage, read_image
 from tests.reading.dicom_files import change, picture, table, write
 
 _MEMORY = 16 * 2**30  # bytes of addresses; a file that asks for more must not take them
-_HEADER = 1200  # bytes at the beginning of a file, of which one in two changes is
+_HEADER = 400  # bytes at the beginning of a file, of which one in two changes is
 LONG = ("OB", "OW", "SQ", "UN", "UT")  # kinds of attributes whose length has 4 bytes
 Change = Callable[[bytearray, random.Random, int], None]
 
