@@ -149,7 +149,7 @@ class WindowHounsfieldd(_Preprocessing):
         keys: of the pixels, read by :class:`LoadSlicesd`.
         windows: width and level of each window in HU, (1500, -600) for the lung.
         picture_range: values of PNG and JPEG pictures that are black and white, for pictures that were windowed before
-            they were saved; None refuses them.
+            they were saved; None refuses them. A picture with values beyond these is refused.
         channels: number of channels that the network has, if it is to be checked.
         allow_missing_keys: whether an item may lack a key.
     """

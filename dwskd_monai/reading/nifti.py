@@ -1,7 +1,7 @@
 """NIfTI files, 2-D and 3-D, by nibabel.
 
-The header is checked before nibabel takes it, which changes what it finds (a ``pixdim`` of 0 becomes 1) and leaves what
-it does not use; and a compressed file is read to its end, where its checksum is.
+The header is checked before nibabel takes it, since nibabel replaces some wrong values (a ``pixdim`` of 0 becomes 1)
+and ignores others. A compressed file is read to its end, where its checksum is.
 """
 
 from __future__ import annotations

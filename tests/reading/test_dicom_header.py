@@ -149,7 +149,7 @@ EIGHT_BITS = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
 @pytest.mark.parametrize(
     ("frame", "attributes", "message"),
     [
-        (jpeg("RGB"), EIGHT_BITS, "expected gray pixels, the compressed picture has 3 samples each"),
+        (jpeg("RGB"), EIGHT_BITS, "expected gray pixels, the compressed picture has 3 samples per pixel"),
         (jpeg()[:-200], EIGHT_BITS, "pixels cannot be decoded .the compressed picture is cut off"),
         (jpeg_2000(picture()), EIGHT_BITS, "BitsAllocated is 8, the compressed picture has 16 bits"),
     ],
