@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dwskd_monai.data.groups import listed
 from dwskd_monai.data.sources import LabeledImage
-from dwskd_monai.reading import dicom
+from dwskd_monai.reading import RefusedImage, dicom
 
 _logger = logging.getLogger(__name__)
 
@@ -37,11 +37,19 @@ def with_patients(
     return known
 
 
+def _of_header(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """The patient of a DICOM header, or else its study and series; nothing where reading will refuse the file."""
+    try:
+        patient = dicom.patient_of(path)
+        return patient, () if patient is not None else dicom.series_of(path)
+    except RefusedImage:
+        return None, ()
+
+
 def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:
     if image.patient is not None:
         return image
-    patient = dicom.patient_of(image.image) if dicom_patients else None
-    ties = dicom.series_of(image.image) if dicom_patients and patient is None else ()
+    patient, ties = _of_header(image.image) if dicom_patients else (None, ())
     if patient is None and folder_patients:
         patient = image.folder
     return replace(image, patient=patient, ties=ties)

@@ -51,7 +51,11 @@ class LoadSlicesd(_Preprocessing):
         keys: of the paths, replaced by the pixels.
         slice_axis: how a volume is cut, see :func:`dwskd_monai.reading.read_image`.
         spacing_tolerance: share by which distances between DICOM slices may differ from the usual one.
+        version: the :data:`PREPROCESSING_VERSION` that the pixels must be of; None: any.
         allow_missing_keys: whether an item may lack a key.
+
+    Raises:
+        ValueError: for an unknown ``slice_axis``, or if this package prepares images as another version does.
     """
 
     def __init__(
@@ -59,9 +63,16 @@ class LoadSlicesd(_Preprocessing):
         keys: KeysCollection,
         slice_axis: str = "thickest",
         spacing_tolerance: float = 0.05,
+        version: int | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        if version not in (None, PREPROCESSING_VERSION):
+            raise ValueError(
+                f"preprocessing_version: the network was trained with images of version {version}, this dwskd_monai "
+                f"prepares them as version {PREPROCESSING_VERSION}; use the dwskd_monai of the training (model.yaml "
+                "names it), or set it in train.yaml and train again"
+            )
         self.slice_axis = checked_slice_axis(slice_axis)
         self.spacing_tolerance = spacing_tolerance
 
@@ -193,7 +204,7 @@ class WindowHounsfieldd(_Preprocessing):
         keys: of the pixels, read by :class:`LoadSlicesd`.
         windows: width and level of each window in HU, (1500, -600) for the lung.
         picture_range: which values are black and white in PNG and JPEG pictures that were windowed before they were
-            saved; None refuses such pictures.
+            saved; None refuses such pictures. A picture with values beyond these is refused.
         channels: number of channels that the network has, if it is to be checked.
         allow_missing_keys: whether an item may lack a key.
 

@@ -24,6 +24,7 @@ from dwskd_monai.reading.formats import has_preamble
 from dwskd_monai.reading.refusal import RefusedImage, refusing
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+_WHOLE = ("US", "SS", "UL", "SL", "UV", "SV")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _IDENTIFIER = re.compile(r"[0-9.]{1,64}")
 _DAMAGED = "a damaged DICOM file, its header cannot be read"
@@ -115,6 +116,8 @@ class Header:
         if not raw:
             return None
         if kind in _BINARY:
+            if kind in _WHOLE and _tag(name)[1] in ("DS", "IS"):  # most likely the text that it should be
+                raise self.refusal(f"{self.named(name)} has value representation {kind}; expected {_tag(name)[1]}")
             size = struct.calcsize(_BINARY[kind])
             if len(raw) % size:
                 raise self.refusal(f"{self.named(name)} has {len(raw)} bytes; expected {size} for each number ({kind})")
@@ -166,8 +169,6 @@ class Header:
 
     def _parsed(self, name: str, text: str) -> list[float]:
         parts = [part.strip(" \0") for part in text.split("\\")]
-        if parts[-1] == "":
-            parts.pop()
         if all(part.lower() in ("nan", "inf", "-inf") or _NUMBER.fullmatch(part) for part in parts):
             return [float(part) for part in parts]
         hint = "; a decimal comma must be a point" if "," in text else ""
@@ -188,7 +189,7 @@ class Header:
             kind = element.VR if element.VR not in (None, "UN") else known
             if kind == "US or SS":
                 kind = "SS" if self._is_signed() else "US"
-            return value, kind, "<" if element.is_little_endian else ">"
+            return value, kind, ">" if self.is_big_endian else "<"
         return b"", known, "<"
 
     def _is_signed(self) -> bool:

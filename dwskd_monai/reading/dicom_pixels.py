@@ -1,9 +1,9 @@
 """The stored numbers of DICOM files, frame by frame, before slope and intercept.
 
-What is not compressed is taken as it stands in the file. ITK's GDCM decodes the rest, every transfer syntax of it: each
-frame from a file of its own with the few attributes that decoding needs, checked before. So GDCM never sees the rest
-of a header (it ends the process over a palette that is missing), applies nothing of it, and needs no more memory than
-one frame.
+Pixels that are not compressed are taken from the file as they stand. ITK's GDCM decodes all compressed transfer
+syntaxes, each frame from a small file of its own that holds only the attributes that decoding needs, already checked.
+So GDCM never sees the rest of a header (a missing palette makes it end the process), applies no slope and turns nothing
+round, and needs memory for one frame only.
 """
 
 from __future__ import annotations
@@ -204,7 +204,8 @@ def _refuse_contradictions(frame: bytes, layout: Layout, header: Header) -> None
             f"{told.columns}"
         )
     if told.samples != 1:
-        raise header.refusal(f"expected gray pixels, the compressed picture has {told.samples} samples each", "format")
+        reason = f"expected gray pixels, the compressed picture has {told.samples} samples per pixel (color)"
+        raise header.refusal(reason, "format")
     if told.bits > layout.allocated:
         raise header.refusal(f"BitsAllocated is {layout.allocated}, the compressed picture has {told.bits} bits")
 

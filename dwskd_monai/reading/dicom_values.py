@@ -1,8 +1,8 @@
 """What the stored numbers of a DICOM file mean: rescale, look-up tables, polarity, padding.
 
-The order is that of the standard (PS3.4 N.2): the modality transform (slope and intercept, or a table) gives the values
-that the device measured, of CT Hounsfield units. What follows is for a display: it is applied only where it turns
-brightness round, since networks see values of their own scale, and never to CT, whose values have a meaning.
+The order is that of the standard (PS3.4 N.2). The modality transform (slope and intercept, or a table) gives the values
+that the device measured, in CT Hounsfield units. The transforms after it are for a display. They are applied only if
+they turn brightness round, since intensities are scaled later anyway, and never to CT, whose values have a meaning.
 """
 
 from __future__ import annotations

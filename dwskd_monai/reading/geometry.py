@@ -10,7 +10,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.image import Image, Volume
-from dwskd_monai.reading.refusal import RefusedImage
+from dwskd_monai.reading.refusal import RefusedImage, refusing
 from dwskd_monai.reading.slice_axis import PLANES, choose_plane
 
 # Where slices, rows and columns go: L(eft), P(osterior), S(uperior), I(nferior).
@@ -25,7 +25,8 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     """
     shape = volume.pixels.shape
     spacing = _checked_spacing(volume.affine, path)
-    orientation = io_orientation(volume.affine)
+    with refusing(path, "its orientation cannot be read", "geometry"):
+        orientation = io_orientation(volume.affine)
     planes = [PLANES[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
     plane = choose_plane(slice_axis, shape, spacing, planes, path)
     target = axcodes2ornt(_AXES[plane])

@@ -1,7 +1,7 @@
 """NIfTI files, 2-D and 3-D, by nibabel.
 
-The header is checked before nibabel takes it, which changes what it finds (a ``pixdim`` of 0 becomes 1) and leaves what
-it does not use; and a compressed file is read to its end, where its checksum is.
+The header is checked before nibabel takes it, since nibabel replaces some wrong values (a ``pixdim`` of 0 becomes 1)
+and ignores others. A compressed file is read to its end, where its checksum is.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from dwskd_monai.reading.refusal import RefusedImage, refusing
 
 _logger = logging.getLogger(__name__)
 _DAMAGED = "a damaged NIfTI file, it cannot be read"
+_NO_ORIENTATION = "its orientation cannot be read (sform, qform)"
 _GZIP = b"\x1f\x8b"
 _MOST_PIXELS = 2**31  # 8 GiB once they are read
 _ROUNDING = 0.01  # by which sform and qform may differ, as a share of a spacing
+_FILLING = 16  # bytes that may follow the pixels
 _COLORS = (3, 4)  # channels of a color picture
 
 
@@ -117,7 +119,7 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:
     if np.prod(sizes, dtype=float) > _MOST_PIXELS:
         raise RefusedImage(path, f"dim is {dim}, {shown} pixels; expected at most {_MOST_PIXELS:,}", "header")
     offset = float(header["vox_offset"])
-    if offset != int(offset) or (offset and offset < header.single_vox_offset):
+    if not offset.is_integer() or (offset and offset < header.single_vox_offset):
         reason = f"vox_offset is {offset:g}; expected a whole number of {header.single_vox_offset} or more"
         raise RefusedImage(path, reason, "header")
     x, y, *z = sizes
@@ -132,7 +134,7 @@ def _affine(header: Any, path: Path) -> NDArray[np.float64]:
         if not np.isfinite(pixdim).all() or 0 in pixdim[: int(header["dim"][0])]:
             shown = " × ".join(f"{size:g}" for size in pixdim)
             raise RefusedImage(path, f"pixdim is {shown} mm, and there is no sform; expected sizes > 0", "geometry")
-    with refusing(path, "its orientation cannot be read (sform, qform)", "geometry"):
+    with refusing(path, _NO_ORIENTATION, "geometry"):
         affine: NDArray[np.float64] = header.get_best_affine()
         other = header.get_qform(coded=False) if sform > 0 and qform > 0 else affine
     if not np.isfinite(affine).all() or not np.isfinite(other).all():
@@ -140,13 +142,11 @@ def _affine(header: Any, path: Path) -> NDArray[np.float64]:
     spacing = voxel_sizes(affine)
     if (spacing <= 0).any() or np.abs(affine - other).max() <= _ROUNDING * spacing.min():
         return affine
-    differs = np.abs(voxel_sizes(other) / spacing - 1).max() > _ROUNDING
-    if differs or not np.array_equal(io_orientation(affine), io_orientation(other)):
-        raise RefusedImage(
-            path,
-            f"sform and qform disagree: {_told(affine)} and {_told(other)}; set both to the right one",
-            "geometry",
-        )
+    with refusing(path, _NO_ORIENTATION, "geometry"):
+        differs = np.abs(voxel_sizes(other) / spacing - 1).max() > _ROUNDING
+        if differs or not np.array_equal(io_orientation(affine), io_orientation(other)):
+            reason = f"sform and qform disagree: {_told(affine)} and {_told(other)}; set both to the right one"
+            raise RefusedImage(path, reason, "geometry")
     _logger.warning("%s: sform and qform differ, but not in how slices lie (%s); sform is taken", path, _told(affine))
     return affine
 
@@ -161,6 +161,9 @@ def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
         rest = 0
         while part := file.read(2**20):  # a compressed file's checksum is at its end
             rest += len(part)
+    if rest > _FILLING and rest >= min(image.shape[:2]) * proxy.dtype.itemsize:
+        shown = " × ".join(map(str, image.shape))
+        raise RefusedImage(path, f"dim is {shown}, and {rest} bytes follow these pixels; expected none", "header")
     if rest:
         _logger.warning("%s: %d bytes follow the pixels; is vox_offset, dim or datatype wrong?", path, rest)
     return pixels
@@ -177,4 +180,5 @@ def _tells_nothing(header: Any, affine: NDArray[np.float64]) -> bool:
 
 def _told(affine: NDArray[np.float64]) -> str:
     spacing = " × ".join(f"{size:g}" for size in voxel_sizes(affine))
-    return f"{''.join(nibabel.aff2axcodes(affine))} with {spacing} mm"
+    axes = "".join(code or "?" for code in nibabel.aff2axcodes(affine))
+    return f"{axes} with {spacing} mm"

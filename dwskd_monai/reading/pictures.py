@@ -120,4 +120,4 @@ def _black_is_zero(gray: NDArray[np.float32], picture: Image.Image) -> NDArray[n
     if picture.format != "TIFF" or tags is None or tags.get(_TIFF_PHOTOMETRIC) != _WHITE_IS_ZERO:
         return gray
     bits = int(tags.get(_TIFF_BITS, (1,))[0])
-    return gray if bits <= 8 else np.float32(2**bits - 1) - gray
+    return gray if bits <= 8 or picture.mode == "F" else np.float32(2**bits - 1) - gray

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.render import TEMPLATE
 from dwskd_monai.data.cache import describe
+from dwskd_monai.preprocessing import PREPROCESSING_VERSION
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, REPOSITORY, tiny_convnext
 
@@ -197,3 +198,8 @@ def test_a_run_is_alone_where_it_writes(bundle):
 def test_configs_are_ascii_so_that_any_locale_reads_them():
     for path in (REPOSITORY / "bundles").glob("*/configs/*"):
         assert path.read_bytes().isascii(), path
+
+
+@each_bundle
+def test_a_training_records_the_version_of_its_pixels(bundle):
+    assert parser(bundle, "train")["preprocessing_version"] == PREPROCESSING_VERSION

@@ -178,6 +178,14 @@ def test_folders_that_are_no_patients_are_a_reason_to_refuse_that_names_the_sett
         load_split(tmp_path / "both", NAMES, "training")
 
 
+def test_a_header_that_cannot_be_read_is_left_to_reading_which_lists_it(tmp_path):
+    write_images(tmp_path, [f"{name}/{number}.png" for name in NAMES for number in range(6)])
+    write_series(np.zeros((4, 4, 2)), np.eye(4), tmp_path / "cat" / "series", "P1", "CT")
+    first = min((tmp_path / "cat" / "series").iterdir())
+    first.write_bytes(first.read_bytes()[:160] + b"\xff" * 80)
+    assert len(load_split(tmp_path, NAMES, "all")) == 13
+
+
 def test_the_patient_of_a_header_comes_before_that_of_a_folder(tmp_path):
     for number in range(4):
         write_scan(tmp_path / NAMES[number % 2] / "folder" / str(number), f"1.2.{number}", "1.3", f"H{number}", number)

@@ -7,6 +7,7 @@ from monai.transforms import Compose
 from PIL import Image
 
 from dwskd_monai.preprocessing import (
+    PREPROCESSING_VERSION,
     FitSlicesd,
     LoadSlicesd,
     NormalizeSlicesd,
@@ -190,3 +191,9 @@ def test_normalizing_subtracts_the_mean_and_divides_by_the_deviation():
     assert pixels.tolist() == [[0, 0.5, 1]], "the input is untouched"
     with pytest.raises(ValueError, match="intensity_std must be greater than 0, got 0"):
         NormalizeSlicesd("image", mean=0.5, std=0)
+
+
+def test_a_network_of_another_version_of_the_pixels_is_refused():
+    assert LoadSlicesd("image", version=PREPROCESSING_VERSION).slice_axis == "thickest"
+    with pytest.raises(ValueError, match=r"preprocessing_version: the network was trained with images of version 1"):
+        LoadSlicesd("image", version=1)

@@ -12,6 +12,7 @@ import json
 import logging
 import random
 import resource
+import struct
 import sys
 import warnings
 from collections.abc import Callable
@@ -30,7 +31,8 @@ from dwskd_monai.reading import RefusedImage, read_image
 from tests.reading.dicom_files import change, picture, table, write
 
 _MEMORY = 16 * 2**30  # bytes of addresses; a file that asks for more must not take them
-_HEADER = 1200  # bytes at the beginning of a file, of which one in two changes is
+_HEADER = 400  # bytes at the beginning of a file, of which one in two changes is
+LONG = ("OB", "OW", "SQ", "UN", "UT")  # kinds of attributes whose length has 4 bytes
 Change = Callable[[bytearray, random.Random, int], None]
 
 
@@ -87,11 +89,44 @@ CHANGES: tuple[Change, ...] = (flip, replace, extreme, text, remove, insert, cut
 def changed(content: bytes, random_: random.Random) -> bytes:
     """One to three changes, half of them in the header."""
     result = bytearray(content)
+    if content[128:132] == b"DICM" and random_.random() < 0.5:
+        attribute(result, random_)
+        return bytes(result)
     for _ in range(random_.randint(1, 3)):
         end = len(result) if random_.random() < 0.5 else min(_HEADER, len(result))
         if end:
             random_.choice(CHANGES)(result, random_, random_.randrange(end))
     return bytes(result)
+
+
+def attribute(content: bytearray, random_: random.Random) -> None:
+    """One attribute of a DICOM file in explicit little endian: gone, twice, or of another kind or value."""
+    start, end = random_.choice(attributes(content))
+    kind = content[start + 4 : start + 6].decode("latin1")
+    value = random_.choice(
+        (b"", b"\0\0", b"\xff\xff", b"\x08\0", b"1,5 ", b"1\\", b"1.0E", b"5mm ", b"RGB ", b"1\\2\\3 ")
+    )
+    if random_.random() < 0.4:
+        kind = random_.choice(["DS", "IS", "US", "SS", "UL", "FD", "LO", "UT", "UN", "OB", "SQ", "PN", "UI", "AT"])
+    length = struct.pack("<HI", 0, len(value)) if kind in LONG else struct.pack("<H", len(value))
+    other = content[start : start + 4] + kind.encode() + length + value
+    content[start:end] = random_.choice((b"", content[start:end] * 2, other, other, other))
+
+
+def attributes(content: bytes) -> list[tuple[int, int]]:
+    """Where the attributes before the pixels begin and end."""
+    found = []
+    place = 132
+    while content[place : place + 4] not in (b"\xe0\x7f\x10\0", b""):
+        is_long = content[place + 4 : place + 6].decode("latin1") in LONG
+        form, head = ("<I", 12) if is_long else ("<H", 8)
+        length = struct.unpack_from(form, content, place + head - struct.calcsize(form))[0]
+        end = place + head + length
+        found.append((place, end))
+        if end > len(content):  # of unknown length
+            break
+        place = end
+    return found
 
 
 def dicom(folder: Path) -> list[Path]:

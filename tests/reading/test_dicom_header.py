@@ -56,6 +56,7 @@ def positions(series: Path, heights: list[str]) -> None:
         ("PixelSpacing", "5mm\\5mm", r"is '5mm\\\\5mm'; expected numbers in decimal notation"),
         ("PixelSpacing", "inf\\1", "expected finite numbers"),
         ("RescaleSlope", "1\\1", r"is 1\\1; expected one number, got 2"),
+        ("RescaleSlope", "1\\", r"is '1\\\\'; expected numbers in decimal notation"),
         ("RescaleSlope", "1.0E", "is '1.0E'; expected numbers in decimal notation"),
         ("RescaleIntercept", "1_0", "is '1_0'; expected numbers in decimal notation"),
         ("NumberOfFrames", "1A", "is '1A'; expected numbers in decimal notation"),
@@ -148,7 +149,7 @@ EIGHT_BITS = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
 @pytest.mark.parametrize(
     ("frame", "attributes", "message"),
     [
-        (jpeg("RGB"), EIGHT_BITS, "expected gray pixels, the compressed picture has 3 samples each"),
+        (jpeg("RGB"), EIGHT_BITS, "expected gray pixels, the compressed picture has 3 samples per pixel"),
         (jpeg()[:-200], EIGHT_BITS, "pixels cannot be decoded .the compressed picture is cut off"),
         (jpeg_2000(picture()), EIGHT_BITS, "BitsAllocated is 8, the compressed picture has 16 bits"),
     ],
@@ -200,6 +201,15 @@ def test_files_that_are_not_compressed_are_read_however_they_are_written(tmp_pat
     dataset.file_meta.TransferSyntaxUID = syntax
     pydicom.dcmwrite(path, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
     assert np.array_equal(read_image(path).pixels, expected)
+
+
+def test_a_text_that_is_said_to_be_a_whole_number_is_named(series):
+    path = min(series.iterdir())
+    known = b"\x28\0\x53\x10DS\x02\x001 "
+    assert known in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(known, known.replace(b"DS", b"US")))
+    with pytest.raises(RefusedImage, match="RescaleSlope has value representation US; expected DS"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("vr", ["OB", "OW"])

@@ -159,6 +159,8 @@ def test_both_versions_and_byte_orders_are_read(tmp_path, pixels, kind, order):
         ),
         ({"dim": [3, 8, 7, 60, 1, 1, 1, 1]}, "a damaged NIfTI file"),
         ({"dim": [5, 8, 7, 1, 1, 6, 1, 1]}, "expected 2 or 3 axes, got 5"),
+        ({"dim": [3, 6, 7, 6, 1, 1, 1, 1]}, "dim is 6 × 7 × 6, and 168 bytes follow these pixels; expected none"),
+        ({"vox_offset": np.nan}, "vox_offset is nan"),
         ({"vox_offset": 100}, "vox_offset is 100; expected a whole number of 352 or more"),
         ({"vox_offset": 353.5}, "vox_offset is 353.5"),
         ({"vox_offset": 4000}, "a damaged NIfTI file"),
@@ -193,6 +195,12 @@ def test_two_orientations_that_disagree_are_refused(tmp_path, pixels, other):
     nibabel.save(image, tmp_path / "x.nii.gz")
     with pytest.raises(RefusedImage, match=r"x.nii.gz: sform and qform disagree: RAS with 1 × 2 × 4 mm and"):
         read_image(tmp_path / "x.nii.gz")
+
+
+def test_a_second_orientation_without_axes_is_refused(tmp_path, pixels):
+    header_changed(tmp_path / "x.nii", pixels, pixdim=[1, 1, 2, 0, 0, 0, 0, 0], qform_code=1, sform_code=1)
+    with pytest.raises(RefusedImage, match=r"x.nii: sform and qform disagree: RAS .* and RA\? with 1 × 2 × 0 mm"):
+        read_image(tmp_path / "x.nii")
 
 
 @pytest.mark.parametrize(("moved", "said"), [(0.0, False), (1e-3, False), (7.0, True)])
