@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 _NAME = ".run.lock"
-_held: list[FileLock] = []  # until this process ends, however it ends
 
 
-def require_alone(folder: str | Path) -> None:
-    """Keep other processes from running in a folder as long as this one lives.
+def require_alone(folder: str | Path, run: object) -> None:
+    """Keep other processes from running in a folder as long as a run lives.
 
-    The system lets go of the lock when a process ends, also one that is killed. Of several processes that train
+    The system lets go of the lock when the process ends, also one that is killed. Of several processes that train
     together the first one holds it.
 
     Args:
-        folder: that a run writes to; it is made if it does not exist.
+        folder: that the run writes to; it is made if it does not exist.
+        run: the object whose life is that of the run, the workflow.
 
     Raises:
         BlockingIOError: if another process runs there.
@@ -35,4 +36,4 @@ def require_alone(folder: str | Path) -> None:
             f"{folder}: another run writes there now; wait for its end, or give this one a folder of its own: "
             "--output_dir DIR (and --ckpt_dir DIR for a training)"
         ) from None
-    _held.append(lock)
+    weakref.finalize(run, lock.release)

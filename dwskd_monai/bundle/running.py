@@ -83,7 +83,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
         return
     end_with_one_message(workflow.parser)
     for folder in alone_in:
-        require_alone(folder)
+        require_alone(folder, workflow)
     for name in results:
         set_aside(Path(str(workflow.parser.get_parsed_content("output_dir"))) / name)
     call = _call_of_run()

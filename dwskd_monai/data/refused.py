@@ -160,6 +160,8 @@ class RefusedImages:
         return rows
 
     def _write(self, error: RefusedImage, rank: int) -> None:
+        if not _is_first():  # of processes that train together each meets the same images
+            return
         text = io.StringIO()
         csv.writer(text).writerow(
             (rank, error.path, error.reason, error.kind, error.series or "", error.instance or "")
@@ -188,6 +190,7 @@ def require_images(datasets: Sequence[Refusing], refused: RefusedImages, skip_re
         return
     if not skip_refused:
         refused.require_none()
+        raise ValueError(f"{count} images cannot be used; the first process lists them")
     refused.keep()
     _logger.warning("training without %d images that are refused; %s says why", count, refused.path)
 
