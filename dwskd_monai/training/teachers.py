@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -125,21 +125,24 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
         FileNotFoundError: if the file does not exist.
         ValueError: if the file holds no state dict, or keys or shapes do not match; the message names them.
     """
-    in_file = {name for name in FileWeights(path).names() if not in_classifier(name, network)}
+    in_file = {
+        name for name in FileWeights(path, network.state_dict().keys()).names() if not in_classifier(name, network)
+    }
     expected = {name for name in network.state_dict() if not in_classifier(name, network)}
-    problems = [f"missing {name}" for name in expected - in_file]
-    problems += [f"unexpected {name}" for name in in_file - expected]
-    if problems:
-        raise ValueError(
-            f"{path}: does not fit {_architecture(network)}, {len(problems)} of {len(expected)} tensors: "
-            + "; ".join(sorted(problems)[:5])
-            + ("; …" if len(problems) > 5 else "")
-        )
+    problems = {"missing": expected - in_file, "unexpected": in_file - expected}
+    if any(problems.values()):
+        shown = [f"{what} {_some(names)}" for what, names in problems.items() if names]
+        raise ValueError(f"{path}: does not fit {_architecture(network)}: {'; '.join(shown)}")
     try:
         select_weights(Teacher(network, path), network)
     except ValueError as error:
         raise ValueError(f"{path}: does not fit {_architecture(network)}: {error}") from error
     _logger.info("%s: %d tensors loaded, the classifier is new", path, len(in_file))
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _architecture(network: nn.Module) -> str:
