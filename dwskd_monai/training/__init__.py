@@ -1,8 +1,8 @@
 """Training two students together, of which one is deployed; nothing outside of this room knows that there are two.
 
-``teachers`` gives the first weights; ``trainer``, ``auxiliary`` (what main learns from), ``schedule`` (when) and
-``losses`` are the method; ``views`` augments, ``handlers`` watch and save, ``distributed`` is for several processes,
-``both_students`` combines the two of a finished training.
+``teachers`` gives the first weights; ``trainer``, ``auxiliary`` (what main learns from), ``schedule`` (when),
+``learning_rate`` and ``losses`` are the method; ``views`` augments, ``handlers`` watch and save, ``distributed`` is for
+several processes, ``both_students`` combines the two of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -30,6 +30,7 @@ _MODULES = {
     "SoftenedKL": "losses.softened_kl",
     "StudentOutput": "losses.term",
     "TrainingStateHandler": "handlers.training_state",
+    "WarmupCosine": "learning_rate",
     "combine_students": "both_students",
     "create_auxiliary": "auxiliary",
     "create_teacher": "teachers",
