@@ -32,6 +32,7 @@ _MODULES = {
     "TrainingStateHandler": "handlers.training_state",
     "WarmupCosine": "learning_rate",
     "combine_students": "both_students",
+    "drops_last_batch": "last_batch",
     "create_auxiliary": "auxiliary",
     "create_teacher": "teachers",
     "fixed_size": "teachers",
@@ -40,6 +41,7 @@ _MODULES = {
     "is_not_first": "distributed",
     "leave_process_group": "distributed",
     "open_teacher": "teachers",
+    "stochastic_depth": "teachers",
     "start_process_group": "distributed",
     "wrap": "distributed",
 }

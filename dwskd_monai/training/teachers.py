@@ -87,6 +87,33 @@ def fixed_size(model_name: str, image_size: int) -> int | None:
     return image_size if config is not None and config.fixed_input_size else None
 
 
+def stochastic_depth(model_name: str, rate: float) -> float | None:
+    """The ``drop_path_rate`` of ``timm.create_model``.
+
+    Args:
+        model_name: timm name.
+        rate: 0 for none.
+
+    Returns:
+        ``rate``; None, which timm leaves out, if it is 0 and the network does not take this argument, as a DenseNet.
+
+    Raises:
+        ValueError: if the network does not take it, and the rate is not 0.
+    """
+    if not timm.is_model(model_name):
+        return rate
+    try:
+        with torch.device("meta"):
+            timm.create_model(model_name, drop_path_rate=rate)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        if rate:
+            raise ValueError(f"drop_path_rate: {model_name} has no stochastic depth; got {rate}, leave it 0") from error
+        return None
+    return rate
+
+
 def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:
     """A teacher to select weights from; those of a file stay there until a student takes some.
 

@@ -9,7 +9,13 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
-from dwskd_monai.training.teachers import create_teacher, initialize_students, initialize_teacher, load_backbone
+from dwskd_monai.training.teachers import (
+    create_teacher,
+    initialize_students,
+    initialize_teacher,
+    load_backbone,
+    stochastic_depth,
+)
 from dwskd_monai.weight_selection import Teacher
 from tests.conftest import tiny_convnext, tiny_vit
 
@@ -89,6 +95,28 @@ def test_a_safetensors_file_that_is_not_one_is_named(tmp_path, content, message)
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"teacher.safetensors: {message}"):
         create_teacher("convnext_atto", str(path), **TINY)
+
+
+@pytest.mark.parametrize(
+    ("model_name", "rate", "expected"),
+    [
+        ("convnext_atto", 0.0, 0.0),
+        ("convnext_atto", 0.1, 0.1),
+        ("swin_tiny_patch4_window7_224", 0.0, 0.0),  # whose own default is 0.1
+        ("densenet121", 0.0, None),
+        ("my_network", 0.2, 0.2),
+    ],
+)
+def test_stochastic_depth_is_left_out_of_networks_that_have_none(model_name, rate, expected):
+    assert stochastic_depth(model_name, rate) == expected
+    if timm.is_model(model_name):
+        with torch.device("meta"):
+            timm.create_model(model_name, drop_path_rate=expected)
+
+
+def test_stochastic_depth_of_a_network_that_has_none_is_refused():
+    with pytest.raises(ValueError, match=r"drop_path_rate: densenet121 has no stochastic depth; got 0.1, leave it 0"):
+        stochastic_depth("densenet121", 0.1)
 
 
 def test_a_classifier_of_the_same_size_is_new_too(tmp_path):
