@@ -34,7 +34,7 @@ TABLE = {
     "preprocessing.transforms": Room({"preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files", "checkpoints"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
-    "bundle": Room({"files", "checkpoints"}, {"monai", "yaml", "ruamel", "jinja2", "torch"}),
+    "bundle": Room({"files", "checkpoints"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch"}),
     "data": Room({"files", "reading"}, {*TORCH, "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "checkpoints", "weight_selection"}, TORCH),
