@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import functools
 import json
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +26,32 @@ _TEMPORARY = re.compile(r"\..+\.\d+(?P<random>\.[0-9a-f]{8})?\.tmp")
 _YOUNG = 2.0  # seconds, in which a process creates a file and locks it
 _YOUNG_WITHOUT_LOCK = 3600.0
 
+OUT_OF_SPACE = {  # errors of the system, and what they mean
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.EFBIG: "the file is larger than the system allows",
+}
+
+
+class DiskFullError(OSError):
+    """A file could not be written whole.
+
+    Args:
+        path: of the file.
+        number: a key of :data:`OUT_OF_SPACE`.
+        needed: bytes; None: unknown.
+    """
+
+    def __init__(self, path: Path, number: int = errno.ENOSPC, needed: int | None = None) -> None:
+        self.number = number
+        self.needed = needed
+        free = f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB free"
+        sizes = free if needed is None else f"{needed / 1e6:.1f} MB needed, {free}"
+        super().__init__(
+            f"{path}: {OUT_OF_SPACE[number]}: {sizes} in {path.parent}. What was there before has not changed; "
+            "make room, or choose another folder"
+        )
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -33,7 +61,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     on it tells others that it is not a leftover.
 
     Raises:
-        OSError: if the file cannot be written; ``path`` is then as it was.
+        DiskFullError: if there is no space left; ``path`` is then as it was.
+        OSError: if the file cannot be written for another reason; ``path`` is then as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +75,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
             os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)  # first, so that the error says what is free without it
+        number = error.number if isinstance(error, DiskFullError) else error.errno
+        if number not in OUT_OF_SPACE:
+            raise
+        raise DiskFullError(path, number, getattr(error, "needed", None)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

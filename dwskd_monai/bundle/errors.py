@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import ignite.distributed as idist
 from monai.bundle import ConfigParser
+
+from dwskd_monai.bundle.causes import said_of
+from dwskd_monai.bundle.interruption import INTERRUPTED, is_interruption, said_at_interruption
+from dwskd_monai.files import OUT_OF_SPACE
 
 BAD_INPUT = 2  # exit code
 LOG = "error.log"
@@ -37,31 +43,44 @@ class _OneMessage:
 
     def __init__(self, parser: ConfigParser) -> None:
         self._parser = parser
+        self._since = time.time()
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if is_interruption(error):
+            self._end_interrupted()
         cause = cause_of(error)
         code = getattr(cause, "exit_code", None)
         if code is not None:  # the run did what it could, and says what it could not
             sys.stderr.write(f"error: {cause}\n")
             raise SystemExit(code)
-        if not isinstance(cause, _EXPLAINED) or self._parser.get("verbose", False):
+        message = said_of(error, self._parser) or (message_of(cause) if isinstance(cause, _EXPLAINED) else None)
+        if message is None or self._parser.get("verbose", False):
             sys.__excepthook__(kind, error, trace)
-            if not isinstance(cause, _EXPLAINED):
+            if message is None:
                 if cause is not error:  # what the machinery wrapped, a hundred lines above
                     sys.stderr.write(f"\n{type(cause).__name__}: {cause}\n")
                 return
         else:
             self._log(error)
-        sys.stderr.write(f"error: {message_of(cause)}\n")
+        sys.stderr.write(f"error: {message}\n")
         raise SystemExit(BAD_INPUT)
 
+    def _end_interrupted(self) -> None:
+        if idist.get_rank() == 0:
+            sys.stderr.write(f"{said_at_interruption(self._parser, self._since)}\n")
+        raise SystemExit(INTERRUPTED)
+
     def _log(self, error: BaseException) -> None:
-        """Write the traceback; on standard error, if there is no folder to write it to."""
+        """Write the traceback; on standard error, if there is no folder to write it to, unless the disk is full."""
         text = "".join(traceback.format_exception(error))
         try:
             folder = Path(str(self._parser.get_parsed_content("output_dir")))
             folder.mkdir(parents=True, exist_ok=True)
             (folder / LOG).write_text(text, encoding="utf-8")
+        except OSError as failure:
+            if failure.errno not in OUT_OF_SPACE:
+                sys.stderr.write(text)
+            return
         except Exception:  # whatever is wrong with the config, what the error says must be seen
             sys.stderr.write(text)
             return

@@ -27,11 +27,21 @@ def run_monai(
         SystemExit: if the command ends with another exit code than 0.
     """
     command = monai_command(bundle, configs, settings, run_id)
-    sys.stdout.write(f"python {' '.join(map(_quoted, command))}\n")
+    sys.stdout.write(f"python {' '.join(map(quoted, command))}\n")
     sys.stdout.flush()
-    code = subprocess.run([sys.executable, *command], check=False).returncode
+    code = _exit_code_of(subprocess.Popen([sys.executable, *command]))
     if code:
         raise SystemExit(code)
+
+
+def _exit_code_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process. Ctrl-C ends it too, and it says what is kept: ``subprocess.run`` would kill it before."""
+    while True:
+        try:
+            code = process.wait()
+            return code if code >= 0 else 128 - code  # ended by a signal: as a shell has it
+        except KeyboardInterrupt:
+            continue
 
 
 def monai_command(
@@ -54,6 +64,6 @@ def given(**settings: Any) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A word for a shell; a list of files, which has single quotes, as people write it."""
     return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)

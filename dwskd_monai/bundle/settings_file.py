@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from dwskd_monai.checkpoints import check_whole
 from dwskd_monai.files import next_of
 
 FORMAT = 1  # raise it when a reader of the former one would be wrong
@@ -74,10 +75,11 @@ def read_content(weights: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there are no weights.
-        ValueError: if the settings are missing, are those of other weights, or cannot be read; the message says what to
-            do.
+        ValueError: if the weights are damaged or a file of another kind; if the settings are missing, are those of
+            other weights, or cannot be read; the message says what to do.
     """
-    sha256 = digest_of(require_weights(weights))
+    check_whole(require_weights(weights))
+    sha256 = digest_of(weights)
     file = settings_beside(weights)
     following = next_of(file)
     remedy = (

@@ -7,15 +7,14 @@ them is refused.
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
+from dwskd_monai import checkpoints
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.overrides import as_id, knows, parts_of
@@ -134,13 +133,13 @@ class TrainedSettings(Mapping[str, Any]):
 
         Raises:
             FileNotFoundError: if it was not trained yet.
-            ValueError: if the weights do not fit.
+            ValueError: if the weights do not fit, or are not a state dict.
         """
         weights = require_weights(self.weights)
         network = self.create_network()
         try:
-            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except (RuntimeError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+            network.load_state_dict(checkpoints.load_tensors(weights))
+        except RuntimeError as error:
             raise ValueError(
                 f"{weights} does not fit the network of its settings; give those of its training: {error}"
             ) from error

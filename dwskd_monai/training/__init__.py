@@ -1,8 +1,8 @@
 """Training two students together, one of which is deployed; nothing outside of this package knows that there are two.
 
-``teachers`` gives the first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule`` (when) and
-``losses`` are the method. ``views`` augments, ``handlers`` watch and save, ``distributed`` is for several processes,
-and ``both_students`` combines the two students of a finished training.
+``teachers`` gives the first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule`` (when),
+``learning_rate`` and ``losses`` are the method. ``views`` augments, ``handlers`` watch and save, ``distributed`` is for
+several processes, and ``both_students`` combines the two students of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -30,7 +30,9 @@ _MODULES = {
     "SoftenedKL": "losses.softened_kl",
     "StudentOutput": "losses.term",
     "TrainingStateHandler": "handlers.training_state",
+    "WarmupCosine": "learning_rate",
     "combine_students": "both_students",
+    "drops_last_batch": "last_batch",
     "create_auxiliary": "auxiliary",
     "create_teacher": "teachers",
     "fixed_size": "teachers",
@@ -39,6 +41,7 @@ _MODULES = {
     "is_not_first": "distributed",
     "leave_process_group": "distributed",
     "open_teacher": "teachers",
+    "stochastic_depth": "teachers",
     "start_process_group": "distributed",
     "wrap": "distributed",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dwskd_monai import checkpoints
 from dwskd_monai.training.checks import one_of
 
 COMBINATIONS = ("ensemble", "soup")
@@ -52,20 +53,21 @@ def combine_students(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if ``combine`` is something else, the training made one student, or main is of another training.
+        ValueError: if ``combine`` is something else, the training made one student, main is of another training, or
+            a file is damaged.
     """
     one_of("combine", combine, COMBINATIONS)
     for path in (main_weights, training_state):
         if not Path(path).is_file():
             raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")
-    state = torch.load(training_state, map_location="cpu", weights_only=True)
+    state = checkpoints.load(training_state)
     trained = state.get("trainer", {}).get("students")  # with auxiliary: none the state holds an untrained network
     if "auxiliary_network" not in state or trained != 2:
         raise ValueError(f"combine {combine}: {training_state} holds one student; train with auxiliary: ema or mutual")
     of_the_state = [digest for digest, _ in state.get("trained_settings", {}).get("images", {}).get("training", [])]
     if training_images and of_the_state and set(training_images) != set(of_the_state):
         raise ValueError(f"combine {combine}: {training_state} is of another training than {main_weights}")
-    main.load_state_dict(torch.load(main_weights, map_location="cpu", weights_only=True))
+    main.load_state_dict(checkpoints.load_tensors(main_weights))
     auxiliary.load_state_dict(state["auxiliary_network"])
     if combine == "ensemble":
         return Ensemble(main, auxiliary)

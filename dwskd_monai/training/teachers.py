@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -95,6 +95,33 @@ def fixed_size(model_name: str, image_size: int) -> int | None:
     return image_size if config is not None and config.fixed_input_size else None
 
 
+def stochastic_depth(model_name: str, rate: float) -> float | None:
+    """The ``drop_path_rate`` of ``timm.create_model``.
+
+    Args:
+        model_name: timm name.
+        rate: 0 for none.
+
+    Returns:
+        ``rate``; None, which timm leaves out, if it is 0 and the network does not take this argument, as a DenseNet.
+
+    Raises:
+        ValueError: if the network does not take it, and the rate is not 0.
+    """
+    if not timm.is_model(model_name):
+        return rate
+    try:
+        with torch.device("meta"):
+            timm.create_model(model_name, drop_path_rate=rate)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        if rate:
+            raise ValueError(f"drop_path_rate: {model_name} has no stochastic depth; got {rate}, leave it 0") from error
+        return None
+    return rate
+
+
 def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:
     """A teacher to select weights from; those of a file stay there until a student takes some.
 
@@ -133,21 +160,24 @@ def load_backbone(network: nn.Module, path: str | Path) -> None:
         FileNotFoundError: if the file does not exist.
         ValueError: if the file holds no state dict, or keys or shapes do not match; the message names them.
     """
-    in_file = {name for name in FileWeights(path).names() if not in_classifier(name, network)}
+    in_file = {
+        name for name in FileWeights(path, network.state_dict().keys()).names() if not in_classifier(name, network)
+    }
     expected = {name for name in network.state_dict() if not in_classifier(name, network)}
-    problems = [f"missing {name}" for name in expected - in_file]
-    problems += [f"unexpected {name}" for name in in_file - expected]
-    if problems:
-        raise ValueError(
-            f"{path}: does not fit {_architecture(network)}, {len(problems)} of {len(expected)} tensors: "
-            + "; ".join(sorted(problems)[:5])
-            + ("; …" if len(problems) > 5 else "")
-        )
+    problems = {"missing": expected - in_file, "unexpected": in_file - expected}
+    if any(problems.values()):
+        shown = [f"{what} {_some(names)}" for what, names in problems.items() if names]
+        raise ValueError(f"{path}: does not fit {_architecture(network)}: {'; '.join(shown)}")
     try:
         select_weights(Teacher(network, path), network)
     except ValueError as error:
         raise ValueError(f"{path}: does not fit {_architecture(network)}: {error}") from error
     _logger.info("%s: %d tensors loaded, the classifier is new", path, len(in_file))
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _architecture(network: nn.Module) -> str:

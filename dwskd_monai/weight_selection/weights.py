@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+
+from dwskd_monai import checkpoints
 
 # A file's pages stay in memory while it is mapped; it is mapped anew after so many bytes of tensors were handed out.
 MAPPED_BYTES = 64 * 2**20
+# What programs put before the names of a network's tensors: DataParallel, torch.compile, Lightning and others
+_WRAPPERS = {"module", "_orig_mod", "model", "encoder", "backbone", "network", "net"}
+_logger = logging.getLogger(__name__)
 
 
 class Weights(Protocol):
@@ -57,13 +63,15 @@ class FileWeights:
 
     Args:
         path: a file with one state dict; in a ``.pt`` file it may also be under the key ``state_dict`` or ``model``.
+        expected: names of the network's tensors. If the file has them with a prefix of a program that wrapped the
+            network, ``module.`` or ``_orig_mod.`` for instance, it is left out, which the log says.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it holds no state dict of tensors.
+        ValueError: if it is damaged, or holds no state dict of tensors.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, expected: Collection[str] = ()) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(
@@ -71,31 +79,39 @@ class FileWeights:
                 "'pretrained' to download timm's"
             )
         self._is_safetensors = self.path.suffix == ".safetensors"
+        checkpoints.check_whole(self.path)
         self._open()
+        self._prefix = _prefix(self._names_in_file(), expected)
+        if self._prefix:
+            _logger.info("%s: the names of its tensors begin with %r, which is left out", path, self._prefix)
 
     def _open(self) -> None:
         self._handed_out = 0
+        if not self._is_safetensors:
+            self._file: Any = _state_dict(checkpoints.load(self.path, mmap=True, known_whole=True), self.path)
+            return
         try:
-            if self._is_safetensors:
-                self._file: Any = safe_open(self.path, framework="pt")
-                self._names = list(self._file.keys())
-            else:
-                self._file = _state_dict(torch.load(self.path, map_location="cpu", mmap=True, weights_only=True))
-                self._names = list(self._file)
-        except Exception as error:  # torch and safetensors raise a dozen kinds for a file that they cannot read
-            raise ValueError(
-                f"{self.path}: not a .pt or .safetensors file with a state dict of tensors ({error})"
-            ) from error
+            self._file = safe_open(self.path, framework="pt")
+        except SafetensorError as error:
+            raise ValueError(f"{self.path}: damaged, or not a .safetensors file ({error})") from error
 
     def __str__(self) -> str:
         return str(self.path)
 
+    def _names_in_file(self) -> list[str]:
+        return list(self._file.keys())
+
     def names(self) -> list[str]:
-        """Names of all tensors in the file."""
-        return self._names
+        """Names of all tensors in the file, without the prefix."""
+        return [name.removeprefix(self._prefix) for name in self._names_in_file()]
+
+    def _name_in_file(self, name: str) -> str:
+        prefixed = f"{self._prefix}{name}"
+        return prefixed if prefixed in self._file.keys() else name  # noqa: SIM118  safetensors has keys alone
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, from the head of the file."""
+        name = self._name_in_file(name)
         return tuple(self._file.get_slice(name).get_shape() if self._is_safetensors else self._file[name].shape)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -103,18 +119,29 @@ class FileWeights:
         if self._handed_out > MAPPED_BYTES:
             self._file = None
             self._open()
+        name = self._name_in_file(name)
         tensor: Tensor = self._file.get_tensor(name) if self._is_safetensors else self._file[name]
         self._handed_out += tensor.nbytes
         return tensor
 
 
-def _state_dict(content: Any) -> dict[str, Tensor]:
+def _prefix(names: Sequence[str], expected: Collection[str]) -> str:
+    """What stands in a file before the names of a network's tensors; nothing if they are there as they are.
+
+    Expected ``stem.weight``, the file has ``module.model.stem.weight``: the prefix is ``module.model.``.
+    """
+    if not expected or not set(expected).isdisjoint(names):
+        return ""
+    prefixes = {name.removesuffix(own) for name in names for own in expected if name.endswith(f".{own}")}
+    wrapping = [prefix for prefix in prefixes if set(prefix.rstrip(".").split(".")) <= _WRAPPERS]
+    return wrapping[0] if len(wrapping) == 1 else ""
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError(f"it holds {type(content).__name__}, not tensors by name")
-    return content
+    return checkpoints.as_tensors(content, path)
 
 
 @dataclass(frozen=True)
@@ -147,4 +174,8 @@ class Teacher:
 
     def open(self) -> Weights:
         """The tensors."""
-        return NetworkWeights(self.network) if self.weights is None else FileWeights(self.weights)
+        return (
+            NetworkWeights(self.network)
+            if self.weights is None
+            else FileWeights(self.weights, self.network.state_dict().keys())
+        )

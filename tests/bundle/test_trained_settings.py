@@ -53,6 +53,29 @@ def test_other_weights_are_refused(weights):
         read_settings(weights)
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: whole[:-400], "damaged, its end is missing"),
+        (lambda whole: b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (lambda whole: b"", "an empty file"),
+    ],
+)
+def test_weights_that_are_damaged_or_something_else_are_named(weights, damage, message):
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(ValueError, match=f"{re.escape(str(weights))}: {message}"):
+        read_settings(weights)
+
+
+def test_zeros_inside_of_the_weights_are_found_also_if_they_have_no_settings(weights):
+    values = torch.load(weights, weights_only=True)["weight"].numpy().tobytes()
+    weights.write_bytes(weights.read_bytes().replace(values, bytes(len(values))))
+    assert not torch.load(weights, weights_only=True)["weight"].any(), "torch does not see it"
+    settings_beside(weights).unlink()
+    with pytest.raises(ValueError, match=r"model.pt: damaged, the checksum of its part \S+/data/0 is wrong"):
+        read_settings(weights)
+
+
 def test_weights_without_settings_are_refused_with_the_command_that_writes_them(weights):
     settings_beside(weights).unlink()
     message = f"has no trained settings.* python -m dwskd_monai settings BUNDLE --checkpoint {re.escape(str(weights))}"

@@ -88,6 +88,37 @@ def test_the_workspace_is_good(workspace):
     assert list(torch.load(workspace / "model.previous.pt", weights_only=True)) == ["earlier"]
 
 
+@pytest.mark.parametrize("auxiliary", ["mutual", "none"])
+def test_a_last_batch_of_one_image_with_batch_norm_is_left_out_and_said(workspace, capsys, auxiliary):
+    """12 images in batches of 11; at 32 pixels a ResNet has one value per channel, of which torch makes an error."""
+    resnet = {
+        "student": "resnet10t",
+        "network_def": {
+            "_target_": "timm.create_model",
+            "model_name": "resnet10t",
+            "channels": [8, 8, 16, 16],
+            "in_chans": 1,
+            "num_classes": 3,
+        },
+        "first_weights#_disabled_": True,
+    }
+    train(workspace, batch_size=11, auxiliary=auxiliary, **resnet)
+    assert capsys.readouterr().err.count("one image (12 slices in batches of 11); each epoch leaves out one slice") == 1
+
+
+def test_a_densenet_is_trained(workspace):
+    densenet = {
+        "student": "densenet121",
+        "network_def#growth_rate": 4,
+        "network_def#block_config": [1, 1, 1, 1],
+        "network_def#dims": None,
+        "network_def#depths": None,
+        "first_weights#_disabled_": True,
+    }
+    train(workspace, **densenet)
+    assert "features.conv0.weight" in torch.load(workspace / "model.pt", weights_only=True)
+
+
 def test_dataset_dir_missing_or_empty(workspace):
     assert "nowhere does not exist" in refused(workspace, dataset_dir=str(workspace / "nowhere"))
     (workspace / "empty").mkdir()

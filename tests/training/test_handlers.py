@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import errno
 import logging
 import math
+import os
+import resource
+import signal
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +17,8 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import LrScheduleHandler, ValidationHandler
 from torch import nn
 
+from dwskd_monai import checkpoints
+from dwskd_monai.files import DiskFullError
 from dwskd_monai.training import (
     BestModelSaver,
     BetterStudentHandler,
@@ -217,7 +225,11 @@ def test_a_continued_run_ends_as_an_uninterrupted_one(tmp_path, auxiliary, stopp
     for name, value in continued.network.state_dict().items():
         assert torch.equal(value, expected[name])
     assert (saver.best_metric, saver.best_epoch) == (0.9, 1), "a worse model never replaces the best"
-    assert [file.name for file in sorted(path.parent.iterdir())] == ["model.pt", "state.pt"]
+    assert [file.name for file in sorted(path.parent.iterdir())] == [
+        "model.pt",
+        "state.previous.pt",
+        "state.pt",
+    ]
 
 
 @pytest.mark.parametrize(("interval", "epochs"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (2, [2, 4])])
@@ -268,14 +280,154 @@ def test_a_failed_save_leaves_the_last_state(tmp_path, monkeypatch):
     content = path.read_bytes()
 
     def full_disk(state, file):
-        file.write_bytes(b"half")
-        raise OSError("No space left on device")
+        file.write(b"half")
+        raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="Input/output error"):
         handler.save(trainer)
     assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
+
+
+@contextmanager
+def largest_file(size: int):
+    """Let the system refuse to write more bytes than these into a file, as a full disk would."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def train_once(path: Path, resume: bool = False, max_epochs: int = 1):
+    trainer = make_trainer(auxiliary="none", max_epochs=max_epochs)
+    handler = TrainingStateHandler(path, {"network": trainer.network, "optimizer": trainer.optimizer}, resume)
+    handler.attach(trainer)
+    trainer.run()
+    return trainer, handler
+
+
+def test_a_state_that_does_not_fit_on_the_disk_leaves_those_before_it(tmp_path):
+    path = tmp_path / "state.pt"
+    trainer, handler = train_once(path, max_epochs=2)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    size = path.stat().st_size
+    with largest_file(1000), pytest.raises(DiskFullError) as caught:
+        handler.save(trainer)
+    assert str(caught.value).startswith(
+        f"{path}: the file is larger than the system allows: {size / 1e6:.1f} MB needed"
+    )
+    assert f"MB free in {tmp_path}. What was there before has not changed" in str(caught.value)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("limit", [1000, 10_000_000])
+def test_a_disk_without_space_stops_the_training_before_its_first_epoch(tmp_path, monkeypatch, limit):
+    """Once the system refuses to write, once there is space for one state, and not for the three that there will be."""
+    path = tmp_path / "models" / "state.pt"
+    trainer = make_trainer(auxiliary="none", max_epochs=1)
+    TrainingStateHandler(path, {"network": trainer.network, "optimizer": trainer.optimizer}).attach(trainer)
+    started = []
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: started.append(engine.state.epoch))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=5000))
+    with largest_file(limit), pytest.raises(DiskFullError, match=r"models/state.pt: .* MB needed, 0.0 MB free"):
+        trainer.run()
+    assert not started
+    assert not list(path.parent.iterdir())
+
+
+def test_what_is_tried_before_the_first_epoch_is_as_large_as_what_adam_will_leave(tmp_path, monkeypatch):
+    network = Student()
+    optimizer = torch.optim.Adam(network.parameters())
+    trainer = make_trainer(auxiliary="none", network=network, optimizer=optimizer, max_epochs=1)
+    path = tmp_path / "state.pt"
+    sizes = []
+    write = checkpoints.write
+    monkeypatch.setattr(
+        checkpoints, "write", lambda state, file: (write(state, file), sizes.append(file.stat().st_size))
+    )
+    TrainingStateHandler(path, {"network": network, "optimizer": optimizer}).attach(trainer)
+    trainer.run()
+    tried, written = sizes
+    assert tried == pytest.approx(written, rel=0.2)
+    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.parametrize("damage", ["zeros inside", "half", "empty", "zeros"])
+def test_a_damaged_state_is_named_and_the_one_before_it_is_taken(tmp_path, caplog, damage):
+    path = tmp_path / "state.pt"
+    train_once(path, max_epochs=2)
+    whole = path.read_bytes()
+    middle = whole.index(torch.load(path, weights_only=True)["network"]["fc.weight"].numpy().tobytes())
+    path.write_bytes(
+        {
+            "zeros inside": whole[:middle] + bytes(16) + whole[middle + 16 :],
+            "half": whole[: len(whole) // 2],
+            "empty": b"",
+            "zeros": bytes(len(whole)),
+        }[damage]
+    )
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        _, handler = train_once(path, resume=True, max_epochs=3)
+    assert f"resume: {path}: " in caplog.text
+    assert f"The state before it is taken: {handler.previous}" in caplog.text
+    assert "continuing after epoch 1 of 3" in caplog.text
+    epochs = [torch.load(file, weights_only=True)["trainer"]["epoch"] for file in (path, handler.previous)]
+    assert epochs == [3, 2]
+
+
+def test_a_damaged_state_with_none_before_it_is_named(tmp_path):
+    path = tmp_path / "state.pt"
+    train_once(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"resume: .*state.pt: damaged, its end is missing.*no state before it"):
+        train_once(path, resume=True, max_epochs=2)
+
+
+def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before_it(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    train_once(path, max_epochs=2)
+    path.write_bytes(path.read_bytes()[:1000])
+    previous = tmp_path / "state.previous.pt"
+    moved = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (moved.append(target), replace(source, target)))
+    train_once(path, resume=True, max_epochs=2)
+    assert previous not in moved
+    assert torch.load(previous, weights_only=True)["trainer"]["epoch"] == 1
+    assert torch.load(path, weights_only=True)["trainer"]["epoch"] == 2
+
+
+@pytest.mark.parametrize("stopped_at", range(3))
+def test_a_save_that_is_interrupted_between_its_steps_leaves_a_state_to_continue_from(
+    tmp_path, monkeypatch, stopped_at
+):
+    """The steps: the last state becomes the one before it, the new one takes its place."""
+    path = tmp_path / "state.pt"
+    trainer, handler = train_once(path, max_epochs=2)
+    done = []
+    replace = os.replace
+
+    def interrupted(source, target):
+        if len(done) == stopped_at:
+            raise KeyboardInterrupt
+        done.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        if stopped_at < 2:
+            with pytest.raises(KeyboardInterrupt):
+                handler.save(trainer)
+        else:
+            handler.save(trainer)
+    assert path.is_file() == (stopped_at != 1)
+    continued, _ = train_once(path, resume=True, max_epochs=3)
+    assert continued.state.iteration == 3 * BATCHES
 
 
 def test_epoch_seed_makes_an_epoch_repeatable():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import huggingface_hub
 import pytest
 import timm
@@ -7,7 +9,13 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
-from dwskd_monai.training.teachers import create_teacher, initialize_students, initialize_teacher, load_backbone
+from dwskd_monai.training.teachers import (
+    create_teacher,
+    initialize_students,
+    initialize_teacher,
+    load_backbone,
+    stochastic_depth,
+)
 from dwskd_monai.weight_selection import Teacher
 from tests.conftest import tiny_convnext, tiny_vit
 
@@ -26,6 +34,89 @@ def test_teacher_from_a_file_keeps_all_but_the_classifier(tmp_path, suffix):
             assert len(tensor) == 3
         else:
             assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "encoder.", "backbone."])
+def test_a_prefix_that_a_program_put_before_the_names_of_a_teacher_is_left_out_and_said(
+    tmp_path, caplog, suffix, prefix
+):
+    saved = tiny_convnext(num_classes=7).state_dict()
+    path = tmp_path / f"teacher{suffix}"
+    (torch.save if suffix == ".pt" else save_file)({f"{prefix}{name}": value for name, value in saved.items()}, path)
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        teacher = create_teacher("convnext_atto", str(path), num_classes=3, **TINY)
+    assert f"{path}: the names of its tensors begin with {prefix!r}, which is left out" in caplog.text
+    for name, tensor in teacher.state_dict().items():
+        assert name.startswith("head.fc.") or torch.equal(tensor, saved[name]), name
+
+
+def test_students_take_from_a_file_with_a_prefix_what_they_take_from_one_without(tmp_path):
+    saved = tiny_convnext((16, 32, 48, 64)).state_dict()
+    taken = []
+    for prefix in ("", "module."):
+        path = tmp_path / f"{prefix}teacher.pt"
+        torch.save({f"{prefix}{name}": value for name, value in saved.items()}, path)
+        student = tiny_convnext()
+        torch.nn.init.zeros_(student.head.fc.weight)
+        initialize_students(student, None, Teacher(tiny_convnext((16, 32, 48, 64), num_classes=0), path))
+        taken.append(student.state_dict())
+    without, with_prefix = taken
+    assert all(torch.equal(without[name], value) for name, value in with_prefix.items())
+
+
+@pytest.mark.parametrize("prefix", ["student.", "decoder.", "my_module."])
+def test_a_prefix_that_no_program_is_known_to_put_there_is_refused(tmp_path, prefix):
+    saved = tiny_convnext().state_dict()
+    torch.save({f"{prefix}{name}": value for name, value in saved.items()}, tmp_path / "teacher.pt")
+    with pytest.raises(ValueError, match=f"unexpected {prefix}"):
+        create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
+
+
+def test_of_two_networks_in_one_file_none_is_taken(tmp_path):
+    saved = tiny_convnext().state_dict()
+    both = {f"{prefix}{name}": value for prefix in ("model.", "module.") for name, value in saved.items()}
+    torch.save(both, tmp_path / "teacher.pt")
+    with pytest.raises(ValueError, match="unexpected model.head"):
+        create_teacher("convnext_atto", str(tmp_path / "teacher.pt"), **TINY)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>", "an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"", "an empty file"),
+        (b"\x10\x00\x00\x00\x00\x00\x00\x00{}", "damaged, or not a .safetensors file"),
+    ],
+)
+def test_a_safetensors_file_that_is_not_one_is_named(tmp_path, content, message):
+    path = tmp_path / "teacher.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"teacher.safetensors: {message}"):
+        create_teacher("convnext_atto", str(path), **TINY)
+
+
+@pytest.mark.parametrize(
+    ("model_name", "rate", "expected"),
+    [
+        ("convnext_atto", 0.0, 0.0),
+        ("convnext_atto", 0.1, 0.1),
+        ("swin_tiny_patch4_window7_224", 0.0, 0.0),  # whose own default is 0.1
+        ("densenet121", 0.0, None),
+        ("my_network", 0.2, 0.2),
+    ],
+)
+def test_stochastic_depth_is_left_out_of_networks_that_have_none(model_name, rate, expected):
+    assert stochastic_depth(model_name, rate) == expected
+    if timm.is_model(model_name):
+        with torch.device("meta"):
+            timm.create_model(model_name, drop_path_rate=expected)
+
+
+def test_stochastic_depth_of_a_network_that_has_none_is_refused():
+    with pytest.raises(ValueError, match=r"drop_path_rate: densenet121 has no stochastic depth; got 0.1, leave it 0"):
+        stochastic_depth("densenet121", 0.1)
 
 
 def test_a_classifier_of_the_same_size_is_new_too(tmp_path):
@@ -85,7 +176,7 @@ def test_no_file_and_no_state_dict_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file .*nowhere.pt.*'pretrained'"):
         create_teacher("convnext_atto", str(tmp_path / "nowhere.pt"))
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ValueError, match="text.pt: not a .pt or .safetensors file"):
+    with pytest.raises(ValueError, match="text.pt: damaged, or not a file of tensors"):
         create_teacher("convnext_atto", str(tmp_path / "text.pt"))
 
 

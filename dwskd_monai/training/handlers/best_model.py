@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch import Tensor
 
+from dwskd_monai import checkpoints
 from dwskd_monai.files import replacing, replacing_pair
 from dwskd_monai.training.distributed import unwrap
 
@@ -90,10 +90,10 @@ class BestModelSaver:
             self._keep_previous()
         if self.record is None:
             with replacing(self.path) as file:
-                torch.save(weights, file)
+                checkpoints.write(weights, file)
             return
         with replacing_pair(self.path, self.record.file_of(self.path)) as (file, record_file):
-            torch.save(weights, file)
+            checkpoints.write(weights, file)
             self.record.write(record_file, file, self._best(metric_name))
 
     def _renew_record(self, metric_name: str) -> None:
@@ -131,8 +131,8 @@ def holds_weights(path: Path, weights: Mapping[str, Tensor]) -> bool:
     if not path.is_file():
         return False
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        saved = checkpoints.load(path)
+    except ValueError:  # it is damaged, or something else
         return False
     if not isinstance(saved, dict) or saved.keys() != weights.keys():
         return False

@@ -1,0 +1,90 @@
+"""What is said when Ctrl-C ends a run: what is kept, and the command that goes on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from dwskd_monai.bundle.monai_command import quoted
+
+INTERRUPTED = 130  # exit code: what a shell makes of SIGINT
+_RESUME = "resume"
+_MODULE = ("monai", "bundle", "__main__.py")
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether Ctrl-C is the reason, or an error came while it ended the run: worker processes end by it too."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, KeyboardInterrupt):
+            return True
+        reason = reason.__cause__ or reason.__context__
+    return False
+
+
+def said_at_interruption(parser: ConfigParser, since: float) -> str:
+    """One line.
+
+    Args:
+        parser: of the config that runs.
+        since: when the run began, in seconds since the epoch: files of earlier runs do not count.
+    """
+    if "training_state" in parser and "trained" not in parser:
+        return _of_training(parser, since)
+    partial = _path(parser, "output_dir", "predictions.partial.csv")
+    kept = f"the predictions so far are in {partial}" if _is_newer(partial, since) else "no study was predicted yet"
+    return f"stopped by Ctrl-C; {kept}. Start again: {command_again(sys.argv)}"
+
+
+def _of_training(parser: ConfigParser, since: float) -> str:
+    state = _path(parser, "training_state")
+    resumed = bool(parser.get_parsed_content(_RESUME)) if _RESUME in parser else False
+    if resumed or _is_newer(state, since):
+        kept = f"the epochs that were completed are kept in {state}"
+        return f"stopped by Ctrl-C; {kept}. Continue: {command_again(sys.argv, resume=True)}"
+    return f"stopped by Ctrl-C before an epoch was completed. Start again: {command_again(sys.argv)}"
+
+
+def command_again(arguments: Sequence[str], resume: bool = False) -> str:
+    """The command of this process, for a shell.
+
+    Args:
+        arguments: ``sys.argv``.
+        resume: whether it shall continue a training.
+    """
+    if tuple(Path(arguments[0]).parts[-3:]) != _MODULE:  # a program of somebody's
+        return "the same program" + (" with resume=True" if resume else "")
+    words = _without_option(arguments[1:], _RESUME) if resume else list(arguments[1:])
+    launcher = ["python"]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        launcher = ["torchrun", "--standalone", f"--nproc_per_node={os.environ['LOCAL_WORLD_SIZE']}"]
+    options = ["--resume", "true"] if resume else []
+    return " ".join([*launcher, "-m", "monai.bundle", *map(quoted, words), *options])
+
+
+def _without_option(words: Sequence[str], name: str) -> list[str]:
+    """Words of a command line without ``--name VALUE`` or ``--name=VALUE``."""
+    kept: list[str] = []
+    is_value = False
+    for word in words:
+        if is_value and not word.startswith("--"):
+            is_value = False
+            continue
+        is_value = word == f"--{name}"
+        if not is_value and not word.startswith(f"--{name}="):
+            kept.append(word)
+    return kept
+
+
+def _path(parser: ConfigParser, key: str, name: str = "") -> Path:
+    folder: Any = parser.get_parsed_content(key)
+    return Path(str(folder)) / name
+
+
+def _is_newer(path: Path, since: float) -> bool:
+    return path.is_file() and path.stat().st_mtime >= since

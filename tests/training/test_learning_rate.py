@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.handlers import LrScheduleHandler
+
+from dwskd_monai.training import TrainingStateHandler, WarmupCosine
+from tests.training.test_trainer import Student, make_trainer
+
+HIGHEST, WARMUP, FACTOR = 0.1, 2, 0.1
+
+
+def expected(epoch: int, length: int) -> float:
+    """The formula: from a tenth up to the highest in the epochs of warm-up, then half a cosine down to 0."""
+    done = epoch - 1
+    if done < WARMUP:
+        return HIGHEST * (FACTOR + (1 - FACTOR) * done / WARMUP)
+    return HIGHEST * (1 + math.cos(math.pi * (done - WARMUP) / (length - WARMUP))) / 2
+
+
+def rates_of_a_training(path: Path, length: int, resume: bool = False, until: int | None = None) -> list[float]:
+    """The learning rate of each epoch that is trained."""
+    network = Student()
+    optimizer = torch.optim.SGD(network.parameters(), lr=HIGHEST)
+    scheduler = WarmupCosine(optimizer, warmup_steps=WARMUP, t_total=length, warmup_multiplier=FACTOR)
+    trainer = make_trainer(auxiliary="none", network=network, optimizer=optimizer, max_epochs=length)
+    LrScheduleHandler(scheduler, print_lr=False).attach(trainer)
+    objects = {"network": network, "optimizer": optimizer, "lr_scheduler": scheduler}
+    TrainingStateHandler(path, objects, resume=resume).attach(trainer)
+    rates: list[float] = []
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: rates.append(optimizer.param_groups[0]["lr"]))
+    if until is not None:
+        trainer.add_event_handler(Events.EPOCH_COMPLETED(once=until), lambda engine: engine.terminate())
+    trainer.run()
+    return rates
+
+
+def test_the_learning_rate_follows_the_formula(tmp_path):
+    rates = rates_of_a_training(tmp_path / "state.pt", 8)
+    assert rates == pytest.approx([expected(epoch, 8) for epoch in range(1, 9)])
+
+
+def test_a_resumed_training_has_the_learning_rates_of_an_uninterrupted_one(tmp_path):
+    whole = rates_of_a_training(tmp_path / "whole.pt", 8)
+    first = rates_of_a_training(tmp_path / "state.pt", 8, until=5)
+    rest = rates_of_a_training(tmp_path / "state.pt", 8, resume=True)
+    assert first + rest == whole, "to the last bit"
+
+
+@pytest.mark.parametrize("longer", [5, 8, 20])
+def test_a_training_that_is_resumed_with_more_epochs_goes_on_as_one_of_that_length(tmp_path, longer):
+    rates_of_a_training(tmp_path / "state.pt", 4)
+    rest = rates_of_a_training(tmp_path / "state.pt", longer, resume=True)
+    assert rest == pytest.approx([expected(epoch, longer) for epoch in range(5, longer + 1)])
+    assert rest == sorted(rest, reverse=True), "it never rises again"
