@@ -6,6 +6,7 @@ import re
 import sys
 import time
 import traceback
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +27,7 @@ _MACHINERY = (str(Path("monai", "bundle")), str(Path("monai", "utils", "module.p
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process .*\n(\w+\.)*\w+: (?P<message>.*)", re.DOTALL)
 
 
-def end_with_one_message(parser: ConfigParser) -> None:
+def end_with_one_message(parser: ConfigParser, run: object) -> None:
     """Let the process end with what is wrong, and exit code 2, if an error reaches its end.
 
     A config's errors come out of MONAI as "Failed to instantiate component …", with what is wrong a hundred lines
@@ -34,8 +35,16 @@ def end_with_one_message(parser: ConfigParser) -> None:
 
     Args:
         parser: of the config that runs.
+        run: the object whose life is that of the run, the workflow; a script that goes on after it has its own errors.
     """
-    sys.excepthook = _OneMessage(parser)
+    hook = _OneMessage(parser)
+    sys.excepthook = hook
+    weakref.finalize(run, _take_away, hook)
+
+
+def _take_away(hook: _OneMessage) -> None:
+    if sys.excepthook is hook:
+        sys.excepthook = sys.__excepthook__
 
 
 class _OneMessage:

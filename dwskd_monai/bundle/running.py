@@ -57,7 +57,7 @@ def find_bundle_root() -> str:
 def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()) -> None:
     """Prepare a run; each config of a bundle begins with this.
 
-    - Another run that writes to the same folders is not disturbed: this one is refused.
+    - It is refused if another run writes to the same folders.
     - Results of an earlier run that lie where this one will put its own become ``<stem>.previous<suffix>``: however
       this run ends, nobody takes them for its results.
 
@@ -81,7 +81,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
     workflow = _running_workflow()
     if workflow is None:  # a config that somebody evaluates without a workflow, such as a server
         return
-    end_with_one_message(workflow.parser)
+    end_with_one_message(workflow.parser, workflow)
     for folder in alone_in:
         require_alone(folder, workflow)
     for name in results:

@@ -22,7 +22,7 @@ PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", 
 # A training may go on with others of these. Images may lie elsewhere: they are compared by their contents.
 MAY_CHANGE = (
     *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend", "not_first",
-    "is_not_rank0", "max_epochs",
+    "max_epochs", "strict", "skip_refused",
 )  # fmt: skip
 _SPLITS = ("train", "validate")
 _WIRING = (

@@ -63,6 +63,7 @@ class TrainedBundle:
             FileNotFoundError, ValueError: if there is no image, or one cannot be read.
         """
         self.inference["dataset_dir"] = str(dataset_dir)
+        self.inference["refused"] = None  # the first image that cannot be used is raised
         self.inference.parse(reset=True)
         slices: list[Tensor] = []
         for item in self.inference.get_parsed_content("dataset"):

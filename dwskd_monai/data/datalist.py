@@ -21,6 +21,7 @@ from dwskd_monai.data.groups import (
 )
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.patients import with_patients
+from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
 
 _logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def load_split(
     dicom_patients: bool = True,
     folder_patients: bool = True,
     ignored_columns: Collection[str] | str = (),
+    refused: RefusedImages | None = None,
 ) -> list[dict[str, str | int]]:
     """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too if it is known.
 
@@ -67,6 +69,7 @@ def load_split(
         folder_patients: whether folders below those of the classes are patients.
         ignored_columns: columns of a CSV, or keys of a JSON datalist's items, to leave aside. Others that are not known
             are refused; see :mod:`~dwskd_monai.data.columns`.
+        refused: lists the files of a folder that are not images.
 
     Raises:
         FileNotFoundError: if the source, or an image of it, does not exist.
@@ -81,7 +84,7 @@ def load_split(
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
     names = in_order(class_names)
-    images = _known_images(dataset_dir, names, dicom_series, dicom_patients, folder_patients, ignored_columns)
+    images = _known_images(dataset_dir, names, dicom_series, dicom_patients, folder_patients, ignored_columns, refused)
     if split == "all":
         return _items(images)
     parts: dict[str, list[LabeledImage]] = {name: [] for name in SPLITS}
@@ -110,10 +113,11 @@ def _known_images(
     dicom_patients: bool,
     folder_patients: bool,
     ignored_columns: Collection[str] | str,
+    refused: RefusedImages | None,
 ) -> list[LabeledImage]:
     """All images, with their patients, none of which is in two splits."""
     source = existing(dataset_dir)
-    images = read_dataset(source, names, dicom_series, ignored_columns)
+    images = read_dataset(source, names, dicom_series, ignored_columns, refused)
     refuse_divided_studies(images, source)
     images = with_patients(images, dicom_patients, folder_patients, source)
     refuse_leaks(images, source)

@@ -71,12 +71,19 @@ def has_trained_images(split: str, training: Collection[str], allowed: bool) -> 
 
 
 def _digests(items: Sequence[Item], cache_dir: str | Path | None) -> list[str]:
-    if cache_dir is None:
-        return [digest_of(str(item["image"])) for item in items]
-    cache = ImageCache(cache_dir, [])
-    digests = [cache.digest_of(str(item["image"])) for item in items]
-    cache.save_index()
+    """Digests of the contents of images; empty for one that cannot be opened, which reading refuses."""
+    cache = None if cache_dir is None else ImageCache(cache_dir, [])
+    digests = [_digest(str(item["image"]), cache) for item in items]
+    if cache is not None:
+        cache.save_index()
     return digests
+
+
+def _digest(image: str, cache: ImageCache | None) -> str:
+    try:
+        return digest_of(image) if cache is None else cache.digest_of(image)
+    except OSError:
+        return ""
 
 
 def _check_found(chosen: Sequence[Item], wanted: Collection[str], split: str, source: str | Path) -> None:

@@ -10,7 +10,7 @@ from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
 from torch import Tensor
 
-READING_ERRORS = (ValueError, OSError, RuntimeError)  # what transforms raise over an image; RuntimeError is MONAI's
+from dwskd_monai.files import DiskFullError
 
 
 def study_of(item: Mapping[str, Any]) -> str:
@@ -28,8 +28,17 @@ def volume_of(transform: Compose, item: Mapping[str, Any]) -> Tensor:
     return volume
 
 
-def without_wrapping(error: BaseException) -> BaseException:
-    """What a transform raised, without MONAI's "applying transform …" around it."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def read_volume(transform: Compose, item: Mapping[str, Any]) -> Tensor:
+    """:func:`volume_of` an item; raises what a transform raised, without MONAI's "applying transform ..." around it."""
+    try:
+        return volume_of(transform, item)
+    except RuntimeError as error:
+        cause: BaseException = error
+        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise cause from cause.__cause__
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error is about an image; others are about the disk, a library or a fault of a program."""
+    return isinstance(error, (ValueError, OSError)) and not isinstance(error, DiskFullError)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import ignite.distributed as idist
 from monai.utils.enums import CommonKeys
 
+from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.files import replacing
 from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
@@ -35,6 +36,9 @@ class Refusing(Protocol):
 
     refused_count: int
 
+    def contents(self) -> Sequence[tuple[str, int | None]]:
+        """The digest of the content of each image that is used, and its label."""
+
 
 class RefusedImages:
     """The list of images that were refused: one row each in a CSV file, written while a run goes on.
@@ -52,9 +56,16 @@ class RefusedImages:
         self.path = Path(path)
         self.strict = strict
         self._partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
-        if _is_first():
-            for file in (self._partial, self.path):
-                file.unlink(missing_ok=True)
+        self._begun = False
+
+    def begin(self) -> None:
+        """Forget what an interrupted run listed; what calls it again, or in a worker process, changes nothing.
+
+        A dataset calls it before it reads. A list that is only made, as a part of a config is, touches no file.
+        """
+        if not self._begun and _is_first():
+            self._partial.unlink(missing_ok=True)
+        self._begun = True
 
     def add(self, refusal: BaseException, item: Mapping[str, Any], rank: int) -> None:
         """List an image.
@@ -81,7 +92,7 @@ class RefusedImages:
         """
         for rank, item in items:
             reason = f"another image of its study ({study}) is refused; fix that one"
-            self._write(RefusedImage(item[CommonKeys.IMAGE], reason, "missing"), rank)
+            self._write(RefusedImage(item[CommonKeys.IMAGE], reason, "study"), rank)
 
     def list_others(self, files: Iterable[RefusedImage]) -> None:
         """List files of a folder that are not taken for images, after those that are.
@@ -89,6 +100,7 @@ class RefusedImages:
         Raises:
             RefusedImage: for the first that is not simply set aside, if the list is strict.
         """
+        self.begin()
         for error in files:
             if self.strict and error.kind != ASIDE:
                 raise error
@@ -106,7 +118,11 @@ class RefusedImages:
 
     def count(self) -> int:
         """How many images are refused so far."""
-        return sum(row["kind"] != ASIDE for row in self.rows())
+        return len(self.rows_of_images())
+
+    def rows_of_images(self) -> list[dict[str, str]]:
+        """The rows of images that are refused, without what was set aside."""
+        return [row for row in self.rows() if row["kind"] != ASIDE]
 
     def finish(self) -> None:
         """Give the file its name, and say how many images were refused.
@@ -133,21 +149,6 @@ class RefusedImages:
         """Give the file its name."""
         self._finished()
 
-    def require_none(self) -> None:
-        """Raise with all refused images and the reasons, if there are any.
-
-        Raises:
-            ValueError: the message shows the first twenty; the file has them all.
-        """
-        refused = [row for row in self._finished() if row["kind"] != ASIDE]
-        if not refused:
-            return
-        shown = _listed([f"{row['path']}: {row['reason']}" for row in refused])
-        raise ValueError(
-            f"{len(refused)} images cannot be used:\n{shown}\nFix or remove them ({self.path} lists all), or go on "
-            "without them: --skip_refused true"
-        )
-
     def _finished(self) -> list[dict[str, str]]:
         """The rows, in a file of the right name if there are any."""
         rows = self.rows()
@@ -156,7 +157,7 @@ class RefusedImages:
                 writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
                 writer.writerows(rows)
-            self._partial.unlink()
+            self._partial.unlink(missing_ok=True)
         return rows
 
     def _write(self, error: RefusedImage, rank: int) -> None:
@@ -174,25 +175,38 @@ class RefusedImages:
             os.close(file)
 
 
-def require_images(datasets: Sequence[Refusing], refused: RefusedImages, skip_refused: bool = False) -> None:
+def require_images(
+    datasets: Sequence[Refusing], refused: RefusedImages, class_names: ClassNames, skip_refused: bool = False
+) -> None:
     """Stop a training over images that cannot be used, all at once, unless it is to go on without them.
 
     Args:
-        datasets: that have read their images, all splits.
-        refused: the list that they have filled.
+        datasets: of the training images, and of the validation images, which have read them.
+        refused: the list that they, and the listing of their folders, have filled.
+        class_names: names in the order of the labels, or metadata's ``channel_def``.
         skip_refused: go on without them; their number is logged, and the trained settings have it.
 
     Raises:
-        ValueError: with each image and the reason.
+        ValueError: with each image and the reason; or if a class has no training image without them.
     """
-    count = sum(dataset.refused_count for dataset in datasets)
+    listed = refused.rows_of_images()
+    count = max(len(listed), sum(dataset.refused_count for dataset in datasets))
     if not count:
         return
-    if not skip_refused:
-        refused.require_none()
-        raise ValueError(f"{count} images cannot be used; the first process lists them")
     refused.keep()
-    _logger.warning("training without %d images that are refused; %s says why", count, refused.path)
+    images = f"{count} image{'s' if count > 1 else ''}"
+    if not skip_refused:
+        shown = listed_lines([f"{row['path']}: {row['reason']}" for row in listed])
+        raise ValueError(
+            f"{images} cannot be used:\n{shown}\nFix or remove them ({refused.path} lists all), or go on without them: "
+            "--skip_refused true"
+        )
+    _logger.warning("training without %s that cannot be used; %s says why", images, refused.path)
+    names = in_order(class_names)
+    present = {label for _, label in datasets[0].contents()}
+    missing = [name for index, name in enumerate(names) if index not in present]
+    if missing:
+        raise ValueError(f"no training image of class {', '.join(missing)} can be used; {refused.path} says why")
 
 
 def raise_all(failures: Sequence[BaseException], count: int) -> None:
@@ -206,10 +220,11 @@ def raise_all(failures: Sequence[BaseException], count: int) -> None:
         raise failures[0]
     if failures:
         shown = [str(failure) for failure in failures]
-        raise ValueError(f"{len(failures)} of {count} images cannot be read:\n{_listed(shown)}") from failures[0]
+        raise ValueError(f"{len(failures)} of {count} images cannot be read:\n{listed_lines(shown)}") from failures[0]
 
 
-def _listed(lines: Sequence[str]) -> str:
+def listed_lines(lines: Sequence[str]) -> str:
+    """The first twenty lines, and how many more there are."""
     more = len(lines) - _MOST_SHOWN
     rest = [f"and {more} more"] if more > 0 else []
     return "\n".join(f"- {line}" for line in [*lines[:_MOST_SHOWN], *rest])
@@ -221,7 +236,7 @@ def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:
         return error
     path = str(item[CommonKeys.IMAGE])
     reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
-    return RefusedImage(path, reason, "missing" if isinstance(error, FileNotFoundError) else "content")
+    return RefusedImage(path, reason, "missing" if isinstance(error, OSError) else "content")
 
 
 def shown_counts(reasons: Iterable[str]) -> str:

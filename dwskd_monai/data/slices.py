@@ -69,6 +69,8 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         deterministic, random = _divided_at_the_first_random(transform)
         self._random = Compose(random)
         self._store = ImageStore(deterministic, cache_dir)
+        if refused is not None:
+            refused.begin()
         read = self._store.read_all(data, num_workers, progress)
         used = _used(data, read, refused)
         super().__init__([item for item, _ in used], transform)
@@ -162,7 +164,8 @@ def _used(
             refused.add(result, item, rank)
         elif refused is not None:
             refused.add_companions(study, [(rank, item)])
-    if not used:
+    if refused is not None and not used:
+        refused.keep()
         raise_all(failures, len(items))
     return used
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.labels import label_index
-from dwskd_monai.data.refused import shown_counts
+from dwskd_monai.data.refused import RefusedImages, shown_counts
 from dwskd_monai.data.rows import Row, is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 
@@ -56,6 +56,7 @@ def read_dataset(
     class_names: Sequence[str],
     dicom_series: bool = True,
     ignored_columns: Collection[str] | str = (),
+    refused: RefusedImages | None = None,
 ) -> list[LabeledImage]:
     """All labeled images of a folder, CSV or JSON datalist; see :func:`dwskd_monai.data.datalist.load_split`.
 
@@ -64,6 +65,7 @@ def read_dataset(
         class_names: names in the order of the labels.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
         ignored_columns: columns of a datalist to leave aside.
+        refused: lists the files of a folder that are not images.
 
     Raises:
         FileNotFoundError: if the source or an image of it does not exist, or it has no image.
@@ -71,7 +73,7 @@ def read_dataset(
     """
     root = existing(dataset_dir)
     if root.is_dir():
-        images = list(_read_folder(root, class_names, dicom_series))
+        images = list(_read_folder(root, class_names, dicom_series, refused))
     elif is_datalist(root):
         images = _read_datalist(root, class_names, ignored_columns)
     else:
@@ -81,22 +83,29 @@ def read_dataset(
     return images
 
 
-def _read_folder(root: Path, class_names: Sequence[str], dicom_series: bool) -> Iterable[LabeledImage]:
+def _read_folder(
+    root: Path, class_names: Sequence[str], dicom_series: bool, refused: RefusedImages | None
+) -> Iterable[LabeledImage]:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     splits = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
     if not splits:
-        yield from _read_classes(root, folders, class_names, dicom_series, None)
+        yield from _read_classes(root, folders, class_names, dicom_series, None, refused)
         return
     further = [folder.name for folder in folders if folder not in splits]
     if further:
         raise ValueError(f"{root}: folders of splits ({splits[0].name}) and others ({', '.join(further)}) side by side")
     for split in splits:
         inner = sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith("."))
-        yield from _read_classes(split, inner, class_names, dicom_series, SPLIT_NAMES[split.name.lower()])
+        yield from _read_classes(split, inner, class_names, dicom_series, SPLIT_NAMES[split.name.lower()], refused)
 
 
 def _read_classes(
-    root: Path, folders: Sequence[Path], class_names: Sequence[str], dicom_series: bool, split: str | None
+    root: Path,
+    folders: Sequence[Path],
+    class_names: Sequence[str],
+    dicom_series: bool,
+    split: str | None,
+    refused: RefusedImages | None,
 ) -> Iterable[LabeledImage]:
     unknown = [folder.name for folder in folders if folder.name not in class_names]
     if unknown:
@@ -112,9 +121,11 @@ def _read_classes(
             first, *below = path.relative_to(folder).parts
             inner = first if below else None
             yield LabeledImage(path, class_names.index(folder.name), split, folder=inner)
+    if refused is not None:
+        refused.list_others(others)
     if others:
         shown = shown_counts(other.reason for other in others)
-        _logger.warning("%s: %d are not images that can be read, and are left out: %s", root, len(others), shown)
+        _logger.warning("%s: %d files cannot be read as images and were left out: %s", root, len(others), shown)
 
 
 def _read_datalist(

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dwskd_monai.data.cache import ImageCache, digest_of
-from dwskd_monai.data.items import READING_ERRORS, volume_of, without_wrapping
+from dwskd_monai.data.items import is_refusal, read_volume
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,27 @@ class ImageStore:
         return images
 
     def _attempt(self, item: Mapping[str, Any]) -> KeptImage | BaseException:
-        """An error is a result too, so that all broken images are named at once and the rest is kept."""
+        """What is wrong with an image is a result too, so that all broken images are named and the others are kept."""
+        path, volume, length = None, None, None
         try:
-            return self._keep(item)
-        except READING_ERRORS as error:
-            return without_wrapping(error)
+            if self._cache is not None:
+                path = self._cache.path_of(item[CommonKeys.IMAGE])
+                length = self._cache.length(path)
+            if length is None:
+                volume = read_volume(self._transform, item)
+        except (ValueError, OSError) as error:
+            if not is_refusal(error):
+                raise
+            return error
+        return self._kept(path, volume, length)
 
-    def _keep(self, item: Mapping[str, Any]) -> KeptImage:
-        if self._cache is None:
-            volume = volume_of(self._transform, item)
+    def _kept(self, path: Path | None, volume: Tensor | None, length: int | None) -> KeptImage:
+        """An image in memory or in the cache; what goes wrong there is no fault of the image."""
+        if volume is None:
+            assert path is not None
+            assert length is not None
+            return KeptImage(path, length)
+        if self._cache is None or path is None:
             return KeptImage(volume, volume.shape[1])
-        path = self._cache.path_of(item[CommonKeys.IMAGE])
-        length = self._cache.length(path)
-        if length is None:
-            volume = volume_of(self._transform, item)
-            self._cache.save(path, volume)
-            length = volume.shape[1]
-        return KeptImage(path, length)
+        self._cache.save(path, volume)
+        return KeptImage(path, volume.shape[1])

@@ -10,7 +10,7 @@ from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
 from torch import Tensor
 
-from dwskd_monai.data.items import READING_ERRORS, study_of, volume_of, without_wrapping
+from dwskd_monai.data.items import is_refusal, read_volume, study_of
 from dwskd_monai.data.refused import RefusedImages
 
 
@@ -37,6 +37,8 @@ class SliceStream(monai.data.IterableDataset):
         super().__init__(list(enumerate(numbered.items())))  # whole studies are shared out among worker processes
         self._deterministic = transform
         self._refused = refused
+        if refused is not None:
+            refused.begin()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for number, (study, items) in super().__iter__():
@@ -48,12 +50,11 @@ class SliceStream(monai.data.IterableDataset):
         failed = False
         for rank, item in items:
             try:
-                read.append((rank, item, volume_of(self._deterministic, item)))
-            except READING_ERRORS as error:
-                cause = without_wrapping(error)
-                if self._refused is None:
-                    raise cause from cause.__cause__
-                self._refused.add(cause, item, rank)
+                read.append((rank, item, read_volume(self._deterministic, item)))
+            except (ValueError, OSError) as error:
+                if self._refused is None or not is_refusal(error):
+                    raise
+                self._refused.add(error, item, rank)
                 failed = True
         if not failed:
             return [volume for _, _, volume in read]

@@ -39,6 +39,8 @@ class Expectation:
     accept: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.accept, str):
+            raise ValueError(f"accept: expected a list, such as --accept \"['view=LATERAL']\"; got {self.accept!r}")
         names = {*self.expected, *self.unexpected, SLICES, HOUNSFIELD}
         for word in self.accept:
             name, _, value = str(word).partition("=")
@@ -57,43 +59,51 @@ class Expectation:
             value = says.get(name, "")
             if not value or self._accepts(name, value):
                 continue
-            if _fits(value, self.unexpected.get(name, ())):
-                return self._refused(name, value, "which is not an image that this network is for")
-            if name in self.expected and not _fits(value, self.expected[name]):
-                return self._refused(name, value, f"expected {' or '.join(self.expected[name])}")
+            found = _fitting(value, self.unexpected.get(name, ()))
+            if found:
+                return f"{_shown(name, value)}; this network is not for such images; {_way_out(name, found)}"
+            if name in self.expected and not _fitting(value, self.expected[name]):
+                first = value.replace("\\", " ").split()[0]  # a backslash would not survive a command line
+                return f"{_shown(name, value)}; expected {' or '.join(self.expected[name])}; {_way_out(name, first)}"
         return self._problem_of_content(pixels)
 
     def _problem_of_content(self, pixels: Pixels) -> str | None:
         slices = pixels.shape[1]
         if self.most_slices is not None and slices > self.most_slices and not self._accepts(SLICES, ANY):
-            return self._refused(SLICES, f"{slices}", f"expected at most {self.most_slices}", ANY)
+            return f"{slices} slices; expected at most {self.most_slices}; {_way_out(SLICES, ANY)}"
         if self.hounsfield and not self._accepts(HOUNSFIELD, ANY):
             problem = implausible(pixels)
             if problem is not None:
-                return self._refused(HOUNSFIELD, problem, "expected those of a body, as a CT scanner gives them", ANY)
+                return f"no Hounsfield units of a body: {problem}; {_way_out(HOUNSFIELD, ANY)}"
         return None
 
     def _accepts(self, name: str, value: str) -> bool:
         accepted = [word.partition("=")[2].upper() for word in map(str, self.accept) if word.startswith(f"{name}=")]
-        return ANY.upper() in accepted or _fits(value, accepted)
-
-    def _refused(self, name: str, value: str, expected: str, accepted: str | None = None) -> str:
-        way_out = f"--accept \"['{name}={accepted or value}']\" takes it all the same"
-        return f"{name.replace('_', ' ')} {value}; {expected}; {way_out}"
+        return ANY.upper() in accepted or _fitting(value, accepted) is not None
 
 
-def _fits(value: str, words: Collection[str]) -> bool:
-    """Whether a part of a value is one of the words, or begins as one of four letters or more.
+def _shown(name: str, value: str) -> str:
+    return f"{name.replace('_', ' ')} is {value}"
+
+
+def _way_out(name: str, value: str) -> str:
+    return f"to use such images: --accept \"['{name}={value}']\""
+
+
+def _fitting(value: str, words: Collection[str]) -> str | None:
+    """The part of a value that is one of the words, or begins as one of four letters or more; None if there is none.
 
     ``CHEST_2VIEWS`` has a part ``CHEST``, ``CHESTABDOMEN`` begins so; ``FAST`` is not ``FA``. A UID is one part.
     """
     parts = [value.upper(), *_PART.findall(value.upper())]
     wanted = [word.upper() for word in words]
-    return any(part == word or (len(word) > 3 and part.startswith(word)) for part in parts for word in wanted)
+    fits = (part for part in parts for word in wanted if part == word or (len(word) > 3 and part.startswith(word)))
+    return next(fits, None)
 
 
 _SAMPLED = 128  # rows and columns that are looked at; all would take longer than resizing them
 _FAT_OR_AIR = -30.0  # HU; every part of a body has some of both or of one of them
+_PADDING = -1100.0  # HU; what is lower lies outside of the scanner's circle
 _SOFT = (-200.0, 300.0)
 _LOWEST, _HIGHEST = -5000.0, 40000.0
 _LEAST_DARK = 1e-3
@@ -116,7 +126,7 @@ def implausible(pixels: Pixels) -> str | None:
         return seen
     step = max(1, min(pixels.shape[-2:]) // _SAMPLED)
     pixels = pixels[..., ::step, ::step]
-    dark = float(np.mean(pixels < _FAT_OR_AIR))
+    dark = float(np.mean((pixels > _PADDING) & (pixels < _FAT_OR_AIR)))
     if dark < _LEAST_DARK:
         return f"{seen}, {dark:.1%} of them below {_FAT_OR_AIR:g} (no air and no fat)"
     first, last = np.percentile(pixels, (0.1, 99.9))

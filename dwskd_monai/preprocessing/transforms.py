@@ -120,9 +120,11 @@ class ExpectImaged(_Preprocessing):
         result = dict(data)
         for key in self.key_iterator(result):
             expectation = self.pictures if result.get(f"{key}_kind") == intensity.PICTURE else self.others
-            problem = expectation.problem(result.get(f"{key}_says", {}), np.asarray(result[key]))
+            says = result.get(f"{key}_says", {})
+            problem = expectation.problem(says, np.asarray(result[key]))
             if problem is not None:
-                raise RefusedImage(str(result.get(FILE_KEY, "an image")), problem, "unexpected")
+                file = str(result.get(FILE_KEY, "an image"))
+                raise RefusedImage(file, problem, "unexpected", says.get("series"), says.get("instance"))
         return result
 
 

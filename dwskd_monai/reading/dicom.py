@@ -8,6 +8,7 @@ patient leaves this module; no name is ever read.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections import Counter
@@ -36,7 +37,10 @@ SAYS = {
     "view": "ViewPosition",
     "rescale_type": "RescaleType",
     "conversion": "ConversionType",
+    "series": "SeriesInstanceUID",
+    "instance": "SOPInstanceUID",
 }
+_OF_ONE_SERIES = ("Modality", "SOPClassUID", "RescaleType")  # its slices have the same
 _ACROSS = ("A", "P")  # where the rows of a lateral view go: to anterior or posterior
 _TAGS = (
     "SOPClassUID",
@@ -137,7 +141,11 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float) -> Imag
         raise
     parts = [(headers[index], [0]) for index in order]
     pixels, padding = _read_pixels(parts, [slices[index] for index in order])
-    return to_image(_volume(pixels, slices[order[0]], step, padding), slice_axis, folder)
+    volume = _volume(pixels, slices[order[0]], step, padding)
+    kinds = sorted({header.text("ImageType").upper() for header in headers} - {""})
+    says = {**volume.says, "image_type": "\\".join(kinds)} if len(kinds) > 1 else dict(volume.says)
+    says.pop("instance", None)
+    return to_image(dataclasses.replace(volume, says=says), slice_axis, folder)
 
 
 def _refuse_strays(folder: Path, paths: Sequence[Path]) -> None:
@@ -213,6 +221,11 @@ def _refuse_mixtures(folder: Path, headers: Sequence[Header]) -> None:
             f"{multiframe[0]} is a volume (multi-frame) among {len(headers)} files of one series; expected slices only",
             "geometry",
         )
+    for name in _OF_ONE_SERIES:
+        values = {header.text(name): header.path for header in headers}
+        if len(values) > 1:
+            shown = ", ".join(f"{path.name} {value or 'nothing'}" for value, path in values.items())
+            raise RefusedImage(folder, f"slices of one series with different {name} ({shown})", "header")
     sizes = {(header.whole("Rows"), header.whole("Columns")): header.path for header in headers}
     if len(sizes) > 1:
         shown = ", ".join(f"{path.name} {rows} × {columns}" for (rows, columns), path in sizes.items())

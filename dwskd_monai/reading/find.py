@@ -58,10 +58,14 @@ def _walk(root: Path, others: list[RefusedImage]) -> Iterator[tuple[Path, list[P
     seen: set[Path] = set()
     for name, folders, files in os.walk(root, followlinks=True):
         folder = Path(name)
+        if folder.resolve() in seen:
+            others.append(RefusedImage(folder, "link to a folder that is listed already", ASIDE))
+            folders.clear()
+            continue
         seen.add(folder.resolve())
         inside = []
-        for path in (folder / inner for inner in sorted(folders)):
-            reason = _reason_to_leave(path, folders, seen)
+        for path in sorted((folder / inner for inner in folders), key=_real_ones_first):
+            reason = _reason_to_leave(path, folders)
             if reason is None:
                 inside.append(path.name)
             else:
@@ -70,7 +74,11 @@ def _walk(root: Path, others: list[RefusedImage]) -> Iterator[tuple[Path, list[P
         yield folder, [folder / file for file in sorted(files)]
 
 
-def _reason_to_leave(folder: Path, beside: list[str], seen: set[Path]) -> str | None:
+def _real_ones_first(folder: Path) -> tuple[bool, str]:
+    return folder.is_symlink(), folder.name
+
+
+def _reason_to_leave(folder: Path, beside: list[str]) -> str | None:
     """Why a folder is not looked into; None if it is."""
     name = folder.name.lower()
     if name.startswith("."):
@@ -79,8 +87,6 @@ def _reason_to_leave(folder: Path, beside: list[str], seen: set[Path]) -> str | 
         return "folder of thumbnails or of the system"
     if name in _MASKS and any(other.lower() in _IMAGES for other in beside):
         return "folder of masks beside a folder of images"
-    if folder.is_symlink() and folder.resolve() in seen:
-        return "link to a folder that is listed already"
     return None
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 #   geometry  orientation, position or spacing that do not make slices of one volume
 #   content   pixels that show nothing: constant, not finite, too few
 #   unexpected  an image that can be read, and is not of the kind that a network is for
+#   study     another image of its study is refused
 #   aside     a file that was not meant: hidden, a thumbnail, a mask, a document; never an error
 ASIDE = "aside"
-KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", ASIDE)
+KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", "study", ASIDE)
 
 
 class RefusedImage(ValueError):

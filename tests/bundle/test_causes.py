@@ -90,7 +90,7 @@ def test_other_errors_are_not_taken_for_one_of_these(parser, error):
 
 def test_the_process_ends_with_one_line_and_the_traceback_is_kept(parser, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    end_with_one_message(parser)
+    end_with_one_message(parser, parser)
     error = torch.OutOfMemoryError(CUDA)
     with pytest.raises(SystemExit) as ended:
         sys.excepthook(type(error), error, None)

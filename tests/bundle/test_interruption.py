@@ -78,7 +78,7 @@ def test_a_prediction_says_where_the_rows_so_far_are(config, tmp_path):
 
 def test_the_process_ends_with_one_line_and_the_exit_code_of_a_shell(config, monkeypatch, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    end_with_one_message(config)
+    end_with_one_message(config, config)
     with pytest.raises(SystemExit) as ended:
         sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert ended.value.code == INTERRUPTED == 130

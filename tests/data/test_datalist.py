@@ -119,7 +119,7 @@ def test_other_files_are_skipped_and_counted(tmp_path, caplog):
     (tmp_path / "index.csv").touch()
     (tmp_path / ".cache").mkdir()
     assert len(load_split(tmp_path, NAMES, "all")) == 10
-    assert "1 are not images that can be read, and are left out: document (.txt) (1)" in caplog.text
+    assert "1 files cannot be read as images and were left out: document (.txt) (1)" in caplog.text
 
 
 @pytest.mark.parametrize(

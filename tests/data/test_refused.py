@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,6 @@ def test_what_was_set_aside_is_no_error(tmp_path, caplog):
 
 
 def test_nothing_refused_leaves_no_file(tmp_path):
-    (tmp_path / "refused.csv").write_text("of an earlier run")
     RefusedImages(tmp_path / "refused.csv").finish()
     assert not list(tmp_path.iterdir())
 
@@ -78,7 +78,7 @@ def test_processes_add_to_one_list(tmp_path, method):
     [
         (FileNotFoundError("a.png: there is no such image"), "missing", "there is no such image"),
         (ValueError("a.png: expected (C, D, H, W)"), "content", "expected (C, D, H, W)"),
-        (RuntimeError(), "content", "RuntimeError"),
+        (PermissionError("no permission"), "missing", "no permission"),
     ],
 )
 def test_what_others_raise_over_an_image_is_a_refusal_too(tmp_path, error, kind, reason):
@@ -89,19 +89,49 @@ def test_what_others_raise_over_an_image_is_a_refusal_too(tmp_path, error, kind,
 
 
 class Split:
-    def __init__(self, refused_count: int) -> None:
+    def __init__(self, refused_count: int, labels: Sequence[int] = (0, 1)) -> None:
         self.refused_count = refused_count
+        self._labels = labels
+
+    def contents(self) -> list[tuple[str, int]]:
+        return [("digest", label) for label in self._labels]
 
 
 def test_a_training_stops_over_the_images_of_both_splits_or_goes_on_and_says_so(tmp_path, caplog):
     refused = RefusedImages(tmp_path / "refused.csv")
-    require_images([Split(0), Split(0)], refused)
+    require_images([Split(0), Split(0)], refused, ["a", "b"])
     refuse(refused, [0, 1])
     refuse(refused, [0])  # of the other split
-    with pytest.raises(ValueError, match=r"(?s)2 images cannot be used:.*0000.png.*0001.png.*--skip_refused true"):
-        require_images([Split(2), Split(1)], refused)
+    with pytest.raises(ValueError, match=r"(?s)3 images cannot be used:.*0000.png.*0001.png.*--skip_refused true"):
+        require_images([Split(2), Split(1)], refused, ["a", "b"])
     assert (tmp_path / "refused.csv").is_file()
     refuse(refused, [5])
-    require_images([Split(0), Split(1)], refused, skip_refused=True)
-    assert "training without 1 images that are refused" in caplog.text
+    require_images([Split(0), Split(1)], refused, ["a", "b"], skip_refused=True)
+    assert "training without 1 image that cannot be used" in caplog.text
     assert Path(tmp_path / "refused.csv").read_text().count("png") == 1
+
+
+def test_a_file_of_a_folder_that_cannot_be_read_stops_a_training_too(tmp_path):
+    refused = RefusedImages(tmp_path / "refused.csv")
+    refused.list_others([RefusedImage("a.mha", "a file called .mha", "format")])
+    with pytest.raises(ValueError, match=r"(?s)1 image cannot be used:.*a.mha: a file called .mha"):
+        require_images([Split(0), Split(0)], refused, ["a", "b"])
+
+
+def test_a_class_that_loses_all_its_training_images_is_an_error_even_if_images_are_skipped(tmp_path):
+    refused = RefusedImages(tmp_path / "refused.csv")
+    refuse(refused, [0])
+    with pytest.raises(ValueError, match="no training image of class b can be used"):
+        require_images([Split(1, labels=(0, 0)), Split(0)], refused, ["a", "b"], skip_refused=True)
+
+
+def test_a_list_that_is_only_made_touches_no_file_and_one_that_begins_forgets_the_last_run(tmp_path):
+    partial = tmp_path / "refused.partial.csv"
+    partial.write_text("0,a.png,of an interrupted run,damaged,,\n")
+    refused = RefusedImages(tmp_path / "refused.csv")
+    assert partial.exists()
+    refused.begin()
+    assert not partial.exists()
+    refuse(refused, [1])
+    refused.begin()
+    assert refused.count() == 1

@@ -14,10 +14,12 @@ from monai.data.utils import set_rnd
 from monai.transforms import Compose, EnsureTyped, RandGaussianNoised
 from PIL import Image
 
+from dwskd_monai.data.cache import ImageCache
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.data.store import ImageStore
 from dwskd_monai.data.stream import SliceStream
+from dwskd_monai.files import DiskFullError
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
 from dwskd_monai.reading import RefusedImage
 from dwskd_monai.training.views import AugmentViewsd
@@ -168,7 +170,7 @@ def test_all_of_many_broken_images_are_listed_and_twenty_are_shown(tmp_path):
     refused = RefusedImages(tmp_path / "refused.csv")
     with pytest.raises(ValueError, match=r"30 of 30 images cannot be read"):
         SliceDataset(items, preparing(), progress=False, refused=refused)
-    assert refused.count() == 30
+    assert (tmp_path / "refused.csv").read_text().count(".nii") == 30
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -290,3 +292,26 @@ def test_a_broken_study_in_a_stream_is_named(studies):
     assert [next(stream)["study"] for _ in range(12)] == ["S0"] * 12
     with pytest.raises(ValueError, match=r"b.nii.gz: a damaged NIfTI file"):
         next(stream)
+
+
+@pytest.mark.parametrize("use", [SliceDataset, SliceStream])
+@pytest.mark.parametrize("error", [AttributeError("a fault of a program"), ModuleNotFoundError("no itk")])
+def test_what_is_no_fault_of_an_image_ends_the_run(tmp_path, studies, use, error):
+    def fail(item):
+        raise error
+
+    refused = RefusedImages(tmp_path / "refused.csv")
+    with pytest.raises(type(error)):
+        list(use(studies, preparing(fail), refused=refused))
+    assert refused.count() == 0
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_an_image(tmp_path, studies, monkeypatch):
+    def full(self, path, volume):
+        raise DiskFullError(path)
+
+    monkeypatch.setattr(ImageCache, "save", full)
+    refused = RefusedImages(tmp_path / "refused.csv")
+    with pytest.raises(DiskFullError):
+        SliceDataset(studies, preparing(), tmp_path / "cache", progress=False, refused=refused)
+    assert refused.count() == 0

@@ -19,14 +19,17 @@ PICTURE = np.zeros((1, 1, 8, 8), np.float32)
         ({"modality": "CR", "body_part": "CHEST", "view": "PA"}, None),
         ({"modality": "DX", "body_part": "CHEST_2VIEWS", "view": "AP SUPINE"}, None),
         ({"modality": "CR", "body_part": "CHESTABDOMEN"}, None),
-        ({"modality": "CT"}, "modality CT; expected CR or DX; --accept \"['modality=CT']\" takes it all the same"),
-        ({"body_part": "HAND"}, "body part HAND; expected CHEST or THORAX; "),
-        ({"view": "LATERAL"}, "view LATERAL; expected PA or AP; "),
-        ({"view": "PAX"}, "view PAX; expected PA or AP; "),
-        ({"image_type": "DERIVED\\SECONDARY\\LOCALIZER"}, "image type DERIVED\\SECONDARY\\LOCALIZER; which is not an"),
+        ({"modality": "CT"}, "modality is CT; expected CR or DX; to use such images: --accept \"['modality=CT']\""),
+        ({"body_part": "HAND"}, "body part is HAND; expected CHEST or THORAX; "),
+        ({"view": "LATERAL"}, "view is LATERAL; expected PA or AP; "),
+        ({"view": "PAX"}, "view is PAX; expected PA or AP; "),
+        (
+            {"image_type": "DERIVED\\SECONDARY\\LOCALIZER"},
+            "image type is DERIVED\\SECONDARY\\LOCALIZER; this network is not for",
+        ),
         ({"image_type": "ORIGINAL\\PRIMARY\\FAST"}, None),
-        ({"image_type": "DERIVED\\FA"}, "image type DERIVED\\FA; "),
-        ({"sop_class": "1.2.840.10008.5.1.4.1.1.7.2"}, "sop class 1.2.840.10008.5.1.4.1.1.7.2; "),
+        ({"image_type": "DERIVED\\FA"}, "image type is DERIVED\\FA; "),
+        ({"sop_class": "1.2.840.10008.5.1.4.1.1.7.2"}, "sop class is 1.2.840.10008.5.1.4.1.1.7.2; "),
         ({"sop_class": "1.2.840.10008.5.1.4.1.1.1"}, None),
     ],
 )
@@ -48,6 +51,19 @@ def test_what_is_accepted_is_taken(accept, says):
     assert Expectation(CHEST, NOT, accept=accept).problem(says, PICTURE) is None
 
 
+def test_what_a_message_advises_is_accepted():
+    says = {"image_type": "ORIGINAL\\PRIMARY\\LOCALIZER"}
+    said = Expectation(CHEST, NOT).problem(says, PICTURE)
+    advice = said.partition("--accept \"['")[2].removesuffix("']\"")
+    assert advice == "image_type=LOCALIZER"
+    assert Expectation(CHEST, NOT, accept=[advice]).problem(says, PICTURE) is None
+
+
+def test_a_text_in_place_of_a_list_is_named():
+    with pytest.raises(ValueError, match=r"accept: expected a list, .* got 'view=LATERAL'"):
+        Expectation(CHEST, accept="view=LATERAL")
+
+
 @pytest.mark.parametrize("word", ["LATERAL", "view=", "colour=red", "=x"])
 def test_what_cannot_be_accepted_is_named(word):
     with pytest.raises(ValueError, match="accept: expected NAME=VALUE with one of body_part, "):
@@ -57,7 +73,7 @@ def test_what_cannot_be_accepted_is_named(word):
 def test_a_volume_among_pictures_is_refused_unless_it_is_accepted():
     volume = np.zeros((1, 24, 8, 8), np.float32)
     said = Expectation(most_slices=1).problem({}, volume)
-    assert said == "slices 24; expected at most 1; --accept \"['slices=any']\" takes it all the same"
+    assert said == "24 slices; expected at most 1; to use such images: --accept \"['slices=any']\""
     assert Expectation(most_slices=1, accept=["slices=any"]).problem({}, volume) is None
     assert Expectation().problem({}, volume) is None
 
@@ -97,13 +113,26 @@ def test_hounsfield_units_are_plausible(pixels):
         np.clip(body(), -128, 127),
         np.zeros((1, 2, 16, 16)),
         body() * 100,
+        np.where(body() < -900, np.float32(-2000), body() + 1024),
     ],
-    ids=["stored", "offset", "offset twice", "0..1", "0..255", "z-score", "mask", "int8", "zero", "slope"],
+    ids=[
+        "stored",
+        "offset",
+        "offset twice",
+        "0..1",
+        "0..255",
+        "z-score",
+        "mask",
+        "int8",
+        "zero",
+        "slope",
+        "padded and offset",
+    ],
 )
 def test_other_values_are_not(pixels):
     said = Expectation(hounsfield=True).problem({}, pixels.astype(np.float32))
-    assert said.startswith("hounsfield values from ")
-    assert said.endswith("--accept \"['hounsfield=any']\" takes it all the same")
+    assert said.startswith("no Hounsfield units of a body: values from ")
+    assert said.endswith("to use such images: --accept \"['hounsfield=any']\"")
     assert Expectation(hounsfield=True, accept=["hounsfield=any"]).problem({}, pixels) is None
     assert Expectation().problem({}, pixels) is None
 
@@ -112,6 +141,6 @@ def test_the_transform_names_the_file_and_leaves_pictures_alone():
     transform = ExpectImaged("image", expected=CHEST, hounsfield=True)
     item = {"image": PICTURE, "image_kind": "picture", "image_says": {}, "file": "a.png"}
     assert transform(item) == item
-    with pytest.raises(RefusedImage, match=r"a.nii: hounsfield values from 0 to 0") as caught:
+    with pytest.raises(RefusedImage, match=r"a.nii: no Hounsfield units of a body: values from 0 to 0") as caught:
         transform(item | {"image_kind": "volume", "file": "a.nii"})
     assert caught.value.kind == "unexpected"

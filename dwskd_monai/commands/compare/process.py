@@ -20,6 +20,7 @@ from typing import TextIO
 
 _logger = logging.getLogger(__name__)
 _PATIENCE = 0.2  # seconds
+_SOME_REFUSED = 3  # exit code of a run that has used all images but those in refused.csv
 _interrupted = Event()
 _running: set[subprocess.Popen[bytes]] = set()
 _BAD_INPUT = "error: "  # how a bundle's process begins the message that it ends with
@@ -100,7 +101,9 @@ def run_bundle(
             _running.discard(process)
     if code < 0:
         raise ProcessError(f"its process was killed ({signal.Signals(-code).name}), perhaps for lack of memory")
-    if code > 0:
+    if code == _SOME_REFUSED:
+        _logger.warning("%s: images were refused; refused.csv of the run says why", log.name)
+    elif code > 0:
         with open(log.name, "rb") as printed:
             printed.seek(begin)
             raise ProcessError(cause_in(printed.read().decode(errors="replace")) or f"exit code {code}")

@@ -58,4 +58,5 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
 
 def _evaluation(bundle: Bundle, **settings: str) -> ConfigParser:
     """The configs of an evaluation of an exported network, with more settings than the bundle's overrides."""
-    return Bundle(bundle.folder, bundle.overrides | settings).config("train", "evaluate", "evaluate_exported")
+    overrides = bundle.overrides | settings | {"refused": None}  # the first image that cannot be used is raised
+    return Bundle(bundle.folder, overrides).config("train", "evaluate", "evaluate_exported")
