@@ -308,7 +308,7 @@ def test_what_is_no_fault_of_an_image_ends_the_run(tmp_path, studies, use, error
 
 def test_a_cache_that_cannot_be_written_is_no_fault_of_an_image(tmp_path, studies, monkeypatch):
     def full(self, path, volume):
-        raise DiskFullError(path)
+        raise DiskFullError(tmp_path / "entry")
 
     monkeypatch.setattr(ImageCache, "save", full)
     refused = RefusedImages(tmp_path / "refused.csv")
