@@ -21,8 +21,8 @@ from dwskd_monai.bundle.settings_file import digest_of, settings_beside, version
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
 # A training may go on with others of these. Images may lie elsewhere: they are compared by their contents.
 MAY_CHANGE = (
-    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend", "not_first",
-    "is_not_rank0", "max_epochs",
+    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend",
+    "timeout_minutes", "not_first", "is_not_rank0", "max_epochs",
 )  # fmt: skip
 _SPLITS = ("train", "validate")
 _WIRING = (
