@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,11 +99,11 @@ def test_help_of_each_command_imports_nothing_that_takes_seconds():
 def test_short_forms_print_the_command_that_they_run_and_end_with_its_code(monkeypatch, capsys, words, printed):
     ran = []
 
-    def run(command, check):
+    def start(command):
         ran.append(command)
-        return subprocess.CompletedProcess(command, 2)
+        return SimpleNamespace(wait=lambda: 2)
 
-    monkeypatch.setattr("dwskd_monai.bundle.monai_command.subprocess.run", run)
+    monkeypatch.setattr("dwskd_monai.bundle.monai_command.subprocess.Popen", start)
     words = [str(BUNDLE) if word == "BUNDLE" else word for word in words]
     with pytest.raises(SystemExit) as stopped:
         main(words)
@@ -110,6 +111,21 @@ def test_short_forms_print_the_command_that_they_run_and_end_with_its_code(monke
     assert capsys.readouterr().out == f"python -m monai.bundle {printed.replace('BUNDLE', str(BUNDLE))}\n"
     assert ran[0][0] == sys.executable
     assert ran[0][1:] == shlex.split(f"-m monai.bundle {printed.replace('BUNDLE', str(BUNDLE))}")
+
+
+@pytest.mark.parametrize(("codes", "expected"), [([KeyboardInterrupt, 130], 130), ([-2], 130), ([-9], 137), ([3], 3)])
+def test_a_short_form_waits_for_what_its_command_says_after_ctrl_c(monkeypatch, codes, expected):
+    def wait():
+        code = codes.pop(0)
+        if code is KeyboardInterrupt:
+            raise code
+        return code
+
+    codes = list(codes)
+    monkeypatch.setattr("subprocess.Popen", lambda command: SimpleNamespace(wait=wait))
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", str(BUNDLE), "STUDIES"])
+    assert stopped.value.code == expected
 
 
 def test_a_short_form_names_a_folder_that_is_not_a_bundle(capsys, tmp_path):

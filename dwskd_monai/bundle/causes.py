@@ -60,6 +60,13 @@ CAUSES = [
         "--num_workers (now {num_workers})",
     ),
     Cause(
+        _pattern(
+            r"Timed out waiting \d+ms for (send|recv) operation|Connection closed by peer|Connection reset by peer"
+        ),
+        "another process of this training ended, or did not answer for the time that --timeout_minutes allows (now "
+        "{timeout_minutes}); look for the first error above, and for what the other process waits for",
+    ),
+    Cause(
         _pattern(r"Expected more than 1 value per channel when training"),
         "batch norm needs more than one image in each batch: --batch_size 2 or more (now {batch_size})",
     ),
@@ -70,22 +77,16 @@ def said_of(error: BaseException, parser: ConfigParser) -> str | None:
     """What happened and what to do, if an error is of a known kind.
 
     Args:
-        error: with the errors that it came from.
+        error: without what wraps it.
         parser: of the config that runs.
     """
-    chain: list[BaseException] = []
-    reason: BaseException | None = error
-    while reason is not None and reason not in chain:
-        chain.append(reason)
-        reason = reason.__cause__ or reason.__context__
-    if any(isinstance(one, MemoryError) for one in chain):
+    if isinstance(error, MemoryError):
         return _filled("memory ran out. Take a smaller batch: --batch_size (now {batch_size})", parser)
-    messages = "\n".join(map(str, chain))
-    return next((_filled(cause.said, parser) for cause in CAUSES if cause.pattern.search(messages)), None)
+    return next((_filled(cause.said, parser) for cause in CAUSES if cause.pattern.search(str(error))), None)
 
 
 def _filled(said: str, parser: ConfigParser) -> str:
-    settings = {key: parser.get(key) for key in ("num_workers", "batch_size", "image_size")}
+    settings = {key: parser.get(key) for key in ("num_workers", "batch_size", "image_size", "timeout_minutes")}
     return said.format(shm=_size_of_shared_memory(), **settings)
 
 

@@ -62,7 +62,7 @@ class _OneMessage:
         if code is not None:  # the run did what it could, and says what it could not
             sys.stderr.write(f"error: {cause}\n")
             raise SystemExit(code)
-        message = said_of(error, self._parser) or (message_of(cause) if isinstance(cause, _EXPLAINED) else None)
+        message = said_of(cause, self._parser) or (message_of(cause) if isinstance(cause, _EXPLAINED) else None)
         if message is None or self._parser.get("verbose", False):
             sys.__excepthook__(kind, error, trace)
             if message is None:

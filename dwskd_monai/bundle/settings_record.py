@@ -21,8 +21,8 @@ from dwskd_monai.class_order import in_order
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
 # A training may go on with others of these. Images may lie elsewhere: they are compared by their contents.
 MAY_CHANGE = (
-    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend", "not_first",
-    "max_epochs", "strict", "skip_refused",
+    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend",
+    "timeout_minutes", "not_first", "max_epochs", "strict", "skip_refused",
 )  # fmt: skip
 _SPLITS = ("train", "validate")
 _WIRING = (

@@ -8,13 +8,21 @@ if there are fewer GPUs, and the network moves to ``idist.device()``). Here gloo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import ignite.distributed as idist
 import torch
 import torch.distributed as dist
 import torch.distributed.nn  # imported before there is a group: its functions keep the one that they find
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from dwskd_monai.training.checks import one_of
@@ -22,11 +30,54 @@ from dwskd_monai.training.checks import one_of
 BACKENDS = ("nccl", "gloo")
 
 
-def start_process_group(backend: str = "nccl") -> torch.device:
+_TIMED_OUT = re.compile(r"timed? ?out", re.IGNORECASE)  # in the errors of gloo, NCCL and the store
+_SECONDS_TO_ANSWER = 10.0
+
+
+class RollCall:
+    """Finds the processes that do not answer, after those that wait for them have lost patience.
+
+    The operations of gloo and NCCL blame a healthy process: the one whose patience ends first.
+    ``torch.distributed.monitored_barrier`` names others, but not after an operation that failed, which leaves the
+    connections of gloo broken. The store of torchrun belongs to none of the processes.
+
+    Args:
+        store: that the processes share.
+        rank: of this process.
+        world_size: number of processes.
+    """
+
+    def __init__(self, store: Store, rank: int, world_size: int) -> None:
+        self._store = PrefixStore("roll_call", store)
+        self._rank = rank
+        self._world_size = world_size
+        self._store.set(f"name of {rank}", f"process {rank} ({socket.gethostname()}, pid {os.getpid()})")
+
+    def silent(self, seconds: float) -> list[str]:
+        """Names of the processes that do not answer; each that calls this one answers.
+
+        Args:
+            seconds: how long to wait for answers.
+        """
+        self._store.set(f"answer of {self._rank}", "")
+        deadline = time.monotonic() + seconds
+        silent = list(range(self._world_size))
+        while True:
+            silent = [rank for rank in silent if not self._store.check([f"answer of {rank}"])]
+            if not silent or time.monotonic() > deadline:
+                return [self._store.get(f"name of {rank}").decode() for rank in silent]
+            time.sleep(0.1)
+
+
+_roll_call: RollCall | None = None  # of the process group that this process has joined
+
+
+def start_process_group(backend: str = "nccl", timeout_minutes: float = 5) -> torch.device:
     """Join the process group of torchrun, if that has not been done.
 
     Args:
         backend: ``nccl`` for one GPU per process, ``gloo`` for CPU processes.
+        timeout_minutes: how long processes wait for one that does not answer.
 
     Returns:
         The device of this process.
@@ -35,6 +86,8 @@ def start_process_group(backend: str = "nccl") -> torch.device:
         ValueError: for another backend, if torchrun did not start this process, or there are too few GPUs.
     """
     one_of("backend", backend, BACKENDS)
+    if not timeout_minutes > 0:
+        raise ValueError(f"timeout_minutes must be greater than 0, got {timeout_minutes}")
     if "LOCAL_RANK" not in os.environ:
         raise ValueError(
             "multi_gpu_train.yaml must be started by torchrun: "
@@ -47,12 +100,47 @@ def start_process_group(backend: str = "nccl") -> torch.device:
             "or train on the CPU with --backend gloo"
         )
     if not dist.is_initialized():
-        dist.init_process_group(backend)
+        _join(backend, timedelta(minutes=timeout_minutes))
     if backend == "gloo":
         return torch.device("cpu")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
     return device
+
+
+def _join(backend: str, timeout: timedelta) -> None:
+    """What ``init_process_group`` does alone, with a store that is known afterwards."""
+    global _roll_call
+    store, rank, world_size = next(rendezvous("env://", timeout=timeout))
+    store.set_timeout(timeout)
+    _roll_call = RollCall(store, rank, world_size)
+    hook = sys.excepthook
+    dist.init_process_group(
+        backend, store=PrefixStore("process_group", store), rank=rank, world_size=world_size, timeout=timeout
+    )
+    sys.excepthook = hook  # torch wraps it, and what a hook writes before it ends the process is then lost
+
+
+@contextmanager
+def naming_frozen_processes() -> Iterator[None]:
+    """Let the error of an operation that waited for another process in vain say which one that is.
+
+    Raises:
+        TimeoutError: in place of an error of gloo; those of NCCL end the process without coming here, unless
+            ``TORCH_NCCL_BLOCKING_WAIT=1`` is set.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if _roll_call is None or not dist.is_initialized() or not _TIMED_OUT.search(str(error)):
+            raise
+        silent = _roll_call.silent(_SECONDS_TO_ANSWER)
+        if not silent:
+            raise
+        raise TimeoutError(
+            f"{' and '.join(silent)} did not answer for the time that --timeout_minutes allows, and the others wait "
+            "for it; all end. Look for what it waits for: a disk, a network, a full memory"
+        ) from error
 
 
 def wrap(network: nn.Module) -> DistributedDataParallel:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from dwskd_monai.training.auxiliary import Auxiliary, NoAuxiliary
 from dwskd_monai.training.checks import in_range, one_of
+from dwskd_monai.training.distributed import naming_frozen_processes
 from dwskd_monai.training.features import PooledFeatures
 from dwskd_monai.training.losses.objective import SelfDistillationLoss
 from dwskd_monai.training.losses.term import StudentOutput
@@ -161,7 +162,8 @@ class DualStudentTrainer(Trainer):
 
     def run(self) -> None:
         """Train, or continue where it was stopped or restored (``Trainer.run`` would reset the scaler)."""
-        Workflow.run(self)
+        with naming_frozen_processes():
+            Workflow.run(self)
 
     @property
     def auxiliary_network(self) -> nn.Module | None:

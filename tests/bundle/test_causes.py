@@ -74,12 +74,6 @@ def test_an_error_of_the_machine_is_said_with_what_to_do(parser, error, expected
     assert "\n" not in said
 
 
-def test_the_cause_of_an_error_counts_too(parser):
-    error = RuntimeError("Failed to evaluate '$@train#trainer.run()'")
-    error.__cause__ = torch.OutOfMemoryError(CUDA)
-    assert "the GPU ran out of memory" in (said_of(error, parser) or "")
-
-
 @pytest.mark.parametrize(
     "error",
     [ValueError("/data/torch_1/x.png: a damaged image file"), RuntimeError("mat1 and mat2"), OSError()],

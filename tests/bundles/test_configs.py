@@ -108,8 +108,8 @@ def test_overlays_change_only_what_is_there(bundle):
                      "allow_trained_images", "evaluated_weights"},
         "evaluate_exported": {"exported"},
         "combine_students": {"combine"},
-        "multi_gpu_train": {"backend", "train#sampler", "train#dataloader#sampler", "validate#sampler",
-                            "validate#dataloader#sampler", "finalize"},
+        "multi_gpu_train": {"backend", "timeout_minutes", "train#sampler", "train#dataloader#sampler",
+                            "validate#sampler", "validate#dataloader#sampler", "finalize"},
         "demo": set(),
     }  # fmt: skip
     for name, added in new.items():

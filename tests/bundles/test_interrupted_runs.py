@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import timm
+import torch
 
-from tests.bundles.commands import SMALL, SMALL_SETTINGS, config, save_network
+from tests.bundles import processes
+from tests.bundles.commands import SMALL, SMALL_SETTINGS, config, run, save_network
 from tests.conftest import BUNDLE
 
 pytestmark = pytest.mark.slow
@@ -102,12 +106,31 @@ def test_a_killed_worker_process_is_one_line_with_what_to_do(phantoms, tmp_path)
     )
     wait_for(tmp_path / "training_state.pt", process)
     while process.poll() is None:  # a worker that has given all it had is not missed
-        for worker in workers_of(process)[:1]:
-            os.kill(worker, signal.SIGKILL)
-        time.sleep(0.01)
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for worker in workers_of(process)[:1]:
+                os.kill(worker, signal.SIGKILL)
+        time.sleep(0.1)
     code, last = ended(process, tmp_path)
     assert code == 2
-    assert len(last) == 2, last
-    assert last[0].startswith("The traceback is in ")
-    assert last[1].startswith("error: a worker process was ended from outside, most often because memory ran out.")
-    assert "--num_workers 0 (now 2)" in last[1]
+    assert len(last) < 20, "where Python was starting a thread, it tells ten lines about that"
+    assert last[-2].startswith("The traceback is in ")
+    assert last[-1].startswith("error: a worker process was ended from outside, most often because memory ran out.")
+    assert "--num_workers 0 (now 2)" in last[-1]
+
+
+def test_a_process_that_stands_still_is_named_and_all_end(phantoms, tmp_path):
+    shutil.copy(processes.__file__, tmp_path)
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    printed = run(
+        *("run", "training", "--config_file", config("train", "multi_gpu_train"), "--backend", "gloo"),
+        *("--dataset_dir", phantoms, "--teacher_weights", "random", "--max_epochs", "2", "--independent_epochs", "1"),
+        *("--distillation_term#_target_", "processes.Freezing"),
+        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path / "out", "--timeout_minutes", "0.5", *SMALL),
+        cwd=tmp_path,
+        expect=2,
+        launcher=launcher,
+    )
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, printed[-6000:]
+    assert re.match(r"error: process 1 \(\S+, pid \d+\) did not answer for the time that --timeout_minutes", errors[0])
+    assert torch.load(tmp_path / "training_state.pt", weights_only=True)["trainer"]["epoch"] == 1, "the last good one"

@@ -402,11 +402,12 @@ def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before_it(tmp_pa
     assert torch.load(path, weights_only=True)["trainer"]["epoch"] == 2
 
 
+@pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("stopped_at", range(3))
 def test_a_save_that_is_interrupted_between_its_steps_leaves_a_state_to_continue_from(
-    tmp_path, monkeypatch, stopped_at
+    tmp_path, monkeypatch, stopped_at, links
 ):
-    """The steps: the last state becomes the one before it, the new one takes its place."""
+    """The last state becomes the one before it, the new one takes its place; on disks with links and without."""
     path = tmp_path / "state.pt"
     trainer, handler = train_once(path, max_epochs=2)
     done = []
@@ -418,16 +419,22 @@ def test_a_save_that_is_interrupted_between_its_steps_leaves_a_state_to_continue
         done.append(target)
         replace(source, target)
 
+    def no_links(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", interrupted)
+        if not links:
+            patch.setattr(os, "link", no_links)
         if stopped_at < 2:
             with pytest.raises(KeyboardInterrupt):
                 handler.save(trainer)
         else:
             handler.save(trainer)
-    assert path.is_file() == (stopped_at != 1)
+    assert path.is_file() == (links or stopped_at != 1)
     continued, _ = train_once(path, resume=True, max_epochs=3)
     assert continued.state.iteration == 3 * BATCHES
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["state.previous.pt", "state.pt"]
 
 
 def test_epoch_seed_makes_an_epoch_repeatable():

@@ -18,6 +18,7 @@ from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.pack.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.commands.pack.inference_code import inference_code
 from dwskd_monai.commands.pack.model_card import model_card
+from dwskd_monai.commands.pack.sample import put_sample
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.evaluation.exported import weights_of
 from dwskd_monai.files import replacing
@@ -39,7 +40,7 @@ def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Pat
 
     Raises:
         FileNotFoundError: if there is no ``sample``.
-        ValueError: if there is no phantom of the bundle's modality.
+        ValueError: if there is no phantom of the bundle's modality, or text is burned into the sample's pixels.
     """
     bundle = trained.bundle
     files = bundle.folder
@@ -95,9 +96,7 @@ def _put_sample(folder: Path, sample: Path | None, bundle: str) -> None:
     if sample is None:
         make_phantom_of(bundle, folder / "phantom", "give a study to try the network on: --sample")
         return
-    if not sample.exists():
-        raise FileNotFoundError(f"sample: {sample} does not exist; give one study, a file or the folder of a series")
-    (shutil.copytree if sample.is_dir() else shutil.copyfile)(sample, folder / sample.name)
+    put_sample(sample, folder)
 
 
 def _write_checksums(folder: Path) -> None:

@@ -68,8 +68,20 @@ class TrainingStateHandler:
         with replacing(self.path) as temporary:
             checkpoints.write(self._state(engine), temporary)
             if self.path.is_file() and not self._damaged:
-                os.replace(self.path, self.previous)
+                self._keep_as_previous()
         self._damaged = False
+
+    def _keep_as_previous(self) -> None:
+        """Let the last state be the one before it too, until the next one takes its place."""
+        link = self.previous.with_name(f".{self.previous.name}.tmp")
+        link.unlink(missing_ok=True)
+        try:
+            os.link(self.path, link)
+        except OSError:  # a file system without links: for a moment there is the state before it alone
+            os.replace(self.path, self.previous)
+            return
+        os.replace(link, self.previous)
+        link.unlink(missing_ok=True)  # which stays if both were links to one file
 
     def try_to_write(self, engine: DualStudentTrainer) -> None:
         """Before the first epoch, write the state and remove it: a full disk is found now and not after hours.
