@@ -34,7 +34,8 @@ COMMANDS = {
     "settings": "settings",
     "unpack": "pack.command",
 }
-TEXTS = {"create": ["classes"]}  # options that are never values: a class may be called "true" or "1.0"
+# Options that are never values: a class may be called "true" or "1.0", a folder "20241105"
+TEXTS = {"create": ["classes"], "train": ["dataset_dir"], "evaluate": ["dataset_dir"], "predict": ["studies", "out"]}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -128,6 +128,16 @@ def test_a_short_form_waits_for_what_its_command_says_after_ctrl_c(monkeypatch, 
     assert stopped.value.code == expected
 
 
+@pytest.mark.parametrize("name", ["20241105", "1e5", "None", "$x", "@x", "%x", "{a: 1}"])
+def test_a_folder_whose_name_looks_like_a_value_is_given_as_a_path(monkeypatch, tmp_path, name):
+    ran = []
+    monkeypatch.setattr("subprocess.Popen", lambda command: ran.append(command) or SimpleNamespace(wait=lambda: 0))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    main(["predict", str(BUNDLE), name])
+    assert ran[0][ran[0].index("--dataset_dir") + 1] == str(tmp_path / name)
+
+
 def test_a_short_form_names_a_folder_that_is_not_a_bundle(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["predict", str(tmp_path), "STUDIES"])

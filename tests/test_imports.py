@@ -35,7 +35,9 @@ TABLE = {
     "preprocessing.transforms": Room({"preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files", "checkpoints"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
-    "bundle": Room({"files", "checkpoints"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch", "filelock"}),
+    "bundle": Room(
+        {"files", "checkpoints"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch", "filelock"}
+    ),
     "data": Room({"files", "reading"}, {*TORCH, "scipy", "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "checkpoints", "weight_selection"}, TORCH),

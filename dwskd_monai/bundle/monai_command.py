@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_PATHS = ("dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "cache_dir", "teacher_weights")
+_VALUES = ("None", "True", "False", "null", "true", "false")
+
 
 def run_monai(
     bundle: str | Path, configs: Sequence[str], settings: Mapping[str, Any], run_id: str | None = None
@@ -55,8 +58,16 @@ def monai_command(
     config_file = str(files[0]) if len(files) == 1 else str([str(file) for file in files]).replace(", ", ",")
     words = ["-m", "monai.bundle", "run", *([] if run_id is None else [run_id]), "--config_file", config_file]
     for key, value in settings.items():
-        words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+        words += [f"--{key}", _word(key, value)]
     return words
+
+
+def _word(key: str, value: Any) -> str:
+    """A value for the command line; a path that could be taken for a number or an expression is made absolute."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    looks_otherwise = not value[:1].isalpha() or value in _VALUES
+    return str(Path(value).absolute()) if key in _PATHS and looks_otherwise and Path(value).exists() else value
 
 
 def given(**settings: Any) -> dict[str, Any]:

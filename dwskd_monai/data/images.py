@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dwskd_monai.data.refused import RefusedImages
-from dwskd_monai.data.rows import is_datalist, read_rows
+from dwskd_monai.data.rows import Row, is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.formats import SUFFIXES
 
@@ -27,7 +27,7 @@ def list_images(
         dataset_dir: a file, a folder of images, the folder of a DICOM series, or a datalist.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
         ignored_columns: columns of a datalist to leave aside.
-        refused: lists the files of a folder that are not images.
+        refused: lists the files of a folder that are not images; None: an image of a datalist must exist.
 
     Raises:
         FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
@@ -43,7 +43,9 @@ def list_images(
     """
     root = existing(dataset_dir)
     if root.is_file() and is_datalist(root):
-        items = read_rows(root, ("image",), lambda row: (row.image, row.study), ignored_columns)
+        rows = read_rows(root, ("image",), lambda row: row, ignored_columns, missing_ok=refused is not None)
+        _refuse_studies_of_two_patients(rows, root)
+        items = [(row.image, row.study) for row in rows]
     elif root.is_file():
         items = [(root, None)]
     else:
@@ -54,6 +56,16 @@ def list_images(
     if not items:
         raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")
     return [{"image": str(image), "study": str(image) if study is None else study} for image, study in items]
+
+
+def _refuse_studies_of_two_patients(rows: Sequence[Row], source: Path) -> None:
+    patients: dict[str, str | None] = {}
+    for row in rows:
+        if row.study is not None and patients.setdefault(row.study, row.patient) != row.patient:
+            raise ValueError(
+                f"{source}: study {row.study} has images of two patients ({row.place} is the second's); a study is "
+                "predicted as one, so give each patient's a name of its own"
+            )
 
 
 def existing(dataset_dir: str | Path) -> Path:

@@ -50,7 +50,11 @@ def is_datalist(path: Path) -> bool:
 
 
 def read_rows(
-    path: Path, needed: Sequence[str], of_row: Callable[[Row], _T], ignored_columns: Collection[str] | str | None = ()
+    path: Path,
+    needed: Sequence[str],
+    of_row: Callable[[Row], _T],
+    ignored_columns: Collection[str] | str | None = (),
+    missing_ok: bool = False,
 ) -> list[_T]:
     """What a function makes of each row of a ``.csv`` or ``.json`` file.
 
@@ -59,6 +63,7 @@ def read_rows(
         needed: columns that a CSV file must have.
         of_row: raises ValueError for a row that is wrong.
         ignored_columns: columns to leave aside; None: all that are not known.
+        missing_ok: leave it to reading to refuse an image that does not exist.
 
     Raises:
         FileNotFoundError: if images do not exist.
@@ -71,7 +76,7 @@ def read_rows(
     unknown: dict[str, set[str]] = {"patient": set(), "study": set()}
     for raw in read_csv(path, needed, ignored_columns) if is_csv else read_json(path, ignored_columns):
         try:
-            results.append(of_row(_row(raw, path, unknown)))
+            results.append(of_row(_row(raw, path, unknown, missing_ok)))
         except (ValueError, FileNotFoundError) as error:
             errors.append(error)
     _raise_all(errors, path)
@@ -82,7 +87,7 @@ def read_rows(
     return results
 
 
-def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]]) -> Row:
+def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]], missing_ok: bool) -> Row:
     place, values, split, error = raw
     if error:
         raise ValueError(f"{place}: {error}")
@@ -91,7 +96,7 @@ def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]]) -> Row:
         raise ValueError(f"{place}: image {image!r}; expected the path of one file or folder")
     if not image.strip():
         raise ValueError(f"{place}: no image")
-    file = _existing(image.strip(), source, place)
+    file = _existing(image.strip(), source, place, missing_ok)
     label = None if values.get("label") is None else str(values["label"])
     known: dict[str, str | None] = {}
     for column, words in unknown.items():
@@ -110,7 +115,7 @@ def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]]) -> Row:
     )
 
 
-def _existing(image: str, source: Path, place: str) -> Path:
+def _existing(image: str, source: Path, place: str, missing_ok: bool) -> Path:
     try:
         file = source.parent / Path(image).expanduser()
         exists = file.exists()
@@ -118,7 +123,7 @@ def _existing(image: str, source: Path, place: str) -> Path:
         shown = image if len(image) < _MOST_LETTERS else f"{image[:_MOST_LETTERS]}…"
         what = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"{place}: image {shown!r} cannot be a path ({what})") from error
-    if not exists:
+    if not exists and not missing_ok:
         raise FileNotFoundError(f"{place}: image {file} does not exist")
     return file
 

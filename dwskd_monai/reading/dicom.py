@@ -40,7 +40,7 @@ SAYS = {
     "series": "SeriesInstanceUID",
     "instance": "SOPInstanceUID",
 }
-_OF_ONE_SERIES = ("Modality", "SOPClassUID", "RescaleType")  # its slices have the same
+_OF_ONE_SERIES = ("Modality", "SOPClassUID", "RescaleType", "StudyInstanceUID", "BodyPartExamined")
 _ACROSS = ("A", "P")  # where the rows of a lateral view go: to anterior or posterior
 _TAGS = (
     "SOPClassUID",
@@ -59,6 +59,10 @@ _TAGS = (
     "PerFrameFunctionalGroupsSequence",
     *SAYS.values(),
     "PatientOrientation",
+    "PatientID",
+    "StudyInstanceUID",
+    "ViewCodeSequence",
+    "AnatomicRegionSequence",
     *dicom_slices.TAGS,
     *dicom_values.TAGS,
 )
@@ -157,10 +161,20 @@ def _refuse_strays(folder: Path, paths: Sequence[Path]) -> None:
     broken = [path for path in images if not path.exists()]
     if broken:
         raise RefusedImage(broken[0], f"a link to nothing; expected one slice of the series in {folder}", "missing")
+    forms = {_form(path.name) for path in paths}
+    lost = [path for path in sorted(folder.iterdir()) if path not in paths and _form(path.name) in forms]
+    if lost:
+        reason = f"not a DICOM file, though it is called like the slices of the series in {folder}; copy it again"
+        raise RefusedImage(lost[0], reason, "damaged")
     strays = [path.name for path in images if not DICOM.has_name(path)]
     if strays:
         reason = f"{strays[0]} among the DICOM files of a series; expected slices only; move it away"
         raise RefusedImage(folder, reason, "geometry")
+
+
+def _form(name: str) -> str:
+    """What the names of a series have in common: ``IM005.dcm.gz`` and ``im7.dcm`` both become ``im0.dcm``."""
+    return re.sub(r"\d+", "0", name.lower().removesuffix(".gz"))
 
 
 def _header(path: Path) -> Header:
@@ -221,6 +235,12 @@ def _refuse_mixtures(folder: Path, headers: Sequence[Header]) -> None:
             f"{multiframe[0]} is a volume (multi-frame) among {len(headers)} files of one series; expected slices only",
             "geometry",
         )
+    if len({header.decoded("PatientID") for header in headers}) > 1:
+        raise RefusedImage(folder, "slices of several patients in one folder; give each patient a folder", "header")
+    intercepts = {header.number("RescaleIntercept") for header in headers}
+    if headers[0].text("Modality") == CT and len(intercepts) > 1:
+        shown = ", ".join(sorted(str(intercept) for intercept in intercepts))
+        raise RefusedImage(folder, f"slices of one series with different RescaleIntercept ({shown})", "header")
     for name in _OF_ONE_SERIES:
         values = {header.text(name): header.path for header in headers}
         if len(values) > 1:
@@ -276,9 +296,17 @@ def _volume(pixels: Pixels, first: Slice, step: NDArray[np.float64], padding: fl
 def _says(header: Header) -> dict[str, str]:
     """Values in capitals; attributes that are empty are left out."""
     values = {name: header.text(tag).upper() for name, tag in SAYS.items()}
+    values["view"] = values["view"] or _meaning(header, "ViewCodeSequence")
     if not values["view"] and header.text("PatientOrientation").upper().startswith(_ACROSS):
         values["view"] = "LATERAL"
+    values["body_part"] = values["body_part"] or _meaning(header, "AnatomicRegionSequence")
     return {name: value for name, value in values.items() if value}
+
+
+def _meaning(header: Header, sequence: str) -> str:
+    """What the first code of a sequence means, in capitals; empty where there is none."""
+    items = header.items(sequence)
+    return str(items[0].get("CodeMeaning") or "").upper() if items else ""
 
 
 def _kind(header: Header) -> str:

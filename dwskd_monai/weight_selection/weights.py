@@ -154,7 +154,7 @@ class Teacher:
             the network's own.
 
     Examples:
-        >>> import tempfile, timm
+        >>> import tempfile, timm, torch
         >>> from safetensors.torch import save_file
         >>> with torch.device("meta"):
         ...     network = timm.create_model("resnet18")

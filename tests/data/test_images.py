@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dwskd_monai.data.images import list_images
 from dwskd_monai.data.phantoms.writing import write_series
+from dwskd_monai.data.refused import RefusedImages
 
 
 def listed(folder, **settings) -> list[str]:
@@ -71,3 +74,20 @@ def test_a_datalist_is_listed_in_its_order_with_its_studies_and_needs_no_labels(
 def test_a_wrong_datalist_is_named(tmp_path, name, text, error, message):
     with pytest.raises(error, match=message):
         list_images(write_datalist(tmp_path, name, text))
+
+
+def test_an_image_of_a_datalist_that_does_not_exist_is_left_to_reading_if_it_may_be_refused(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "list.csv").write_text("image\na.png\nmissing.png\n")
+    with pytest.raises(FileNotFoundError, match=r"line 3: image .*missing.png does not exist"):
+        list_images(tmp_path / "list.csv")
+    items = list_images(tmp_path / "list.csv", refused=RefusedImages(tmp_path / "refused.csv"))
+    assert [Path(item["image"]).name for item in items] == ["a.png", "missing.png"]
+
+
+def test_a_study_with_images_of_two_patients_is_refused(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.csv").write_text("image,study,patient\na.png,1,P1\nb.png,1,P2\n")
+    with pytest.raises(ValueError, match=r"study 1 has images of two patients \(.*line 3 is the second's\)"):
+        list_images(tmp_path / "list.csv")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from dwskd_monai.data.phantoms.writing import write_dicom, write_multiframe, write_nifti, write_series
-from dwskd_monai.reading import read_image
+from dwskd_monai.reading import RefusedImage, read_image
 from dwskd_monai.reading.dicom import patient_of
 
 
@@ -366,3 +367,48 @@ def test_no_message_names_the_patient(series, tmp_path, volume, picture):
             messages.append(str(error))
             error = error.__cause__ or error.__context__
         assert "Phantom" not in "".join(messages)
+
+
+@pytest.mark.parametrize("name", ["0007.dcm.gz", "0007.dcm"])
+def test_a_file_that_is_called_like_the_slices_and_is_not_dicom_is_named(tmp_path, name):
+    write_series(np.arange(48.0).reshape(4, 4, 3), np.eye(4), tmp_path / "s", "P1", "CT")
+    first = min((tmp_path / "s").iterdir())
+    lost = tmp_path / "s" / (re.sub(r"\d+", "7", first.stem) + name.removeprefix("0007"))
+    lost.write_bytes(b"not DICOM")
+    (tmp_path / "s" / "LICENSE").write_text("x")
+    with pytest.raises(RefusedImage, match=rf"{lost.name}: not a DICOM file"):
+        read_image(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "values", "message"),
+    [
+        ("PatientID", ("A", "B"), "slices of several patients in one folder"),
+        ("StudyInstanceUID", ("1.2.3", "1.2.4"), "slices of one series with different StudyInstanceUID"),
+        ("RescaleIntercept", ("0", "-1024"), "slices of one series with different RescaleIntercept"),
+        ("Modality", ("CT", "PT"), "slices of one series with different Modality"),
+    ],
+)
+def test_slices_that_do_not_belong_together_are_refused(tmp_path, attribute, values, message):
+    write_series(np.arange(48.0).reshape(4, 4, 3), np.eye(4), tmp_path / "s", "P1", "CT")
+    for number, path in enumerate(sorted((tmp_path / "s").iterdir())):
+        dataset = pydicom.dcmread(path)
+        setattr(dataset, attribute, values[number == 2])
+        dataset.save_as(path)
+    with pytest.raises(RefusedImage, match=message) as caught:
+        read_image(tmp_path / "s")
+    assert "P1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "name", "meaning"),
+    [("ViewCodeSequence", "view", "left lateral"), ("AnatomicRegionSequence", "body_part", "Hand")],
+)
+def test_codes_say_the_view_and_the_body_part_too(tmp_path, sequence, name, meaning):
+    write_dicom(np.arange(64, dtype=np.uint16).reshape(8, 8), tmp_path / "a.dcm", "P1", False)
+    dataset = pydicom.dcmread(tmp_path / "a.dcm")
+    item = pydicom.Dataset()
+    item.CodeMeaning = meaning
+    setattr(dataset, sequence, pydicom.Sequence([item]))
+    dataset.save_as(tmp_path / "a.dcm")
+    assert read_image(tmp_path / "a.dcm").says[name] == meaning.upper()
