@@ -128,7 +128,7 @@ def test_a_short_form_waits_for_what_its_command_says_after_ctrl_c(monkeypatch, 
     assert stopped.value.code == expected
 
 
-@pytest.mark.parametrize("name", ["20241105", "1e5", "None", "$x", "@x", "%x", "{a: 1}"])
+@pytest.mark.parametrize("name", ["20241105", "1e5", "None", "$x", "@x", "%x", "{a: 1}", "a#b"])
 def test_a_folder_whose_name_looks_like_a_value_is_given_as_a_path(monkeypatch, tmp_path, name):
     ran = []
     monkeypatch.setattr("subprocess.Popen", lambda command: ran.append(command) or SimpleNamespace(wait=lambda: 0))

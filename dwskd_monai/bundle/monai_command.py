@@ -66,7 +66,7 @@ def _word(key: str, value: Any) -> str:
     """A value for the command line; a path that could be taken for a number or an expression is made absolute."""
     if not isinstance(value, str):
         return json.dumps(value)
-    looks_otherwise = not value[:1].isalpha() or value in _VALUES
+    looks_otherwise = not value[:1].isalpha() or value in _VALUES or "#" in value
     return str(Path(value).absolute()) if key in _PATHS and looks_otherwise and Path(value).exists() else value
 
 

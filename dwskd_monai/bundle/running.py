@@ -34,6 +34,8 @@ from dwskd_monai.bundle.words import as_values, has_words
 from dwskd_monai.class_order import in_order
 from dwskd_monai.files import set_aside
 
+# Where files lie on the machine of a run
+PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
 _TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
@@ -95,6 +97,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
     if inside:
         raise ValueError(f"{inside[0]}: what a network was trained with cannot be set; --checkpoint names its weights")
     _put_values(workflow.parser, overrides)
+    _keep_number_signs(workflow.parser, overrides)
     files = ConfigParser()  # as they are, nothing overridden
     files.read_config(call["config_file"])
     ids = [key for key in overrides if key not in OF_TRACKING]
@@ -107,6 +110,19 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
         known = [files, ConfigParser(dict(trained))]
     refuse_unknown(ids, known, f"a setting of {_names(call['config_file'])}")
     check_types({key: workflow.parser[key] for key in overrides if key in workflow.parser}, [files])
+
+
+def _keep_number_signs(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
+    """MONAI takes ``#`` in any text for its old ``::``; a path of images keeps it, others are refused.
+
+    Raises:
+        ValueError: for another path with one.
+    """
+    for key in (name for name in PLACES if "#" in str(overrides.get(name, ""))):
+        if key != "dataset_dir":
+            raise ValueError(f"{key}: MONAI cannot take {overrides[key]}, a path with #; choose another folder")
+        parser[key] = Path(overrides[key])  # MONAI changes texts only
+        parser.parse(reset=True)
 
 
 def _check_without_call(workflow: ConfigWorkflow) -> None:

@@ -13,12 +13,10 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
 from dwskd_monai.bundle.overrides import as_id, parts_of
-from dwskd_monai.bundle.running import OF_TRACKING, evaluating_parser, find_bundle_root
+from dwskd_monai.bundle.running import OF_TRACKING, PLACES, evaluating_parser, find_bundle_root
 from dwskd_monai.bundle.settings_file import digest_of, settings_beside, versions, write_settings
 from dwskd_monai.class_order import in_order
 
-# Where files lie on the machine of a training
-PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
 # A training may go on with others of these. Images may lie elsewhere: they are compared by their contents.
 MAY_CHANGE = (
     *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend",

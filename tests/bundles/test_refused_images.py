@@ -137,3 +137,13 @@ def test_training_lists_all_broken_images_of_both_splits_or_goes_on_without_them
     assert "training without 3 images that are refused" in printed
     refused = read_settings(bundle / "models" / "model.pt").origin["refused_images"]
     assert sum(refused.values()) == 3
+
+
+def test_a_number_sign_in_a_path_of_images_is_kept_and_in_another_refused(models, phantoms, tmp_path):
+    folder = tmp_path / "a#b"
+    shutil.copytree(phantoms / "test", folder)
+    predict(models, folder, tmp_path / "out", num_workers=0)
+    assert str(folder) in rows(tmp_path / "out" / "predictions.csv")[0]["study"]
+    with pytest.raises(RuntimeError) as caught:
+        predict(models, phantoms / "test", tmp_path / "c#d", num_workers=0)
+    assert "output_dir: MONAI cannot take" in str(cause_of(caught.value))

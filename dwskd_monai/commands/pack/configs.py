@@ -16,7 +16,7 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.commented_yaml import as_text, read_commented, set_id
 from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
-from dwskd_monai.bundle.settings_record import PLACES
+from dwskd_monai.bundle.running import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.commands.pack.inference_code import PACKAGE, SCRIPTS
 
