@@ -20,9 +20,11 @@ _MODULE = ("monai", "bundle", "__main__.py")
 def is_interruption(error: BaseException) -> bool:
     """Whether Ctrl-C is the reason, or an error came while it ended the run: worker processes end by it too."""
     reason: BaseException | None = error
-    while reason is not None:
+    seen: set[int] = set()
+    while reason is not None and id(reason) not in seen:  # a chain of causes may be a circle
         if isinstance(reason, KeyboardInterrupt):
             return True
+        seen.add(id(reason))
         reason = reason.__cause__ or reason.__context__
     return False
 

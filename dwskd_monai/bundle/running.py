@@ -85,13 +85,21 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
         return
     end_with_one_message(workflow.parser, workflow)
     for folder in alone_in:
-        require_alone(folder, workflow)
+        if Path(folder).is_dir():  # one that is not there yet is made only once the settings are right
+            require_alone(folder, workflow)
     for name in results:
         set_aside(Path(str(workflow.parser.get_parsed_content("output_dir"))) / name)
     call = _call_of_run()
     if call is None or call["config_file"] is None:
         _check_without_call(workflow)
-        return
+    else:
+        _check(workflow, call)
+    for folder in alone_in:
+        require_alone(folder, workflow)
+
+
+def _check(workflow: ConfigWorkflow, call: Mapping[str, Any]) -> None:
+    """Check what a command of ``monai.bundle`` was given, and let words be the values that they stand for."""
     overrides: Mapping[str, Any] = call["override"]
     inside = [key for key in overrides if parts_of(key)[0] == _TRAINED]
     if inside:

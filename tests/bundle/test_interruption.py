@@ -83,3 +83,12 @@ def test_the_process_ends_with_one_line_and_the_exit_code_of_a_shell(config, mon
         sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert ended.value.code == INTERRUPTED == 130
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_circle_of_causes_is_no_interruption():
+    inner, outer = ValueError("inner"), RuntimeError("outer")
+    outer.__cause__ = inner
+    inner.__context__ = outer
+    assert not is_interruption(outer)
+    inner.__context__ = KeyboardInterrupt()
+    assert is_interruption(outer)

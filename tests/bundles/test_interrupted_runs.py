@@ -25,6 +25,11 @@ pytestmark = pytest.mark.slow
 TRAINING = ("run", "training", "--config_file", config("train"), "--teacher_weights", "random", "--max_epochs", "500")
 
 
+def _take_ctrl_c() -> None:
+    """A shell lets the commands that it runs in the background ignore Ctrl-C, and they theirs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(command: list[str | Path], cwd: Path) -> subprocess.Popen[bytes]:
     """Start a command as a shell does: Ctrl-C reaches it and the processes that it starts."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
@@ -36,6 +41,7 @@ def start(command: list[str | Path], cwd: Path) -> subprocess.Popen[bytes]:
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_take_ctrl_c,
         )
 
 

@@ -134,7 +134,7 @@ def test_training_lists_all_broken_images_of_both_splits_or_goes_on_without_them
     assert all(row["path"] in printed for row in broken)
     assert not (bundle / "models" / "model.pt").exists()
     printed = run(*arguments, "--skip_refused", "true", cwd=tmp_path)
-    assert "training without 3 images that are refused" in printed
+    assert "training without 3 images that cannot be used" in printed
     refused = read_settings(bundle / "models" / "model.pt").origin["refused_images"]
     assert sum(refused.values()) == 3
 

@@ -143,7 +143,7 @@ def test_one_study_in_three_formats_has_one_prediction(trained, tmp_path):
     assert values[0].std(0).max() > 1e-4, "slices differ"
 
 
-def test_a_broken_study_ends_inference_with_its_name_and_keeps_what_was_done(trained, tmp_path):
+def test_a_broken_study_is_listed_and_the_others_are_predicted(trained, tmp_path):
     bundle, phantoms, _ = trained
     folder = tmp_path / "studies"
     folder.mkdir()
@@ -156,6 +156,10 @@ def test_a_broken_study_ends_inference_with_its_name_and_keeps_what_was_done(tra
         cwd=tmp_path,
         expect=1,
     )
-    assert printed.rstrip().splitlines()[-1].startswith(f"error: {folder / 'b.nii.gz'}: a damaged NIfTI file")
-    rows = read_rows(tmp_path / "out" / "predictions.partial.csv")
+    assert (
+        printed.rstrip().splitlines()[-1].startswith("error: 1 image was refused (1 damaged), all others were used; ")
+    )
+    (refused,) = read_rows(tmp_path / "out" / "refused.csv")
+    assert refused["path"] == str(folder / "b.nii.gz")
+    rows = read_rows(tmp_path / "out" / "predictions.csv")
     assert [Path(row["study"]).name for row in rows] == ["a.nii.gz"]

@@ -83,7 +83,7 @@ def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_pa
     assert (tmp_path / "runs" / "selection" / "1" / "fold0_seed0" / "result.json").exists()
     assert not (second / "result.json").exists()
     said = run(*command)
-    assert "0/1" in said, "the finished run is not repeated"
+    assert "1 of 1: " in said, "the finished run is not repeated"
     assert "continuing after epoch" in (second / "log.txt").read_text()
     continued, uninterrupted = (pd.read_csv(out / "results.csv").drop(columns=TIMES) for out in (tmp_path, whole))
     pd.testing.assert_frame_equal(continued, uninterrupted[uninterrupted["seed"] == 0], check_exact=True)
