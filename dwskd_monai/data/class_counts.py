@@ -41,6 +41,8 @@ def say_missing_classes(images: Sequence[LabeledImage], names: Sequence[str], sp
 def check_validation(items: Sequence[Mapping[str, Any]], class_names: ClassNames) -> None:
     """Refuse validation images of one class alone: the network that always predicts it would be the best.
 
+    A MONAI Label server, which gives labels as JSON files, is warned only: its user can do no more than label on.
+
     Args:
         items: with ``label``, as :func:`~dwskd_monai.data.labels.label_index` takes it.
         class_names: names in the order of the labels, or metadata's ``channel_def``.
@@ -51,10 +53,11 @@ def check_validation(items: Sequence[Mapping[str, Any]], class_names: ClassNames
     names = in_order(class_names)
     labels = [label_index(item.get(CommonKeys.LABEL), names, str(item[CommonKeys.IMAGE])) for item in items]
     if len(set(labels)) == 1 < len(names):
-        raise ValueError(
-            f"the validation images are of one class alone ({_shown(labels, names)}), and cannot tell the best epoch; "
-            "give validation images of two classes or more"
-        )
+        said = f"the validation images are of one class alone ({_shown(labels, names)}), and cannot tell the best epoch"
+        if any(str(item.get(CommonKeys.LABEL)).endswith(".json") for item in items):  # of a MONAI Label server
+            _logger.warning("%s; the network of the highest recall is taken; label images of other classes", said)
+            return
+        raise ValueError(f"{said}; give validation images of two classes or more")
 
 
 def _missing(images: Sequence[LabeledImage], names: Sequence[str]) -> list[str]:

@@ -73,14 +73,14 @@ def test_a_prediction_that_is_not_finite_makes_it_nan():
     assert math.isnan(measure(logits, np.arange(len(STUDIES)), x=StudyMetric("macro_auc", NAMES))["x"])
 
 
-def test_of_one_class_alone_nothing_is_the_best(monkeypatch):
+def test_of_one_class_alone_balanced_accuracy_is_its_recall_and_other_means_are_undefined(monkeypatch):
     monkeypatch.setattr("tests.evaluation.test_study_metric.LABELS", np.full(12, 1))
     logits = torch.zeros(len(STUDIES), 3)
     logits[:, 1] = 1  # always right
     metrics = {name: StudyMetric(name, NAMES) for name in ("balanced_accuracy", "macro_auc", "macro_f1", "accuracy")}
     results = measure(logits, np.arange(len(STUDIES)), **metrics)
-    assert results["accuracy"] == 1
-    assert all(math.isnan(results[name]) for name in ("balanced_accuracy", "macro_auc", "macro_f1"))
+    assert results["accuracy"] == results["balanced_accuracy"] == 1
+    assert all(math.isnan(results[name]) for name in ("macro_auc", "macro_f1"))
 
 
 def test_classes_are_in_the_order_of_their_keys():

@@ -64,6 +64,8 @@ def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -
         for key in keys:
             if key in content and now.get(key) != settings[key]:
                 set_id(content, key, copy.deepcopy(settings[key]))
+    for name in ("drop_path_rate", "img_size"):  # what this package would find out; monai.bundle.load has no package
+        set_id(content, f"network_def#{name}", settings["network_def"].get(name))
     run = content["run"]
     first = f"{PACKAGE}.bundle.prepare_run"
     if run[0].get("_target_") != first:

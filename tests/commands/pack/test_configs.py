@@ -63,7 +63,7 @@ def test_inference_and_the_network_need_no_package_of_ours(bundle, tmp_path):
 def test_nothing_else_changes(tmp_path):
     files = packed(BUNDLE, TINY, tmp_path)
     for name, allowed in {
-        "train": ("dataset_dir: ", "optional_import", "student: "),
+        "train": ("dataset_dir: ", "optional_import", "student: ", "drop_path_rate: 0.0", "img_size: "),
         "evaluate": (),
         "demo": (),
     }.items():
