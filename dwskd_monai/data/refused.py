@@ -16,12 +16,12 @@ import ignite.distributed as idist
 from monai.utils.enums import CommonKeys
 
 from dwskd_monai.class_order import ClassNames, in_order
+from dwskd_monai.data.text import listed_lines
 from dwskd_monai.files import replacing
 from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
 COLUMNS = ("path", "reason", "kind", "series", "instance")
 _RANK = "rank"
-_MOST_SHOWN = 20
 _logger = logging.getLogger(__name__)
 
 
@@ -221,13 +221,6 @@ def raise_all(failures: Sequence[BaseException], count: int) -> None:
     if failures:
         shown = [str(failure) for failure in failures]
         raise ValueError(f"{len(failures)} of {count} images cannot be read:\n{listed_lines(shown)}") from failures[0]
-
-
-def listed_lines(lines: Sequence[str]) -> str:
-    """The first twenty lines, and how many more there are."""
-    more = len(lines) - _MOST_SHOWN
-    rest = [f"and {more} more"] if more > 0 else []
-    return "\n".join(f"- {line}" for line in [*lines[:_MOST_SHOWN], *rest])
 
 
 def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.datalist_files import RawRow, read_csv, read_json
+from dwskd_monai.data.text import listed_lines
 
 _NOTHING = {"nan", "none", "null", "na", "n/a", "<na>", "nat", "unknown", "-", "?"}  # what programs write for no value
-_MOST_ERRORS = 20
 _MOST_LETTERS = 100
 _MOST_DIGITS = 9
 _logger = logging.getLogger(__name__)
@@ -163,8 +163,6 @@ def _raise_all(errors: Sequence[Exception], path: Path) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        shown = "\n".join(f"- {error}" for error in errors[:_MOST_ERRORS])
-        further = f"\n- and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
         missing = all(isinstance(error, FileNotFoundError) for error in errors)
         kind = FileNotFoundError if missing else ValueError
-        raise kind(f"{path}: {len(errors)} rows are wrong:\n{shown}{further}")
+        raise kind(f"{path}: {len(errors)} rows are wrong:\n{listed_lines(list(map(str, errors)))}")

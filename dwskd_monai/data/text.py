@@ -1,8 +1,9 @@
-"""Text of a file that another program wrote."""
+"""Text: of a file that another program wrote, and of a message that lists much."""
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from pathlib import Path
 
 # The marks that a text may begin with. The one of UTF-32 begins with that of UTF-16.
@@ -13,6 +14,8 @@ _ENCODINGS = {
     codecs.BOM_UTF16_BE: "utf-16",
     codecs.BOM_UTF8: "utf-8-sig",
 }
+
+_MOST_SHOWN = 20  # lines
 
 
 def read_text(path: Path) -> str:
@@ -37,3 +40,10 @@ def read_text(path: Path) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise ValueError(f"{path}: line {line}: a zero byte, which no text has; save the file as UTF-8")
     return text
+
+
+def listed_lines(lines: Sequence[str]) -> str:
+    """The first twenty lines, and how many more there are."""
+    more = len(lines) - _MOST_SHOWN
+    rest = [f"and {more} more"] if more > 0 else []
+    return "\n".join(f"- {line}" for line in [*lines[:_MOST_SHOWN], *rest])
