@@ -182,3 +182,10 @@ def _told(affine: NDArray[np.float64]) -> str:
     spacing = " × ".join(f"{size:g}" for size in voxel_sizes(affine))
     axes = "".join(code or "?" for code in nibabel.aff2axcodes(affine))
     return f"{axes} with {spacing} mm"
+
+
+def bits_of(path: Path) -> int:
+    """Bits of a pixel, as they are stored."""
+    with _opened(path) as file:
+        header, _ = _header(file, path)
+    return int(header.get_data_dtype().itemsize) * 8
