@@ -22,6 +22,7 @@ LOG_TIME = "%H:%M:%S"
 # are inside the function, so that --help is quick.
 COMMANDS = {
     "create": "create.command",
+    "check": "check.command",
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
@@ -35,7 +36,13 @@ COMMANDS = {
     "unpack": "pack.command",
 }
 # Options that are never values: a class may be called "true" or "1.0", a folder "20241105"
-TEXTS = {"create": ["classes"], "train": ["dataset_dir"], "evaluate": ["dataset_dir"], "predict": ["studies", "out"]}
+TEXTS = {
+    "create": ["classes"],
+    "check": ["dataset_dir", "unlabeled_dir", "out"],
+    "train": ["dataset_dir"],
+    "evaluate": ["dataset_dir"],
+    "predict": ["studies", "out"],
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -87,16 +87,13 @@ def load_split(
     images = _known_images(dataset_dir, names, dicom_series, dicom_patients, folder_patients, ignored_columns, refused)
     if split == "all":
         return _items(images)
-    parts: dict[str, list[LabeledImage]] = {name: [] for name in SPLITS}
-    for image in images:
-        parts[image.split or "training"].append(image)
+    parts = in_splits(images)
     if split == "test":
         if not parts["test"]:
             raise ValueError(f"{dataset_dir} has no test split; use another split, or all for each of its images")
         say_missing_classes(parts["test"], names, split, dataset_dir)
         return _items(parts["test"])
-    refuse_missing_classes(parts["training"], names, dataset_dir)
-    _divide(parts, names, folds, fold, seed, dataset_dir)
+    divide(parts, names, folds, fold, seed, dataset_dir)
     if train_fraction < 1:
         parts["training"] = _subset(parts["training"], train_fraction, seed)
     chosen = parts[split]
@@ -104,6 +101,14 @@ def load_split(
     if split == "validation":
         say_missing_classes(chosen, names, split, dataset_dir)
     return _items(chosen)
+
+
+def in_splits(images: Sequence[LabeledImage]) -> dict[str, list[LabeledImage]]:
+    """The images of ``training``, ``validation`` and ``test``; without a split they are training images."""
+    parts: dict[str, list[LabeledImage]] = {name: [] for name in SPLITS}
+    for image in images:
+        parts[image.split or "training"].append(image)
+    return parts
 
 
 def _known_images(
@@ -139,7 +144,7 @@ def _split_named_fold(
     return [image for image in images if image.fold != fold], [image for image in images if image.fold == fold]
 
 
-def _divide(
+def divide(
     parts: dict[str, list[LabeledImage]],
     names: Sequence[str],
     folds: int,
@@ -147,7 +152,18 @@ def _divide(
     seed: int,
     source: str | Path,
 ) -> None:
-    """Take the validation images from the training images, unless the source names them."""
+    """Take the validation images from the training images, unless the source names them.
+
+    Args:
+        parts: of :func:`in_splits`, which is changed.
+        names: of the classes.
+        folds, fold, seed: as of :func:`load_split`.
+        source: for messages.
+
+    Raises:
+        ValueError: if a class has no training image, or too few for the folds; or if ``fold`` is none of the source's.
+    """
+    refuse_missing_classes(parts["training"], names, source)
     has_folds = any(image.fold is not None for image in parts["training"])
     if parts["validation"]:
         if has_folds:

@@ -19,6 +19,8 @@ def list_images(
 ) -> list[dict[str, str]]:
     """Items ``{"image": path, "study": identifier}`` of one image, of a folder or of a datalist.
 
+    An item has a ``patient`` too if the datalist names one.
+
     An image is a study of its own, unless a datalist names the study that it belongs to. A datalist is a CSV or JSON
     file as :func:`~dwskd_monai.data.datalist.load_split` takes it; each of its images is listed, whatever its split, in
     the order of the file. Labels are not needed, and not read.
@@ -45,17 +47,22 @@ def list_images(
     if root.is_file() and is_datalist(root):
         rows = read_rows(root, ("image",), lambda row: row, ignored_columns, missing_ok=refused is not None)
         _refuse_studies_of_two_patients(rows, root)
-        items = [(row.image, row.study) for row in rows]
+        items = [(row.image, row.study, row.patient) for row in rows]
     elif root.is_file():
-        items = [(root, None)]
+        items = [(root, None, None)]
     else:
         images, others = find_images(root, dicom_series, root_is_series=True)
         if refused is not None:
             refused.list_others(others)
-        items = [(image, None) for image in images]
+        items = [(image, None, None) for image in images]
     if not items:
         raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")
-    return [{"image": str(image), "study": str(image) if study is None else study} for image, study in items]
+    return [_item(*item) for item in items]
+
+
+def _item(image: Path, study: str | None, patient: str | None) -> dict[str, str]:
+    item = {"image": str(image), "study": str(image) if study is None else study}
+    return item if patient is None else item | {"patient": patient}
 
 
 def _refuse_studies_of_two_patients(rows: Sequence[Row], source: Path) -> None:

@@ -55,10 +55,11 @@ def write_datalist(folder, name: str, text: str):
 )
 def test_a_datalist_is_listed_in_its_order_with_its_studies_and_needs_no_labels(tmp_path, name, text):
     a, b, c = (str(tmp_path / f"{image}.png") for image in "abc")
+    patient = {"patient": "P1"} if "P1" in text else {}
     assert list_images(write_datalist(tmp_path, name, text)) == [
-        {"image": b, "study": "S1"},
+        {"image": b, "study": "S1", **patient},
         {"image": a, "study": a},
-        {"image": c, "study": "S1"},
+        {"image": c, "study": "S1", **patient},
     ]
 
 

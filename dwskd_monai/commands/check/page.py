@@ -1,0 +1,104 @@
+"""``check.html``, one file to look at, and ``check.json`` with the same content for programs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from dwskd_monai.commands.check.confounds import WARNING_LEVEL
+from dwskd_monai.commands.check.copies import PROBLEMS, Pair
+from dwskd_monai.commands.check.preflight import Preflight
+from dwskd_monai.files import replacing
+from dwskd_monai.reading import RefusedImage, read_image
+
+_TEMPLATE = Path(__file__).with_name("page.html.jinja")
+_SIDE = 144  # pixels of a picture on the page
+_MOST_PAIRS = 24
+_MOST_LINES = 100  # of images below a finding; check.json has all
+
+
+def write_json(path: Path, checked: Preflight, facts: dict[str, str]) -> None:
+    """Everything that was found.
+
+    Args:
+        path: of the file.
+        checked: what was found.
+        facts: what was checked, name and value.
+    """
+    content = {
+        **facts,
+        "exit_code": checked.findings.exit_code,
+        "findings": [asdict(finding) for finding in checked.findings.in_order()],
+        "counts": checked.tables,
+        "near_copies": [_described(pair) for pair in checked.pairs],
+        "shortcuts": [asdict(confound) for confound in checked.confounds],
+        "unusual": [image.path for image in checked.outliers],
+        "refused": list(checked.refused),
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def write_page(path: Path, checked: Preflight, facts: dict[str, str]) -> None:
+    """A page that needs no other file and no network; arguments as of :func:`write_json`."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    shown = _most_telling(checked.pairs)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        facts=facts,
+        findings=checked.findings.in_order(),
+        tables=checked.tables,
+        confounds=checked.confounds,
+        warning_level=WARNING_LEVEL,
+        pairs=[(pair, _picture(pair.first.path), _picture(pair.second.path)) for pair in shown],
+        pair_count=len(checked.pairs),
+        outliers=[(image, _picture(image.path)) for image in checked.outliers],
+        most_lines=_MOST_LINES,
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _described(pair: Pair) -> dict[str, Any]:
+    return {
+        "first": pair.first.path,
+        "second": pair.second.path,
+        "similarity": pair.similarity,
+        "change": pair.change,
+        "problem": pair.problem,
+    }
+
+
+def _most_telling(pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs of each kind of problem, the least similar among them, since a person is to judge those."""
+    shown: list[Pair] = []
+    for problem in (*PROBLEMS, ""):
+        of_kind = [pair for pair in pairs if pair.problem == problem]
+        shown += sorted(of_kind, key=lambda pair: pair.similarity)[: _MOST_PAIRS // 3]
+    return shown[:_MOST_PAIRS]
+
+
+def _picture(path: str) -> str:
+    """The middle slice as a PNG for a page; empty if the image is gone."""
+    try:
+        pixels = read_image(path).pixels
+    except RefusedImage:
+        return ""
+    middle = pixels[len(pixels) // 2]
+    low, high = np.percentile(middle, (0.5, 99.5))
+    gray = ((middle - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
+    picture = Image.fromarray(gray)
+    picture.thumbnail((_SIDE, _SIDE))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
