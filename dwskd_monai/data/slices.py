@@ -13,6 +13,8 @@ import monai.data
 import numpy as np
 from monai.transforms import Compose, Randomizable
 from monai.utils.enums import CommonKeys
+from numpy.typing import NDArray
+from torch.nn.functional import adaptive_avg_pool2d
 
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.labels import ClassNames, label_index
@@ -91,6 +93,14 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         digests = [self._store.digest_of(item[CommonKeys.IMAGE]) for item in self.data]
         labels = [image.known.get(CommonKeys.LABEL) for image in self._images]
         return list(zip(digests, labels, strict=True))
+
+    def middle_slices(self, side: int) -> NDArray[np.float32]:
+        """The middle slice ``(side, side)`` of each image, resized by area, in the order of ``data``."""
+        thumbnails = []
+        for image in self._images:
+            middle = self._store.slice_of(image.kept, image.kept.length // 2)[:1]
+            thumbnails.append(adaptive_avg_pool2d(middle, side)[0].numpy())
+        return np.stack(thumbnails)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> SliceDataset:
         """Seed the choice of slices and the random transforms."""
