@@ -16,6 +16,7 @@ from fire.decorators import SetParseFns
 from dwskd_monai.bundle.words import as_values, checked_type
 
 BAD_INPUT = 2  # exit code
+INTERRUPTED = 130  # exit code: what a shell makes of Ctrl-C
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"  # as in logging.conf of the bundles
 LOG_TIME = "%H:%M:%S"
 # The module of ``commands`` that has a function of the command's name. Imports that take seconds, of torch and MONAI,
@@ -61,6 +62,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped by Ctrl-C\n")
+        sys.exit(INTERRUPTED)
 
 
 def command(name: str) -> Callable[..., None]:
