@@ -6,6 +6,7 @@ tried out, not listed: on the meta device, where tensors have shapes and no valu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,12 +17,14 @@ from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.running import evaluating_parser
 
 Settings = Mapping[str, Any]
+_logger = logging.getLogger(__name__)
 
 
 def check_image_size(config: ConfigParser | None = None) -> None:
     """Raise if the network is made for one image size and cannot be made for that of the config.
 
-    Networks of timm that take images of any size, and networks of other libraries, are not asked.
+    Networks of timm that take images of any size, and networks of other libraries, are not asked. If ``metadata.json``
+    has another size than the network, the log says so.
 
     Args:
         config: one that trains; None: the one that is being evaluated.
@@ -42,6 +45,7 @@ def check_image_size(config: ConfigParser | None = None) -> None:
         return
     problem = _problem(settings, made_for, size)
     if problem is None:
+        _compare_with_metadata(config, size)
         return
     if made_for != size:
         raise ValueError(
@@ -49,6 +53,19 @@ def check_image_size(config: ConfigParser | None = None) -> None:
             "image_size"
         )
     raise ValueError(f"image_size: {_advice(settings, size, problem)}")
+
+
+def _compare_with_metadata(config: ConfigParser, size: int) -> None:
+    """Warn if ``metadata.json`` says another size: MONAI's commands would give the network images that it refuses."""
+    metadata = config.get("_meta_")
+    if not metadata:  # a config that was read without it
+        return
+    shape = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    if shape != [size, size]:
+        _logger.warning(
+            f"configs/metadata.json: spatial_shape of the input is {shape}, but image_size is {size}; set it to "
+            f"[{size}, {size}], or MONAI's verify_net_in_out, ckpt_export and onnx_export fail (dwskd pack sets it)"
+        )
 
 
 def _advice(settings: Settings, size: int, problem: Exception) -> str:

@@ -109,16 +109,17 @@ def write_rendered(
     return changed
 
 
-def rendered_metadata(header: str, classes: Sequence[str], template: Path = TEMPLATE) -> str:
+def rendered_metadata(header: str, classes: Sequence[str], image_size: int, template: Path = TEMPLATE) -> str:
     """The text of a new bundle's ``metadata.json``.
 
     Args:
         header: name of the file in ``headers`` that says what its images are.
         classes: names in the order of the network's outputs.
+        image_size: side of the network's input in pixels.
         template: folder of the headers and bodies.
     """
     about = json.loads((template / "headers" / f"{header}.json").read_text(encoding="utf-8"))
-    return _filled((template / METADATA).read_text(encoding="utf-8"), classes, **about)
+    return _filled((template / METADATA).read_text(encoding="utf-8"), classes, image_size=image_size, **about)
 
 
 def _rendered(template: Path, name: str, parts: Sequence[str], classes: Sequence[str]) -> str:
@@ -134,7 +135,7 @@ def _rendered(template: Path, name: str, parts: Sequence[str], classes: Sequence
     return f"<!-- {banner} -->\n{text}" if name.endswith(".md") else text
 
 
-def _filled(text: str, classes: Sequence[str], **about: str) -> str:
+def _filled(text: str, classes: Sequence[str], **about: str | int) -> str:
     """A text of the template with the names of the classes."""
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)
     return environment.from_string(text).render(classes=list(classes), code=_code, **about)

@@ -110,6 +110,20 @@ def test_networks_that_take_any_size_are_not_told_one(name):
     assert str(network) == str(expected)
 
 
+def test_metadata_of_another_size_is_warned_of_if_the_network_takes_no_other(caplog):
+    check("vit_tiny_patch16_224", 224)
+    check("convnext_atto", 64)
+    assert caplog.messages == []
+    check("vit_tiny_patch16_224", 64)
+    (warning,) = caplog.messages
+    assert "spatial_shape of the input is [224, 224], but image_size is 64; set it to [64, 64]" in warning
+    caplog.clear()
+    config = Bundle(BUNDLE, {"student": "vit_tiny_patch16_224", "image_size": 64}).config("train")
+    config["_meta_#network_data_format#inputs#image#spatial_shape"] = [64, 64]
+    check_image_size(config)
+    assert caplog.messages == []
+
+
 def test_a_network_of_another_library_is_not_asked():
     network = {"_target_": "torch.nn.Linear", "in_features": 3, "out_features": 2}
     check_image_size(Bundle(BUNDLE, {"network_def": network}).config("train"))
