@@ -93,7 +93,7 @@ def test_a_network_of_one_size_alone_says_which():
 
 def test_a_size_of_the_network_that_is_not_that_of_the_images_is_named():
     check("vit_tiny_patch16_224", 64, img_size=64)
-    with pytest.raises(ValueError, match="network_def#img_size is 64, but image_size 96; leave network_def#img_size"):
+    with pytest.raises(ValueError, match="network_def#img_size is 64, but image_size is 96; leave network_def"):
         check("vit_tiny_patch16_224", 96, img_size=64)
     check("vit_tiny_patch16_224", 96, img_size=64, dynamic_img_size=True)  # it takes both
 

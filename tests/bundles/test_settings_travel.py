@@ -258,7 +258,7 @@ def test_classes_that_were_reordered_or_renamed_are_refused(copy, configs, names
     metadata["network_data_format"]["outputs"]["pred"]["channel_def"] = dict(zip("012", names))
     path.write_text(json.dumps(metadata))
     said = refused(copy.bundle, *configs, dataset_dir=str(copy.data))
-    assert f"covid19, no_findings, pneumonia, configs/metadata.json now names {', '.join(names)}" in said
+    assert f"covid19, no_findings, pneumonia, but configs/metadata.json now names {', '.join(names)}" in said
 
 
 @pytest.mark.parametrize("configs", [("inference",), ("train", "evaluate")], ids="+".join)

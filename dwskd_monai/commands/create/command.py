@@ -23,8 +23,8 @@ def create(
         data: labeled images: a folder with one folder per class, or a CSV or JSON datalist. They name the classes.
         modality: what a study is: picture, ct or mr, or chest_xray, lung_ct or brain_mri, which are set up already.
         classes: names of the classes in their order, a,b; by default those of data in alphabetical order.
-        teacher: timm name of the large network.
-        student: timm name of the small one, of the same family.
+        teacher: timm name of the teacher, the large network.
+        student: timm name of the student, a smaller network of the same family.
         image_size: side in pixels of the square that slices are resized to; 224 by default.
     """
     from dwskd_monai.commands.create.create import create_bundle

@@ -31,7 +31,7 @@ MODALITIES = {
 def create_bundle(
     folder: Path, data: Path | None, modality: str, classes: Sequence[str] | None, settings: Mapping[str, str | int]
 ) -> list[str]:
-    """Write a bundle; if anything is wrong with what is asked for, there is none.
+    """Write a bundle; if anything is wrong with the arguments, nothing is written.
 
     Args:
         folder: of the bundle.
@@ -46,13 +46,13 @@ def create_bundle(
     Raises:
         FileExistsError: if the folder exists.
         FileNotFoundError: if ``data`` does not exist.
-        ValueError: for an unknown modality, classes that are missing or named twice, an image size that is not one, or
-            a student that cannot take its teacher's weights or images of this size.
+        ValueError: if the modality is unknown, classes are missing or named twice, the image size is not a positive
+            number, or the student cannot take its teacher's weights or images of this size.
     """
     if modality not in MODALITIES:
         raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already; give a new folder, or remove it")
+        raise FileExistsError(f"{folder} exists already; give a new folder, or remove it")
     names = _class_names(data, classes)
     size = settings.get("image_size", 1)
     if type(size) is not int or size < 1:

@@ -129,7 +129,7 @@ def test_what_cannot_be_made_is_named_and_leaves_nothing(data, tmp_path, capsys,
 def test_a_folder_that_is_there_is_left_as_it_is(data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         create(data, data=data)
-    assert "data is there already; give a new folder, or remove it" in capsys.readouterr().err
+    assert "data exists already; give a new folder, or remove it" in capsys.readouterr().err
     assert (data / "train" / "benign").is_dir()
 
 
