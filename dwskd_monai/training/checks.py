@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def one_of(name: str, value: object, allowed: Sequence[object]) -> None:
-    """Raises ValueError, with the argument's name and the allowed values, if ``value`` is none of them."""
+    """Raises ValueError, with the argument's name and the allowed values, if ``value`` is not one of these."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}; got {value!r}")
 

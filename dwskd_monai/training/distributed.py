@@ -138,8 +138,8 @@ def naming_frozen_processes() -> Iterator[None]:
         if not silent:
             raise
         raise TimeoutError(
-            f"{' and '.join(silent)} did not answer within --timeout_minutes, and the other processes were waiting; "
-            "all end. Find out what held it up: a disk, the network, full memory"
+            f"{' and '.join(silent)} did not answer within --timeout_minutes, so all processes end. Find out what "
+            "held it up: a disk, the network, full memory"
         ) from error
 
 

@@ -258,7 +258,7 @@ def _one_per_group(graph: CouplingGraph, numbers: Numbers, keep: Sequence[int]) 
 
 
 def _widest(labels: Mapping[tuple[int, ...], Numbers]) -> tuple[Label, ...]:
-    """The labels of most axes: one of fewer axes says nothing more, since their groups have been joined."""
+    """The labels with the most axes; those of some of these axes say nothing more, since groups have been joined."""
     return tuple(
         Label(axes, numbers) for axes, numbers in labels.items() if not any(set(axes) < set(wider) for wider in labels)
     )

@@ -63,16 +63,16 @@ class CouplingGraph:
         return np.arange(start, self._count, dtype=np.int64).reshape(tuple(shape))
 
     def link(self, first: Numbers, second: Numbers) -> None:
-        """Note that both stand for the same elements, one by one."""
+        """Record that both stand for the same elements, one by one."""
         if first is not second:
             self._links.append((first.ravel(), second.ravel()))
 
     def use(self, numbers: Numbers) -> None:
-        """Note that these are inputs or outputs of a layer, so that a subset of them can be taken."""
+        """Record that these are inputs or outputs of a layer, so that a subset of them can be taken."""
         self._layer_sides.append(numbers.ravel())
 
     def group(self, numbers: Numbers, keep: Sequence[int] = (), whole: bool = True) -> None:
-        """Note that elements with the same index along the axes ``keep`` are taken together.
+        """Record that elements with the same index along the axes ``keep`` are taken together.
 
         Args:
             numbers: of any shape.
@@ -91,7 +91,7 @@ class CouplingGraph:
             self._group_edges.append((np.repeat(first, others.shape[1]), others.ravel()))
 
     def join_groups(self, first: Numbers, second: Numbers) -> None:
-        """Note that the groups of these elements are taken together, one by one."""
+        """Record that the groups of these elements are taken together, one by one."""
         self._group_edges.append((first.ravel(), second.ravel()))
 
     def known(self) -> NDArray[np.bool_]:

@@ -43,7 +43,7 @@ class Labels:
     """All that is known about a tensor's axes.
 
     Args:
-        labels: none of them is for an axis that is not a channel dimension (batch, positions, space).
+        labels: those of the channel dimensions; other axes (batch, positions, space) have none.
         constant: axes along which all values are equal, so that they say nothing about the axis of another operand.
         weight: whether it was computed from parameters and constants alone, not from the image.
         parameter: name of the only parameter that it was computed from, element by element; or None.
