@@ -196,7 +196,7 @@ def rewritten(file: Path, out: Path, change) -> Path:
         ),
         (lambda files: files.pop(f"{NAME}/LICENSE"), "LICENSE is missing"),
         (lambda files: files.update({f"{NAME}/scripts/more.py": b""}), "scripts/more.py was added"),
-        (lambda files: files.pop(f"{NAME}/SHA256SUMS"), "no SHA256SUMS in chest_xray_classification"),
+        (lambda files: files.pop(f"{NAME}/SHA256SUMS"), "chest_xray_classification has no SHA256SUMS"),
         (lambda files: files.update({"../evil.py": b""}), "expected the folder of one bundle"),
         (lambda files: files.update({f"{NAME}/../evil.py": b""}), "expected the folder of one bundle"),
         (lambda files: files.clear(), "expected the folder of one bundle, got nothing"),
