@@ -1,4 +1,4 @@
-"""The figure of the README: how far small students are behind the large model, from the committed results.
+"""The figure of the README: how far small students are behind the fine-tuned teacher, from the committed results.
 
 python benchmarks/draw_parameters.py
 """
@@ -19,40 +19,41 @@ from dwskd_monai.commands.compare.statistics import Estimate, differences, estim
 RESULTS = Path(__file__).with_name("results")
 OUT = Path(__file__).with_name("figures") / "accuracy_by_parameters.png"
 SETS = ("brain_mri", "chest_xray", "lung_ct")
-LARGE = "teacher"
+TEACHER = "teacher"
 LABELS = {
-    "mutual_scratch": "two students, random start",
+    "mutual_scratch": "two students, random weights",
     "selection": "one student, selected weights",
     "dws_skd_mutual": "DWS-SKD",
     "three_quarters_wide": "DWS-SKD, wider student",
 }
 PANELS = {"imagenet": "53 to 85 training images", "imagenet_long": "212 to 849 training images"}
-BESIDE = {"mutual_scratch": 0.94, "dws_skd_mutual": 1.06}  # drawn beside a student that is as large
-FAILED = 0.6  # the large model's training failed once, with a balanced accuracy below this; RESULTS.md has it too
+BESIDE = {"mutual_scratch": 0.94, "dws_skd_mutual": 1.06}  # moved aside: these students have the same size
+FAILED = 0.6  # one training of the teacher failed, with a balanced accuracy below this; RESULTS.md has it too
 MEASURE = "test_balanced_accuracy"
 
 
-def differences_to_large(runs: pd.DataFrame, method: str) -> list[float]:
-    """Of a method to the large model in points, each on the same set, fraction, fold and seed."""
-    return [
-        100 * float(value) for _, of_set in runs.groupby("set") for value in differences(of_set, method, LARGE, MEASURE)
-    ]
+def differences_from_teacher(runs: pd.DataFrame, method: str) -> list[float]:
+    """A method minus the fine-tuned teacher, in points, for each set, fraction, fold and seed that both have."""
+    values: list[float] = []
+    for _, of_set in runs.groupby("set"):
+        values += [100 * float(value) for value in differences(of_set, method, TEACHER, MEASURE)]
+    return values
 
 
 def read_runs(name: str) -> pd.DataFrame:
     """The runs of all sets, without the failed one."""
     tables = [pd.read_csv(RESULTS / f"{name}_{one}.csv").assign(set=one) for one in SETS]
     runs = pd.concat(tables)
-    return runs[~((runs["method"] == LARGE) & (runs["balanced_accuracy"] < FAILED))]
+    return runs[~((runs["method"] == TEACHER) & (runs["balanced_accuracy"] < FAILED))]
 
 
 def draw_panel(axes: Axes, runs: pd.DataFrame, title: str) -> None:
     """One point per method, with the 95 % interval of its mean difference."""
-    large = runs.loc[runs["method"] == LARGE, "parameters"].mean() / 1e6
+    size = runs.loc[runs["method"] == TEACHER, "parameters"].mean() / 1e6
     axes.axhline(0, color="0.6", linewidth=1)
-    axes.plot([large], [0], "s", color="black", label="large model, fine-tuned")
+    axes.plot([size], [0], "s", color="black", label="fine-tuned teacher")
     for number, (method, label) in enumerate(LABELS.items()):
-        values = differences_to_large(runs, method)
+        values = differences_from_teacher(runs, method)
         if len(values) < 2:
             continue
         result: Estimate = estimate(values)
@@ -71,7 +72,7 @@ def main() -> None:
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for axes, (name, title) in zip(np.ravel(figure.subplots(1, 2)), PANELS.items()):
         draw_panel(axes, read_runs(name), title)
-    figure.axes[0].set_ylabel("balanced accuracy, test images:\npoints to the large model")
+    figure.axes[0].set_ylabel("balanced accuracy on test images,\npoints relative to the teacher", fontsize=9)
     handles: dict[str, Artist] = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels())))

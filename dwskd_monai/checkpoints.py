@@ -1,7 +1,7 @@
-"""Files of tensors: what is wrong with one is found and said, and a full disk too.
+"""Files of tensors, read and written with errors that say what is wrong with a file, or that the disk is full.
 
 ``torch.load`` reads zeros in the middle of a file as weights, names no file in its errors, and advises
-``weights_only=False``, which runs whatever code a file has.
+``weights_only=False``, which runs any code that a file contains.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dwskd_monai.files import OUT_OF_SPACE, DiskFullError
 _ZIP = b"PK\x03\x04"
 _OTHER_KINDS = {  # by their first bytes, in lower case
     b"version https://git-lfs": "a Git LFS pointer in place of the file; fetch the file itself: git lfs pull",
-    b"<!doctype html": "an HTML page; what was to be downloaded was not, so download the file again",
-    b"<html": "an HTML page; what was to be downloaded was not, so download the file again",
+    b"<!doctype html": "an HTML page, not the file that was to be downloaded; download it again",
+    b"<html": "an HTML page, not the file that was to be downloaded; download it again",
 }
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 _REFUSED_CLASS = re.compile(r"GLOBAL (\S+)")
 
 
 class DamagedFileError(ValueError):
-    """A file that was written whole, and is not whole now."""
+    """A file that was complete when it was written, and is damaged now."""
 
 
 class _ByteCounter(io.BytesIO):
@@ -53,13 +53,13 @@ def size_of(content: Any) -> int:
 
 
 def write(content: Any, file: Path) -> None:
-    """``torch.save``, with an error that says when the disk is full; that of torch is "enforce fail".
+    """``torch.save`` with an error that says so if the disk is full; torch only says "enforce fail".
 
     Raises:
         DiskFullError: if there is no space left; it knows the bytes that are needed.
     """
     try:
-        with file.open("wb") as opened:  # Python's file has the system's reason, which a path would lose
+        with file.open("wb") as opened:  # with a path instead, torch would lose the reason that the system gives
             torch.save(content, opened)
             opened.flush()
             os.fsync(opened.fileno())  # a disk can be found full as late as here
@@ -78,13 +78,13 @@ def load(
     Args:
         path: of the file.
         map_location: device of the tensors.
-        mmap: map the file into memory, which its values are read from when they are used.
+        mmap: map the file into memory; values are read when they are used.
         known_whole: whether :func:`check_whole` has been called, which reads the whole file.
 
     Raises:
         FileNotFoundError: if there is no file.
         DamagedFileError: if a part of the file is missing or was changed.
-        ValueError: if it is a file of another kind, or holds Python objects.
+        ValueError: if the file is of another kind, or holds Python objects.
     """
     path = Path(path)
     if not known_whole:
@@ -99,13 +99,13 @@ def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """The state dict that a file holds, on the CPU.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`load`; or if it holds something else, which the message names.
+        FileNotFoundError, ValueError: see :func:`load`; also if the file holds something else, which the message names.
     """
     return as_tensors(load(path), path)
 
 
 def as_tensors(content: Any, path: str | Path) -> dict[str, torch.Tensor]:
-    """The content of a file, if it is a state dict; else raise ValueError, which says what it is."""
+    """The content of a file as a state dict; raises ValueError, which says what it is, if it is something else."""
     if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         return content
     shown = (
@@ -115,7 +115,7 @@ def as_tensors(content: Any, path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def check_whole(path: Path) -> None:
-    """Raise for a file that cannot be one of tensors, or is damaged; see :func:`load`."""
+    """Raise if a file is damaged or cannot hold tensors; see :func:`load`."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
@@ -130,7 +130,7 @@ def check_whole(path: Path) -> None:
 
 
 def _check_zip(path: Path) -> None:
-    """Compare with the checksums that torch writes, CRC-32 of each part of the file."""
+    """Compare each part of the file with the checksum, a CRC-32, that torch wrote for it."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -154,6 +154,6 @@ def _why_refused(error: Exception) -> str:
     if refused:
         return (
             f"it holds Python objects ({refused[1]}), not only tensors. It is not read, since reading such a file runs "
-            f"code that it brings. If you trust it, {_SAVE_STATE_DICT}"
+            f"code that it contains. If you trust it, {_SAVE_STATE_DICT}"
         )
     return "damaged, or not a file of tensors that torch.save wrote; give another file"

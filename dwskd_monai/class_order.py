@@ -1,4 +1,4 @@
-"""The order of a bundle's classes. Rooms that do not import each other all need it."""
+"""The order of a bundle's classes, here because rooms that do not import each other need it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ def in_order(class_names: ClassNames) -> list[str]:
     """Names in the order of the network's outputs.
 
     Args:
-        class_names: the names, or metadata's ``channel_def``, whose keys are their numbers, wherever in it they stand.
+        class_names: the names in order; or ``channel_def`` of the metadata, whose keys are the numbers of the classes,
+            in any order.
 
     Raises:
         ValueError: if the keys of ``channel_def`` are not 0, 1, 2, ….

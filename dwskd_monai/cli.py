@@ -36,7 +36,7 @@ COMMANDS = {
     "settings": "settings",
     "unpack": "pack.command",
 }
-# Options that are never values: a class may be called "true" or "1.0", a folder "20241105"
+# Options that stay text: a class may be called "true" or "1.0", a folder "20241105"
 TEXTS = {
     "create": ["classes"],
     "check": ["dataset_dir", "unlabeled_dir", "out"],
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     asked = [name for name in COMMANDS if words[:1] == [name]] or list(COMMANDS)
     texts: Mapping[str, Sequence[str]] = TEXTS
-    if "-h" in words or "--help" in words:  # fire takes it for an option of a command that takes any
+    if "-h" in words or "--help" in words:  # a command with free options would get it from fire as one of them
         words = [*(asked if len(asked) == 1 else []), "--", "--help"]
         texts = {}  # fire's help would list how it parses them as a group of commands
     try:
@@ -74,11 +74,11 @@ def command(name: str) -> Callable[..., None]:
 
 
 def _taking_words(function: Callable[..., None], texts: Sequence[str] = ()) -> Callable[..., None]:
-    """``function`` with the words of a command line as the values that they stand for.
+    """``function``, called with the values that the words of a command line stand for.
 
     Args:
         function: of a command.
-        texts: its options that stay as they were typed.
+        texts: the options that stay as they were typed.
     """
     parameters = inspect.signature(function).parameters
 

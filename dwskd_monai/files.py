@@ -1,4 +1,4 @@
-"""Writing files so that an interruption or a full disk never costs what was there before."""
+"""Writing files so that an interruption or a full disk never destroys what was there before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 
 try:
     import fcntl
-except ImportError:  # a system without file locks: there, what a killed process leaves stays
+except ImportError:  # a system without file locks: what a killed process leaves there stays
     fcntl = None  # type: ignore[assignment]
 
 # .model.pt.4711.0af3c59e.tmp; earlier versions wrote no random part, and held no lock
@@ -55,10 +55,10 @@ class DiskFullError(OSError):
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place, durably, once the block has ended without an error.
+    """A temporary path beside ``path``; once the block has ended without an error, it durably replaces ``path``.
 
-    Threads, processes and containers may replace one file at a time: each writes a temporary file of its own. The lock
-    on it tells others that it is not a leftover.
+    Several threads, processes and containers may do this at once: each writes a temporary file of its own. A lock on it
+    tells the others that it is not a leftover.
 
     Raises:
         DiskFullError: if there is no space left; ``path`` is then as it was.
@@ -86,9 +86,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in a folder that killed processes left; those that a process is writing stay.
+    """Remove the temporary files that killed processes left in a folder; those that a process is writing stay.
 
-    :func:`replacing` does so once in each folder that it writes to.
+    :func:`replacing` does this once in each folder that it writes to.
     """
     if fcntl is None or not folder.is_dir():
         return
@@ -112,7 +112,7 @@ def _tidied(folder: Path) -> None:
 
 def _lock(file: IO[bytes]) -> None:
     if fcntl is not None:
-        with suppress(OSError):  # a file system without locks, on which nobody can lock it to remove it either
+        with suppress(OSError):  # a file system without locks: nobody can lock the file to remove it either
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -121,7 +121,8 @@ def replacing_pair(path: str | Path, companion: str | Path) -> Iterator[tuple[Pa
     """Temporary paths of a file and of a companion that describes it; both take their places at the end of the block.
 
     Two files cannot be replaced in one step. So the companion is first put at :func:`next_of` its place, then the file
-    is replaced, then the companion. After an interruption the companion that belongs to the file is at one of the two.
+    is replaced, then the companion. After an interruption, the companion that belongs to the file is at one of the two
+    places.
 
     Raises:
         OSError: if a file cannot be written; both are then as they were.
@@ -166,10 +167,10 @@ _CSV: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "backslash
 
 
 class GrowingCsv:
-    """A CSV file that grows row by row as ``<stem>.partial.csv`` and gets its name when it is finished.
+    """A CSV file that grows row by row as ``<stem>.partial.csv`` and gets its final name when it is finished.
 
     Args:
-        path: of the finished file. One of an earlier run stays until then.
+        path: of the finished file. Until then, the file of an earlier run stays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -179,10 +180,10 @@ class GrowingCsv:
         self._ranks: list[int] = []
 
     def write(self, row: Mapping[str, object], rank: int = 0) -> None:
-        """Add a row, on disk when this returns.
+        """Add a row; when this returns, it is on the disk.
 
         Args:
-            row: the first one's keys are the columns.
+            row: the keys of the first row are the columns.
             rank: rows of a lower rank come first in the finished file.
         """
         first = not self._ranks

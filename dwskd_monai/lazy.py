@@ -1,7 +1,7 @@
 """Public names of a package that are imported when they are first used.
 
-A room's ``__init__`` names what its users, and the configs, may ask it for. Imported at once, that would bring torch
-and MONAI to whoever needs numpy alone, and scikit-learn to a packed bundle that has none.
+The ``__init__`` of a room names what its users and the configs may import from it. If all of this were imported at
+once, code that needs only numpy would import torch and MONAI too, and a packed bundle would need scikit-learn.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 
 def attribute_finder(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """What a package calls its ``__getattr__`` (PEP 562).
+    """The function that a package defines as its ``__getattr__`` (PEP 562).
 
     Args:
         package: its ``__name__``.
-        modules: for each public name the module of the package that defines it.
+        modules: for each public name, the module of the package that defines it.
     """
 
     def find(name: str) -> Any:

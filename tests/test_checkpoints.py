@@ -80,7 +80,7 @@ def torch_script() -> bytes:
     [
         (b"", "an empty file; copy or download it again"),
         (bytes(5000), "it begins with zeros"),
-        (b"\n<!DOCTYPE html><html><body>404</body></html>", "an HTML page; what was to be downloaded was not"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "an HTML page, not the file that was to be downloaded"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
             "a Git LFS pointer in place of the file; fetch the file itself: git lfs pull",

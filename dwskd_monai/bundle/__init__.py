@@ -1,10 +1,11 @@
-"""Bundles as folders of files: rendered from a template, read with overrides, and the one that runs.
+"""Bundles as folders of files: rendering them from a template, reading them with overrides, and running them.
 
-``bundle`` is a bundle's folder with its metadata and configs, ``trained`` its network with its weights. What decides a
-prediction (``decisive``) is written by a training (``settings_record``) into a file (``settings_file``), and taken by
-each later use (``trained_settings``). ``running`` prepares the bundle that runs: ``overrides`` are checked, and
-``errors`` end as one message, and ``image_size`` is asked of the network. ``render`` writes the bundles' files from
-``template``, ``commented_yaml`` changes them, and ``monai_command`` runs them as MONAI's own command does.
+``bundle`` is a bundle's folder with its metadata and configs, ``trained`` its network with its weights. A training
+writes (``settings_record``) the settings that decide a prediction (``decisive``) into a file (``settings_file``), and
+each later use reads them (``trained_settings``). ``running`` prepares the bundle that runs: it checks ``overrides``,
+and ends ``errors`` with one message; ``image_size`` checks whether the network takes images of this size. ``render``
+writes the bundles' files from ``template``, ``commented_yaml`` changes them, and ``monai_command`` runs them as MONAI's
+own command does.
 """
 
 from dwskd_monai.lazy import attribute_finder

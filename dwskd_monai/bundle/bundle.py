@@ -57,10 +57,10 @@ class Bundle:
         return Path(parsed_content(self.config("train"), "checkpoint"))
 
     def config(self, *names: str) -> ConfigParser:
-        """Configs, one laid over the other, with those of the overrides that they know; parsed once.
+        """Configs, each laid over the one before, with the overrides that they know; parsed once.
 
         Args:
-            names: files of ``configs`` without ``.yaml``, ``train`` and ``evaluate`` for instance.
+            names: files of ``configs`` without ``.yaml``, for instance ``train`` and ``evaluate``.
 
         Raises:
             FileNotFoundError: if the file does not exist.
@@ -75,7 +75,7 @@ class Bundle:
         return self._configs[names]
 
     def refuse_unknown_overrides(self, command: str, *names: str) -> None:
-        """Raise ValueError for an override that no config of ``names`` knows, or of another type than its setting."""
+        """Raise ValueError for an override that no config of ``names`` knows, or of another type than the setting."""
         shown = " or ".join(f"{name}.yaml" for name in names)
         files = [Bundle(self.folder).config(name) for name in names]
         refuse_unknown(self.overrides, files, f"an option of {command}, nor a setting of {self.name}'s {shown}")
@@ -84,18 +84,18 @@ class Bundle:
     def items(
         self, dataset_dir: str | Path, split: str, fold: int = 0, folds: int | None = None
     ) -> list[dict[str, Any]]:
-        """The images of a split as the bundle's training lists them; of the training split all, whatever their share.
+        """The images of a split as the bundle's training lists them, but always all of the training images.
 
         Args:
             dataset_dir: labeled images, as for training.
             split: ``training``, ``validation``, ``test`` or ``all``.
             fold: the validation fold.
-            folds: how many there are; None: the config's own number.
+            folds: how many folds there are; None: as many as the config says.
 
         Raises:
-            FileNotFoundError, ValueError: what is wrong with the data.
+            FileNotFoundError, ValueError: if something is wrong with the data.
         """
-        parser = Bundle(self.folder, self.overrides).config("train")  # changed below, so one of its own
+        parser = Bundle(self.folder, self.overrides).config("train")  # a copy of its own, since it is changed below
         parser["dataset_dir"] = str(dataset_dir)
         settings = {"split": split, "fold": fold, "train_fraction": 1.0}
         parser[_ITEMS] = parser[_ITEMS] | settings | ({} if folds is None else {"folds": folds})

@@ -1,4 +1,4 @@
-"""The names of a bundle's classes. Imports nothing that takes seconds: ``render`` needs them too."""
+"""The names of a bundle's classes. Nothing slow is imported here, since ``render`` needs the names too."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def class_names_of(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def check_classes(class_names: ClassNames, num_classes: int) -> None:
-    """Raise if the network has another number of outputs than ``metadata.json`` names classes.
+    """Raise if the number of the network's outputs is not that of the classes in ``metadata.json``.
 
     Args:
-        class_names: names in the order of the outputs, or metadata's ``channel_def``.
+        class_names: names in the order of the outputs, or ``channel_def`` of the metadata.
         num_classes: outputs of the network.
 
     Raises:
-        ValueError: the message says where either is set.
+        ValueError: the message says where both are set.
     """
     names = in_order(class_names)
     if len(names) != num_classes:
         raise ValueError(
-            f"num_classes is {num_classes}, configs/metadata.json names {len(names)} classes ({', '.join(names)}); set "
-            "num_classes in the configs, or channel_def and num_channels of outputs.pred in metadata.json"
+            f"num_classes is {num_classes}, but configs/metadata.json names {len(names)} classes ({', '.join(names)}); "
+            "set num_classes in the configs, or channel_def and num_channels of outputs.pred in metadata.json"
         )

@@ -1,4 +1,4 @@
-"""Configs that are changed and keep their comments, quotes and lines."""
+"""Changing configs so that they keep their comments, quotes and lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dwskd_monai.bundle.overrides import parts_of
 
 
 def with_settings(text: str, settings: Mapping[str, Any]) -> str:
-    """A config's text with other values of some ids.
+    """The text of a config with new values for some ids.
 
     Args:
         text: YAML.
@@ -25,7 +25,7 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str:
 
 
 def set_id(content: Any, key: str, value: Any) -> None:
-    """Give an id such as ``first_weights#_disabled_`` a value, in what :func:`read_commented` gave."""
+    """Set an id such as ``first_weights#_disabled_`` in a content that :func:`read_commented` returned."""
     *parents, last = parts_of(key)
     for parent in parents:
         content = content[int(parent)] if isinstance(content, list) else content[parent]
@@ -33,12 +33,12 @@ def set_id(content: Any, key: str, value: Any) -> None:
 
 
 def read_commented(text: str) -> Any:
-    """The content of a YAML text, which remembers its comments."""
+    """The content of a YAML text; it keeps the comments."""
     return _round_trip().load(text)
 
 
 def as_text(content: Any) -> str:
-    """The YAML text of a content, with its comments."""
+    """The YAML text of such a content, with its comments."""
     out = io.StringIO()
     _round_trip().dump(content, out)
     return out.getvalue()

@@ -9,18 +9,18 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from dwskd_monai.bundle.overrides import as_id
 
-# Where a prediction is made: the network, from files to its input, which files are one image, from slices to studies.
-# A setting decides a prediction if one of these refers to it.
+# What makes a prediction: the network; the steps from files to its input; which files are one image; the aggregation of
+# slices to studies. A setting decides a prediction if one of these refers to it.
 ROOTS = ("network_def", "study_transforms", "dicom_series", "aggregation")
-# What makes a root of the trained settings, which are its argument ``trained``
+# The functions that make a root from the trained settings, which are their argument ``trained``
 _TAKEN = {"network_def": "trained_network", "study_transforms": "trained_transforms"}
 
 
 def decisive_settings(parser: ConfigParser) -> dict[str, Any]:
-    """Each setting that decides a prediction, by its id, without references: values alone.
+    """Each setting that decides a prediction, by its id, with values in place of references.
 
-    What these roots refer to is found in the config itself, so a setting that a user adds, and a transform of the
-    user's own, are among them. With ``image_size: 96`` and ``study_transforms: [{…, spatial_size: "@image_size"}]``::
+    What the roots refer to is found in the config itself. So settings and transforms that a user adds are among them.
+    With ``image_size: 96`` and ``study_transforms: [{…, spatial_size: "@image_size"}]``::
 
         {"image_size": 96, "study_transforms": [{…, "spatial_size": 96}], …}
 
@@ -44,7 +44,7 @@ def decisive_settings(parser: ConfigParser) -> dict[str, Any]:
 
 
 def used_roots(parser: ConfigParser) -> dict[str, Any]:
-    """The roots of a config that uses a trained network, of which it has values of its own, without references."""
+    """The roots for which a config that uses a trained network has values of its own; references become values."""
     own = {}
     for name in ROOTS:
         content = parser.get(name)
@@ -54,13 +54,14 @@ def used_roots(parser: ConfigParser) -> dict[str, Any]:
 
 
 def put_back_taken_roots(parser: ConfigParser) -> None:
-    """Let a root come from the trained settings again, where a command has repeated the function of its training.
+    """Take a root from the trained settings again, if a command has repeated the function of its training.
 
-    ``--network_def#_target_ my_package.create_model`` of a training, given once more to a config that takes its network
-    from the trained settings, replaces the function that takes it. Check first that it does not contradict them.
+    If a training had ``--network_def#_target_ my_package.create_model``, and a later command repeats this option, it
+    replaces the function that takes the network from the trained settings. Check first that it does not contradict
+    them.
 
     Args:
-        parser: of a config that has ``trained``; it is changed.
+        parser: of a config with ``trained``; it is changed.
     """
     room = parser["trained"]["_target_"].rpartition(".")[0]
     changed = False
@@ -74,7 +75,7 @@ def put_back_taken_roots(parser: ConfigParser) -> None:
 
 
 def _is_taken(content: Any) -> bool:
-    """Whether a root is taken from the trained settings, as the template's ``trained.yaml`` has it."""
+    """Whether a root is taken from the trained settings, as in the template's ``trained.yaml``."""
     return isinstance(content, Mapping) and content.get("trained") == "@trained"
 
 
@@ -90,7 +91,7 @@ def _referred_to(content: Any) -> set[str]:
 
 
 def _value(parser: ConfigParser, name: str) -> Any:
-    """The content of an id, in which references and expressions are what they stand for."""
+    """The content of an id, with the values of its references and expressions."""
     content = parser[name]
     if isinstance(content, Mapping):
         return {key: _value(parser, f"{name}{ReferenceResolver.sep}{key}") for key in content}
@@ -112,4 +113,4 @@ def is_plain(value: Any) -> bool:
         return all(map(is_plain, value.values()))
     if isinstance(value, list):
         return all(map(is_plain, value))
-    return value is None or type(value) in (str, bool, int, float)  # a number of numpy is not one for YAML
+    return value is None or type(value) in (str, bool, int, float)  # YAML does not take a number of numpy for one

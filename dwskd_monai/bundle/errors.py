@@ -1,4 +1,4 @@
-"""What is wrong, out of the errors that MONAI's config machinery wraps around it, as one message."""
+"""Turns the errors that MONAI's config machinery wraps around a cause into one message that says what is wrong."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from dwskd_monai.files import OUT_OF_SPACE
 
 BAD_INPUT = 2  # exit code
 LOG = "error.log"
-# What our code raises, with a message for its user: wrong settings and files, a library that is not installed, a loss
-# that became NaN. Anything else is a fault of a program, and ends as Python ends it.
+# Errors that this package raises with a message for its user: wrong settings and files, a library that is not
+# installed, a loss that became NaN. Anything else is a fault of a program, and ends as usual in Python.
 _EXPLAINED = (ValueError, OSError, ImportError, FloatingPointError)
 _MACHINERY = (str(Path("monai", "bundle")), str(Path("monai", "utils", "module.py")))
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process .*\n(\w+\.)*\w+: (?P<message>.*)", re.DOTALL)
 
 
 def end_with_one_message(parser: ConfigParser, run: object) -> None:
-    """Let the process end with what is wrong, and exit code 2, if an error reaches its end.
+    """If an error is not caught, end the process with one message that says what is wrong, and exit code 2.
 
-    A config's errors come out of MONAI as "Failed to instantiate component …", with what is wrong a hundred lines
-    above. The traceback goes to ``error.log`` in the run's ``output_dir``; the setting ``verbose`` prints it.
+    MONAI reports the errors of a config as "Failed to instantiate component …", a hundred lines below the cause. The
+    traceback goes to ``error.log`` in the run's ``output_dir``; the setting ``verbose`` prints it.
 
     Args:
         parser: of the config that runs.
-        run: the object whose life is that of the run, the workflow; a script that goes on after it has its own errors.
+        run: the object that lives as long as the run, the workflow. Later errors of a script are not changed.
     """
     hook = _OneMessage(parser)
     sys.excepthook = hook
@@ -48,7 +48,7 @@ def _take_away(hook: _OneMessage) -> None:
 
 
 class _OneMessage:
-    """An exception hook; what it raises itself, ``SystemExit``, gives the process its exit code."""
+    """An exception hook; it raises ``SystemExit``, which gives the process its exit code."""
 
     def __init__(self, parser: ConfigParser) -> None:
         self._parser = parser
@@ -59,14 +59,14 @@ class _OneMessage:
             self._end_interrupted()
         cause = cause_of(error)
         code = getattr(cause, "exit_code", None)
-        if code is not None:  # the run did what it could, and says what it could not
+        if code is not None:  # the run did what it could, and says what it could not do
             sys.stderr.write(f"error: {cause}\n")
             raise SystemExit(code)
         message = said_of(cause, self._parser) or (message_of(cause) if isinstance(cause, _EXPLAINED) else None)
         if message is None or self._parser.get("verbose", False):
             sys.__excepthook__(kind, error, trace)
             if message is None:
-                if cause is not error:  # what the machinery wrapped, a hundred lines above
+                if cause is not error:  # the cause, which is a hundred lines above
                     sys.stderr.write(f"\n{type(cause).__name__}: {cause}\n")
                 return
         else:
@@ -80,7 +80,7 @@ class _OneMessage:
         raise SystemExit(INTERRUPTED)
 
     def _log(self, error: BaseException) -> None:
-        """Write the traceback; on standard error, if there is no folder to write it to, unless the disk is full."""
+        """Write the traceback to a file; without a folder for it, to standard error, unless the disk is full."""
         text = "".join(traceback.format_exception(error))
         try:
             folder = Path(str(self._parser.get_parsed_content("output_dir")))
@@ -90,21 +90,21 @@ class _OneMessage:
             if failure.errno not in OUT_OF_SPACE:
                 sys.stderr.write(text)
             return
-        except Exception:  # whatever is wrong with the config, what the error says must be seen
+        except Exception:  # even if the config is wrong too, the error must be shown
             sys.stderr.write(text)
             return
         sys.stderr.write(f"\nThe traceback is in {folder / LOG}; --verbose true prints it.\n")
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The first cause of an error that MONAI's config machinery did not raise itself."""
+    """The first cause of an error that was not raised by MONAI's config machinery itself."""
     while error.__cause__ is not None and _raised_by_machinery(error):
         error = error.__cause__
     return error
 
 
 def parsed_content(parser: ConfigParser, name: str) -> Any:
-    """What a config makes of an id; an error of one of its parts comes out as that part raised it."""
+    """The object that a config makes of an id; an error in one of its parts is raised as it was, not wrapped."""
     try:
         return parser.get_parsed_content(name)
     except RuntimeError as error:

@@ -1,11 +1,12 @@
-"""Whether the network of a config takes images of its ``image_size``, asked before any image is read.
+"""Checks whether the network of a config takes images of its ``image_size``, before any image is read.
 
-Only a network that is made for one size, as a ViT is, has ``network_def#img_size``. What sizes it can be made for is
-tried out, not listed: on the meta device, where tensors have shapes and no values, that takes less than a second.
+Only a network that is made for one size, such as a ViT, has ``network_def#img_size``. The sizes that it can be made for
+are tried out, not listed: on the meta device, where tensors have shapes and no values, this takes less than a second.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,19 +17,21 @@ from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.running import evaluating_parser
 
 Settings = Mapping[str, Any]
+_logger = logging.getLogger(__name__)
 
 
 def check_image_size(config: ConfigParser | None = None) -> None:
     """Raise if the network is made for one image size and cannot be made for that of the config.
 
-    Networks of timm that take images of any size, and networks of other libraries, are not asked.
+    Networks of timm that take images of any size, and networks of other libraries, are not checked. If
+    ``metadata.json`` has a different size, the log says so.
 
     Args:
-        config: one that trains; None: the one that is being evaluated.
+        config: a config that trains; None: the config that is being evaluated.
 
     Raises:
         ValueError: the message names ``image_size``, the network, what it needs, and the nearest sizes that it takes.
-        RuntimeError: if ``config`` is None and none is being evaluated.
+        RuntimeError: if ``config`` is None and no config is being evaluated.
     """
     config = evaluating_parser() if config is None else config
     if config is None:
@@ -42,13 +45,27 @@ def check_image_size(config: ConfigParser | None = None) -> None:
         return
     problem = _problem(settings, made_for, size)
     if problem is None:
+        _compare_with_metadata(config, size)
         return
     if made_for != size:
         raise ValueError(
-            f"network_def#img_size is {made_for}, but image_size {size}; leave network_def#img_size out, it follows "
+            f"network_def#img_size is {made_for}, but image_size is {size}; leave network_def#img_size out, it follows "
             "image_size"
         )
     raise ValueError(f"image_size: {_advice(settings, size, problem)}")
+
+
+def _compare_with_metadata(config: ConfigParser, size: int) -> None:
+    """Warn if ``metadata.json`` has another size: MONAI's commands would give the network images that it refuses."""
+    metadata = config.get("_meta_")
+    if not metadata:  # a config that was read without it
+        return
+    shape = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    if shape != [size, size]:
+        _logger.warning(
+            f"configs/metadata.json: spatial_shape of the input is {shape}, but image_size is {size}; set it to "
+            f"[{size}, {size}], or MONAI's verify_net_in_out, ckpt_export and onnx_export fail (dwskd pack sets it)"
+        )
 
 
 def _advice(settings: Settings, size: int, problem: Exception) -> str:
@@ -65,12 +82,12 @@ def _advice(settings: Settings, size: int, problem: Exception) -> str:
 
 
 def _problem(settings: Settings, made_for: Any, size: int) -> Exception | None:
-    """Why a network that is made for one size cannot take images of another, or the same; None: it takes them."""
+    """Why a network that is made for the size ``made_for`` cannot take images of ``size``; None if it can."""
     try:
         network = _created(settings, made_for)
         for module in network.modules():
             if hasattr(module, "strict_img_size"):
-                module.strict_img_size = False  # or timm only compares sizes, and cuts off what no whole patch covers
+                module.strict_img_size = False  # else timm only compares sizes, and cuts off incomplete patches
         with torch.no_grad():
             network(torch.empty(1, settings["network_def"].get("in_chans", 3), size, size, device="meta"))
     except (AssertionError, RuntimeError, ValueError) as error:
@@ -79,7 +96,7 @@ def _problem(settings: Settings, made_for: Any, size: int) -> Exception | None:
 
 
 def _created(settings: Settings, made_for: Any) -> Any:
-    """The network without values; the other settings are there for its expressions."""
+    """The network without values; its expressions may use the other settings."""
     definition = {**settings["network_def"], "img_size": made_for}
     with torch.device("meta"):
         return ConfigParser({**settings, "network_def": definition}).get_parsed_content("network_def").eval()

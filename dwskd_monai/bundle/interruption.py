@@ -1,4 +1,4 @@
-"""What is said when Ctrl-C ends a run: what is kept, and the command that goes on."""
+"""The message when Ctrl-C ends a run: what is kept, and the command that continues."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MODULE = ("monai", "bundle", "__main__.py")
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether Ctrl-C is the reason, or an error came while it ended the run: worker processes end by it too."""
+    """Whether Ctrl-C is the reason, also of an error while the run ended: Ctrl-C ends worker processes too."""
     reason: BaseException | None = error
     seen: set[int] = set()
-    while reason is not None and id(reason) not in seen:  # a chain of causes may be a circle
+    while reason is not None and id(reason) not in seen:  # causes may form a circle
         if isinstance(reason, KeyboardInterrupt):
             return True
         seen.add(id(reason))
@@ -30,11 +30,11 @@ def is_interruption(error: BaseException) -> bool:
 
 
 def said_at_interruption(parser: ConfigParser, since: float) -> str:
-    """One line.
+    """The message, one line.
 
     Args:
         parser: of the config that runs.
-        since: when the run began, in seconds since the epoch: files of earlier runs do not count.
+        since: when the run began, in seconds since the epoch; files of earlier runs do not count.
     """
     if "training_state" in parser and "trained" not in parser:
         return _of_training(parser, since)
@@ -57,9 +57,9 @@ def command_again(arguments: Sequence[str], resume: bool = False) -> str:
 
     Args:
         arguments: ``sys.argv``.
-        resume: whether it shall continue a training.
+        resume: whether the command is to continue a training.
     """
-    if tuple(Path(arguments[0]).parts[-3:]) != _MODULE:  # a program of somebody's
+    if tuple(Path(arguments[0]).parts[-3:]) != _MODULE:  # somebody's own program
         return "the same program" + (" with resume=True" if resume else "")
     words = _without_option(arguments[1:], _RESUME) if resume else list(arguments[1:])
     launcher = ["python"]

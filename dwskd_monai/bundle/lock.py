@@ -12,14 +12,14 @@ _NAME = ".run.lock"
 
 
 def require_alone(folder: str | Path, run: object) -> None:
-    """Keep other processes from running in a folder as long as a run lives.
+    """Keep other processes from running in a folder as long as this run lasts.
 
-    The system lets go of the lock when the process ends, also one that is killed. Of several processes that train
-    together the first one holds it.
+    The system releases the lock when the process ends, even if it is killed. If several processes train together, the
+    first one holds the lock.
 
     Args:
-        folder: that the run writes to; it is made if it does not exist.
-        run: the object whose life is that of the run, the workflow.
+        folder: the folder that the run writes to; it is made if it does not exist.
+        run: the object that lives as long as the run, the workflow.
 
     Raises:
         BlockingIOError: if another process runs there.
@@ -33,7 +33,7 @@ def require_alone(folder: str | Path, run: object) -> None:
         lock.acquire()
     except Timeout:
         raise BlockingIOError(
-            f"{folder}: another run writes there now; wait for its end, or give this one a folder of its own: "
+            f"{folder}: another run is writing there; wait for its end, or give this run a folder of its own: "
             "--output_dir DIR (and --ckpt_dir DIR for a training)"
         ) from None
     weakref.finalize(run, lock.release)

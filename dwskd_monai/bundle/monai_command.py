@@ -1,4 +1,4 @@
-"""Commands of ``monai.bundle``, for the short forms of them."""
+"""Runs commands of ``monai.bundle``, for their short forms."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def run_monai(
 
     Args:
         bundle: its folder.
-        configs: names of files of ``configs``, one laid over the other: ``train`` for instance.
+        configs: names of files in ``configs`` without ``.yaml``, each laid over the one before.
         settings: ids of the configs and their values.
-        run_id: what of the configs is run; None: MONAI's own default, ``run``.
+        run_id: the id that is run; None: MONAI's own default, ``run``.
 
     Raises:
         FileNotFoundError: if a config does not exist.
-        SystemExit: if the command ends with another exit code than 0.
+        SystemExit: if the exit code of the command is not 0.
     """
     command = monai_command(bundle, configs, settings, run_id)
     sys.stdout.write(f"python {' '.join(map(quoted, command))}\n")
@@ -38,11 +38,11 @@ def run_monai(
 
 
 def _exit_code_of(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a process. Ctrl-C ends it too, and it says what is kept: ``subprocess.run`` would kill it before."""
+    """Wait for a process. Ctrl-C ends it too, but ``subprocess.run`` would kill it before it says what is kept."""
     while True:
         try:
             code = process.wait()
-            return code if code >= 0 else 128 - code  # ended by a signal: as a shell has it
+            return code if code >= 0 else 128 - code  # ended by a signal: the code that a shell gives
         except KeyboardInterrupt:
             continue
 
@@ -76,5 +76,5 @@ def given(**settings: Any) -> dict[str, Any]:
 
 
 def quoted(word: str) -> str:
-    """A word for a shell; a list of files, which has single quotes, as people write it."""
+    """A word for a shell; a list of files, which has single quotes, is put into double quotes, as people write it."""
     return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)

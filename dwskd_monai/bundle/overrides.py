@@ -1,4 +1,4 @@
-"""Which ids a config lets a command override; others are refused."""
+"""Which ids of a config a command may override; others are refused."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SWITCHES = ("_disabled_", "_requires_", "_mode_", "_desc_")  # that any compone
 
 
 def as_id(key: str) -> str:
-    """An id as we write it, ``train#dataset``; MONAI also has ``train::dataset``."""
+    """An id in the form ``train#dataset``; MONAI also has ``train::dataset``."""
     return key.replace(ReferenceResolver.sep, _SEPARATOR)
 
 
 def parts_of(key: str) -> list[str]:
-    """The names that an id has, from the outside in."""
+    """The names in an id, from the outside in."""
     return as_id(key).split(_SEPARATOR)
 
 
 def knows(parser: ConfigParser, key: str) -> bool:
-    """Whether a config has an id, or a component that takes it as one more argument."""
+    """Whether a config has an id, or a component that takes it as an additional argument."""
     if key in parser:
         return True
     parent, _, name = key.rpartition(_SEPARATOR)
@@ -42,7 +42,7 @@ def refuse_unknown(keys: Iterable[str], parsers: Sequence[ConfigParser], where: 
     Args:
         keys: the overridden ids.
         parsers: configs, one of which must know each id.
-        where: what an id should be, for the message: "a setting of train.yaml" for instance.
+        where: what an id should be, for the message, such as "a setting of train.yaml".
 
     Raises:
         ValueError: the message names the first unknown id and the nearest known one.
@@ -55,15 +55,15 @@ def refuse_unknown(keys: Iterable[str], parsers: Sequence[ConfigParser], where: 
 
 
 def nearest_known(key: str, parsers: Sequence[ConfigParser]) -> str | None:
-    """The id of configs that a mistyped one is probably meant to be; None if none is like it."""
+    """The id that a mistyped one probably stands for; None if no id of the configs is similar."""
     return next(iter(difflib.get_close_matches(key, _names_beside(key, parsers), n=1)), None)
 
 
 def settings_of_files(paths: Iterable[str]) -> dict[str, Any]:
-    """The values that configs have, apart from the one that trains; what refers to something else is left out.
+    """The values in configs other than the one that trains; values that refer to something else are left out.
 
     Args:
-        paths: of the files, the later over the former.
+        paths: of the files; each is laid over the one before.
     """
     settings: dict[str, Any] = {}
     for path in paths:
@@ -74,7 +74,7 @@ def settings_of_files(paths: Iterable[str]) -> dict[str, Any]:
 
 
 def settings_of_workflow(parser: ConfigParser, trains: ConfigParser) -> dict[str, Any]:
-    """The values that were given to a workflow which no command made.
+    """The values that were given to a workflow that Python code made.
 
     What it was given stands in its config, beside what its files say. Of the config that trains, the values are those
     of the next training, so only others were given.
@@ -98,11 +98,11 @@ def _refers(value: Any) -> bool:
 
 
 def check_types(overrides: Mapping[str, Any], files: Sequence[ConfigParser]) -> None:
-    """Raise ValueError for a value that cannot be meant, by what the configs' files have.
+    """Raise ValueError for a value that cannot be meant, judged by the values in the files of the configs.
 
     Args:
         overrides: ids and values.
-        files: configs without overrides; an id counts in each that has it.
+        files: configs without overrides; a value is compared with that of each file that has the id.
     """
     for key, value in overrides.items():
         for parser in files:
@@ -111,7 +111,7 @@ def check_types(overrides: Mapping[str, Any], files: Sequence[ConfigParser]) -> 
 
 
 def _names_beside(key: str, parsers: Sequence[ConfigParser]) -> list[str]:
-    """Ids with the same parent as ``key``, which a mistyped one can be meant to be."""
+    """Ids with the same parent as ``key``, which a mistyped key may stand for."""
     parent = key.rpartition(_SEPARATOR)[0]
     names: list[str] = []
     for parser in parsers:

@@ -44,8 +44,8 @@ class StaleBundleError(ValueError):
 def render(bundles: str | Path, check: bool = False, template: str | Path = TEMPLATE) -> list[Path]:
     """Write each bundle's files from the template: the bundle's header, then the bodies that all share.
 
-    A bundle is there for each ``headers/<bundle>.yaml`` of the template whose folder exists; it must have its own
-    ``configs/metadata.json``, which names the classes. Texts are joined as they are, so comments survive; each file
+    There is a bundle for each ``headers/<bundle>_classification.yaml`` of the template. Its folder must have a
+    ``configs/metadata.json``, which names the classes. Texts are joined as they are, so comments are kept; each file
     begins with a line that says where to edit it.
 
     Args:
@@ -54,7 +54,7 @@ def render(bundles: str | Path, check: bool = False, template: str | Path = TEMP
         template: folder of the headers and bodies; this package's by default.
 
     Returns:
-        The files that were written anew.
+        The files that were written.
 
     Raises:
         FileNotFoundError: if the template, a bundle's headers or its metadata is missing.
@@ -70,8 +70,8 @@ def render(bundles: str | Path, check: bool = False, template: str | Path = TEMP
         bundle = bundles / header.stem
         if not (bundle / METADATA).is_file():
             raise FileNotFoundError(
-                f"{bundle / METADATA} is missing; write it by the example of another "
-                "bundle: it names the classes and the input"
+                f"{bundle / METADATA} is missing; write it, with that of another bundle as an example: it names the "
+                "classes and the input"
             )
         metadata = json.loads((bundle / METADATA).read_text(encoding="utf-8"))
         changed += write_rendered(bundle, header.stem, class_names_of(metadata), check, template)
@@ -88,7 +88,7 @@ def write_rendered(
 
     Args:
         bundle: its folder.
-        header: name of the files in ``headers`` that it begins with.
+        header: name of the files in ``headers`` that the bundle's files begin with.
         classes: names in the order of the network's outputs.
         check: write nothing.
         template: folder of the headers and bodies.
@@ -109,20 +109,21 @@ def write_rendered(
     return changed
 
 
-def rendered_metadata(header: str, classes: Sequence[str], template: Path = TEMPLATE) -> str:
+def rendered_metadata(header: str, classes: Sequence[str], image_size: int, template: Path = TEMPLATE) -> str:
     """The text of a new bundle's ``metadata.json``.
 
     Args:
-        header: name of the file in ``headers`` that says what its images are.
+        header: name of the file in ``headers`` that describes the images.
         classes: names in the order of the network's outputs.
+        image_size: side of the network's input in pixels.
         template: folder of the headers and bodies.
     """
     about = json.loads((template / "headers" / f"{header}.json").read_text(encoding="utf-8"))
-    return _filled((template / METADATA).read_text(encoding="utf-8"), classes, **about)
+    return _filled((template / METADATA).read_text(encoding="utf-8"), classes, image_size=image_size, **about)
 
 
 def _rendered(template: Path, name: str, parts: Sequence[str], classes: Sequence[str]) -> str:
-    """The parts, one after the other, under a line that names them, in files that can have comments."""
+    """The parts, one after the other; files that can have comments begin with a line that names the parts."""
     missing = [part for part in parts if not (template / part).is_file()]
     if missing:
         raise FileNotFoundError(f"{template / missing[0]} is missing; {name} of each bundle needs it")
@@ -134,7 +135,7 @@ def _rendered(template: Path, name: str, parts: Sequence[str], classes: Sequence
     return f"<!-- {banner} -->\n{text}" if name.endswith(".md") else text
 
 
-def _filled(text: str, classes: Sequence[str], **about: str) -> str:
+def _filled(text: str, classes: Sequence[str], **about: str | int) -> str:
     """A text of the template with the names of the classes."""
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)
     return environment.from_string(text).render(classes=list(classes), code=_code, **about)

@@ -19,8 +19,8 @@ import yaml
 from dwskd_monai.checkpoints import check_whole
 from dwskd_monai.files import next_of
 
-FORMAT = 1  # raise it when a reader of the former one would be wrong
-PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # that a network comes from
+FORMAT = 1  # raise it when a reader of the former format would misread the file
+PACKAGES = ("dwskd_monai", "monai", "torch", "timm", "pytorch-ignite", "numpy")  # which decide what a network is
 # lists of thousands of digests take the others seconds
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -38,7 +38,7 @@ def digest_of(weights: str | Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that a network comes from."""
+    """The versions of :data:`PACKAGES`."""
     return {name: version(name) for name in PACKAGES}
 
 
@@ -52,10 +52,10 @@ def require_weights(weights: Path | None) -> Path:
 def write_settings(
     file: Path, weights: Path, settings: Mapping[str, Any], class_names: list[str], origin: Mapping[str, Any]
 ) -> None:
-    """Write what weights were trained with.
+    """Write the settings that weights were trained with.
 
     Args:
-        file: to write.
+        file: the file to write.
         weights: the file of the state dict.
         settings, class_names, origin: see :class:`~dwskd_monai.bundle.trained_settings.TrainedSettings`.
     """
@@ -71,23 +71,24 @@ def write_settings(
 
 
 def read_content(weights: Path) -> dict[str, Any]:
-    """The content of the settings of a file of weights.
+    """The settings that belong to a file of weights.
 
     Raises:
         FileNotFoundError: if there are no weights.
-        ValueError: if the weights are damaged or a file of another kind; if the settings are missing, are those of
-            other weights, or cannot be read; the message says what to do.
+        ValueError: if the weights are damaged or are not a file of weights; if the settings are missing, belong to
+            other weights, or cannot be read. The message says what to do.
     """
     check_whole(require_weights(weights))
     sha256 = digest_of(weights)
     file = settings_beside(weights)
     following = next_of(file)
     remedy = (
-        f"for weights that were made elsewhere write them: python -m dwskd_monai settings BUNDLE --checkpoint {weights}"
+        f"for weights that were made elsewhere, write the settings: python -m dwskd_monai settings BUNDLE --checkpoint "
+        f"{weights}"
     )
     if not file.is_file() and not following.is_file():
         raise ValueError(
-            f"{weights} has no trained settings: {file} does not exist. Copy it with the weights; {remedy}"
+            f"{weights} has no trained settings: {file} does not exist. Copy this file with the weights; {remedy}"
         )
     content = _content(file)
     if content is not None and content["weights"]["sha256"] == sha256:
@@ -95,7 +96,7 @@ def read_content(weights: Path) -> dict[str, Any]:
     content = _content(following)
     if content is None or content["weights"]["sha256"] != sha256:
         raise ValueError(f"{file} has the settings of other weights than {weights}. Copy both files together; {remedy}")
-    with suppress(OSError):  # an interrupted training left it; in a folder that is read-only it may stay
+    with suppress(OSError):  # an interrupted training left it; in a read-only folder it may stay
         os.replace(following, file)
     return content
 
@@ -108,7 +109,7 @@ def _content(file: Path) -> dict[str, Any] | None:
         content: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), _Loader)
         if content["format"] > FORMAT:
             raise ValueError(
-                f"{file} has format {content['format']}, this version of dwskd_monai reads up to {FORMAT}; update it"
+                f"{file} has format {content['format']}, but this dwskd_monai reads formats up to {FORMAT}; update it"
             )
         for key in ("settings", "classes", "training"):
             content[key]

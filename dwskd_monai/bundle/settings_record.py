@@ -17,7 +17,7 @@ from dwskd_monai.bundle.running import OF_TRACKING, PLACES, evaluating_parser, f
 from dwskd_monai.bundle.settings_file import digest_of, settings_beside, versions, write_settings
 from dwskd_monai.class_order import in_order
 
-# A training may go on with others of these. Images may lie elsewhere: they are compared by their contents.
+# A training may be continued with other values of these. Images may lie elsewhere: their contents are compared.
 MAY_CHANGE = (
     *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend",
     "timeout_minutes", "not_first", "max_epochs", "strict", "skip_refused",
@@ -37,7 +37,7 @@ _CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 
 
 class Images(Protocol):
-    """A dataset that can tell what its images are."""
+    """A dataset that knows the contents of its images."""
 
     refused_count: int
 
@@ -48,16 +48,16 @@ class Images(Protocol):
 class SettingsRecord:
     """All that decides the predictions of the network that is trained, and where the network comes from.
 
-    It keeps digests of the images and of the teacher's file, but neither paths nor patients.
+    It has digests of the images and of the teacher's file, but neither paths nor patients.
 
     Args:
         training: the images that are trained on.
         validation: the images that are validated on.
-        teacher: timm name of the large network; None if there is none.
+        teacher: timm name of the teacher; None if there is none.
         teacher_weights: as :func:`~dwskd_monai.training.create_teacher` takes them.
 
     Raises:
-        RuntimeError: outside of a config that is being evaluated.
+        RuntimeError: if no config is being evaluated.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SettingsRecord:
             raise RuntimeError(
                 "SettingsRecord is a part of a config: the settings that it records are those of the config"
             )
-        images = {"training": training, "validation": validation}  # what they are now: files may change meanwhile
+        images = {"training": training, "validation": validation}  # their contents now; files may change later
         self._contents = {split: list(one.contents()) for split, one in images.items()}
         self._settings = decisive_settings(parser)
         self._config = _tunables(parser.get())
@@ -91,9 +91,9 @@ class SettingsRecord:
         """Write the settings of weights that were saved.
 
         Args:
-            file: to write.
+            file: the file to write.
             weights: the file of the state dict.
-            best: ``epoch``, ``metric`` and ``value`` by which they were chosen.
+            best: the ``epoch``, ``metric`` and ``value`` by which the weights were chosen.
         """
         contents = self._contents
         listing = "".join(
@@ -114,7 +114,7 @@ class SettingsRecord:
         return {"config": kept, "images": self._all_contents()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Compare with the training that is resumed.
+        """Compare these settings with those of the training that is resumed.
 
         Raises:
             ValueError: if settings or images differ; the message lists them.
@@ -134,8 +134,8 @@ class SettingsRecord:
                 differences.append(f"{split} images: {gone} of {before.total()} are gone, {new} new")
         if differences:
             raise ValueError(
-                f"settings differ from those of the training: {'; '.join(differences)}. Resume with the same, or train "
-                "anew without resume"
+                f"settings differ from those of the training: {'; '.join(differences)}. Resume with the same settings, "
+                "or train again without resume"
             )
 
     def _all_contents(self) -> dict[str, list[list[Any]]]:
@@ -147,7 +147,7 @@ def _may_change(key: str) -> bool:
 
 
 def _tunables(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a config as they are written: its top level, and what ``train`` and ``validate`` have inside."""
+    """Settings of a config as they are written: its top level, and the parts of ``train`` and ``validate``."""
     settings: dict[str, Any] = {}
     for key, value in config.items():
         if key in _SPLITS:
@@ -168,7 +168,7 @@ def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that the bundle's ``train.yaml`` has another value for, or none; where files lie is left out."""
+    """Settings that differ from the bundle's ``train.yaml``, or are not in it; paths on this machine are left out."""
     file = Path(find_bundle_root()) / "configs" / "train.yaml"
     default = _tunables(ConfigParser.load_config_file(str(file))) if file.is_file() else {}
     changed = {key: value for key, value in config.items() if key not in default or default[key] != value}
@@ -176,7 +176,7 @@ def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that tell where something lies on this machine, whole or in a part."""
+    """Settings without those that are, or contain, a path on this machine."""
     return {
         key: value
         for key, value in settings.items()

@@ -1,4 +1,4 @@
-"""A bundle with the network that a training left, and images as this network gets them."""
+"""A bundle with its trained network, and images as this network gets them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class TrainedBundle:
 
     Args:
         bundle: the folder; its override ``checkpoint`` or ``ckpt_dir`` names other weights than ``models/model.pt``.
-        command: whose options the overrides were among, for messages.
+        command: the command whose options the overrides were, for messages.
 
     Attributes:
-        settings: what the network was trained with.
+        settings: those that the network was trained with.
         network: on the CPU, in evaluation mode; from slices ``(B, C, H, W)`` to logits ``(B, K)``.
 
     Raises:
@@ -63,7 +63,7 @@ class TrainedBundle:
             FileNotFoundError, ValueError: if there is no image, or one cannot be read.
         """
         self.inference["dataset_dir"] = str(dataset_dir)
-        self.inference["refused"] = None  # the first image that cannot be used is raised
+        self.inference["refused"] = None  # an image that cannot be used raises an error
         self.inference.parse(reset=True)
         slices: list[Tensor] = []
         for item in self.inference.get_parsed_content("dataset"):

@@ -1,4 +1,4 @@
-"""What a network was trained with, as everything uses it that comes after a training.
+"""The settings that a network was trained with, as everything after the training uses them.
 
 The settings are in a file beside the weights (:mod:`~dwskd_monai.bundle.settings_file`); a setting that contradicts
 them is refused.
@@ -22,19 +22,19 @@ from dwskd_monai.bundle.running import files_of_run, overrides_of_run
 from dwskd_monai.bundle.settings_file import read_content, require_weights
 
 _logger = logging.getLogger(__name__)
-# A prediction may be made with others of these; the log and the output then say so.
+# A prediction may be made with other values of these; the log and the output then say so.
 MAY_DIFFER = ("aggregate", "top_k", "aggregation", "accept")
 _PACKAGE = __name__.partition(".")[0]  # "scripts" in a packed bundle
 _MISSING = object()
 
 
 class TrainedSettings(Mapping[str, Any]):
-    """What decides the predictions of a network, by the ids of the configs: ``trained["image_size"]``.
+    """The settings that decide the predictions of a network, by the ids of the configs: ``trained["image_size"]``.
 
     Args:
         settings: ids and values, as :func:`~dwskd_monai.bundle.decisive.decisive_settings` finds them.
         class_names: in the order of the network's outputs.
-        origin: of the training: its images, seed, versions; empty before any training.
+        origin: where the network comes from: images, seed and versions of the training; empty before any training.
         weights: the file of the network's state dict; None for a network that is not trained by a bundle.
         sha256: digest of this file; None before any training.
     """
@@ -67,17 +67,17 @@ class TrainedSettings(Mapping[str, Any]):
         return list(self.origin.get("images", {}).get(split, []))
 
     def decides(self, key: str) -> bool:
-        """Whether an id, or one that it is a part of, is among the settings: ``network_def#img_size`` for instance."""
+        """Whether an id is among the settings, or is a part of one of them, such as ``network_def#img_size``."""
         return as_id(key) in self._settings or parts_of(key)[0] in self._settings
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse a setting that contradicts the training.
 
         Args:
-            given: ids and values of a later use; ids that do not decide a prediction are left alone.
+            given: ids and values of a later use; ids that do not decide a prediction are ignored.
 
         Returns:
-            Of the settings that may differ, those that do.
+            The settings that differ, and are allowed to.
 
         Raises:
             ValueError: the message names the id and both values.
@@ -94,33 +94,33 @@ class TrainedSettings(Mapping[str, Any]):
         return differing
 
     def check_use(self, given: Mapping[str, Any], class_names: Iterable[list[str]]) -> None:
-        """Refuse a use of the network that is not as it was trained; what may differ, and does, is logged.
+        """Refuse a use of the network that contradicts its training; differences that are allowed are logged.
 
         Args:
             given: ids and values.
-            class_names: what names the classes now, the bundle's metadata for instance.
+            class_names: the names that the classes have now, for instance in the bundle's metadata.
 
         Raises:
-            FileNotFoundError: if the network was not trained yet.
+            FileNotFoundError: if the network has not been trained yet.
             ValueError: for a contradiction.
         """
         if self.sha256 is None and self.weights is not None:
             require_weights(self.weights)
         for key, value in self.check(given).items():
-            _logger.info("%s is %r here, %r in the training", key, value, self.get(key))
+            _logger.info("%s is %r here, but was %r in the training", key, value, self.get(key))
         for names in class_names:
             self.check_classes(names)
 
     def check_classes(self, class_names: list[str]) -> None:
-        """Refuse other names of classes, or another order of them, than the network was trained with.
+        """Refuse names of classes, or an order of them, other than those of the training.
 
         Raises:
             ValueError: the message has both lists.
         """
         if class_names != self.class_names:
             raise ValueError(
-                f"classes: {self.weights} was trained with {', '.join(self.class_names)}, configs/metadata.json now "
-                f"names {', '.join(class_names)}; put back channel_def of outputs.pred there, or train again"
+                f"classes: {self.weights} was trained with {', '.join(self.class_names)}, but configs/metadata.json "
+                f"now names {', '.join(class_names)}; put back channel_def of outputs.pred there, or train again"
             )
 
     def create_network(self) -> nn.Module:
@@ -132,7 +132,7 @@ class TrainedSettings(Mapping[str, Any]):
         """The network with its weights, on the CPU, in evaluation mode.
 
         Raises:
-            FileNotFoundError: if it was not trained yet.
+            FileNotFoundError: if it has not been trained yet.
             ValueError: if the weights do not fit, or are not a state dict.
         """
         weights = require_weights(self.weights)
@@ -141,7 +141,8 @@ class TrainedSettings(Mapping[str, Any]):
             network.load_state_dict(checkpoints.load_tensors(weights))
         except RuntimeError as error:
             raise ValueError(
-                f"{weights} does not fit the network of its settings; give those of its training: {error}"
+                f"{weights} does not fit the network that its settings describe; give the settings of its training: "
+                f"{error}"
             ) from error
         return network.eval()
 
@@ -149,7 +150,7 @@ class TrainedSettings(Mapping[str, Any]):
         """The transforms from the files of an image to the network's input, in order.
 
         Args:
-            accept: in place of the argument of this name that a transform was trained with; None: as it was.
+            accept: replaces the argument of this name of a transform; None: as in the training.
         """
         described = [dict(one) for one in self._settings["study_transforms"]]
         if accept is not None:
@@ -158,12 +159,12 @@ class TrainedSettings(Mapping[str, Any]):
         return transforms
 
     def _created(self, name: str, described: Any = None) -> Any:
-        """What a setting describes; the other settings are there for its expressions."""
+        """The object that a setting describes; its expressions may use the other settings."""
         settings = self._settings if described is None else self._settings | {name: described}
         return ConfigParser(_of_this_package(settings)).get_parsed_content(name)
 
     def _decisive_parts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """The ids that decide a prediction; of a map that does not, those of its values that do."""
+        """The ids that decide a prediction; if a map does not, those of its values that do."""
         for key, value in given.items():
             if self.decides(key):
                 yield key, value
@@ -185,11 +186,11 @@ class TrainedSettings(Mapping[str, Any]):
 
     def _contradiction(self, key: str, trained: str, value: Any) -> str:
         source = f"{self.weights} was trained with" if self.sha256 else "configs/train.yaml has"
-        return f"{key}: {source} {trained}, got {value!r}; leave {key} out, it is taken from the training"
+        return f"{key}: {source} {trained}, got {value!r}; leave {key} out, its value comes from the training"
 
 
 def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -> TrainedSettings:
-    """What a bundle's network was trained with; before any training, what it would be trained with.
+    """The settings that a bundle's network was trained with; before any training, those it would be trained with.
 
     Args:
         weights: the file of the network's state dict; None for a network that is not trained by a bundle, such as a
@@ -197,7 +198,7 @@ def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -
         bundle_root: folder of the bundle.
 
     Raises:
-        ValueError: see :func:`read_settings`; or if the bundle's classes are not those of the training.
+        ValueError: see :func:`read_settings`; also if the bundle's classes are not those of the training.
     """
     bundle = Bundle(bundle_root)
     if weights is not None and Path(weights).is_file():
@@ -209,7 +210,7 @@ def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -
 
 
 def _training_config(bundle: Bundle) -> ConfigParser:
-    """The config that would train: the command's own with its overrides, else the bundle's ``train.yaml``."""
+    """The config that would train: that of the command with its overrides, or else the bundle's ``train.yaml``."""
     files = [file for file in files_of_run() if "trained" not in ConfigParser.load_config_file(file)]
     if not files:
         return bundle.config("train")
@@ -239,13 +240,13 @@ def trained_transforms(trained: TrainedSettings, accept: Sequence[str] | None = 
 
     Args:
         trained: its settings.
-        accept: unexpected images that are taken, where a transform can be told; None: as in the training.
+        accept: which unexpected images are accepted, for a transform with this argument; None: as in the training.
     """
     return trained.create_transforms(accept)
 
 
 def read_settings(weights: str | Path) -> TrainedSettings:
-    """What the network of a file of weights was trained with.
+    """The settings that the network of a file of weights was trained with.
 
     Args:
         weights: the file of the network's state dict; its settings are beside it.
@@ -260,7 +261,7 @@ def read_settings(weights: str | Path) -> TrainedSettings:
 
 
 def _plain(value: Any) -> Any:
-    """A value to compare: lists in place of tuples, and classes without the package, which a packed bundle renames."""
+    """A value for comparison: lists in place of tuples, and classes without the package, which packing renames."""
     if isinstance(value, Mapping):
         return {key: _in_package(item) if key == "_target_" else _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -269,7 +270,7 @@ def _plain(value: Any) -> Any:
 
 
 def _of_this_package(content: Any) -> Any:
-    """A config's content in which classes of this package are those of its copy, if this is one in a packed bundle."""
+    """The content of a config; in a packed bundle, classes of this package become those of its copy there."""
     if isinstance(content, Mapping):
         return {
             key: f"{_PACKAGE}.{_in_package(value)}" if key == "_target_" and _in_package(value) != value

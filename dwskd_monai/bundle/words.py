@@ -1,6 +1,6 @@
-"""What a command line's words stand for: it has ``false`` and ``null`` as texts, of which Python takes both for true.
+"""What the words of a command line stand for: ``false`` and ``null`` are texts there, which Python takes for true.
 
-This is the only place that knows them; constructors take values.
+No other module knows these words; constructors take values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def has_words(values: Iterable[Any]) -> bool:
-    """Whether one of the values is, or holds, a word that stands for another value."""
+    """Whether one of the values is, or contains, a word that stands for another value."""
     return any(_holds_word(value) for value in values)
 
 
@@ -25,7 +25,7 @@ def _holds_word(value: Any) -> bool:
 
 
 def as_values(content: Any) -> Any:
-    """A config's content in which the words ``true``, ``false`` and ``null`` are the values that YAML has for them."""
+    """The content of a config, with the values that YAML has for the words ``true``, ``false`` and ``null``."""
     if isinstance(content, dict):
         return {key: as_values(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
@@ -36,15 +36,15 @@ def as_values(content: Any) -> Any:
 
 
 def checked_type(key: str, value: Any, default: Any) -> None:
-    """Refuse a value that cannot be meant: something else than true or false for a switch, a word for a number.
+    """Refuse a value that cannot be meant: anything but true or false for a switch, or a word for a number.
 
     Args:
         key: of the setting, for the message.
-        value: what it was overridden with; an expression or a reference may give anything.
-        default: what the config's file has.
+        value: the value that overrides it; expressions and references are not checked.
+        default: the value in the config's file.
 
     Raises:
-        ValueError: if the value is of another type than the default.
+        ValueError: if the type of the value is not that of the default.
     """
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
         return

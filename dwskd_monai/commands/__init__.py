@@ -1,4 +1,5 @@
-"""What the command line can do, a file or a folder for each command; none imports another.
+"""The commands of the command line: a file or a folder for each. None of them imports another.
 
-The function of a command imports what it needs itself: ``dwskd --help`` imports all of them, and torch takes seconds.
+The function of a command imports what it needs when it is called: ``dwskd --help`` imports all commands, and importing
+torch takes seconds.
 """

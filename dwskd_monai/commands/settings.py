@@ -9,12 +9,12 @@ from typing import Any
 def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     """Write the settings of weights that were trained elsewhere: ``settings BUNDLE --checkpoint FILE``.
 
-    A training with a bundle writes this file itself. Everything that uses the network later relies on it, so give every
+    A training with a bundle writes this file itself. All later commands that use the network rely on it, so give every
     setting that the training had.
 
     Args:
         bundle: folder of the bundle.
-        force: replace what a training wrote.
+        force: replace a file that is there.
         overrides: keys of train.yaml as the training had them, such as --student NAME and --image_size N; --checkpoint
             FILE for weights other than models/model.pt.
     """
@@ -31,7 +31,7 @@ def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     weights = require_weights(given.checkpoint)
     file = settings_beside(weights)
     if file.is_file() and not force:
-        raise FileExistsError(f"{file} is there already; --force true replaces it")
+        raise FileExistsError(f"{file} exists already; --force true replaces it")
     check_image_size(given.config("train"))
     origin = {"overrides": without_places(given.overrides), "versions": versions(), "images": {}}
     trained = TrainedSettings(

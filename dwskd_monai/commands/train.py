@@ -16,7 +16,7 @@ def train(
         bundle: folder of the bundle.
         dataset_dir: labeled images: a folder with one folder per class, or a CSV or JSON datalist; by default those
             that the bundle was created for.
-        large_model: fine-tune the large model, which can then be a teacher: --teacher_weights BUNDLE/models/teacher.pt.
+        large_model: fine-tune the teacher. Its students can then start from --teacher_weights BUNDLE/models/teacher.pt.
         demo: train small networks on small images for few epochs, as the bundle's demo.yaml says.
         settings: any key of train.yaml, such as --max_epochs 20.
     """

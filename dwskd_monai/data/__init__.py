@@ -1,10 +1,10 @@
 """Images as items of MONAI's datasets.
 
-``rows`` reads datalists (``datalist_files``, ``columns``), ``sources`` and ``datalist`` find labeled images and split
-them by patient (``patients``, ``groups``, ``copies``), ``images`` those without labels. ``slices`` and ``stream`` make
-datasets of their slices: of images in a ``store``, which keeps them in a ``cache`` or in memory, or of one image after
-the other. ``near_copies`` finds images that show the same, ``leaks`` those of a training. ``phantoms`` makes synthetic
-images.
+``rows`` reads datalists (``datalist_files``, ``columns``). ``sources`` and ``datalist`` find labeled images and split
+them by patient (``patients``, ``groups``, ``copies``); ``images`` finds images without labels. ``slices`` and
+``stream`` make datasets of slices: ``slices`` from images in a ``store``, which keeps them in a ``cache`` or in memory,
+``stream`` from one image after the other. ``near_copies`` finds images that show the same, ``leaks`` those among the
+validation images. ``phantoms`` makes synthetic images.
 """
 
 from dwskd_monai.lazy import attribute_finder

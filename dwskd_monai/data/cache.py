@@ -1,4 +1,4 @@
-"""Images that were read once, kept on disk and accessible slice by slice."""
+"""Keeps images that were read once on disk, where they are accessible slice by slice."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _logger = logging.getLogger(__name__)
 class ImageCache:
     """Volumes ``(C, D, H, W)`` on disk, found by the content of their files and by the transforms that made them.
 
-    ``monai.data.PersistentDataset`` loads a whole volume to give one slice of it, finds it by its path, so that a
-    changed file goes unnoticed, and falls back to the names of the transforms, so that a changed size does too.
+    ``monai.data.PersistentDataset`` loads a whole volume to give one slice of it. It finds a volume by its path, so a
+    changed file goes unnoticed, and falls back to the names of the transforms, so a changed size goes unnoticed too.
 
-    A file is read to be hashed only when its path, size or time of change is new, as in git's index. An entry that is
-    damaged is not taken, and written anew; entries are replaced in one step, so several processes may share a folder.
-    An entry that is gone when one of its slices is wanted is made again.
+    A file is hashed only if its path, size or time of change is new, as in git's index. A damaged entry is not used,
+    but written again; entries are replaced in one step, so several processes may share a folder. If an entry is gone
+    when one of its slices is needed, it is made again.
 
     Args:
-        folder: of the entries.
-        transforms: whose results are kept; part of the key with all their attributes, and with their code if they are
-            not MONAI's or this package's. Those of this package have a version among them, which is raised when their
-            results change.
+        folder: the folder of the entries.
+        transforms: the transforms whose results are kept. They are part of the key with all their attributes, and with
+            their code if they do not belong to MONAI or this package. Transforms of this package have a version as an
+            attribute, which is raised when their results change.
     """
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
         described = describe([monai.__version__, list(transforms)])
-        folder = Path(folder).absolute()  # threads that read may find another working directory
+        folder = Path(folder).absolute()  # the working directory may change while threads read
         self.folder = folder / hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
         self._index_path = folder / _INDEX
         self._index: dict[str, str] = _read_index(self._index_path)
@@ -57,7 +57,7 @@ class ImageCache:
             remove_leftovers(used)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the lock, which cannot be sent to another process."""
+        """Everything except the lock, which cannot be sent to another process."""
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class ImageCache:
         self._lock = threading.Lock()
 
     def path_of(self, image: str | Path) -> Path:
-        """Where the volume of a file, or of a folder with a DICOM series, is or will be kept."""
+        """The path of the entry for a file, or for a folder with a DICOM series, whether it exists yet or not."""
         path = self.folder / f"{self.digest_of(image)}.safetensors"
         self._images[path.name] = str(image)
         return path
@@ -88,7 +88,7 @@ class ImageCache:
         """Keep a volume.
 
         Raises:
-            OSError: if it cannot be written, with the path; a disk that is full leaves no broken entry.
+            OSError: if the volume cannot be written; the message has the path. A full disk leaves no broken entry.
         """
         volume = volume.contiguous()
         checksum = str(_checksum(volume))
@@ -99,7 +99,7 @@ class ImageCache:
             raise OSError(error.errno, f"cache_dir: {path} cannot be written ({error.strerror})") from error
 
     def length(self, path: Path) -> int | None:
-        """Number of slices of an entry; None if there is none, or it is damaged."""
+        """Number of slices of an entry; None if there is no entry, or it is damaged."""
         if not path.exists():
             return None
         try:
@@ -110,10 +110,10 @@ class ImageCache:
             return None
 
     def slice_of(self, path: Path, index: int) -> Tensor:
-        """One slice ``(C, H, W)``, the only one that is read; of an entry that is gone, the image is read again.
+        """One slice ``(C, H, W)``; no other is read. If the entry is gone, the image is read again.
 
         Raises:
-            FileNotFoundError, ValueError: if the image is gone too, or has another content now.
+            FileNotFoundError, ValueError: if the image is gone too, or its content has changed.
         """
         try:
             with safe_open(path, "pt") as file:
@@ -125,13 +125,13 @@ class ImageCache:
         image = self._images[path.name]
         _logger.warning("%s: its entry %s in cache_dir is gone or damaged; the image is read again", image, path)
         if self.path_of(image) != path:
-            raise ValueError(f"{image}: its content has changed since it was read first, and its entry {path} is gone")
+            raise ValueError(f"{image}: its content has changed since it was first read, and its entry {path} is gone")
         volume = volume_of(self._transform, {CommonKeys.IMAGE: image})
         self.save(path, volume)
         return volume
 
     def save_index(self) -> None:
-        """Keep what is known about the files."""
+        """Write what is known about the files."""
         if self._changed:
             with replacing(self._index_path) as temporary:
                 temporary.write_text(json.dumps(_read_index(self._index_path) | self._index))
@@ -139,12 +139,12 @@ class ImageCache:
 
 
 def files_of(image: Path) -> list[Path]:
-    """The files of an image: itself, or those directly in the folder of a DICOM series."""
+    """The files of an image: the file itself, or those directly in the folder of a DICOM series."""
     return sorted(path for path in image.iterdir() if path.is_file()) if image.is_dir() else [image]
 
 
 def digest_of(image: str | Path) -> str:
-    """Digest of the content of a file, or of the files of a folder with a DICOM series; equal wherever it lies."""
+    """Digest of the content of a file, or of the files of a folder with a DICOM series, whatever its path."""
     return _digest(files_of(Path(image)))
 
 
@@ -153,7 +153,7 @@ def _digest(files: Sequence[Path]) -> str:
     for file in files:
         with file.open("rb") as opened:
             digests.append(hashlib.file_digest(opened, "blake2b").digest())
-    # in an order of their own: a series whose files have other names is the same series
+    # ordered by their contents: a series whose files are renamed is the same series
     return hashlib.blake2b(b"".join(sorted(digests)), digest_size=20).hexdigest()
 
 
@@ -162,7 +162,7 @@ def _checksum(volume: Tensor) -> int:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    """What an interrupted or older run left; a damaged index only costs reading the files once more."""
+    """The index that an earlier run wrote; if it is damaged, the files only have to be read once more."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How many images each class has, and what follows if it has none."""
+"""How many images each class has, and what follows if a class has none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refuse_missing_classes(images: Sequence[LabeledImage], names: Sequence[str],
 
 
 def say_missing_classes(images: Sequence[LabeledImage], names: Sequence[str], split: str, source: object) -> None:
-    """Warn if a class has no image to be measured on."""
+    """Warn if a class has no image on which it can be measured."""
     missing = _missing(images, names)
     if missing:
         _logger.warning(
@@ -39,13 +39,13 @@ def say_missing_classes(images: Sequence[LabeledImage], names: Sequence[str], sp
 
 
 def check_validation(items: Sequence[Mapping[str, Any]], class_names: ClassNames) -> None:
-    """Refuse validation images of one class alone: the network that always predicts it would be the best.
+    """Refuse validation images of a single class: a network that always predicts this class would be the best.
 
-    A MONAI Label server, which gives labels as JSON files, is warned only: its user can do no more than label on.
+    On a MONAI Label server, which gives labels as JSON files, this is only a warning: its user can only label more.
 
     Args:
-        items: with ``label``, as :func:`~dwskd_monai.data.labels.label_index` takes it.
-        class_names: names in the order of the labels, or metadata's ``channel_def``.
+        items: with a ``label`` that :func:`~dwskd_monai.data.labels.label_index` takes.
+        class_names: names in the order of the labels, or ``channel_def`` of the metadata.
 
     Raises:
         ValueError: the message has the number of images of each class.
@@ -53,11 +53,11 @@ def check_validation(items: Sequence[Mapping[str, Any]], class_names: ClassNames
     names = in_order(class_names)
     labels = [label_index(item.get(CommonKeys.LABEL), names, str(item[CommonKeys.IMAGE])) for item in items]
     if len(set(labels)) == 1 < len(names):
-        said = f"the validation images are of one class alone ({_shown(labels, names)}), and cannot tell the best epoch"
+        said = f"the validation images are all of one class ({_shown(labels, names)}), and cannot tell the best epoch"
         if any(str(item.get(CommonKeys.LABEL)).endswith(".json") for item in items):  # of a MONAI Label server
-            _logger.warning("%s; the network of the highest recall is taken; label images of other classes", said)
+            _logger.warning("%s; the network with the highest recall is kept; label images of other classes", said)
             return
-        raise ValueError(f"{said}; give validation images of two classes or more")
+        raise ValueError(f"{said}; give validation images of two or more classes")
 
 
 def _missing(images: Sequence[LabeledImage], names: Sequence[str]) -> list[str]:

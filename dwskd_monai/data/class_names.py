@@ -13,12 +13,12 @@ def find_class_names(dataset_dir: str | Path, numbers: bool = False) -> list[str
     """Names of the classes of a folder, CSV or JSON datalist, in alphabetical order.
 
     Args:
-        dataset_dir: as :func:`~dwskd_monai.data.datalist.load_split` takes it.
-        numbers: whether all of them may be numbers, because their names are known.
+        dataset_dir: a source that :func:`~dwskd_monai.data.datalist.load_split` takes.
+        numbers: whether all labels may be numbers, because the names are known already.
 
     Raises:
         FileNotFoundError: if it does not exist.
-        ValueError: if it names fewer than two classes, or, without ``numbers``, numbers them only.
+        ValueError: if it names fewer than two classes, or, without ``numbers``, has only numbers for them.
     """
     root = existing(dataset_dir)
     if root.is_dir():
@@ -35,7 +35,7 @@ def find_class_names(dataset_dir: str | Path, numbers: bool = False) -> list[str
         found = ", ".join(sorted(names)) or "none"
         raise ValueError(f"data: {root} names fewer than two classes ({found}); expected one folder or label per class")
     if not numbers and all(name.isdecimal() for name in names):
-        raise ValueError(f"data: {root} has numbers as labels; name the classes in their order: --classes a,b")
+        raise ValueError(f"data: {root} has numbers as labels; give the names of the classes in order: --classes a,b")
     return sorted(names)
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a datalist say: a column of a CSV file, or a key of the items of a JSON file."""
+"""What the columns of a datalist mean: columns of a CSV file, or keys of the items of a JSON file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-ASIDE = "x_"  # what the names of columns begin with that are left aside
+ASIDE = "x_"  # names of columns that are ignored begin with this
 # Further spellings, in small letters, without blanks, hyphens, underscores and dots. Each can mean only one thing:
-# "id", "name", "case", "group" and "series" can mean several, and are not among them.
+# "id", "name", "case", "group" and "series" can mean several things, and are not among them.
 _SPELLINGS = {
     "image": "images img imagepath imagefile imagefilename imgpath imgfile path filepath file filename",
     "label": "labels class classname classlabel labelname target category diagnosis",
@@ -28,22 +28,22 @@ _SPELLINGS = {
     "split": "set subset partition",
     "fold": "folds foldid cvfold kfold",
 }
-# What says nothing of a label, a patient or a split
+# Columns that say nothing about a label, a patient or a split
 _NOT_USED = "index age sex gender site scanner modality view"
 _KNOWN = {word: column for column, words in _SPELLINGS.items() for word in (column, *words.split())}
 _logger = logging.getLogger(__name__)
 
 
 def columns_of(names: Iterable[str], path: Path, ignored: Collection[str] | str | None = ()) -> dict[str, str]:
-    """The names of a datalist's columns that are used, and which of ``COLUMNS`` each is; the log says what was not.
+    """The columns of a datalist that are used, and which of ``COLUMNS`` each of them is; the log names the others.
 
     Args:
-        names: as the file has them.
+        names: the names in the file.
         path: of the file, for messages.
-        ignored: names of columns to leave aside; None: all that are not known.
+        ignored: names of columns to ignore; None: all unknown ones.
 
     Raises:
-        ValueError: for a column that is not known, or several that mean the same.
+        ValueError: for an unknown column, or several that mean the same.
     """
     declared = {_plain(name) for name in (ignored.split(",") if isinstance(ignored, str) else ignored or ())}
     used: dict[str, str] = {}
@@ -59,8 +59,8 @@ def columns_of(names: Iterable[str], path: Path, ignored: Collection[str] | str 
             unknown.append(name)
     if unknown and ignored is not None:
         raise ValueError(
-            f"{path}: unknown column {_listed(unknown)}; expected {', '.join(COLUMNS)}. Rename it; or, if it must not "
-            f"count, let its name begin with {ASIDE}, or name it in the setting ignored_columns"
+            f"{path}: unknown column {_listed(unknown)}; expected {', '.join(COLUMNS)}. Rename it; or, if it is to "
+            f"be ignored, let its name begin with {ASIDE}, or name it in the setting ignored_columns"
         )
     _refuse_repeated(used, path)
     _log(used, aside, path)
@@ -68,7 +68,7 @@ def columns_of(names: Iterable[str], path: Path, ignored: Collection[str] | str 
 
 
 def repeated(names: Sequence[str]) -> list[str]:
-    """The names that are there more than once."""
+    """The names that occur more than once."""
     return sorted({name for name in names if names.count(name) > 1})
 
 
@@ -77,7 +77,7 @@ def _plain(name: str) -> str:
 
 
 def _is_not_used(word: str) -> bool:
-    """Whether a column has row numbers, which pandas writes without a name, or what is never needed."""
+    """Whether a column has row numbers, which pandas writes without a name, or values that are never needed."""
     return not word or word.startswith("unnamed:") or word in _NOT_USED.split()
 
 
@@ -93,7 +93,7 @@ def _refuse_repeated(used: dict[str, str], path: Path) -> None:
 def _log(used: dict[str, str], aside: Sequence[str], path: Path) -> None:
     for name, column in used.items():
         if name != column:
-            _logger.info("%s: column %r is taken for %s", path, name, column)
+            _logger.info("%s: column %r is taken as %s", path, name, column)
     if aside:
         _logger.info("%s: column %s is not used", path, _listed(aside))
 

@@ -1,4 +1,4 @@
-"""Files of datalists: CSV, or JSON as of the Medical Segmentation Decathlon."""
+"""Files of datalists: CSV, or JSON as in the Medical Segmentation Decathlon."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dwskd_monai.reading.formats import is_called_image
 
 
 class RawRow(NamedTuple):
-    """A row as the file has it.
+    """A row as it is in the file.
 
     Args:
-        place: of the row, for messages.
+        place: where the row is, for messages.
         values: by column.
-        split: of the list that it is in.
+        split: the split of the list that the row is in.
         error: what is wrong with the row as a whole.
     """
 
@@ -35,7 +35,7 @@ def read_csv(path: Path, needed: Sequence[str], ignored: Collection[str] | str |
 
     Args:
         path: the file.
-        needed: columns that it must have.
+        needed: columns that the file must have.
         ignored: as for :func:`~dwskd_monai.data.columns.columns_of`.
 
     Raises:
@@ -65,7 +65,7 @@ def _columns_of_csv(
 ) -> dict[str, str]:
     twice = [name for name in repeated(header) if name.strip()]
     if twice:
-        raise ValueError(f"{path}: column {', '.join(twice)} is there twice; expected it once")
+        raise ValueError(f"{path}: column {', '.join(twice)} occurs twice; expected it once")
     if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
         raise ValueError(
             f"{path}: column {', '.join(needed)} is missing; got {header[0]!r}: separate columns by commas"
@@ -87,8 +87,8 @@ def read_json(path: Path, ignored: Collection[str] | str | None) -> list[RawRow]
     try:
         content = json.loads(text, object_pairs_hook=_without_repetition)
     except _RepeatedKey as error:
-        raise ValueError(f"{path}: {error} is there twice in one object; expected it once") from error
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and a thousand brackets
+        raise ValueError(f"{path}: {error} occurs twice in one object; expected it once") from error
+    except (ValueError, RecursionError) as error:  # also for a number with thousands of digits, or a thousand brackets
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     lists = _lists_of(content, path)
     items = [item for rows in lists.values() for item in rows if isinstance(item, dict)]
@@ -97,7 +97,7 @@ def read_json(path: Path, ignored: Collection[str] | str | None) -> list[RawRow]
 
 
 def _lists_of(content: Any, path: Path) -> dict[str, list[Any]]:
-    """The lists of images; a Decathlon datalist has a description, a license and more beside them."""
+    """The lists of images; a Decathlon datalist also has a description, a license and more."""
     lists: dict[str, list[Any]] = {}
     splits: list[str] = []
     for name, value in content.items() if isinstance(content, dict) else ():
@@ -130,10 +130,10 @@ def _raw_items(lists: Mapping[str, list[Any]], columns: Mapping[str, str], path:
         split = SPLIT_NAMES[name.strip().lower()]
         for index, item in enumerate(items):
             place = f"{path}: {name}[{index}]"
-            if isinstance(item, str) and split == "test":  # as the Decathlon lists images that nobody labeled
+            if isinstance(item, str) and split == "test":  # the Decathlon lists unlabeled images in this way
                 yield RawRow(place, {"image": item}, split)
             elif isinstance(item, dict):
-                # "training" alone does not forbid taking a validation fold from it.
+                # If there is only "training", a validation fold may be taken from it.
                 yield RawRow(place, {columns[key]: value for key, value in item.items() if key in columns}, split)
             else:
                 yield RawRow(place, {}, split, f"expected an object with image and label, got {item!r}")
@@ -144,7 +144,7 @@ class _RepeatedKey(Exception):
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON's own reader takes the last of equal keys, and says nothing of the others."""
+    """The object, if no key is repeated; Python's reader would take the last of equal keys without a word."""
     for name in repeated([key for key, _ in pairs]):
         raise _RepeatedKey(name)
     return dict(pairs)

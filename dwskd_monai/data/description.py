@@ -1,4 +1,4 @@
-"""A text that tells values apart by what they do: the key of what a transform made."""
+"""Describes transforms by what they do, as a text: the key of their results in the cache."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from typing import Any
 import numpy as np
 import torch
 
-_STATE = ("_tracing",)  # what MONAI adds to a transform when it is first called
-# Whose code is known by its name: MONAI's version is in the key, this package's transforms have one among their
-# attributes, and the others change no pixels.
+_STATE = ("_tracing",)  # what MONAI adds to a transform at its first call
+# Packages whose code is known by its name: MONAI's version is in the key, transforms of this package have a version as
+# an attribute, and the others do not change pixels.
 _KNOWN = {*sys.stdlib_module_names, "monai", "dwskd_monai", "torch", "numpy"}
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib"))
 
 
 def describe(value: Any) -> str:
-    """A text that is equal for equal values in each process: class names and attributes, all the way down.
+    """A text that is equal for equal values in each process: class names and attributes, and those of the attributes.
 
-    Of a function or class that is not a library's, its code is a part, with what it refers to: a lambda of a config or
-    a transform of one's own that is changed has another description.
+    For a function or class that does not belong to a library, the text contains its code and what it refers to. So if a
+    lambda of a config or a user's own transform is changed, its description changes.
 
-    Pickle's bytes, which MONAI hashes, also tell which equal strings are one object, and know functions by their names.
+    The bytes of pickle, which MONAI hashes, differ if equal strings are not the same object, and know functions only by
+    their names.
 
     Raises:
         TypeError: for a value that has another name in each run.
@@ -36,11 +37,11 @@ def describe(value: Any) -> str:
 
 
 class _Describer:
-    """Describes one value; each function and class in it once, and by its name after that."""
+    """Describes one value; each function and class in it is described once, and then named."""
 
     def __init__(self) -> None:
-        self._open: set[int] = set()  # ids of what is being described: something may refer to itself
-        self._coded: list[Any] = []  # functions and classes whose code is told already
+        self._open: set[int] = set()  # ids of what is being described, since a value may contain itself
+        self._coded: list[Any] = []  # functions and classes whose code was described already
 
     def text_of(self, value: Any) -> str:
         if id(value) in self._open:
@@ -80,7 +81,7 @@ class _Describer:
         return text + self._code_of(kind)
 
     def _code_of(self, value: type | FunctionType | BuiltinFunctionType) -> str:
-        """What a function or a class does, unless its name tells."""
+        """The code of a function or a class, unless its name is enough."""
         if _is_known(_module_of(value)) or isinstance(value, BuiltinFunctionType):
             return ""
         if any(value is one for one in self._coded):
@@ -94,7 +95,7 @@ class _Describer:
 
 
 def _of_numbers(value: np.ndarray | torch.Tensor) -> str:
-    """Of an array all numbers: its ``repr`` leaves out those in the middle."""
+    """A digest of all numbers of an array: its ``repr`` leaves out those in the middle."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
     digest = hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
     return f"{type(value).__name__} {array.dtype} {array.shape} {digest}"
@@ -108,7 +109,7 @@ def _module_of(value: type | FunctionType | BuiltinFunctionType) -> str:
 
 
 def _members(kind: type) -> dict[str, Any]:
-    """Methods and constants that a class has itself."""
+    """Methods and constants that a class defines itself."""
     members: dict[str, Any] = {}
     for name, value in vars(kind).items():
         plain = getattr(value, "__func__", getattr(value, "fget", getattr(value, "func", value)))
@@ -120,13 +121,13 @@ def _members(kind: type) -> dict[str, Any]:
 
 
 def _instructions(code: CodeType) -> list[Any]:
-    """The instructions of a function, without its place in the file."""
+    """The instructions of a function, without its position in the file."""
     constants = [_instructions(one) if isinstance(one, CodeType) else one for one in code.co_consts]
     return [hashlib.blake2b(code.co_code, digest_size=16).hexdigest(), constants, code.co_names, code.co_varnames]
 
 
 def _referred_to(function: FunctionType) -> dict[str, Any]:
-    """Functions, classes and constants beside a function that it uses, also those in a module of one's own."""
+    """Functions, classes and constants that a function uses, also those in a user's own module."""
     names = set(_names(function.__code__))
     found: dict[str, Any] = {}
     for name in sorted(names & function.__globals__.keys()):
@@ -166,6 +167,6 @@ def _is_known(module: str) -> bool:
 
 
 def _is_library(module: str) -> bool:
-    """Whether a module is not one's own: what it uses in turn is not followed."""
+    """Whether a module belongs to a library; what it uses in turn is not described."""
     file = getattr(sys.modules.get(module), "__file__", None)
     return _is_known(module) or (file is not None and any(Path(file).is_relative_to(path) for path in _LIBRARIES))

@@ -1,4 +1,4 @@
-"""Which images a dataset has, by digests of their contents: equal for equal data, wherever it lies."""
+"""Which images a dataset has, by digests of their contents, which do not depend on their paths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def contents(items: Sequence[dict[str, Any]], cache: ImageCache, name: str) -> C
 
     Args:
         items: with ``image``.
-        cache: where digests are kept, so that no file is read twice for its own.
+        cache: keeps the digests, so that no file is read twice for its digest.
         name: of the images, for the progress bar.
     """
     bar = tqdm(items, f"hashing {name} images", unit="image", leave=False, disable=None)

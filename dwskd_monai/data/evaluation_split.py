@@ -1,4 +1,4 @@
-"""The images that a trained network is evaluated on, told from those that it was trained on by their contents."""
+"""The images for the evaluation of a trained network; their contents show which of them it was trained on."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def load_evaluation_split(
     cache_dir: str | Path | None = None,
     **options: Any,
 ) -> list[Item]:
-    """Items of a split, as :func:`~dwskd_monai.data.datalist.load_split` gives them, for a network that was trained.
+    """Items of a split, as :func:`~dwskd_monai.data.datalist.load_split` gives them, for a trained network.
 
-    ``training`` and ``validation`` are the images of its training, whatever fold or seed is given now, and wherever
-    they lie. Other splits must have no image that it was trained on: measured on those, any network looks good.
+    The splits ``training`` and ``validation`` are the images of its training, whatever the fold, the seed and their
+    paths are now. Other splits must not contain images that it was trained on, on which any network looks good.
 
     Args:
         dataset_dir: the source.
-        class_names: names in the order of the labels, or metadata's ``channel_def``.
+        class_names: names in the order of the labels, or ``channel_def`` of the metadata.
         split: ``training``, ``validation``, ``test``, or ``all`` for every image.
         training: digests of the contents of the images that the network was trained on; empty: unknown.
-        validation: digests of those that chose its best epoch.
-        allow_trained_images: take images that it was trained on for ``test`` and ``all`` too.
-        cache_dir: folder in which digests are kept, so that no image is read twice for its own; None: nowhere.
-        options: of ``load_split``; ``folds``, ``fold``, ``seed`` and ``train_fraction`` count only for a network whose
-            images are unknown.
+        validation: digests of the images by which its best epoch was chosen.
+        allow_trained_images: for ``test`` and ``all``, use images that it was trained on too.
+        cache_dir: folder in which digests are kept, so that no image is read twice for its digest; None: nowhere.
+        options: of ``load_split``; ``folds``, ``fold``, ``seed`` and ``train_fraction`` are used only if the images of
+            the training are unknown.
 
     Raises:
-        FileNotFoundError, ValueError: as ``load_split``; if images were trained on, with the first names, or no image
-            of the training is there.
+        FileNotFoundError, ValueError: as ``load_split``; also if images were trained on (the message has the first
+            names), or if no image of the training is there.
     """
     of_the_training = {"training": set(training), "validation": set(validation)}
     wanted = of_the_training.get(split, set())
@@ -61,17 +61,17 @@ def load_evaluation_split(
 
 
 def has_trained_images(split: str, training: Collection[str], allowed: bool) -> bool | None:
-    """Whether a network may have been trained on images that it is evaluated on; None: its images are unknown.
+    """Whether a network may have been trained on images of its evaluation; None if its training images are unknown.
 
     Args:
         split, training: as for :func:`load_evaluation_split`.
-        allowed: its ``allow_trained_images``.
+        allowed: ``allow_trained_images`` of :func:`load_evaluation_split`.
     """
     return (split == "training" or allowed) if training else None
 
 
 def _digests(items: Sequence[Item], cache_dir: str | Path | None) -> list[str]:
-    """Digests of the contents of images; empty for one that cannot be opened, which reading refuses."""
+    """Digests of the contents of images; empty for an image that cannot be opened, which reading will refuse."""
     cache = None if cache_dir is None else ImageCache(cache_dir, [])
     digests = [_digest(str(item["image"]), cache) for item in items]
     if cache is not None:
@@ -102,5 +102,5 @@ def _refuse(trained: Sequence[Item], items: Sequence[Item], split: str) -> None:
         raise ValueError(
             f"split {split}: the network was trained on {len(trained)} of the {len(items)} images: {shown}"
             + (", …" if len(trained) > _MOST_NAMES else "")
-            + "; evaluate it on others, or allow_trained_images: true, and the report says so"
+            + "; evaluate it on other images, or set allow_trained_images: true, which the report will say"
         )

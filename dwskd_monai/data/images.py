@@ -1,4 +1,4 @@
-"""Images without labels: what inference is run on."""
+"""Images without labels, for inference."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def list_images(
     An item has a ``patient`` too if the datalist names one.
 
     An image is a study of its own, unless a datalist names the study that it belongs to. A datalist is a CSV or JSON
-    file as :func:`~dwskd_monai.data.datalist.load_split` takes it; each of its images is listed, whatever its split, in
-    the order of the file. Labels are not needed, and not read.
+    file that :func:`~dwskd_monai.data.datalist.load_split` takes; all its images are listed, whatever their split, in
+    the order of the file. Labels are neither needed nor read.
 
     Args:
         dataset_dir: a file, a folder of images, the folder of a DICOM series, or a datalist.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
-        ignored_columns: columns of a datalist to leave aside.
-        refused: lists the files of a folder that are not images; None: an image of a datalist must exist.
+        ignored_columns: columns of a datalist to ignore.
+        refused: lists the files of a folder that are not images. None: all images of a datalist must exist.
 
     Raises:
         FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
-        ValueError: for a datalist of another form.
+        ValueError: if something is wrong with the datalist.
 
     Examples:
         >>> import tempfile
@@ -70,8 +70,8 @@ def _refuse_studies_of_two_patients(rows: Sequence[Row], source: Path) -> None:
     for row in rows:
         if row.study is not None and patients.setdefault(row.study, row.patient) != row.patient:
             raise ValueError(
-                f"{source}: study {row.study} has images of two patients ({row.place} is the second's); a study is "
-                "predicted as one, so give each patient's a name of its own"
+                f"{source}: study {row.study} has images of two patients (that of the second is {row.place}); a study "
+                "gets one prediction, so give the studies of the two patients different names"
             )
 
 

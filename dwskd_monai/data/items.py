@@ -1,4 +1,4 @@
-"""What the items of a datalist say of their images."""
+"""What the items of a datalist say about their images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def study_of(item: Mapping[str, Any]) -> str:
 
 
 def volume_of(transform: Compose, item: Mapping[str, Any]) -> Tensor:
-    """The volume ``(C, D, H, W)`` that deterministic transforms make of an item's image."""
+    """The volume ``(C, D, H, W)`` that deterministic transforms make from an item's image."""
     volume = torch.as_tensor(transform(dict(item))[CommonKeys.IMAGE])
     if volume.ndim != 4:
         raise ValueError(
@@ -40,5 +40,5 @@ def read_volume(transform: Compose, item: Mapping[str, Any]) -> Tensor:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether an error is about an image; others are about the disk, a library or a fault of a program."""
+    """Whether an error is about an image; other errors are about the disk, a library or a fault of a program."""
     return isinstance(error, (ValueError, OSError)) and not isinstance(error, DiskFullError)

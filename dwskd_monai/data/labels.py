@@ -1,4 +1,4 @@
-"""What an item's label may be: an index, a name, or a file that says one of these."""
+"""What the label of an item may be: an index, a name, or a file with one of these."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def label_index(label: Any, class_names: ClassNames, place: str) -> int:
 
     Args:
         label: its index; or a text: its name or index, or the path of a JSON file ``{"label": name or index}``, in
-            which MONAI Label keeps what is submitted to it.
-        class_names: names in the order of the indices, or metadata's ``channel_def``.
-        place: how messages call the item.
+            which MONAI Label keeps submitted labels.
+        class_names: names in the order of the indices, or ``channel_def`` of the metadata.
+        place: what messages call the item.
 
     Raises:
         ValueError: for a label that is none of these; the message names the classes.
@@ -28,22 +28,23 @@ def label_index(label: Any, class_names: ClassNames, place: str) -> int:
     names = in_order(class_names)
     if isinstance(label, str) and label.endswith(".json"):
         return _written(_in_file(Path(label), place), names, f"{place}: {label}")
-    if isinstance(label, int) and not isinstance(label, bool):  # of a program, not of a file: never a class's name
+    if isinstance(label, int) and not isinstance(label, bool):  # from a program, not a file: never a name
         return _checked(label, names, place)
     return _written(label, names, place)
 
 
 def _written(label: Any, names: list[str], place: str) -> int:
-    """The index of a class that a file names, by its name or index; where classes are called by numbers, by its name.
+    """The index of a class that a file gives by name or index; if the names are themselves numbers, by name only.
 
-    With the classes ``1``, ``2`` and ``3`` the label 1 is the first of them, and 0 is none.
+    With the classes ``1``, ``2`` and ``3``, the label 1 is the first class, and 0 is none of them.
     """
     text = "" if label is None else str(label).strip()
     if text in names:
         return names.index(text)
     if any(name.isdecimal() for name in names):
         what = f"unknown label {text!r}" if text else "no label"
-        raise ValueError(f"{place}: {what}; expected one of {', '.join(names)}, which are names of classes, no indices")
+        shown = ", ".join(names)
+        raise ValueError(f"{place}: {what}; expected one of {shown}, which are names of classes, not indices")
     if text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) < len(names):
         return int(text)
     raise _unknown(text, names, place)

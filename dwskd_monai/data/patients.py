@@ -1,4 +1,4 @@
-"""Whose images these are, if the source does not say it."""
+"""Which patient an image belongs to, if the source does not say it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _logger = logging.getLogger(__name__)
 def with_patients(
     images: Sequence[LabeledImage], dicom_patients: bool, folder_patients: bool, source: Path
 ) -> list[LabeledImage]:
-    """The images with their patients, if the source, else their headers, else their folders tell them.
+    """The images with their patients: from the source, or else from their headers, or else from their folders.
 
-    DICOM images whose header names no patient are tied to those of their study and series.
+    DICOM images without a patient in the header are kept together with those of the same study and series.
 
     Args:
         images: of a source.
-        dicom_patients: whether headers count.
-        folder_patients: whether folders below those of the classes count; the log says which ones.
+        dicom_patients: whether headers are used.
+        folder_patients: whether folders below those of the classes are used; the log names them.
         source: for the log.
     """
     known = [_with_patient(image, dicom_patients, folder_patients) for image in images]
     folders = {image.folder for image in known if image.folder is not None and image.patient == image.folder}
     if folders:
         _logger.info(
-            "%s: %d folders below those of the classes are taken for patients (%s); folder_patients: false if they are "
-            "not", source, len(folders), listed(sorted(folders)),
+            "%s: %d folders below those of the classes are taken as patients (%s); set folder_patients: false if they "
+            "are not", source, len(folders), listed(sorted(folders)),
         )  # fmt: skip
     return known
 
 
 def _of_header(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """The patient of a DICOM header, or else its study and series; nothing where reading will refuse the file."""
+    """The patient of a DICOM header, or else its study and series; nothing for a file that reading will refuse."""
     try:
         patient = dicom.patient_of(path)
         return patient, () if patient is not None else dicom.series_of(path)

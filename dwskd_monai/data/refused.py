@@ -1,4 +1,4 @@
-"""Images that are refused while the others are used: a list of them, which processes share."""
+"""The list of images that are refused while the others are used; processes share it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RefusedImagesError(ValueError):
-    """Images were refused, and all others were used. As an exit code of a command: 3."""
+    """Images were refused, and all others were used; the exit code of a command is then 3."""
 
     exit_code = 3
 
@@ -44,8 +44,8 @@ class RefusedImages:
     """The list of images that were refused: one row each in a CSV file, written while a run goes on.
 
     Columns: ``path``, ``reason``, ``kind`` (one of :data:`~dwskd_monai.reading.refusal.KINDS`), and for DICOM
-    ``series`` and ``instance``, SeriesInstanceUID and SOPInstanceUID. Files that were never taken for images are listed
-    too, with kind ``aside``. Worker processes add to the same file, ``<stem>.partial.csv`` until :meth:`finish`.
+    ``series`` and ``instance`` (SeriesInstanceUID and SOPInstanceUID). Files that are not meant as images are listed
+    too, with the kind ``aside``. Worker processes add to the same file, ``<stem>.partial.csv`` until :meth:`finish`.
 
     Args:
         path: of the file.
@@ -59,9 +59,9 @@ class RefusedImages:
         self._begun = False
 
     def begin(self) -> None:
-        """Forget what an interrupted run listed; what calls it again, or in a worker process, changes nothing.
+        """Remove what an interrupted run listed. Further calls, and calls in a worker process, change nothing.
 
-        A dataset calls it before it reads. A list that is only made, as a part of a config is, touches no file.
+        A dataset calls this before it reads. A list that is only made, as a part of a config, does not touch any file.
         """
         if not self._begun and _is_first():
             self._partial.unlink(missing_ok=True)
@@ -72,8 +72,8 @@ class RefusedImages:
 
         Args:
             refusal: why it is refused.
-            item: of a datalist, with its ``image``.
-            rank: the item's place in the datalist; rows are in its order at the end.
+            item: an item of a datalist, with its ``image``.
+            rank: the item's position in the datalist; in the end, rows are in this order.
 
         Raises:
             RefusedImage: the refusal itself, if the list is strict.
@@ -84,21 +84,21 @@ class RefusedImages:
         self._write(error, rank)
 
     def add_companions(self, study: str, items: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
-        """List the other images of a study of which one is refused: it would be judged by a part of it.
+        """List the other images of a study with a refused image: the study would be judged by only a part of it.
 
         Args:
             study: its name.
-            items: with their places in the datalist.
+            items: with their positions in the datalist.
         """
         for rank, item in items:
             reason = f"another image of its study ({study}) is refused; fix that one"
             self._write(RefusedImage(item[CommonKeys.IMAGE], reason, "study"), rank)
 
     def list_others(self, files: Iterable[RefusedImage]) -> None:
-        """List files of a folder that are not taken for images, after those that are.
+        """List files of a folder that are not used as images, after the images.
 
         Raises:
-            RefusedImage: for the first that is not simply set aside, if the list is strict.
+            RefusedImage: for the first file that is not simply set aside, if the list is strict.
         """
         self.begin()
         for error in files:
@@ -107,7 +107,7 @@ class RefusedImages:
             self._write(error, sys.maxsize)
 
     def rows(self) -> list[dict[str, str]]:
-        """What is listed so far: refused images in the order of their datalist, then what was set aside."""
+        """The rows so far: refused images in the order of their datalist, then files that were set aside."""
         if not self._partial.is_file():
             return []
         with self._partial.open(newline="", encoding="utf-8") as file:
@@ -121,14 +121,14 @@ class RefusedImages:
         return len(self.rows_of_images())
 
     def rows_of_images(self) -> list[dict[str, str]]:
-        """The rows of images that are refused, without what was set aside."""
+        """The rows of refused images, without files that were set aside."""
         return [row for row in self.rows() if row["kind"] != ASIDE]
 
     def finish(self) -> None:
-        """Give the file its name, and say how many images were refused.
+        """Give the file its final name, and say how many images were refused.
 
         Raises:
-            RefusedImagesError: if images were refused; what was set aside is logged only.
+            RefusedImagesError: if images were refused; files that were set aside are only logged.
         """
         rows = self._finished()
         aside = [row for row in rows if row["kind"] == ASIDE]
@@ -146,11 +146,11 @@ class RefusedImages:
             raise RefusedImagesError(f"{count} ({kinds}), all others were used; {self.path} says why")
 
     def keep(self) -> None:
-        """Give the file its name."""
+        """Give the file its final name."""
         self._finished()
 
     def _finished(self) -> list[dict[str, str]]:
-        """The rows, in a file of the right name if there are any."""
+        """The rows; if there are any, the file gets its final name."""
         rows = self.rows()
         if rows and _is_first():
             with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -161,7 +161,7 @@ class RefusedImages:
         return rows
 
     def _write(self, error: RefusedImage, rank: int) -> None:
-        if not _is_first():  # of processes that train together each meets the same images
+        if not _is_first():  # processes that train together all meet the same images
             return
         text = io.StringIO()
         csv.writer(text).writerow(
@@ -181,13 +181,13 @@ def require_images(
     """Stop a training over images that cannot be used, all at once, unless it is to go on without them.
 
     Args:
-        datasets: of the training images, and of the validation images, which have read them.
-        refused: the list that they, and the listing of their folders, have filled.
-        class_names: names in the order of the labels, or metadata's ``channel_def``.
-        skip_refused: go on without them; their number is logged, and the trained settings have it.
+        datasets: of the training and of the validation images, which they have read.
+        refused: the list to which they, and the listing of their folders, have added.
+        class_names: names in the order of the labels, or ``channel_def`` of the metadata.
+        skip_refused: go on without the refused images; the log and the trained settings have their number.
 
     Raises:
-        ValueError: with each image and the reason; or if a class has no training image without them.
+        ValueError: with each image and the reason; or if a class has no training image left.
     """
     listed = refused.rows_of_images()
     count = max(len(listed), sum(dataset.refused_count for dataset in datasets))
@@ -210,11 +210,11 @@ def require_images(
 
 
 def raise_all(failures: Sequence[BaseException], count: int) -> None:
-    """Raise what is wrong with images, all at once.
+    """Raise one error for everything that is wrong with images.
 
     Args:
-        failures: of the images; none: nothing is raised.
-        count: of all images.
+        failures: of the images; if there are none, nothing is raised.
+        count: number of all images.
     """
     if len(failures) == 1:
         raise failures[0]
@@ -224,7 +224,7 @@ def raise_all(failures: Sequence[BaseException], count: int) -> None:
 
 
 def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:
-    """An error over an item's image as a refusal; what reading raises is one already."""
+    """An error about an item's image as a refusal; errors of reading are refusals already."""
     if isinstance(error, RefusedImage):
         return error
     path = str(item[CommonKeys.IMAGE])
@@ -233,11 +233,11 @@ def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:
 
 
 def shown_counts(reasons: Iterable[str]) -> str:
-    """How often each reason occurs, without what to do about it, for a message."""
+    """How often each reason occurs, for a message; what to do about it is left out."""
     counts = Counter(reason.split(";")[0] for reason in reasons)
     return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
 
 
 def _is_first() -> bool:
-    """Whether this is the first of several processes that train, or the only one."""
+    """Whether this is the first of several training processes, or the only one."""
     return idist.get_rank() == 0

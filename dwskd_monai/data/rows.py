@@ -12,7 +12,7 @@ from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.datalist_files import RawRow, read_csv, read_json
 from dwskd_monai.data.text import listed_lines
 
-_NOTHING = {"nan", "none", "null", "na", "n/a", "<na>", "nat", "unknown", "-", "?"}  # what programs write for no value
+_NOTHING = {"nan", "none", "null", "na", "n/a", "<na>", "nat", "unknown", "-", "?"}  # how programs write no value
 _MOST_LETTERS = 100
 _MOST_DIGITS = 9
 _logger = logging.getLogger(__name__)
@@ -21,17 +21,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Row:
-    """An image of a datalist, and what the datalist says of it.
+    """An image of a datalist, and what the datalist says about it.
 
     Args:
         image: its file, or the folder of its DICOM series; it exists.
         label: as it is written there, if there is one.
         split: ``training``, ``validation`` or ``test``, if the row says so.
-        fold: for which it is a validation image, if the row says so.
+        fold: the fold in which it is a validation image, if the row says so.
         patient: identifier of the patient, if the row has one.
         study: identifier of the examination, if the row has one.
-        place: of the row, for messages.
-        has_label: whether it can have a label; False for an image that stands in a list by its name alone.
+        place: where the row is, for messages.
+        has_label: whether it can have a label; False for an image that is listed by its name alone.
     """
 
     image: Path
@@ -45,7 +45,7 @@ class Row:
 
 
 def is_datalist(path: Path) -> bool:
-    """Whether a file is one of those that :func:`read_rows` reads, by its name."""
+    """Whether :func:`read_rows` reads a file, judged by its name."""
     return path.suffix.lower() in (".csv", ".json")
 
 
@@ -56,19 +56,19 @@ def read_rows(
     ignored_columns: Collection[str] | str | None = (),
     missing_ok: bool = False,
 ) -> list[_T]:
-    """What a function makes of each row of a ``.csv`` or ``.json`` file.
+    """The results of a function for each row of a ``.csv`` or ``.json`` file.
 
     Args:
         path: the file; paths of images are relative to its folder.
         needed: columns that a CSV file must have.
-        of_row: raises ValueError for a row that is wrong.
-        ignored_columns: columns to leave aside; None: all that are not known.
-        missing_ok: leave it to reading to refuse an image that does not exist.
+        of_row: the function; it raises ValueError if a row is wrong.
+        ignored_columns: columns to ignore; None: all unknown ones.
+        missing_ok: accept an image that does not exist, which reading will refuse.
 
     Raises:
         FileNotFoundError: if images do not exist.
-        ValueError: for unknown, missing or repeated columns, rows without an image, of an unknown split or refused by
-            ``of_row``, or a file of another form. All rows that are wrong are named at once.
+        ValueError: for unknown, missing or repeated columns; for rows that have no image, have an unknown split or are
+            refused by ``of_row``; or if the file has another form. All wrong rows are named at once.
     """
     is_csv = path.suffix.lower() == ".csv"
     results: list[_T] = []
@@ -83,7 +83,7 @@ def read_rows(
     for column, words in unknown.items():
         if words:
             shown = ", ".join(sorted(words))
-            _logger.warning("%s: a %s that is called %s is taken for unknown", path, column, shown)
+            _logger.warning("%s: a %s that is called %s is taken as unknown", path, column, shown)
     return results
 
 
@@ -119,7 +119,7 @@ def _existing(image: str, source: Path, place: str, missing_ok: bool) -> Path:
     try:
         file = source.parent / Path(image).expanduser()
         exists = file.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, not text, of an unknown user
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not text, or of an unknown user
         shown = image if len(image) < _MOST_LETTERS else f"{image[:_MOST_LETTERS]}…"
         what = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"{place}: image {shown!r} cannot be a path ({what})") from error
@@ -151,7 +151,7 @@ def _split(value: Any, of_list: str | None, place: str) -> str | None:
 
 def _fold(value: Any, place: str) -> int | None:
     text = "" if value is None else str(value).strip()
-    whole, _, fraction = text.partition(".")  # pandas writes 1.0 where a number is missing elsewhere
+    whole, _, fraction = text.partition(".")  # pandas writes 1.0 if another row has no number
     if not text:
         return None
     if not whole.isdecimal() or len(whole) > _MOST_DIGITS or fraction.strip("0"):

@@ -36,21 +36,22 @@ class SliceDataset(Randomizable, monai.data.Dataset):
 
     Args:
         data: items with ``image``, the path of a picture, volume or folder of a DICOM series, and optionally ``label``
-            and ``study``, equal for the images of one examination.
+            and ``study``, which is equal for the images of one examination.
         transform: deterministic transforms of images, then random transforms of slices.
-        cache_dir: folder of the kept images; None keeps them in memory.
-        slices_per_study: slices drawn from each image per epoch, one from each of as many equal parts of it (Wang et
-            al., Temporal Segment Networks, arXiv 1608.00859, section 3.1); no more than it has. None: all, in order.
-        num_workers: images that are read at a time.
+        cache_dir: folder in which images are kept; None keeps them in memory.
+        slices_per_study: how many slices are drawn from each image per epoch, at most as many as it has. The image is
+            divided into this number of equal parts, and one slice is drawn from each (Wang et al., Temporal Segment
+            Networks, arXiv 1608.00859, section 3.1). None: all slices, in order.
+        num_workers: how many images are read at a time.
         progress: whether to show a progress bar while images are read.
-        class_names: names of the labels, or metadata's ``channel_def``, if labels are not indices but names or files
-            (see :func:`~dwskd_monai.data.labels.label_index`).
-        refused: lists the images that are refused, and the others are used; a study that lacks an image is left out.
-            None: refused images are an error.
+        class_names: names of the labels, or ``channel_def`` of the metadata, if labels are not indices but names or
+            files (see :func:`~dwskd_monai.data.labels.label_index`).
+        refused: the list of refused images, while the others are used; a study that lacks an image is left out. None: a
+            refused image is an error.
 
     Raises:
-        ValueError: if there is no item, a label is unknown, or images cannot be read, with each file and what is
-            wrong; those that can be are kept.
+        ValueError: if there is no item, a label is unknown, or images cannot be read. The message has each file and
+            what is wrong with it; the other images are kept.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
 
 @dataclass(frozen=True)
 class _ImageOfStudy:
-    """An image, and its place in its study.
+    """An image, and its position in its study.
 
     Args:
         kept: the image.
@@ -136,12 +137,12 @@ class _ImageOfStudy:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """The slice that an item has: in evaluation the one of this number, in training one of the part of this number.
+    """The slice of an item: in evaluation the slice with this number, in training one from the part with this number.
 
     Args:
         image: its image.
         number: from 0.
-        count: of the image's slots.
+        count: how many slots the image has.
     """
 
     image: _ImageOfStudy
@@ -160,7 +161,7 @@ def _divided_at_the_first_random(transform: Compose) -> tuple[list[Any], list[An
 def _used(
     items: Sequence[Mapping[str, Any]], read: Sequence[KeptImage | BaseException], refused: RefusedImages | None
 ) -> list[tuple[Mapping[str, Any], KeptImage]]:
-    """The images of studies that were read whole; the others are listed as refused, or raised."""
+    """The images of studies that were read completely; the others are listed as refused, or raised."""
     failures = [result for result in read if isinstance(result, BaseException)]
     if refused is None:
         raise_all(failures, len(items))
@@ -183,7 +184,7 @@ def _used(
 def _in_studies(
     used: Sequence[tuple[Mapping[str, Any], KeptImage]], class_names: ClassNames | None
 ) -> list[_ImageOfStudy]:
-    """Images with their places: the slices of a study are numbered through, in the order of the items."""
+    """Images with their positions: the slices of a study are numbered consecutively, in the order of the items."""
     images: list[_ImageOfStudy] = []
     numbers: dict[str, int] = {}
     slices: Counter[str] = Counter()

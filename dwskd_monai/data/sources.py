@@ -20,18 +20,18 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """One image of a dataset: a picture, or a volume with many slices.
+    """One labeled image: a picture, or a volume with many slices.
 
     Args:
         image: its file, or the folder of its DICOM series.
         label: index of its class.
         split: ``training``, ``validation`` or ``test``, if the source says so.
-        fold: for which it is a validation image, if the source says so.
+        fold: the fold in which it is a validation image, if the source says so.
         patient: identifier of the patient, if it is known.
         study: identifier of the examination, if the source names it; an image is a study of its own otherwise.
-        folder: that it lies in below the folder of its class, if there is one.
-        ties: what else it has in common with images that it must stay together with, as messages call it.
-        content: what it has in common with its copies.
+        folder: the folder below that of its class in which it lies, if there is one.
+        ties: what else it shares with images that it must stay together with, as messages call it.
+        content: what it shares with its copies.
     """
 
     image: Path
@@ -46,7 +46,7 @@ class LabeledImage:
 
     @property
     def part(self) -> str:
-        """What the source divides its images into: splits, and the training images into folds if it names them."""
+        """The part that the source puts the image into: a split, or a fold of the training images if it names folds."""
         split = self.split or "training"
         return split if self.fold is None or split != "training" else f"fold {self.fold}"
 
@@ -64,11 +64,11 @@ def read_dataset(
         dataset_dir: the source.
         class_names: names in the order of the labels.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
-        ignored_columns: columns of a datalist to leave aside.
+        ignored_columns: columns of a datalist to ignore.
         refused: lists the files of a folder that are not images.
 
     Raises:
-        FileNotFoundError: if the source or an image of it does not exist, or it has no image.
+        FileNotFoundError: if the source or one of its images does not exist, or it has no image.
         ValueError: for an unknown class, a missing or unknown label or split, or a source of another form.
     """
     root = existing(dataset_dir)

@@ -24,7 +24,7 @@ class KeptImage:
     """An image that was read.
 
     Args:
-        place: its volume ``(C, D, H, W)``, or the cache's entry.
+        place: its volume ``(C, D, H, W)``, or the path of its entry in the cache.
         length: its number of slices D.
     """
 
@@ -33,10 +33,10 @@ class KeptImage:
 
 
 class ImageStore:
-    """Images as the deterministic transforms make them.
+    """Images after the deterministic transforms.
 
     Args:
-        transforms: that make an image's volume ``(C, D, H, W)``.
+        transforms: they make an image's volume ``(C, D, H, W)``.
         cache_dir: folder of an :class:`~dwskd_monai.data.cache.ImageCache`; None keeps the volumes in memory.
     """
 
@@ -47,15 +47,15 @@ class ImageStore:
     def read_all(
         self, items: Sequence[Mapping[str, Any]], num_workers: int, progress: bool
     ) -> list[KeptImage | BaseException]:
-        """All images, in their order, or what is wrong with them; several processes share the work if there is a cache.
+        """All images in order, or what is wrong with them; if there is a cache, several processes share the work.
 
         Args:
             items: with ``image``.
-            num_workers: images that are read at a time.
+            num_workers: how many images are read at a time.
             progress: whether to show a progress bar.
         """
         progress = progress and idist.get_rank() == 0
-        # ITK changes the working directory while it loads a part of itself, and relative paths of other threads fail
+        # ITK changes the working directory while it loads a part of itself; relative paths of other threads then fail
         items = [{**item, CommonKeys.IMAGE: os.path.abspath(item[CommonKeys.IMAGE])} for item in items]
         if self._cache is not None and idist.get_world_size() > 1:
             self._read(items[idist.get_rank() :: idist.get_world_size()], num_workers, progress)
@@ -87,7 +87,7 @@ class ImageStore:
         return images
 
     def _attempt(self, item: Mapping[str, Any]) -> KeptImage | BaseException:
-        """What is wrong with an image is a result too, so that all broken images are named and the others are kept."""
+        """Read an image; an error is a result too, so that all broken images are named and the others are kept."""
         path, volume, length = None, None, None
         try:
             if self._cache is not None:
@@ -102,7 +102,7 @@ class ImageStore:
         return self._kept(path, volume, length)
 
     def _kept(self, path: Path | None, volume: Tensor | None, length: int | None) -> KeptImage:
-        """An image in memory or in the cache; what goes wrong there is no fault of the image."""
+        """An image in memory or in the cache; errors here are not the fault of the image."""
         if volume is None:
             assert path is not None
             assert length is not None

@@ -15,17 +15,17 @@ from dwskd_monai.data.refused import RefusedImages
 
 
 class SliceStream(monai.data.IterableDataset):
-    """All slices ``(C, H, W)`` of one study after the other, which is read, passed on and forgotten.
+    """All slices ``(C, H, W)`` of one study after the other; each study is read, passed on and forgotten.
 
-    For inference: memory holds one study per worker process, however many there are. The slices of a study are numbered
-    through, as in :class:`~dwskd_monai.data.slices.SliceDataset`. Items have ``image``, ``slice``, ``slices`` (the
-    number of the study's slices), ``study`` and ``study_index``.
+    For inference: each worker process has one study in memory, however many studies there are. The slices of a study
+    are numbered consecutively, as in :class:`~dwskd_monai.data.slices.SliceDataset`. Items have ``image``, ``slice``,
+    ``slices`` (the number of the study's slices), ``study`` and ``study_index``.
 
     Args:
-        data: items with ``image`` and, optionally, ``study``, equal for the images of one examination.
+        data: items with ``image`` and, optionally, ``study``, which is equal for the images of one examination.
         transform: deterministic transforms that make volumes ``(C, D, H, W)``.
-        refused: lists the images that are refused, and the stream goes on; None: the first one is raised. A study that
-            lacks an image is not passed on.
+        refused: the list of refused images, while the stream goes on; None: the first refused image is raised. A study
+            that lacks an image is not passed on.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class SliceStream(monai.data.IterableDataset):
         numbered: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
         for rank, item in enumerate(data):
             numbered.setdefault(study_of(item), []).append((rank, item))
-        super().__init__(list(enumerate(numbered.items())))  # whole studies are shared out among worker processes
+        super().__init__(list(enumerate(numbered.items())))  # worker processes share out whole studies
         self._deterministic = transform
         self._refused = refused
         if refused is not None:
@@ -64,7 +64,7 @@ class SliceStream(monai.data.IterableDataset):
 
 
 def _slices_of(study: Mapping[str, Any], volumes: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
-    """The slices of a study's volumes, numbered through. Nothing keeps the volumes once the last slice is taken."""
+    """The slices of a study's volumes, numbered consecutively. The volumes are released after the last slice."""
     count = sum(volume.shape[1] for volume in volumes)
     slices = (pixels for volume in volumes for pixels in volume.unbind(1))
     for index, pixels in enumerate(slices):

@@ -1,4 +1,4 @@
-"""Text: of a file that another program wrote, and of a message that lists much."""
+"""Text: reading files that other programs wrote, and listing many lines in a message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
-# The marks that a text may begin with. The one of UTF-32 begins with that of UTF-16.
+# The marks that a text may begin with. The mark of UTF-32 begins with that of UTF-16.
 _ENCODINGS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -19,12 +19,12 @@ _MOST_SHOWN = 20  # lines
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 or UTF-32 if it begins with their mark; its line ends as they are.
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 if it begins with their mark; line ends are kept.
 
-    No other encoding is guessed: a name that is decoded with a wrong one is another name.
+    No other encoding is tried: with a wrong encoding, a name becomes another name.
 
     Raises:
-        ValueError: if it has another encoding; the message names the line, the byte and what to do.
+        ValueError: if the file has another encoding; the message names the line, the byte and what to do.
     """
     content = path.read_bytes()
     encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8")
@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise ValueError(f"{path}: line {line}: a zero byte, which no text has; save the file as UTF-8")
+        raise ValueError(f"{path}: line {line}: a zero byte, which a text never has; save the file as UTF-8")
     return text
 
 

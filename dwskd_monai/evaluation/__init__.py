@@ -1,9 +1,9 @@
-"""How good a classifier is, from the predictions of slices to those of studies and their metrics.
+"""How good a classifier is: from the predictions of slices to those of studies, and their metrics.
 
 ``studies`` collects the predictions of slices until a study is complete, and ``aggregation`` turns them into the
 prediction of the study; both need only numpy. ``predictions``, ``report`` and ``metric_files`` write files. ``metrics``
-computes metrics, ``study_metric`` does so during training. ``inferers`` runs networks on whole studies, ``exported``
-runs exported networks.
+computes metrics, and ``study_metric`` does this during training. ``inferers`` runs networks on whole studies, and
+``exported`` runs exported networks.
 """
 
 from dwskd_monai.lazy import attribute_finder

@@ -11,23 +11,23 @@ Probabilities = NDArray[np.float64]
 
 
 def mean(probabilities: Probabilities) -> Probabilities:
-    """The mean over the slices ``(S, K)``, ``(K,)``."""
+    """The mean ``(K,)`` over the slices ``(S, K)``."""
     return probabilities.mean(0)
 
 
 def max(probabilities: Probabilities) -> Probabilities:
-    """The largest probability of each class over the slices ``(S, K)``, divided by their sum, ``(K,)``.
+    """The largest probability of each class over the slices ``(S, K)``, divided by the sum of these: ``(K,)``.
 
-    It finds a class that few slices show, and also one that few slices only seem to show: slices beside the disease
+    This finds a class that few slices show, but also one that few slices only seem to show: slices without the disease
     have large probabilities for the class of healthy studies.
     """
     return top_k(probabilities, 1)
 
 
 def top_k(probabilities: Probabilities, k: int) -> Probabilities:
-    """The mean of each class's k largest probabilities over the slices ``(S, K)``, divided by their sum, ``(K,)``.
+    """The mean of each class's k largest probabilities over the slices ``(S, K)``, divided by their sum: ``(K,)``.
 
-    Between :func:`max` (k = 1) and :func:`mean` (k = S); studies with fewer than k slices have their mean.
+    This lies between :func:`max` (k = 1) and :func:`mean` (k = S); studies with fewer than k slices get their mean.
     """
     largest = np.sort(probabilities, axis=0)[-k:].mean(0)
     return largest / largest.sum()
@@ -38,11 +38,11 @@ METHODS = ("mean", "max", "top_k")
 
 @dataclass(frozen=True)
 class Aggregation:
-    """How the predictions of slices become the prediction of their study, by the name of a method.
+    """How the predictions of slices become the prediction of their study: a method by its name.
 
     Args:
         method: ``mean``, ``max`` or ``top_k``.
-        k: slices of each class that ``top_k`` takes into account.
+        k: how many slices ``top_k`` takes into account for each class.
 
     Raises:
         ValueError: for another method, or k < 1.

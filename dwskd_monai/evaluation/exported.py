@@ -28,36 +28,36 @@ def library(name: str) -> Any:
 
 
 def read_onnx(path: Path) -> Runner:
-    """By ONNX Runtime on the CPU."""
+    """A network that ONNX Runtime runs on the CPU."""
     runtime = library("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
 
 def read_torchscript(path: Path) -> Runner:
-    """By torch.jit."""
+    """A network that torch.jit runs."""
     network = torch.jit.load(path, map_location="cpu")
     return lambda images: network(images)
 
 
 def read_exported_program(path: Path) -> Runner:
-    """By ``torch.export``."""
+    """A network that ``torch.export`` saved."""
     module = torch.export.load(path).module()
     return lambda images: module(images)
 
 
 def describe_onnx(path: Path) -> dict[str, str]:
-    """Its ``metadata_props``."""
+    """The ``metadata_props`` of an ONNX file."""
     return {prop.key: prop.value for prop in library("onnx").load(path).metadata_props}
 
 
 def describe_torchscript(path: Path) -> dict[str, str]:
-    """Its metadata."""
+    """The metadata of a TorchScript file."""
     return {key: json.dumps(value) for key, value in load_net_with_metadata(str(path))[1].items()}
 
 
 def describe_exported_program(path: Path) -> dict[str, str]:
-    """Its extra file."""
+    """The extra file of an exported program."""
     extra = {DESCRIPTION: ""}
     torch.export.load(path, extra_files=extra)
     content: dict[str, str] = json.loads(extra[DESCRIPTION])
@@ -77,17 +77,16 @@ def weights_of(path: Path) -> str | None:
 class ExportedNetwork(nn.Module):
     """A network in a file of ``python -m dwskd_monai export``, in place of the timm network in a config.
 
-    It has no parameters of its own; they are in the file. It runs on the CPU, wherever its input is.
+    The parameters are in the file, not in this module. It runs on the CPU, wherever its input is.
 
     Args:
-        path: the file; its suffix says which format it has: ``.onnx``, ``.ts`` (TorchScript) or ``.pt2`` (exported
-            program).
+        path: the file; its suffix gives the format: ``.onnx``, ``.ts`` (TorchScript) or ``.pt2`` (exported program).
         weights_sha256: digest of the weights that it must have been exported from; None: any.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: for another suffix, if the library that runs the format is not installed, or if it was exported from
-            other weights.
+        ValueError: if the suffix is another one, the library that runs the format is not installed, or the file was
+            exported from other weights.
     """
 
     def __init__(self, path: str | Path, weights_sha256: str | None = None) -> None:
@@ -98,7 +97,7 @@ class ExportedNetwork(nn.Module):
         if not file.is_file():
             raise FileNotFoundError(f"exported: {file} does not exist; python -m dwskd_monai export writes it")
         if weights_sha256 is not None and weights_of(file) != weights_sha256:
-            raise ValueError(f"exported: {file} was exported from other weights than the bundle has; export it again")
+            raise ValueError(f"exported: {file} was not exported from the weights of the bundle; export it again")
         self._run = READERS[file.suffix](file)
 
     def forward(self, images: Tensor) -> Tensor:

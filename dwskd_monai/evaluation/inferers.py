@@ -14,15 +14,15 @@ from dwskd_monai.evaluation.studies import predict_study
 
 
 class StudyInferer(Inferer):
-    """Logits of slices ``(B, C, H, W)``; of studies ``(B, C, D, H, W)``, one for all their slices.
+    """Logits of slices ``(B, C, H, W)``, or of whole studies ``(B, C, D, H, W)``: one row for all slices of a study.
 
-    ``monai.inferers.SliceInferer`` gives a study's slices back as a volume; here their probabilities are aggregated, as
-    :class:`~dwskd_monai.evaluation.predictions.PredictionWriter` does with slices that come in batches. What is
-    returned for a study is the logarithm of its probabilities, so a softmax afterwards gives just these.
+    ``monai.inferers.SliceInferer`` returns the outputs of a study's slices as a volume. Here their probabilities are
+    aggregated, as :class:`~dwskd_monai.evaluation.predictions.PredictionWriter` does with slices that come in batches.
+    For a study, the logarithm of its probabilities is returned, so that a softmax gives the probabilities.
 
     Args:
-        batch_size: slices of a study that are run at a time.
-        aggregation: of the slices' probabilities to the study's.
+        batch_size: how many slices of a study are run at a time.
+        aggregation: turns the probabilities of the slices into those of the study.
 
     Examples:
         >>> study = torch.tensor([2.0, -2.0]).reshape(1, 1, 2, 1, 1)  # one channel, two slices of one pixel
@@ -41,7 +41,7 @@ class StudyInferer(Inferer):
         """Logits ``(B, K)``.
 
         Raises:
-            ValueError: for an input of another number of axes.
+            ValueError: if the input has another number of axes.
         """
         if inputs.ndim == 4:
             return network(inputs, *args, **kwargs)

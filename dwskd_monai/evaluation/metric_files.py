@@ -25,7 +25,7 @@ def write_metrics(
     Args:
         levels: metrics of ``study``, and optionally of ``slice``.
         output_dir: folder of the files.
-        origin: what made the predictions, for ``metrics.json``.
+        origin: which network made the predictions, for ``metrics.json``.
     """
     folder = Path(output_dir)
     content = {**(origin or {}), **{name: _as_json(metrics) for name, metrics in levels.items()}}
@@ -43,7 +43,7 @@ def write_metrics(
 
 
 def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[str]]:
-    """The rows of ``metrics.csv``: names, then for each level one row per class and one for all of them."""
+    """The rows of ``metrics.csv``: names, then for each level one row per class and one for all classes."""
     columns = list(dict.fromkeys([*(metric.name for metric in CLASS_METRICS), *(m.column for m in OVERALL_METRICS)]))
     yield ["level", "class", *columns]
     for level, metrics in levels.items():
@@ -54,7 +54,7 @@ def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[st
 
 
 def confusion_figure(metrics: ClassificationMetrics) -> Figure:
-    """The confusion matrix as a heat map: shade by share of the true class, text in counts and per cent."""
+    """The confusion matrix as a heat map: the shade is the share of the true class, the text has counts and percent."""
     counts = metrics.confusion
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 1.1 * len(metrics.class_names)
@@ -63,7 +63,7 @@ def confusion_figure(metrics: ClassificationMetrics) -> Figure:
     display = ConfusionMatrixDisplay(share, display_labels=metrics.class_names)
     display.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=30, im_kw={"vmin": 0, "vmax": 1})
     for place, text in np.ndenumerate(display.text_):
-        # counts too; and scikit-learn's color is by the largest share that occurs, unreadable on pale cells
+        # with counts; and scikit-learn's color depends on the largest share, and is unreadable on pale cells
         text.set_text(f"{counts[place]}\n{share[place]:.0%}")
         text.set_color("white" if share[place] > 0.6 else "black")
     for label in axes.get_xticklabels():

@@ -1,7 +1,8 @@
-"""Metrics of a multi-class classifier, and where each is shown. A new one is a function and a row of a table here.
+"""Metrics of a multi-class classifier, and where each is shown. A new metric is a function and a row of a table here.
 
-Means are unweighted over the classes that occur. A value that is not defined is NaN: the AUC of a class that no image,
-or each image, belongs to, and the mean of one class alone, which a network that always predicts it makes perfect.
+Means are unweighted over the classes that occur. A value that is not defined is NaN: the AUC of a class to which no
+image or every image belongs, and the mean over a single class, which would be perfect for a network that always
+predicts it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class ClassMetric:
 
     Args:
         name: its key, and the name of its column.
-        function: of probabilities and labels, ``(C,)``.
+        function: from probabilities and labels to values ``(C,)``.
     """
 
     name: str
@@ -38,10 +39,10 @@ class OverallMetric:
 
     Args:
         name: its key.
-        function: of probabilities and labels.
-        label: as people read it.
-        column: of ``metrics.csv``, in the row of all classes: a class metric's, or one of its own.
-        compared: whether a training can follow it, and comparisons and the model card show it.
+        function: from probabilities and labels to the value.
+        label: its name for people.
+        column: its column of ``metrics.csv``, in the row of all classes: that of a class metric, or one of its own.
+        compared: whether a training can use it, and comparisons and the model card show it.
         drawn: whether comparisons draw it against the share of training images.
     """
 
@@ -59,7 +60,7 @@ def counts(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
 
 
 def auc(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
-    """Of each class, against the rest."""
+    """The AUC of each class against all others."""
     result = np.full(probabilities.shape[1], np.nan)
     for index, scores in enumerate(probabilities.T):
         positive = labels == index
@@ -69,19 +70,19 @@ def auc(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
 
 
 def f1(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
-    """Of each class."""
+    """The F1 score of each class."""
     classes = range(probabilities.shape[1])
     return f1_score(labels, probabilities.argmax(1), labels=classes, average=None, zero_division=np.nan)
 
 
 def sensitivity(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
-    """Of each class: the share of its images that are predicted as such."""
+    """For each class, the share of its images that are predicted as this class."""
     classes = range(probabilities.shape[1])
     return recall_score(labels, probabilities.argmax(1), labels=classes, average=None, zero_division=np.nan)
 
 
 def specificity(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
-    """Of each class: the share of the other classes' images that are not predicted as it."""
+    """For each class, the share of the images of other classes that are not predicted as this class."""
     predicted = probabilities.argmax(1)
     result = np.full(probabilities.shape[1], np.nan)
     for index in range(probabilities.shape[1]):
@@ -106,7 +107,7 @@ def mean_of_classes(
 
 
 def accuracy(probabilities: Probabilities, labels: Labels) -> float:
-    """The share of right predictions."""
+    """The share of correct predictions."""
     return float(accuracy_score(labels, probabilities.argmax(1)))
 
 
@@ -121,7 +122,7 @@ def as_text(value: float, digits: int = 6) -> str:
 
 
 def label_of(name: str) -> str:
-    """A metric's name as people read it, also with a prefix such as ``test_``."""
+    """The name of a metric for people, also with a prefix such as ``test_``."""
     for metric in OVERALL_METRICS:
         if name.endswith(metric.name):
             return name.removesuffix(metric.name).replace("_", " ") + metric.label
@@ -147,17 +148,17 @@ OVERALL_METRICS = (
 
 
 def overall_metrics() -> dict[str, OverallMetric]:
-    """Those that trainings follow and comparisons show, by name."""
+    """The metrics that trainings use and comparisons show, by name."""
     return {metric.name: metric for metric in OVERALL_METRICS if metric.compared}
 
 
 def compared_names() -> tuple[str, ...]:
-    """Their names in the order of tables, the key metric first."""
+    """The names of these metrics in the order of tables; the key metric comes first."""
     return (KEY_METRIC, *(name for name in overall_metrics() if name != KEY_METRIC))
 
 
 def drawn_labels() -> dict[str, str]:
-    """Labels, by name, of those that comparisons draw."""
+    """The labels, by name, of the metrics that comparisons draw."""
     return {metric.name: metric.label for metric in OVERALL_METRICS if metric.drawn}
 
 
@@ -179,7 +180,7 @@ class ClassificationMetrics:
 
     @property
     def missing_classes(self) -> list[str]:
-        """Names of the classes that no image or study has; means are over the others."""
+        """Names of the classes without images or studies; means are over the other classes."""
         return [name for name, total in zip(self.class_names, self.confusion.sum(1)) if total == 0]
 
 
@@ -218,7 +219,7 @@ def classification_metrics(
 
 
 def refuse_wrong_predictions(probabilities: Probabilities, labels: Labels, classes: int) -> None:
-    """Raise ValueError as :func:`classification_metrics` does."""
+    """Raise ValueError for wrong predictions; see :func:`classification_metrics`."""
     if len(labels) == 0 or probabilities.shape != (len(labels), classes):
         raise ValueError(
             f"expected probabilities (N, {classes}) and labels (N,) with N > 0, "

@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 def mean_top_probability(output: Sequence[Mapping[str, Any]]) -> float:
-    """Mean over a batch's predictions ``(K,)`` of the probability of the most likely class.
+    """The probability of the most likely class, as a mean over the predictions ``(K,)`` of a batch.
 
     Examples:
         >>> import torch
@@ -38,10 +38,10 @@ class Refused(Protocol):
     path: Path
 
     def count(self) -> int:
-        """How many there are."""
+        """How many images are refused."""
 
     def keep(self) -> None:
-        """Give the list's file its name."""
+        """Give the file of the list its final name."""
 
 
 class PredictionWriter:
@@ -51,20 +51,21 @@ class PredictionWriter:
 
     ``predictions.csv``: study (name, file or folder), label if it is known, predicted class, one probability per class,
     number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
-    as soon as a study is complete, into ``predictions.partial.csv`` until the last one is, so that an interruption
-    costs no finished study. ``predictions.json``: which weights predicted, the classes, and how slices became studies.
+    as soon as a study is complete; until the end, the file is ``predictions.partial.csv``, so that no finished study is
+    lost in an interruption. ``predictions.json``: the digest of the weights, the classes, and how slices became
+    studies.
 
     Args:
         output_dir: folder of the files.
-        class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
-        aggregation: of the slices' probabilities to the study's.
+        class_names: names in the order of the network's outputs, or ``channel_def`` of the metadata.
+        aggregation: turns the probabilities of the slices into those of the study.
         weights_sha256: digest of the file of the network's weights; None: unknown.
         refused: images that are not predicted; their number is written too.
-        accept: unexpected images that were taken all the same, for the record.
+        accept: which unexpected images were accepted, for the record.
 
     The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, and may have ``study_index``, the study's
-    place in the datalist and in the files; its postprocessing must give
-    probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
+    position in the datalist and in the files; its postprocessing must give probabilities ``(K,)`` in ``pred``. A study
+    that lacks slices at the end is an error.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class PredictionWriter:
         probabilities = np.asarray(prediction.detach().cpu(), dtype=np.float64)
         if probabilities.shape != (len(self.class_names),):
             raise ValueError(
-                f"{name}: the network has {probabilities.shape[-1]} outputs, the metadata "
+                f"{name}: the network has {probabilities.shape[-1]} outputs, but the metadata has "
                 f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
             )
         if not np.isfinite(probabilities).all():
@@ -120,7 +121,7 @@ class PredictionWriter:
         return probabilities
 
     def _finish(self, study: StudyPrediction, rank: int) -> None:
-        """Write a complete study; in the finished files it has its place in the datalist."""
+        """Write a complete study; in the finished files, studies are in the order of the datalist."""
         label = {} if study.label is None else {"label": self.class_names[study.label]}
         columns = self._columns(study.probabilities)
         self._study_rows.write({"study": study.study, **label, **columns, "slices": len(study.slices)}, rank)
@@ -133,7 +134,7 @@ class PredictionWriter:
         return {"predicted": self.class_names[int(probabilities.argmax())], **values}
 
     def origin(self) -> dict[str, Any]:
-        """What made the predictions."""
+        """Which network made the predictions, and how."""
         return {
             "weights_sha256": self.weights_sha256,
             "classes": self.class_names,
@@ -150,7 +151,7 @@ class PredictionWriter:
         raise ValueError(f"0 predictions: all images were refused ({count}); {self.refused.path} says why")
 
     def write(self, engine: Engine) -> None:
-        """Give the files their names.
+        """Give the files their final names.
 
         Raises:
             IncompleteStudiesError: if studies lack slices; those that are complete stay in the partial files.

@@ -19,10 +19,10 @@ _logger = logging.getLogger(__name__)
 class EvaluationReport(PredictionWriter):
     """Write the metrics of an evaluation beside its predictions.
 
-    These are ``metrics.json`` (everything), ``metrics.csv`` (a row for each class and one for all classes, of studies,
-    and of slices if studies have several), ``confusion_matrix.csv`` and ``.png`` of studies, ``predictions.csv`` and
-    ``slice_predictions.csv``. MONAI's ``MetricsSaver`` writes means of MONAI's metrics, without a figure or class
-    names.
+    The files are ``metrics.json`` (everything), ``metrics.csv`` (a row for each class and one for all classes, for
+    studies and, if studies have several slices, for slices), ``confusion_matrix.csv`` and ``.png`` of studies,
+    ``predictions.csv`` and ``slice_predictions.csv``. MONAI's ``MetricsSaver`` writes means of MONAI's metrics, without
+    a figure or class names.
 
     Args:
         args, options: those of :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
@@ -34,7 +34,7 @@ class EvaluationReport(PredictionWriter):
         super().__init__(*args, **options)
 
     def origin(self) -> dict[str, Any]:
-        """What made the predictions, and of which images."""
+        """Which network made the predictions, and for which images."""
         return super().origin() | {"trained_images": self.trained_images}
 
     def _reset(self, engine: Engine | None = None) -> None:

@@ -1,7 +1,7 @@
 """From predictions of slices, in whatever order they come, to predictions of studies.
 
-Everything that predicts studies does it here: the files of an evaluation or inference, the metric of a training, the
-inferer of MONAI Label. Only numpy is imported, so that a program without torch can do the same.
+All predictions of studies are made here: those in the files of an evaluation or inference, in the metric of a training,
+and in the inferer for MONAI Label. Only numpy is imported, so that a program without torch can do the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class IncompleteStudiesError(ValueError):
 
 @dataclass(frozen=True)
 class StudyPrediction:
-    """What was predicted of a study.
+    """The prediction of a study.
 
     Args:
         study: its name.
@@ -40,7 +40,7 @@ class StudyPrediction:
 def predict_study(
     study: str, slices: Probabilities, aggregation: Aggregation, label: int | None = None
 ) -> StudyPrediction:
-    """The prediction of a study, all of whose slices ``(S, K)`` were predicted."""
+    """The prediction of a study from those of all its slices ``(S, K)``."""
     return StudyPrediction(study, slices, aggregation(slices), label)
 
 
@@ -48,7 +48,7 @@ class StudyPredictions:
     """Studies that are being predicted, slice by slice.
 
     Args:
-        aggregation: of the slices' probabilities to the study's; the mean by default.
+        aggregation: turns the probabilities of the slices into those of the study; the mean by default.
 
     Examples:
         >>> import numpy as np
@@ -72,7 +72,7 @@ class StudyPredictions:
             study: name of its study.
             index: of the slice in the study, from 0.
             count: number of the study's slices; 0 if it is not known yet, because an image of the study has not been
-                read. The slices of the last image must have it.
+                read. It must be given with the slices of the last image.
             probabilities: ``(K,)``.
             label: index of the study's class, if it is known.
 
@@ -80,7 +80,7 @@ class StudyPredictions:
             The study's prediction if this was its last slice.
 
         Raises:
-            ValueError: for a slice that came before or is not one of ``count``, or for a different label or count.
+            ValueError: if the slice came before or is not one of ``count``, or if the label or count differs.
         """
         if study in self._complete:
             raise ValueError(f"{study}: slice {index} came after all slices of the study; expected each of them once")
@@ -106,7 +106,7 @@ class StudyPredictions:
 
 @dataclass
 class _OpenStudy:
-    """A study some of whose slices were predicted."""
+    """A study of which some slices were predicted."""
 
     study: str
     label: int | None

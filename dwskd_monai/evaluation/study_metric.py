@@ -24,20 +24,20 @@ LEVELS = ("study", "slice")
 class StudyMetric(Metric):
     """One of the overall metrics of :mod:`~dwskd_monai.evaluation.metrics`, of studies or slices.
 
-    ignite's and MONAI's metrics count each prediction; here the predictions of a study are aggregated first. Evaluation
-    reports the same metric, so the epoch is chosen by the number that is shown afterwards.
+    The metrics of ignite and MONAI count each prediction; here, the predictions of a study are aggregated first.
+    Evaluation reports the same metric, so the epoch is chosen by the number that is shown later.
 
     Args:
         metric: name of one of ``OVERALL_METRICS``, such as ``balanced_accuracy``.
-        class_names: names in the order of the network's outputs, or metadata's ``channel_def``.
-        aggregation: of the slices' probabilities.
+        class_names: names in the order of the network's outputs, or ``channel_def`` of the metadata.
+        aggregation: turns the probabilities of the slices into those of the study.
         level: ``study``; or ``slice``, without aggregation.
 
     The evaluator's batches need ``label``, ``study``, ``study_index``, ``slice`` and ``slices``, and its postprocessing
     must give probabilities ``(K,)`` in ``pred``.
 
-    ``monai.metrics.Cumulative`` would collect and gather too, but a process without a prediction takes no part in its
-    gathering, so all others wait forever. This happens already with one study of one slice and two processes.
+    ``monai.metrics.Cumulative`` collects and gathers too, but a process without a prediction does not take part in the
+    gathering, so all others wait forever. This already happens with one study of one slice and two processes.
 
     Examples:
         >>> metric = StudyMetric("accuracy", ["healthy", "ill"])
@@ -72,7 +72,7 @@ class StudyMetric(Metric):
         self._names: dict[int, str] = {}  # of the studies that this process saw, for messages
 
     def iteration_completed(self, engine: Engine) -> None:
-        """Collect a batch, from the engine's decollated batch and output."""
+        """Collect a batch from the engine's decollated batch and output."""
         state: Any = engine.state
         for item, result in zip(state.batch, state.output, strict=True):
             self._names[int(item["study_index"])] = str(item["study"])
@@ -104,7 +104,7 @@ class StudyMetric(Metric):
         return self.metric.function(probabilities, labels)
 
     def _gathered(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Probabilities ``(N, K)`` and places ``(N, 4)`` of all processes; one may have collected none."""
+        """Probabilities ``(N, K)`` and places ``(N, 4)`` of all processes; some of them may have collected none."""
         probabilities = torch.zeros(0, len(self.class_names)).double()
         places = torch.zeros(0, 4, dtype=torch.long)
         if self._places:

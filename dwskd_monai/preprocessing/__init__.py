@@ -1,8 +1,8 @@
 """From the slices of an image to the network's input: one numpy implementation for training, inference and elsewhere.
 
-``resizing`` and ``fitting`` say how large slices become, ``intensity`` what their values become, ``expectation`` which
-images are meant; none of these needs torch. ``transforms`` wraps them, and reading, as the dictionary transforms that
-the configs name.
+``resizing`` and ``fitting`` change the size of slices, ``intensity`` changes their values, and ``expectation`` says
+which images a network is for; none of these needs torch. ``transforms`` wraps them, and the reading of files, as
+dictionary transforms, which the configs name.
 """
 
 from dwskd_monai.lazy import attribute_finder

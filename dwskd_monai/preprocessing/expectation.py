@@ -1,4 +1,4 @@
-"""Whether an image is of the kind that a network is for: by what its header says, and by its Hounsfield units."""
+"""Whether an image is of the kind that a network is for, judged by its header and its Hounsfield units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from dwskd_monai.preprocessing.resizing import Pixels
 
 Values = Mapping[str, Sequence[str]]
-SLICES, HOUNSFIELD = "slices", "hounsfield"  # what is judged beside the header, as ``accept`` calls it
+SLICES, HOUNSFIELD = "slices", "hounsfield"  # names in ``accept`` for what is judged beside the header
 ANY = "any"
 _PART = re.compile(r"[A-Z0-9.]+")
 
@@ -21,15 +21,15 @@ class Expectation:
     """The images that a network is for.
 
     Args:
-        expected: for names of what a header says (:data:`dwskd_monai.reading.dicom.SAYS`), the values that are meant. A
-            value of several words, ``CHEST_PA``, needs one of them. A header that says nothing is not refused.
-        unexpected: the values that are not meant; they come before what is expected.
+        expected: the values that a header may have, by name (:data:`dwskd_monai.reading.dicom.SAYS`). If a value has
+            several words, such as ``CHEST_PA``, one of them is enough. A header that says nothing is accepted.
+        unexpected: the values that a header may not have, even if they are expected too.
         most_slices: of an image; None: any number.
         hounsfield: whether pixels must be Hounsfield units.
-        accept: ``name=value`` of what is taken all the same: ``view=LATERAL``, ``slices=any``, ``hounsfield=any``.
+        accept: what is accepted nevertheless, as ``name=value``: ``view=LATERAL``, ``slices=any``, ``hounsfield=any``.
 
     Raises:
-        ValueError: for another form of ``accept``, or a name that nothing is expected of.
+        ValueError: if ``accept`` has another form, or a name that is not judged.
     """
 
     expected: Values = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Expectation:
                 raise ValueError(f"accept: expected NAME=VALUE with one of {shown} for NAME; got {word!r}")
 
     def problem(self, says: Mapping[str, str], pixels: Pixels) -> str | None:
-        """Why an image is not one of these; None if it is.
+        """Why an image is not of the expected kind; None if it is.
 
         Args:
             says: what its header says, in capitals.
@@ -91,9 +91,10 @@ def _way_out(name: str, value: str) -> str:
 
 
 def _fitting(value: str, words: Collection[str]) -> str | None:
-    """The part of a value that is one of the words, or begins as one of four letters or more; None if there is none.
+    """The part of a value that is one of the words, or begins with one of at least four letters; None if there is none.
 
-    ``CHEST_2VIEWS`` has a part ``CHEST``, ``CHESTABDOMEN`` begins so; ``FAST`` is not ``FA``. A UID is one part.
+    ``CHEST_2VIEWS`` has the part ``CHEST``, and ``CHESTABDOMEN`` begins with it; ``FAST`` does not match ``FA``. A UID
+    is one part.
     """
     parts = [value.upper(), *_PART.findall(value.upper())]
     wanted = [word.upper() for word in words]
@@ -102,8 +103,8 @@ def _fitting(value: str, words: Collection[str]) -> str | None:
 
 
 _SAMPLED = 128  # rows and columns that are looked at; all would take longer than resizing them
-_FAT_OR_AIR = -30.0  # HU; every part of a body has some of both or of one of them
-_PADDING = -1100.0  # HU; what is lower lies outside of the scanner's circle
+_FAT_OR_AIR = -30.0  # HU; every part of a body contains fat or air
+_PADDING = -1100.0  # HU; lower values are outside the circle that the scanner sees
 _SOFT = (-200.0, 300.0)
 _LOWEST, _HIGHEST = -5000.0, 40000.0
 _LEAST_DARK = 1e-3
@@ -114,8 +115,8 @@ _LEAST_RANGE = 300.0
 def implausible(pixels: Pixels) -> str | None:
     """Why values cannot be Hounsfield units of a body; None if they can.
 
-    Air is -1000, fat -100, water 0, soft tissue 20 to 80, bone up to 2000 HU by definition. Stored values that lack
-    their rescale, values of a picture, z-scores and masks have nothing below zero, or a range that is too small.
+    Air has -1000 HU, fat -100, water 0, soft tissue 20 to 80, bone up to 2000. Stored values that were not rescaled,
+    values of a picture, z-scores and masks have nothing below zero, or too small a range.
 
     Args:
         pixels: of a whole image, ``(…, H, W)``.

@@ -1,4 +1,4 @@
-"""Slices that fit a square: which size they get, and the margin that is then missing."""
+"""Slices that fit a square: the size that they get, and the margin that fills the square."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def fit(pixels: Pixels, spacing: Spacing, image_size: int, keep_aspect: bool) ->
         pixels: the slices.
         spacing: mm between slices, rows and columns.
         image_size: side of the square in pixels.
-        keep_aspect: the longer side in mm gets the size and the other follows, whatever the pixels' shape; False
-            stretches each slice to the square.
+        keep_aspect: True gives the side that is longer in mm this size, and the other side follows, whatever the shape
+            of the pixels; False stretches each slice to the square.
 
     Examples:
         >>> slices = np.zeros((1, 1, 100, 200), np.float32)
@@ -46,7 +46,7 @@ def _whole_pixels(side: float) -> int:
 
 
 def pad(pixels: Pixels, image_size: int) -> Pixels:
-    """Slices ``(..., h, w)`` in the middle of a square of zeros; an odd row or column more is at the far end.
+    """Slices ``(..., h, w)`` in the middle of a square of zeros; an odd row or column of zeros is at the far end.
 
     Examples:
         >>> pad(np.ones((1, 2), np.float32), 2).tolist()

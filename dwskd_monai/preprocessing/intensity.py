@@ -1,4 +1,4 @@
-"""Intensities of whatever unit to [0, 1], and from there to what networks were pretrained with."""
+"""Scales intensities of any unit to [0, 1], and normalizes them as the networks were pretrained with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CT = "CT"
 
 
 def scale_range(pixels: Pixels, low: float, high: float) -> Pixels:
-    """``low`` and less to 0, ``high`` and more to 1, linear between; all to 0 if the two are equal."""
+    """Scale linearly: ``low`` and less become 0, ``high`` and more become 1; all become 0 if the two are equal."""
     if high == low:
         return np.zeros_like(pixels)
     # in place: a volume is large
@@ -26,14 +26,14 @@ def scale_range(pixels: Pixels, low: float, high: float) -> Pixels:
 
 
 def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float = 0.0) -> Pixels:
-    """The values at two percentiles of all pixels to 0 and 1, so that 8-bit, 16-bit and arbitrary units are alike.
+    """Scale so that two percentiles of all pixels become 0 and 1; 8-bit, 16-bit and arbitrary units then look alike.
 
     Args:
         pixels: of a whole image, of any shape.
         lower: percentile that becomes 0, in [0, 100].
         upper: percentile that becomes 1.
-        padding: share of the pixels that percentiles leave out. These are the darkest, so that with a share of 0.2 the
-            median of the others is the percentile 60 of all.
+        padding: share of the pixels that the percentiles leave out, the darkest ones. With a share of 0.2, the median
+            of the others is the 60th percentile of all.
     """
     ranks = np.minimum([100 * padding + (1 - padding) * rank for rank in (lower, upper)], 100)
     low, high = np.percentile(pixels, ranks)
@@ -41,7 +41,7 @@ def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float
 
 
 def window(pixels: Pixels, ranges: Sequence[Range]) -> Pixels:
-    """One channel ``(1, ...)`` to one per range, each in [0, 1]: ``(C, ...)``."""
+    """From one channel ``(1, ...)`` to one channel per range, each in [0, 1]: ``(C, ...)``."""
     return np.concatenate([scale_range(pixels, low, high) for low, high in ranges])
 
 
@@ -49,7 +49,7 @@ def window_ranges(windows: Sequence[Sequence[float]]) -> list[tuple[float, float
     """Black and white of each window of width and level in Hounsfield units.
 
     Raises:
-        ValueError: unless there are one or more pairs of a width > 0 and a level.
+        ValueError: unless ``windows`` has one or more pairs of a width > 0 and a level.
 
     Examples:
         >>> window_ranges([[1500, -600], [400, 40]])
@@ -61,14 +61,14 @@ def window_ranges(windows: Sequence[Sequence[float]]) -> list[tuple[float, float
 
 
 def checked_picture_range(picture_range: Range | None) -> Range | None:
-    """Black and white of pictures that were windowed already; raises ValueError unless black is less than white."""
+    """Black and white of pictures that are already windowed; raises ValueError unless black is less than white."""
     if picture_range is not None and (len(picture_range) != 2 or not picture_range[0] < picture_range[1]):
         raise ValueError(f"picture_range must be [black, white], such as [0, 255], or null; got {picture_range}")
     return picture_range
 
 
 def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | None) -> Sequence[Range]:
-    """The ranges to window an image of a kind with.
+    """The ranges with which an image of a kind is windowed.
 
     Args:
         kind: ``picture``, ``volume``, or the DICOM modality.
@@ -85,7 +85,7 @@ def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | No
                 "set picture_range, such as --picture_range '[0,255]'"
             )
         if len(ranges) > 1:
-            raise ValueError(f"a picture has one window already, {len(ranges)} windows are configured")
+            raise ValueError(f"a picture has one window already, but {len(ranges)} windows are configured")
         return [picture_range]
     if kind not in (CT, VOLUME):
         raise ValueError(f"a DICOM image of modality {kind} has no Hounsfield units; expected CT")
@@ -93,7 +93,7 @@ def ranges_of_kind(kind: str, ranges: Sequence[Range], picture_range: Range | No
 
 
 def refuse_beyond(pixels: Pixels, picture_range: Range) -> None:
-    """Refuse a picture whose values are not those that it was said to have.
+    """Refuse a picture with values outside its ``picture_range``.
 
     Args:
         pixels: of the picture.
@@ -107,8 +107,8 @@ def refuse_beyond(pixels: Pixels, picture_range: Range) -> None:
     if low < picture_range[0] - rounding or high > picture_range[1] + rounding:
         raise ValueError(
             f"its pixels are {low:g} to {high:g}, beyond picture_range [{picture_range[0]:g}, "
-            f"{picture_range[1]:g}]; set picture_range to black and white of these pictures ([0, 65535] for 16 bits), "
-            "or save them with 8 bits"
+            f"{picture_range[1]:g}]; set picture_range to the black and white of these pictures ([0, 65535] for 16 "
+            "bits), or save them with 8 bits"
         )
 
 

@@ -1,17 +1,17 @@
 """Resizing slices by area, as two matrix products: ``rows · pixels · columnsᵀ``.
 
-Each new pixel is a weighted mean of the old ones along either axis, so a matrix of weights per axis says all that
-there is to say, for any size, and gives the same numbers wherever matrices can be multiplied: here in numpy, in an
-exported graph, in a browser. An example, three old pixels for two new ones::
+Each new pixel is a weighted mean of the old ones along each axis. So one matrix of weights per axis describes the whole
+resizing, for any size, and gives the same numbers wherever matrices can be multiplied: here in numpy, in an exported
+graph, in a browser. An example with three old pixels and two new ones::
 
     old cells    |   0   |   1   |   2   |
-    new cells    |     0     |     1     |      each covers one and a half old ones
+    new cells    |     0     |     1     |      each covers one and a half old cells
 
     weights      [[2/3, 1/3,  0 ],
                   [ 0 , 1/3, 2/3]]
 
-``torch.nn.functional.interpolate(mode="area")`` rounds the new cells outwards to whole old ones, so neighboring new
-pixels share old ones with full weight: it is right at integer ratios only.
+``torch.nn.functional.interpolate(mode="area")`` extends the new cells to whole old ones, so neighboring new pixels
+share old ones with full weight: it is right only at integer ratios.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
 _SLAB = 32  # slices that are copied at full resolution at a time
-# New pixels that are computed at a time. They need a narrow band of the old ones, so most of a matrix of weights is
-# zeros that are never touched; and products this small stay in one thread of BLAS, whose threads wait for each other
-# so busily that a loaded machine took six times as long.
+# New pixels that are computed at a time. They need a narrow band of the old ones; most of a matrix of weights is zeros,
+# which are never touched. Products this small also stay in one thread of BLAS: its threads wait for each other, and on
+# a loaded machine that took six times as long.
 _BAND = 8
 
 
@@ -56,7 +56,7 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 class _Band(NamedTuple):
-    """Neighboring new pixels ``new``, the old ones ``old`` that they are made of, and the weights of these."""
+    """Neighboring new pixels (``new``), the old pixels that they are made of (``old``), and the weights of these."""
 
     new: slice
     old: slice
@@ -79,9 +79,9 @@ def _bands(length: int, new_length: int) -> tuple[_Band, ...]:
 def axis_weights(length: int, new_length: int) -> Pixels:
     """The weights ``(new_length, length)`` of the old pixels in each new one; each row sums to 1.
 
-    A shorter axis takes the mean over the area of each new pixel (:func:`area_weights`). A longer one is interpolated
-    linearly (:func:`linear_weights`): the area of a new pixel then lies within an old one, so its mean would show the
-    old pixels as blocks.
+    If the axis becomes shorter, each new pixel is the mean over its area (:func:`area_weights`). If it becomes longer,
+    it is interpolated linearly (:func:`linear_weights`): the area of a new pixel then lies within one old pixel, so
+    means would show the old pixels as blocks.
 
     Examples:
         >>> axis_weights(4, 2).tolist()

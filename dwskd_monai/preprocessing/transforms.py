@@ -1,4 +1,4 @@
-"""Reading and preprocessing as MONAI's dictionary transforms; what they do to pixels is in the modules beside."""
+"""Reading and preprocessing as dictionary transforms of MONAI; the work on pixels is in the other modules here."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dwskd_monai.preprocessing.expectation import Expectation, Values
 from dwskd_monai.preprocessing.resizing import Pixels
 from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
 
-# Part of the key under which preprocessed images are kept on disk. Raise it whenever any pixel that reading or
-# preprocessing gives changes, so that no training mixes what two versions made; the golden pixels of the tests tell.
+# Part of the key of a preprocessed image in the cache. Raise it whenever reading or preprocessing gives any other
+# pixel, so that no training mixes images of two versions; the golden pixels of the tests show when this is so.
 PREPROCESSING_VERSION = 2
 FILE_KEY = "file"
 
@@ -26,7 +26,7 @@ class _Preprocessing(MapTransform):
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.version = PREPROCESSING_VERSION  # an attribute, since the cache's key is made of these
+        self.version = PREPROCESSING_VERSION  # an attribute, since the cache's key is made of the attributes
 
     def _changed(self, data: Mapping[Hashable, Any], change: Callable[[Pixels], Pixels]) -> dict[Hashable, Any]:
         """A copy of ``data`` with ``change`` applied to the pixels of each key."""
@@ -39,23 +39,23 @@ class _Preprocessing(MapTransform):
 class LoadSlicesd(_Preprocessing):
     """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
-    Also sets ``<key>_spacing``, mm between slices, rows and columns, ``<key>_kind``: ``picture``, ``volume``, or the
-    DICOM modality, ``<key>_padding``, the share of the pixels that are no part of the image, and
-    ``<key>_says``, what a DICOM header says of the kind of image. See :func:`dwskd_monai.reading.read_image`.
+    Also sets ``<key>_spacing`` (mm between slices, rows and columns), ``<key>_kind`` (``picture``, ``volume``, or the
+    DICOM modality), ``<key>_padding`` (the share of the pixels that are not part of the image), and ``<key>_says``
+    (what a DICOM header says about the kind of image). See :func:`dwskd_monai.reading.read_image`.
 
-    MONAI's ``LoadImaged`` cannot be told to do only this. If a reader fails, it tries its default ones, and ITK reads a
-    truncated JPEG without an error. Its pictures are transposed, and palettes arrive as indices. A second series or a
-    missing slice goes unnoticed. Its errors often do not name the file, and its metadata has the patient's name.
+    MONAI's ``LoadImaged`` is not strict enough. If a reader fails, it tries its default ones, and ITK reads a truncated
+    JPEG without an error. It transposes pictures, and returns the indices of a palette. A second series or a missing
+    slice goes unnoticed. Its errors often do not name the file, and its metadata has the patient's name.
 
     Args:
         keys: of the paths, replaced by the pixels.
         slice_axis: how a volume is cut, see :func:`dwskd_monai.reading.read_image`.
         spacing_tolerance: share by which distances between DICOM slices may differ from the usual one.
-        version: the :data:`PREPROCESSING_VERSION` that the pixels must be of; None: any.
+        version: the :data:`PREPROCESSING_VERSION` that the pixels must have; None: any.
         allow_missing_keys: whether an item may lack a key.
 
     Raises:
-        ValueError: for an unknown ``slice_axis``, or if this package prepares images as another version does.
+        ValueError: if ``slice_axis`` is unknown, or if the version of this package is another one.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class LoadSlicesd(_Preprocessing):
         super().__init__(keys, allow_missing_keys)
         if version not in (None, PREPROCESSING_VERSION):
             raise ValueError(
-                f"preprocessing_version: the network was trained with images of version {version}, this dwskd_monai "
-                f"prepares them as version {PREPROCESSING_VERSION}; use the dwskd_monai of the training (model.yaml "
-                "names it), or set it in train.yaml and train again"
+                f"preprocessing_version: the network was trained with images of version {version}, but this "
+                f"dwskd_monai prepares images of version {PREPROCESSING_VERSION}; use the dwskd_monai of the training "
+                "(model.yaml names it), or set it in train.yaml and train again"
             )
         self.slice_axis = checked_slice_axis(slice_axis)
         self.spacing_tolerance = spacing_tolerance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Raises RefusedImage, with the file, if one cannot be read."""
+        """Raises RefusedImage, which names the file, if one cannot be read."""
         result = dict(data)
         for key in self.key_iterator(result):
             image = read_image(result[key], self.slice_axis, self.spacing_tolerance)
@@ -92,12 +92,12 @@ class LoadSlicesd(_Preprocessing):
 class ExpectImaged(_Preprocessing):
     """Refuse images that are not of the kind that a network is for; see :class:`.expectation.Expectation`.
 
-    MONAI checks no image's header; torchxrayvision warns of a wrong range of values.
+    MONAI does not check headers; torchxrayvision only warns of a wrong range of values.
 
     Args:
         keys: of the pixels, read by :class:`LoadSlicesd`.
-        expected, unexpected, most_slices, hounsfield, accept: as of the expectation; ``hounsfield`` counts for volumes
-            and CT, not for pictures.
+        expected, unexpected, most_slices, hounsfield, accept: as for the expectation; ``hounsfield`` applies to volumes
+            and CT, not to pictures.
         allow_missing_keys: whether an item may lack a key.
     """
 

@@ -1,8 +1,8 @@
-"""Training two students together, one of which is deployed; nothing outside of this package knows that there are two.
+"""Training two students together, one of which is deployed; nothing outside this package knows that there are two.
 
-``teachers`` gives the first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule`` (when),
-``learning_rate`` and ``losses`` are the method. ``views`` augments, ``handlers`` watch and save, ``distributed`` is for
-several processes, and ``both_students`` combines the two students of a finished training.
+``teachers`` gives networks their first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule``
+(when), ``learning_rate`` and ``losses`` are the method. ``views`` augments images, ``handlers`` watch and save,
+``distributed`` is for several processes, and ``both_students`` combines the two students of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder

@@ -1,6 +1,6 @@
 """What main learns from: a second student, a moving average of main, a fixed network, or nothing.
 
-The trainer asks an :class:`Auxiliary` and knows none of its kinds; a config names one by a word, which
+The trainer uses an :class:`Auxiliary` without knowing its kind; a config names the kind by a word, which
 :func:`create_auxiliary` understands.
 """
 
@@ -25,7 +25,7 @@ DEPLOY = ("better", "main")
 
 
 class Auxiliary:
-    """What main learns from; this class itself is a network that gives main its logits and does not change.
+    """What main learns from; this base class is a network that gives main its logits and does not change.
 
     Args:
         network: gives logits ``(B, C)``; None only if :meth:`takes_part` is never true.
@@ -47,7 +47,7 @@ class Auxiliary:
         return phase is Phase.DISTILLING
 
     def logits(self, images: Tensor, inferer: Inferer) -> Tensor:
-        """Logits ``(B, C)`` of images ``(B, C_in, H, W)``; a network that is not trained gives them without dropout."""
+        """Logits ``(B, C)`` of images ``(B, C_in, H, W)``, without dropout if the network is not trained."""
         assert self.network is not None
         self.network.train(self.is_trained)
         with torch.set_grad_enabled(self.is_trained):
@@ -58,12 +58,12 @@ class Auxiliary:
         """The network's own loss, if it is trained.
 
         Args:
-            objective: computes what main's loss is with the two students exchanged.
+            objective: computes main's loss with the two students exchanged.
         """
         return objective() if self.is_trained else None
 
     def after_step(self, main: nn.Module, progress: float) -> None:
-        """Follow main after a step of the optimizer.
+        """Follow main after an optimizer step.
 
         Args:
             main: the network that made the step.
@@ -71,7 +71,7 @@ class Auxiliary:
         """
 
     def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
-        """Change places with main: exchange the weights, and what the optimizer keeps for them."""
+        """Change places with main: exchange the weights, and the optimizer's state for them."""
         raise NotImplementedError(f"{type(self).__name__} is not deployed in main's place")
 
 
@@ -90,7 +90,7 @@ class MutualPeer(Auxiliary):
         super().__init__(network, competes)
 
     def takes_part(self, phase: Phase) -> bool:
-        """In all epochs but those of fine-tuning: it also learns alone."""
+        """In all epochs except those of fine-tuning: before distilling, it learns from the labels alone."""
         return phase is not Phase.FINE_TUNING
 
     def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
@@ -101,7 +101,7 @@ class MutualPeer(Auxiliary):
 
 
 class MovingAverage(Auxiliary):
-    """A moving average of main that started from its own weights.
+    """A moving average of main, which starts from weights of its own.
 
     θ_a ← μ(t) θ_a + (1 - μ(t)) θ_m after each step, with μ(t) = 1 - (1 - μ) (cos(π t) + 1) / 2, which rises from μ to 1
     while the progress t goes from 0 to 1 (Grill et al., arXiv 2006.07733, section 3.3).
@@ -146,7 +146,7 @@ class MovingAverage(Auxiliary):
         get_ema_multi_avg_fn(momentum)(averaged, of_main, None)
 
     def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
-        """Change places with main; the optimizer keeps nothing for an average."""
+        """Change places with main; the optimizer has no state for an average."""
         assert self.network is not None
         _exchange_weights(main, self.network)
 
@@ -179,7 +179,7 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
     Args:
         kind: ``mutual``: :class:`MutualPeer`; ``ema``: :class:`MovingAverage`; ``frozen``: :class:`FrozenPeer`;
             ``none``: :class:`NoAuxiliary`.
-        network: of the auxiliary; with ``none`` it is not used, and may be None.
+        network: the auxiliary's; with ``none`` it is not used, and may be None.
         momentum: μ of the moving average at the start, in [0, 1].
         deploy: ``better``: the student with the better validation metric is fine-tuned and deployed; ``main``: always
             main.
@@ -196,7 +196,7 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
     """
     one_of("auxiliary", kind, KINDS)
     one_of("deploy", deploy, DEPLOY)
-    in_range("momentum", momentum, 0, 1)  # whatever the kind: a setting that is wrong is never passed over
+    in_range("momentum", momentum, 0, 1)  # whatever the kind: a wrong setting is never ignored
     if kind == "none":
         return NoAuxiliary()
     if network is None:

@@ -1,4 +1,4 @@
-"""The two students of a training together: their mean prediction, or the mean of their weights."""
+"""The two students of a training used together: the mean of their predictions, or of their weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMBINATIONS = ("ensemble", "soup")
 
 
 class Ensemble(nn.Module):
-    """The mean of several networks' probabilities, as logits.
+    """The mean of the probabilities of several networks, as logits.
 
     Args:
         networks: each gives logits ``(B, C)``.
@@ -43,18 +43,18 @@ def combine_students(
 
     Args:
         main: a network of the students' architecture; its weights are replaced.
-        auxiliary: a second one; its weights are replaced.
-        main_weights: state dict of main, as it is deployed.
-        training_state: what :class:`~dwskd_monai.training.handlers.training_state.TrainingStateHandler` wrote; it holds
-            the auxiliary as it was when it last learned.
+        auxiliary: a second such network; its weights are replaced.
+        main_weights: file with the state dict of main as it is deployed.
+        training_state: file that :class:`~dwskd_monai.training.handlers.training_state.TrainingStateHandler` wrote; it
+            has the auxiliary as it was when it last learned.
         combine: ``ensemble``: mean of the probabilities; ``soup``: mean of the weights (Wortsman et al., *Model soups*,
             arXiv 2203.05482), which needs students that correspond neuron by neuron.
         training_images: digests of the images that main was trained on; empty: unknown.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if ``combine`` is something else, the training made one student, main is of another training, or
-            a file is damaged.
+        ValueError: if ``combine`` is something else, the training made only one student, main is of another training,
+            or a file is damaged.
     """
     one_of("combine", combine, COMBINATIONS)
     for path in (main_weights, training_state):
@@ -63,7 +63,9 @@ def combine_students(
     state = checkpoints.load(training_state)
     trained = state.get("trainer", {}).get("students")  # with auxiliary: none the state holds an untrained network
     if "auxiliary_network" not in state or trained != 2:
-        raise ValueError(f"combine {combine}: {training_state} holds one student; train with auxiliary: ema or mutual")
+        raise ValueError(
+            f"combine {combine}: {training_state} has only one student; train with auxiliary: ema or mutual"
+        )
     of_the_state = [digest for digest, _ in state.get("trained_settings", {}).get("images", {}).get("training", [])]
     if training_images and of_the_state and set(training_images) != set(of_the_state):
         raise ValueError(f"combine {combine}: {training_state} is of another training than {main_weights}")

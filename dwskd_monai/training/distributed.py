@@ -1,8 +1,8 @@
 """Training in several processes, started by torchrun.
 
-Ranks come from ``ignite.distributed``. Its ``initialize`` and ``auto_model`` do not do what is needed: on a machine
-with GPUs they give each process a GPU even if the backend is gloo (``torch.cuda.set_device(local_rank)``, which fails
-if there are fewer GPUs, and the network moves to ``idist.device()``). Here gloo means the CPU.
+Ranks come from ``ignite.distributed``. Its ``initialize`` and ``auto_model`` are not used: on a machine with GPUs they
+give each process a GPU even if the backend is gloo (``torch.cuda.set_device(local_rank)``, which fails if there are
+fewer GPUs, and the network moves to ``idist.device()``). Here gloo means the CPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import timedelta
 import ignite.distributed as idist
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # imported before there is a group: its functions keep the one that they find
+import torch.distributed.nn  # imported before there is a group: its functions keep the group that they find
 from torch import nn
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
@@ -35,14 +35,14 @@ _SECONDS_TO_ANSWER = 10.0
 
 
 class RollCall:
-    """Finds the processes that do not answer, after those that wait for them have lost patience.
+    """Finds the processes that do not answer, after an operation that waited for them has timed out.
 
-    The operations of gloo and NCCL blame a healthy process: the one whose patience ends first.
-    ``torch.distributed.monitored_barrier`` names others, but not after an operation that failed, which leaves the
-    connections of gloo broken. The store of torchrun belongs to none of the processes.
+    The errors of gloo and NCCL blame a healthy process: the one that timed out first.
+    ``torch.distributed.monitored_barrier`` names the right ones, but not after an operation has failed, since gloo's
+    connections are then broken. The store of torchrun does not belong to any of the processes.
 
     Args:
-        store: that the processes share.
+        store: the store that the processes share.
         rank: of this process.
         world_size: number of processes.
     """
@@ -54,7 +54,7 @@ class RollCall:
         self._store.set(f"name of {rank}", f"process {rank} ({socket.gethostname()}, pid {os.getpid()})")
 
     def silent(self, seconds: float) -> list[str]:
-        """Names of the processes that do not answer; each that calls this one answers.
+        """Names of the processes that do not answer; a process answers by calling this method.
 
         Args:
             seconds: how long to wait for answers.
@@ -83,7 +83,7 @@ def start_process_group(backend: str = "nccl", timeout_minutes: float = 5) -> to
         The device of this process.
 
     Raises:
-        ValueError: for another backend, if torchrun did not start this process, or there are too few GPUs.
+        ValueError: if the backend is another one, torchrun did not start this process, or there are too few GPUs.
     """
     one_of("backend", backend, BACKENDS)
     if not timeout_minutes > 0:
@@ -109,7 +109,7 @@ def start_process_group(backend: str = "nccl", timeout_minutes: float = 5) -> to
 
 
 def _join(backend: str, timeout: timedelta) -> None:
-    """What ``init_process_group`` does alone, with a store that is known afterwards."""
+    """Do the same as ``init_process_group``, but keep the store."""
     global _roll_call
     store, rank, world_size = next(rendezvous("env://", timeout=timeout))
     store.set_timeout(timeout)
@@ -118,15 +118,15 @@ def _join(backend: str, timeout: timedelta) -> None:
     dist.init_process_group(
         backend, store=PrefixStore("process_group", store), rank=rank, world_size=world_size, timeout=timeout
     )
-    sys.excepthook = hook  # torch wraps it, and what a hook writes before it ends the process is then lost
+    sys.excepthook = hook  # torch wraps it, which loses what a hook writes before it ends the process
 
 
 @contextmanager
 def naming_frozen_processes() -> Iterator[None]:
-    """Let the error of an operation that waited for another process in vain say which one that is.
+    """If an operation waited for another process in vain, raise an error that names this process.
 
     Raises:
-        TimeoutError: in place of an error of gloo; those of NCCL end the process without coming here, unless
+        TimeoutError: in place of an error of gloo; errors of NCCL end the process before they get here, unless
             ``TORCH_NCCL_BLOCKING_WAIT=1`` is set.
     """
     try:
@@ -138,13 +138,13 @@ def naming_frozen_processes() -> Iterator[None]:
         if not silent:
             raise
         raise TimeoutError(
-            f"{' and '.join(silent)} did not answer for the time that --timeout_minutes allows, and the others wait "
-            "for it; all end. Look for what it waits for: a disk, a network, a full memory"
+            f"{' and '.join(silent)} did not answer within --timeout_minutes, so all processes end. Find out what "
+            "held it up: a disk, the network, full memory"
         ) from error
 
 
 def wrap(network: nn.Module) -> DistributedDataParallel:
-    """``network`` with gradients averaged over the processes, on the device that it has."""
+    """``network`` with gradients averaged over the processes, on its own device."""
     device = next(network.parameters()).device
     return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
@@ -155,10 +155,10 @@ def unwrap(network: nn.Module) -> nn.Module:
 
 
 def is_not_first(device: torch.device) -> bool:
-    """Whether another process than this one writes logs.
+    """Whether a process other than this one writes the logs.
 
     Args:
-        device: of this process; unused, but a config that gives it has called :func:`start_process_group` before.
+        device: of this process; not used, but a config that passes it has called :func:`start_process_group` before.
     """
     return idist.get_rank() != 0
 
@@ -166,9 +166,9 @@ def is_not_first(device: torch.device) -> bool:
 def leave_process_group(networks: Iterable[DistributedDataParallel]) -> None:
     """Leave the process group, so that none of its threads outlives this call.
 
-    ``destroy_process_group``, which is all that ``idist.finalize`` calls, gives up its own reference; a wrapped network
-    keeps the group and its threads. A thread of gloo that releases a tensor while Python ends aborts a training that
-    had succeeded, with "terminate called without an active exception"
+    ``destroy_process_group``, which is all that ``idist.finalize`` calls, releases only its own reference; a wrapped
+    network keeps the group and its threads. If a thread of gloo releases a tensor while Python ends, it aborts a
+    training that has succeeded, with "terminate called without an active exception"
     (https://github.com/pytorch/pytorch/issues/190489).
 
     Args:

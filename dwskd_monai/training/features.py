@@ -10,13 +10,13 @@ from dwskd_monai.training.distributed import unwrap
 
 
 class PooledFeatures:
-    """Catches what enters a network's classifier: the pooled features ``(B, D)`` of its last batch.
+    """Catches the input of a network's classifier: the pooled features ``(B, D)`` of the last batch.
 
-    ``timm``'s ``forward_features`` and ``forward_head(pre_logits=True)`` give the same, but a wrapped network of
-    several processes averages gradients only if it is called as a whole.
+    ``forward_features`` and ``forward_head(pre_logits=True)`` of timm give the same, but with several processes, a
+    wrapped network averages gradients only if it is called as a whole.
 
     Args:
-        network: one of timm, or any with ``get_classifier()``.
+        network: a network of timm, or another one with ``get_classifier()``.
 
     Raises:
         ValueError: if the network has no ``get_classifier()``.
@@ -27,7 +27,7 @@ class PooledFeatures:
         model: Any = unwrap(network)
         if not hasattr(model, "get_classifier"):
             raise ValueError(
-                f"a loss that compares features needs a network with get_classifier(), as those of timm have; "
+                f"a loss that compares features needs a network with get_classifier(), which networks of timm have; "
                 f"got {type(model).__name__}"
             )
         model.get_classifier().register_forward_pre_hook(self._catch)
@@ -36,7 +36,7 @@ class PooledFeatures:
         self._features = inputs[0]
 
     def take(self) -> Tensor:
-        """The features of the last batch, which are then forgotten."""
+        """The features of the last batch; they are then forgotten."""
         features = self._features
         if features is None:
             raise RuntimeError("the network's classifier has not been called since its features were last taken")

@@ -13,14 +13,14 @@ _logger = logging.getLogger(__name__)
 
 
 def drops_last_batch(network: nn.Module, images: Sized, batch_size: int) -> bool:
-    """Whether to leave out the last batch: if it has one image, which batch norm cannot normalize over.
+    """Whether to leave out the last batch because it has a single image and the network has batch norm.
 
-    torch refuses such a batch where nothing is left to average, after pooling for instance, and elsewhere lets the
-    image's own mean and variance into the running ones. As images are shuffled, each epoch leaves out another one.
+    torch refuses such a batch where there is nothing to average, for instance after pooling. Elsewhere the mean and
+    variance of this one image enter the running ones. As images are shuffled, each epoch leaves out a different one.
 
     Args:
-        network: that is trained.
-        images: of an epoch, or what samples them.
+        network: the network that is trained.
+        images: of an epoch, or their sampler.
         batch_size: images per batch.
     """
     count = len(images)

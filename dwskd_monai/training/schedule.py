@@ -1,4 +1,4 @@
-"""Which epochs of a training are which, and which batches make one step.
+"""Which phase each epoch of a training belongs to, and which batches make one optimizer step.
 
 In the first epochs each student learns alone, then both learn together, and in the last epochs main learns alone.
 """
@@ -28,11 +28,11 @@ class EpochSchedule:
         epoch          1 … i          i + 1 … d      d + 1 … max_epochs
         phase          independent    distilling     fine-tuning
 
-    with i = ``independent_epochs`` and d = ``distillation_epochs``. :meth:`of` also takes shares.
+    where i is ``independent_epochs`` and d is ``distillation_epochs``. :meth:`of` also takes shares.
 
     Args:
-        max_epochs: epochs in all, 1 or more.
-        distillation_epochs: d, in which the auxiliary takes part, at most ``max_epochs``.
+        max_epochs: number of all epochs, 1 or more.
+        distillation_epochs: d, the epochs in which the auxiliary takes part, at most ``max_epochs``.
         independent_epochs: i, how many of these pass before the students learn from each other, at most d.
 
     Raises:
@@ -87,12 +87,12 @@ class EpochSchedule:
 
 
 class Accumulation(NamedTuple):
-    """The place of a batch among those whose gradients make one optimizer step.
+    """The position of a batch among those whose gradients make one optimizer step.
 
     Args:
-        batches: how many they are.
-        is_first: whether this batch is their first.
-        is_last: whether it is their last.
+        batches: how many batches make the step.
+        is_first: whether this batch is the first of them.
+        is_last: whether it is the last of them.
     """
 
     batches: int
@@ -101,15 +101,15 @@ class Accumulation(NamedTuple):
 
     @classmethod
     def at(cls, iteration: int, epoch_length: int, steps: int) -> Accumulation:
-        """The place of an iteration, counted from 1; with steps = 2 and 5 batches in an epoch: 1 2, 3 4, 5."""
+        """The position of an iteration, counted from 1; with steps = 2, 5 batches are divided into 1 2, 3 4, 5."""
         index = (iteration - 1) % epoch_length
         start = index - index % steps
-        batches = min(steps, epoch_length - start)  # the last ones of an epoch may be fewer
+        batches = min(steps, epoch_length - start)  # the last step of an epoch may have fewer
         return cls(batches, index == start, index == start + batches - 1)
 
 
 def _whole_epochs(name: str, epochs: float, of: int) -> int:
-    """``epochs`` itself if it is an int, or if it is a float the number of epochs that is this share ``of`` them."""
+    """``epochs`` itself if it is an int; if it is a float, the number of epochs that is this share of ``of`` epochs."""
     if isinstance(epochs, int):
         return epochs
     in_range(f"{name}, as a share,", epochs, 0, 1)

@@ -1,4 +1,4 @@
-"""Teacher and students: where their first weights come from."""
+"""Where the first weights of teacher and students come from."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def create_teacher(
     Args:
         model_name: timm name, such as ``convnext_tiny.in12k_ft_in1k``.
         weights: ``pretrained`` downloads timm's weights; a path reads a ``.pt`` or ``.safetensors`` file with the
-            state dict of this model (its classifier is left out, its input convolution is adapted to ``in_chans``
-            and its position embedding to the grid as timm does); ``random`` is a network that has learned nothing.
+            state dict of this model (its classifier is left out, its input convolution is adapted to ``in_chans`` and
+            its position embedding to the grid, as timm does); ``random`` gives a network that has learned nothing.
         in_chans: channels of the images, 1 for gray ones.
         num_classes: outputs of the new classifier; 0 for none.
         image_size: side of the images in pixels, for a network that is made for one size; None: the size that timm
@@ -82,7 +82,7 @@ def check_known(model_name: str) -> None:
 
 
 def fixed_size(model_name: str, image_size: int) -> int | None:
-    """The ``img_size`` of ``timm.create_model`` for a network that is made for one image size, as a ViT is.
+    """The ``img_size`` of ``timm.create_model`` for a network that is made for one image size, such as a ViT.
 
     Args:
         model_name: timm name.
@@ -103,7 +103,7 @@ def stochastic_depth(model_name: str, rate: float) -> float | None:
         rate: 0 for none.
 
     Returns:
-        ``rate``; None, which timm leaves out, if it is 0 and the network does not take this argument, as a DenseNet.
+        ``rate``; None, which timm leaves out, if it is 0 and the network, such as a DenseNet, has no such argument.
 
     Raises:
         ValueError: if the network does not take it, and the rate is not 0.
@@ -123,9 +123,9 @@ def stochastic_depth(model_name: str, rate: float) -> float | None:
 
 
 def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:
-    """A teacher to select weights from; those of a file stay there until a student takes some.
+    """A teacher to select weights from; weights in a file are read only as a student takes them.
 
-    It has the size that timm makes it for: a student of another size gets its positions resampled.
+    The teacher has timm's own image size; for a student of another size, positions are resampled.
 
     Args and Raises: see :func:`create_teacher`.
     """
@@ -139,7 +139,7 @@ def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, 
 
 def _download(model_name: str, **model_args: Any) -> nn.Module:
     remedies = (
-        f"teacher {model_name}: its pretrained weights could not be downloaded. Either run where the Hugging Face hub "
+        f"teacher {model_name}: its pretrained weights could not be downloaded. Run this where the Hugging Face hub "
         "can be reached, or give a file with the state dict: --teacher_weights FILE.pt or FILE.safetensors "
         "(train_teacher.yaml makes one)"
     )
@@ -151,10 +151,10 @@ def _download(model_name: str, **model_args: Any) -> nn.Module:
 
 
 def load_backbone(network: nn.Module, path: str | Path) -> None:
-    """Load all but the classifier of a state dict file into a timm network.
+    """Load a state dict file, except the classifier, into a timm network.
 
-    This is the weight selection of a student that is as large as its teacher, so that the input convolution and the
-    positions are adapted in the same way.
+    This is weight selection for a student that is as large as its teacher, so the input convolution and the positions
+    are adapted in the same way.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -192,7 +192,7 @@ def initialize_teacher(
     image_size: int | None = None,
     **model_args: Any,
 ) -> None:
-    """Give a network the teacher's weights; its classifier stays new.
+    """Give a network the teacher's weights; its classifier keeps its new weights.
 
     Args and Raises: see :func:`create_teacher`; ``network`` is the model ``model_name`` of timm, changed in place.
     """
@@ -217,7 +217,7 @@ def initialize_students(
     Args:
         main: the student that is deployed; changed in place.
         auxiliary: the student that main learns with; changed in place. None: main alone is initialized.
-        teacher: the large network.
+        teacher: the teacher's network, or where its weights are.
         layers, elements, offset, seed, rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
         complementary: False gives both students the same subset.
     """

@@ -38,16 +38,16 @@ class DualStudentTrainer(Trainer):
     from each other, by self-distillation (Tsutsumi et al., arXiv 2508.20461). For the rest of ``max_epochs`` main
     learns alone, by cross-entropy. What main learns from is an :class:`~dwskd_monai.training.auxiliary.Auxiliary`.
 
-    ``SupervisedTrainer`` of MONAI has one network; beyond that, this trainer gives the networks plain tensors (the
-    dispatch of ``MetaTensor`` costs time at each operation), clips gradients, keeps its gradient scaler between runs
-    and uses automatic mixed precision on the device that it has. Its events, keys and argument names are MONAI's.
+    ``SupervisedTrainer`` of MONAI has only one network. Besides, this trainer gives the networks plain tensors (the
+    dispatch of ``MetaTensor`` costs time at each operation), clips gradients, keeps its gradient scaler between runs,
+    and uses automatic mixed precision on its own device. Its events, keys and argument names are MONAI's.
     ``engine.state.output`` holds IMAGE, LABEL, PRED (main's logits), LOSS (main's, unscaled), and ``auxiliary_loss`` if
     the auxiliary is trained. Arguments that are not described here are those of
     :class:`monai.engines.SupervisedTrainer`.
 
     Args:
         device: where to train.
-        max_epochs: epochs in all.
+        max_epochs: number of all epochs.
         train_data_loader: batches with IMAGE ``(B, C, H, W)`` and LABEL ``(B,)``; with ``views="two"`` also
             ``image_auxiliary`` ``(B, C, H, W)``, which :class:`~dwskd_monai.training.views.AugmentViewsd` makes.
         network: main, the student that is deployed.
@@ -57,12 +57,12 @@ class DualStudentTrainer(Trainer):
         views: ``same``: both students see one augmented image; ``two``: each sees its own augmentation.
         distillation_epochs: epochs with the auxiliary: an int is their number, a float their share of ``max_epochs``;
             all by default.
-        independent_epochs: how many of these pass before the students learn from each other, which is when the ramp of
-            λ starts: an int is their number, a float their share of ``distillation_epochs``.
+        independent_epochs: how many of these pass before the students learn from each other and the ramp of λ starts:
+            an int is their number, a float their share of ``distillation_epochs``.
         clip_grad_norm: largest norm of each student's gradient; None for no clipping.
         accumulation_steps: batches per optimizer step.
         amp: automatic mixed precision: True, False, or ``auto`` (True on CUDA). On the CPU it is bfloat16.
-        amp_kwargs: further arguments of ``torch.autocast``, ``dtype`` for instance.
+        amp_kwargs: further arguments of ``torch.autocast``, such as ``dtype``.
 
     Raises:
         ValueError: for an argument outside its range, or an optimizer that does not hold the parameters that it must
@@ -155,13 +155,13 @@ class DualStudentTrainer(Trainer):
             amp_kwargs=amp_kwargs,
         )
         if self.state.epoch_length is None:
-            raise ValueError("the train_data_loader has no length: give epoch_length, the schedules need it")
+            raise ValueError("the train_data_loader has no length; give epoch_length, which the schedules need")
         # bfloat16 has float32's range and needs no scaling; a disabled scaler passes values through.
         half = self.amp_kwargs.get("dtype", torch.float16) == torch.float16
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda" and half)
 
     def run(self) -> None:
-        """Train, or continue where it was stopped or restored (``Trainer.run`` would reset the scaler)."""
+        """Train, or continue after a stop or a restored state (``Trainer.run`` would reset the scaler)."""
         with naming_frozen_processes():
             Workflow.run(self)
 
@@ -182,11 +182,11 @@ class DualStudentTrainer(Trainer):
 
     @property
     def students(self) -> int:
-        """How many students this training makes: 2 if the auxiliary is one and takes part, else 1."""
+        """How many students this training makes: 2 if the auxiliary is a student and takes part, else 1."""
         return 2 if self.auxiliary.is_student and self.schedule.distillation_epochs > 0 else 1
 
     def promote_auxiliary(self) -> None:
-        """Let the students change places, with their weights and optimizer states."""
+        """Exchange the students, with their weights and optimizer states."""
         self.auxiliary.promote(self.network, self.optimizer)
 
     def _trained(self) -> dict[str, nn.Module]:
@@ -203,12 +203,12 @@ class DualStudentTrainer(Trainer):
             missing = [name for name, p in network.named_parameters() if p.requires_grad and id(p) not in held]
             if missing:
                 raise ValueError(
-                    f"the optimizer does not hold {len(missing)} parameters of {role}, {missing[0]} for instance; "
+                    f"the optimizer does not hold {len(missing)} parameters of {role}, such as {missing[0]}; "
                     f"with a {type(self.auxiliary).__name__} it must train {len(networks)} network(s)"
                 )
 
     def _iteration(self, engine: DualStudentTrainer, batchdata: dict[str, Tensor]) -> dict:
-        """One batch: forward of the students, losses, backward, and at the end of an accumulation a step."""
+        """One batch: forward, losses, backward, and an optimizer step after the last accumulated batch."""
         if batchdata is None:
             raise ValueError("Must provide batch data for current iteration.")
         batch = self.prepare_batch(batchdata, self.state.device, self.non_blocking, **self.to_kwargs)
@@ -230,7 +230,7 @@ class DualStudentTrainer(Trainer):
         return self.state.output
 
     def _forward(self, inputs: Tensor, batchdata: dict[str, Tensor]) -> tuple[StudentOutput, StudentOutput | None]:
-        """What main says about this batch, and the auxiliary if it takes part."""
+        """The outputs of main and, if it takes part, of the auxiliary for this batch."""
         main = StudentOutput(self.inferer(inputs, self.network), _taken(self._main_features))
         self.state.output[CommonKeys.PRED] = main.logits
         auxiliary = None
@@ -242,7 +242,7 @@ class DualStudentTrainer(Trainer):
         return main, auxiliary
 
     def _losses(self, main: StudentOutput, auxiliary: StudentOutput | None, targets: Tensor) -> Tensor:
-        """Losses of this batch into ``state.output``; returns what to differentiate."""
+        """Write the losses of this batch into ``state.output``; returns the loss to differentiate."""
         loss = self._objective(main, auxiliary, targets)
         self.state.output[CommonKeys.LOSS] = loss.detach()
         if auxiliary is not None:
@@ -254,7 +254,7 @@ class DualStudentTrainer(Trainer):
         return loss
 
     def _objective(self, student: StudentOutput, peer: StudentOutput | None, targets: Tensor) -> Tensor:
-        """Loss of one student; its peer teaches it in the epochs of distilling only."""
+        """Loss of one student; its peer teaches it only in the epochs of distilling."""
         if peer is None or self.phase is not Phase.DISTILLING:
             return self.loss_function(student, targets)
         epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.independent_epochs

@@ -23,7 +23,7 @@ class AugmentViewsd(Randomizable, Transform):
 
     Args:
         transform: random transforms of the key ``image``.
-        views: ``same``: one view, ``image``; ``two``: also ``image_auxiliary``, augmented on its own.
+        views: ``same``: one view, ``image``; ``two``: also ``image_auxiliary``, augmented independently.
 
     Examples:
         >>> from monai.transforms import RandGaussianNoised
@@ -45,7 +45,7 @@ class AugmentViewsd(Randomizable, Transform):
         return self
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Augmented copies of ``data``'s image, ``(C, H, W)`` each."""
+        """Augmented copies of the image in ``data``, each ``(C, H, W)``."""
         result: dict[Hashable, Any] = dict(self.transform(dict(data)))
         if self.views == "two":
             second: Any = self.transform(dict(data))

@@ -1,22 +1,22 @@
 """Weight selection: start a small network from a subset of a large one's weights.
 
-Read ``select`` first: it goes in one straight line through these modules, in this order.
+Read ``select`` first: it uses these modules one after the other, in this order.
 
-- ``select``: :func:`select_weights` and :func:`select_pair`, and the line of steps that both take;
+- ``select``: :func:`select_weights` and :func:`select_pair`, and the sequence of steps that both take;
 - ``weights``: the teacher's tensors, from a network or read from a file as needed;
-- ``networks``: what is asked of a network: its family, its classifier, its coupling;
+- ``networks``: what must be known of a network: its family, its classifier, its coupling;
 - ``coupling``: which axes of which tensors are one coupled dimension, found by following a network's forward pass;
 - ``layers``: which blocks are taken;
-- ``counterparts``: which of the teacher's tensors each of the student's comes from;
+- ``counterparts``: which tensor of the teacher each tensor of the student comes from;
 - ``kinds``: which elements of both networks occur in the same places;
-- ``dimensions``: the student's dimensions paired with the teacher's, made of kinds;
+- ``dimensions``: the student's dimensions, which are made of kinds, paired with those of the teacher;
 - ``rules`` and ``importance``: how candidates are chosen;
 - ``choosing``: one index set for each dimension;
-- ``plan`` and ``tensors``: what is taken from where, tensor by tensor;
-- ``copying``: takes it;
+- ``plan`` and ``tensors``: what will be taken from where, tensor by tensor;
+- ``copying``: copies it;
 - ``adaptation``: positions and input channels, which are not selected but resampled and adapted;
 - ``report``: what was taken from where;
-- ``similarity``: how similar the features are before any training.
+- ``similarity``: how similar the student's features are to the teacher's before any training.
 
 Reference: Xu et al., *Initializing Models with Larger Ones*, ICLR 2024, arXiv 2311.18823; the complementary pair is
 from Tsutsumi et al., arXiv 2508.20461.

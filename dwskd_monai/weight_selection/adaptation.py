@@ -26,7 +26,7 @@ def fitted(part: Tensor, tensor: TensorSelection, teacher: nn.Module, student: n
     Args:
         part: what is at the selected positions of the teacher's tensor.
         tensor: the plan of this tensor.
-        teacher: the large network; the grid of its position embedding is asked for.
+        teacher: the large network, for the grid of its position embedding.
         student: the small network.
 
     Returns:
@@ -51,9 +51,9 @@ def misfit(name: str, source_shape: Sequence[int], shape: Sequence[int]) -> str:
 
 
 def reshaped(name: str, source: Tensor, shape: Sequence[int]) -> Tensor:
-    """A linear layer's weight as that of a 1x1 convolution, or the reverse; any other tensor as it is.
+    """The weight of a linear layer as that of a 1x1 convolution, or the reverse; any other tensor as it is.
 
-    They compute the same: a ConvNeXt has linear layers or convolutions, depending on its size.
+    Both compute the same: a ConvNeXt has linear layers or convolutions, depending on its size.
 
     Args:
         name: of the student's tensor, for messages.
@@ -61,7 +61,7 @@ def reshaped(name: str, source: Tensor, shape: Sequence[int]) -> Tensor:
         shape: of the student's tensor; only its number of axes matters.
 
     Raises:
-        ValueError: if one of the tensors has more axes, and not all of these have length 1.
+        ValueError: if one of the tensors has more axes than the other, and not all of these have length 1.
     """
     if source.ndim == len(shape):
         return source
@@ -94,9 +94,9 @@ def resampled_positions(
 
     Args:
         name: of the student's tensor.
-        source: the teacher's tensor, all of its channels or some.
+        source: the teacher's tensor, with all or some of its channels.
         shape: of the student's tensor, of which only the positions matter.
-        teacher: the large network; the grid of its position embedding is asked for.
+        teacher: the large network, for the grid of its position embedding.
         student: the small network.
 
     Raises:
@@ -123,8 +123,8 @@ def _resampled_embedding(
         teacher_grid = [side] * len(grid)
     if prefix < 0 or source.shape[1] != prefix + math.prod(teacher_grid):
         raise ValueError(
-            f"{misfit(name, source.shape, shape)}: a grid of {teacher_grid} and another number of prefix tokens than "
-            f"the student's {prefix}; both need the same class and register tokens"
+            f"{misfit(name, source.shape, shape)}: a grid of {teacher_grid}, and a number of prefix tokens other "
+            f"than the student's {prefix}; both need the same class and register tokens"
         )
     if len(grid) == 2:
         return resample_abs_pos_embed(source, grid, old_size=teacher_grid, num_prefix_tokens=prefix)

@@ -50,9 +50,9 @@ class ChosenElements:
     """What a student takes.
 
     Args:
-        elements: for each element of the student, the teacher's; -1 if it is not a channel (positions, the sides of a
-            kernel, the channels of an image), of which both networks must have equally many.
-        taken: for each of the teacher's elements whether the student has it.
+        elements: for each element of the student, the teacher's; -1 if it is not a channel (but a position, a side of a
+            kernel, or a channel of the image), of which both networks must have the same number.
+        taken: for each of the teacher's elements, whether the student has it.
         dimensions: the index set of each dimension, by its name.
     """
 
@@ -76,12 +76,12 @@ def choose_elements(
     Args:
         pairing: the student's dimensions with the teacher's.
         rules: the rule for elements, with its settings.
-        scores: importance of each of the teacher's elements; None if the rule does not ask for it.
-        avoid: for each of the teacher's elements whether the other student has it. These are taken only if no others
-            are left.
+        scores: importance of each of the teacher's elements; None if the rule does not use it.
+        avoid: for each of the teacher's elements, whether the other student has it. Such elements are taken only if no
+            others are left.
 
     Raises:
-        ValueError: if ``avoid`` is of another teacher.
+        ValueError: if ``avoid`` belongs to another teacher.
     """
     _check_avoid(avoid, pairing.teacher_count)
     elements = np.full(pairing.student_count, -1, dtype=np.int64)
@@ -102,8 +102,8 @@ def choose_elements(
 def _check_avoid(avoid: Mask | None, count: int) -> None:
     if avoid is not None and avoid.shape != (count,):
         raise ValueError(
-            f"avoid: one entry for each of the teacher's {count} elements is expected, got shape {avoid.shape}; give "
-            "what the report of a student of the same teacher has as taken"
+            f"avoid: expected one entry for each of the teacher's {count} elements, got shape {avoid.shape}; give "
+            "'taken' of the report of a student of the same teacher"
         )
 
 

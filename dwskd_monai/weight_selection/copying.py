@@ -1,4 +1,4 @@
-"""Copies what was planned from the teacher's tensors into the student's."""
+"""Copies the planned parts of the teacher's tensors into the student's."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def copy_weights(
     student: nn.Module,
     progress: bool = False,
 ) -> None:
-    """Copy into the student what was planned; a tensor without a source keeps its values.
+    """Copy the planned parts into the student; a tensor without a source keeps its values.
 
     Args:
         tensors: the plan, one entry for each tensor of the student.
         weights: the teacher's tensors; one is read at a time.
-        teacher: the large network; the grid of its positions is asked for.
+        teacher: the large network, for the grid of its position embedding.
         student: changed in place, on its device and in its dtype.
         progress: show a progress bar.
     """

@@ -1,4 +1,4 @@
-"""Which of the teacher's tensors each of the student's is taken from."""
+"""Which tensor of the teacher each tensor of the student is taken from."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def find_counterparts(
     Args:
         student: the small network.
         teacher: the large network.
-        weights: the teacher's tensors, of which only names are asked for; a file may lack some of the network's.
+        weights: the teacher's tensors, of which only the names are used; a file may lack some of the network's.
         layers: what the student's tensors are called in the teacher.
 
     Raises:
-        ValueError: if the network of the teacher has none, then the message has the tensor's name and shape; or if the
-            teacher's file lacks it, then the message has the file's name.
+        ValueError: if the teacher's network has no such tensor (the message has the tensor's name and shape), or if its
+            file lacks the tensor (the message has the file's name).
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in student.network.state_dict().items()}
     teacher_shapes = {name: tuple(tensor.shape) for name, tensor in teacher.network.state_dict().items()}
@@ -64,12 +64,12 @@ def find_counterparts(
 def _check_weights(
     weights: Weights, teacher: TracedNetwork, teacher_names: Iterable[str], sources: Iterable[str]
 ) -> None:
-    """See that all that will be taken is there."""
+    """Check that everything that will be taken is there."""
     names = set(weights.names())
     for source in sources:
         if source not in names:
             unknown = ", ".join(sorted(names.difference(teacher_names))[:3])
             raise ValueError(
-                f"{weights}: missing {source}, which a {type(teacher.network).__name__} has; is it another "
-                f"network's? Of the file's {len(names)} tensors, these are unknown: {unknown or 'none'}"
+                f"{weights}: missing {source}, which a {type(teacher.network).__name__} has; does the file belong to "
+                f"another network? Of its {len(names)} tensors, these are unknown: {unknown or 'none'}"
             )

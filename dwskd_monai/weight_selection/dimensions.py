@@ -1,4 +1,6 @@
-"""Pairs each coupled dimension of a student with the teacher's that it will be taken from. Nothing is chosen yet.
+"""Pairs each coupled dimension of a student with the dimension of the teacher that it will be taken from.
+
+Nothing is chosen yet.
 
 Elements that occur in the same places are of one kind (:mod:`~.kinds`), and in a network of plain layers each kind is a
 dimension. If elements are only taken together, a dimension has several kinds, which are its *members*. Here a student
@@ -26,7 +28,7 @@ from dwskd_monai.weight_selection.kinds import Kind, distinct
 
 @dataclass(frozen=True)
 class Member:
-    """Elements of one kind in the groups of a dimension, the values of each head for instance.
+    """Elements of one kind in the groups of a dimension, for instance the values of each head.
 
     Args:
         tensor: the student's tensor in which they are met first.
@@ -41,7 +43,7 @@ class Member:
 
 @dataclass(frozen=True)
 class PairedDimension:
-    """A dimension of the student and the teacher's that it will be taken from.
+    """A dimension of the student, and the dimension of the teacher that it will be taken from.
 
     Args:
         name: unique in a pairing.
@@ -66,12 +68,12 @@ class PairedDimension:
 
 @dataclass(frozen=True)
 class Pairing:
-    """All dimensions of a student with the teacher's.
+    """All dimensions of a student, paired with those of the teacher.
 
     Args:
         dimensions: in the order in which they are met.
-        axes: for each tensor of the student, per axis, the elements along it, as in :class:`Coupling`. If the student
-            couples what the teacher does not, each of the teacher's dimensions has elements of its own here.
+        axes: for each tensor of the student and each of its axes, the elements along it, as in :class:`Coupling`. If
+            the student couples what the teacher does not, each of the teacher's dimensions has its own elements here.
         student_count: how many elements there are in ``axes``; some of them are in no dimension.
         teacher_count: how many elements the teacher has.
     """
@@ -84,12 +86,12 @@ class Pairing:
 
 @dataclass(frozen=True)
 class _RowOrder:
-    """Which group each row of a dimension's members is.
+    """Which group each row of the members of a dimension is.
 
     Args:
         student_groups: numbers of groups in the student's coupling.
         teacher_groups: numbers of groups in the teacher's coupling.
-        parts: each of the teacher's groups is divided into so many parts, and each part is a row.
+        parts: each of the teacher's groups is divided into this many parts, and each part is a row.
     """
 
     student_groups: Numbers
@@ -98,12 +100,12 @@ class _RowOrder:
 
 
 def pair_dimensions(kinds: Iterable[Kind], student_coupling: Coupling, teacher_coupling: Coupling) -> Pairing:
-    """Pair each coupled dimension of the student with the teacher's.
+    """Pair each coupled dimension of the student with one of the teacher.
 
     Args:
         kinds: the kinds of both networks, in the order in which they are met.
-        student_coupling: of the small network, with the elements that :func:`~.kinds.find_kinds` gave it.
-        teacher_coupling: of the large network.
+        student_coupling: coupling of the student, with the elements that :func:`~.kinds.find_kinds` gave it.
+        teacher_coupling: coupling of the teacher.
 
     Raises:
         ValueError: if the student is wider than the teacher, heads differ in size, or groups do not match; the message
@@ -139,7 +141,7 @@ def pair_dimensions(kinds: Iterable[Kind], student_coupling: Coupling, teacher_c
 def _check_grouped_alike(kind: Kind) -> None:
     if kind.teacher_is_grouped and not kind.student_is_grouped:
         raise ValueError(
-            f"{kind.tensor}: axis {kind.axis} is divided into groups in the teacher and not at all in the student; "
+            f"{kind.tensor}: axis {kind.axis} is divided into groups in the teacher, but not in the student; "
             "choose a student whose convolutions have groups too"
         )
 
@@ -147,7 +149,7 @@ def _check_grouped_alike(kind: Kind) -> None:
 def _ignores_student_groups(kind: Kind, student_coupling: Coupling) -> bool:
     """Whether the student's elements are chosen one by one, although they have groups.
 
-    If the student's convolution has groups and the teacher's has none, its groups may take any of the channels.
+    If the student's convolution has groups and the teacher's has none, the student's groups may take any channels.
     """
     is_whole = student_coupling.whole[kind.student_groups].any()
     return kind.student_is_grouped and not kind.teacher_is_grouped and not is_whole
@@ -167,7 +169,7 @@ def _row_order(kind: Kind, student_coupling: Coupling) -> _RowOrder:
     teacher with 2 groups of 16, each of the teacher's has 3 parts of 5.
 
     Raises:
-        ValueError: if the student has more elements, or more groups that are only taken whole, than the teacher.
+        ValueError: if the student has more elements than the teacher, or more groups that are only taken whole.
     """
     student_groups = kind.student_groups
     teacher_groups = kind.teacher_groups
@@ -178,7 +180,7 @@ def _row_order(kind: Kind, student_coupling: Coupling) -> _RowOrder:
     if student_coupling.whole[student_groups].any():
         raise ValueError(
             f"{kind.tensor}: the student has more groups than the teacher ({len(student_groups)} > "
-            f"{len(teacher_groups)} along axis {kind.axis}), and takes whole ones (attention heads, for instance); "
+            f"{len(teacher_groups)} along axis {kind.axis}), and takes whole groups (attention heads, for instance); "
             "choose a student with fewer or a larger teacher"
         )
     return _RowOrder(student_groups, teacher_groups, parts=math.ceil(len(student_groups) / len(teacher_groups)))
@@ -190,8 +192,8 @@ def _member(kind: Kind, row_order: _RowOrder, student_coupling: Coupling, teache
     teacher_rows = _rows(kind.teacher, teacher_coupling.groups, row_order.teacher_groups)
     if rows is None or teacher_rows is None:
         raise ValueError(
-            f"{kind.tensor}: axis {kind.axis} has groups of different sizes, or only some of those that are taken "
-            "together, which weight selection cannot match"
+            f"{kind.tensor}: axis {kind.axis} has groups of different sizes, or only some elements of a group; weight "
+            "selection cannot match these"
         )
     if row_order.parts > 1:
         teacher_rows = _divided(kind, teacher_rows, row_order.parts, rows)
@@ -202,7 +204,7 @@ def _member(kind: Kind, row_order: _RowOrder, student_coupling: Coupling, teache
     if (student_is_whole or teacher_is_whole) and size != teacher_size:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is taken in whole groups (attention heads, for instance), but one has "
-            f"{teacher_size} elements in the teacher and {size} in the student; choose a pair with groups of one size"
+            f"{teacher_size} elements in the teacher and {size} in the student; choose a pair with groups of equal size"
         )
     if size > teacher_size:
         raise ValueError(
@@ -213,7 +215,7 @@ def _member(kind: Kind, row_order: _RowOrder, student_coupling: Coupling, teache
 
 
 def _divided(kind: Kind, teacher_rows: Numbers, parts: int, rows: Numbers) -> Numbers:
-    """Each of the teacher's rows as several of equal length; elements that are left over are dropped.
+    """Each of the teacher's rows divided into several of equal length; elements that are left over are dropped.
 
     ::
 
@@ -233,7 +235,7 @@ def _divided(kind: Kind, teacher_rows: Numbers, parts: int, rows: Numbers) -> Nu
 
 
 def _rows(elements: Numbers, groups: Numbers, order: Numbers) -> Numbers | None:
-    """Elements as rows, one for each group in this order; None if the groups do not have as many elements each.
+    """Elements as rows, one for each group in this order; None if the groups have different numbers of elements.
 
     ::
 
@@ -241,8 +243,8 @@ def _rows(elements: Numbers, groups: Numbers, order: Numbers) -> Numbers | None:
 
     Args:
         elements: numbers of elements ``(n,)``.
-        groups: for each element of the network its group.
-        order: groups; elements of others are left out.
+        groups: for each element of the network, its group.
+        order: the groups; elements of other groups are left out.
     """
     row_of_group = np.full(int(groups.max()) + 1, len(order))
     row_of_group[order] = np.arange(len(order))
@@ -263,7 +265,7 @@ def _check_width(kind: Kind, size: int, teacher_size: int) -> None:
 
 
 def _free_name(layer: str, dimensions: Iterable[PairedDimension]) -> str:
-    """The layer's name, with a number behind it if it makes several dimensions."""
+    """The name of the layer, followed by a number if the layer makes several dimensions."""
     names = {dimension.name for dimension in dimensions}
     name = layer
     number = 1

@@ -12,16 +12,16 @@ from dwskd_monai.weight_selection.weights import Weights
 
 
 def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) -> NDArray[np.float64]:
-    """Squared L2 norm of all that a network's linear layers and convolutions have of each element.
+    """For each element, the squared L2 norm of the weights of linear layers and convolutions in which it occurs.
 
-    An element counts wherever its dimension occurs, as an output and as an input, as in the group norm of DepGraph
-    (Fang et al., arXiv 2301.12900). Norms, biases and tables are left out, since their scales differ. The scale of a
-    convolution before a batch norm means nothing either, yet it counts.
+    Weights count both for their outputs and for their inputs, as in the group norm of DepGraph (Fang et al., arXiv
+    2301.12900). Norm layers, biases and tables are left out, since their scales differ. The scale of a convolution
+    before a batch norm means nothing either, but is counted.
 
     Args:
         teacher: coupling of the network.
         weights: its tensors; one is read at a time.
-        names: tensors that count, those that the student takes a part of.
+        names: the tensors that count: those that the student takes a part of.
 
     Returns:
         A score for each element of ``teacher`` ``(elements,)``.

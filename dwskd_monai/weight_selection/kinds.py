@@ -6,7 +6,7 @@
     stem.weight  axis 0   a b           stem.weight  axis 0   A B C D
     last.weight  axis 1   a b c         last.weight  axis 1   A B C D E F
 
-    a and b occur in stem.weight and last.weight, as A B C D do; c occurs in last.weight alone, as E and F do.
+    a and b occur in stem.weight and last.weight, and so do A B C D; c occurs in last.weight alone, and so do E and F.
     So a b and A B C D are one kind, and c and E F are another.
 """
 
@@ -24,11 +24,11 @@ from dwskd_monai.weight_selection.coupling import Coupling, Numbers
 
 @dataclass(frozen=True)
 class Kind:
-    """Elements of the student that occur in the same places, and those of the teacher that do.
+    """Elements of the student that occur in the same places, and the teacher's elements that occur there too.
 
     Args:
         tensor: the student's tensor in which they are met first.
-        axis: its axis.
+        axis: the axis of this tensor.
         layer: the layer that makes them in the student.
         student: the student's elements ``(n,)``, in the order in which they are met.
         teacher: the teacher's elements ``(m,)``.
@@ -62,15 +62,15 @@ def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str])
     places. The student's elements are then replaced, see :func:`_split`.
 
     Args:
-        student: coupling of the small network.
-        teacher: coupling of the large network.
+        student: coupling of the student.
+        teacher: coupling of the teacher.
         sources: for each tensor of the student that is taken from the teacher, the teacher's tensor.
 
     Returns:
         The kinds; and the student's coupling, in which some elements may have been replaced.
 
     Raises:
-        ValueError: if the networks are not coupled alike; the message names the tensor.
+        ValueError: if the couplings of the networks do not match; the message names the tensor.
     """
     signatures, teacher_signatures = _signatures(student, teacher, sources)
     makers = _makers(student, sources)
@@ -103,11 +103,11 @@ def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str])
 def _signatures(
     student: Coupling, teacher: Coupling, sources: Mapping[str, str]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """For each element of the student and of the teacher, a number that tells in which places it occurs, how often.
+    """For each element of the student and the teacher, a number that tells in which places and how often it occurs.
 
     Each place has a random number of 64 bits, and the signature of an element is the sum over its places. So elements
-    of the same places have the same signature, and others do not, but for a chance in 2**64. Tensors of the teacher
-    that no tensor of the student is taken from are left out::
+    of the same places have the same signature, and others do not, except with a probability of 2**-64. Tensors of the
+    teacher that no tensor of the student is taken from are left out::
 
         stem.weight axis 0 is 7, last.weight axis 1 is 5    ->    a b A B C D have 12, c E F have 5
     """
@@ -123,7 +123,7 @@ def _signatures(
 
 
 def _once(along: Numbers) -> Numbers:
-    """The inputs of a grouped convolution are listed once for each output; here each counts once."""
+    """Each input of a grouped convolution once; they are listed for each output."""
     return along if along.ndim == 1 else np.unique(along)
 
 
@@ -141,10 +141,10 @@ def _makers(student: Coupling, sources: Mapping[str, str]) -> dict[int, str]:
 def _split(
     elements: Numbers, student: Coupling, teacher: Coupling, sources: Mapping[str, str]
 ) -> tuple[list[Kind], Coupling]:
-    """Replace elements of the student by others, for each of the teacher's dimensions that they occur along.
+    """Replace elements of the student by new ones, for each of the teacher's dimensions along which they occur.
 
-    Widths that happen to be equal give timm's mobile networks a shortcut, which may be there in one network alone. Each
-    of the teacher's dimensions then gets its own index set, used wherever it occurs::
+    timm's mobile networks have a shortcut wherever two widths happen to be equal, which may be so in one network alone.
+    Each of the teacher's dimensions then gets its own index set, used wherever it occurs::
 
         student     axis 0 of first.weight and of second.weight run along a b, since their outputs are added
         teacher     axis 0 of first.weight runs along A B C, that of second.weight along D E F
@@ -203,12 +203,12 @@ def _check_split(
     teacher_elements: Numbers,
     teacher: Coupling,
 ) -> None:
-    """See that nothing but ``elements`` is along the axis, and that the teacher has enough, and without groups."""
+    """Check that only ``elements`` are along the axis, and that the teacher has enough of them, without groups."""
     alone = set(along.ravel().tolist()) == set(elements.tolist())
     without_groups = len(np.unique(teacher.groups[teacher_elements])) == len(teacher_elements)
     if not (alone and without_groups and len(teacher_elements) >= len(elements)):
         raise ValueError(
-            f"{name}: axis {axis} of the student is coupled with other tensors than in the teacher's {source}, or "
+            f"{name}: axis {axis} of the student is coupled with other tensors than in the teacher's {source}, or is "
             "wider; both must be networks of one family with the same options"
         )
 

@@ -1,4 +1,4 @@
-"""Which blocks of the teacher a student takes, and what a tensor is called there."""
+"""Which blocks of the teacher a student takes, and the names of the student's tensors in the teacher."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def first_layers(teacher_depth: int, student_depth: int) -> list[int]:
 
 
 def uniform_layers(teacher_depth: int, student_depth: int) -> list[int]:
-    """Evenly spaced blocks of a stage, the first always among them (Xu et al., section 3)."""
+    """Evenly spaced blocks of a stage, always including the first (Xu et al., section 3)."""
     return [i * teacher_depth // student_depth for i in range(student_depth)]
 
 
@@ -26,7 +26,7 @@ LAYER_RULES: dict[str, LayerRule] = {"first": first_layers, "uniform": uniform_l
 
 
 def check_layer_rule(layers: str | LayerMap) -> None:
-    """See that a rule for layers is one of :data:`LAYER_RULES`, if it is not a map.
+    """Check that a rule for layers is one of :data:`LAYER_RULES`, if it is not a map.
 
     Raises:
         ValueError: if it is unknown.
@@ -64,11 +64,11 @@ def _is_stage(module: nn.Module) -> bool:
 
 @dataclass(frozen=True)
 class LayerSelection:
-    """Names of the teacher's modules and tensors for those of a student.
+    """For the modules and tensors of a student, their names in the teacher.
 
     Args:
         blocks: for each stage of the student that has no stages in it, the teacher's blocks, counted from 0.
-        names: for each module and tensor of the student, its name in the teacher, which may not have it.
+        names: for each module and tensor of the student, its name in the teacher, where it may not exist.
     """
 
     blocks: Mapping[str, tuple[int, ...]]
@@ -80,7 +80,7 @@ def _teacher_name(name: str, children: Mapping[str, Mapping[str, str]]) -> str:
 
     Args:
         name: in the student.
-        children: for each stage of the student, the name of the teacher's child for each of its own.
+        children: for each stage of the student, the teacher's name for each of its children.
     """
     parts = name.split(".") if name else []
     teacher_parts = []
@@ -96,8 +96,8 @@ def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap
     Args:
         teacher: the large network.
         student: the small network.
-        layers: ``first``, ``uniform``, or a map from the names of stages to the teacher's blocks, in the order of the
-            student's; stages that are not named take their first blocks.
+        layers: ``first``, ``uniform``, or a map from names of stages to blocks of the teacher, in the order of the
+            student's blocks; stages that are not named take their first blocks.
 
     Raises:
         ValueError: if a rule or stage is unknown, blocks do not exist or are too few or out of order, or the student is
@@ -125,7 +125,7 @@ def select_layers(teacher: nn.Module, student: nn.Module, layers: str | LayerMap
         available = teacher_stages.get(_teacher_name(stage, children), [])
         if len(members) > len(available):
             raise ValueError(
-                f"{stage}: the student is deeper than the teacher, {len(members)} blocks against {len(available)}; "
+                f"{stage}: the student is deeper than the teacher ({len(members)} > {len(available)} blocks); "
                 "choose a shallower student or a larger teacher"
             )
         chosen = _choose_blocks(stage, len(available), len(members), layers)

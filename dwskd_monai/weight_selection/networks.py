@@ -1,4 +1,4 @@
-"""What weight selection asks of a network: its family, its classifier, the shape of an image, its coupling."""
+"""What weight selection must know of a network: its family, its classifier, the shape of its images, its coupling."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dwskd_monai.weight_selection.coupling import Coupling, trace
 
 
 def family_of(teacher: nn.Module, student: nn.Module) -> str:
-    """Name of the class that both networks are of.
+    """Name of the class that both networks have in common.
 
     Raises:
-        ValueError: if they have no class in common but those of torch.
+        ValueError: if they have only classes of torch in common.
     """
     for kind in type(student).__mro__:
         if kind in nn.Module.__mro__ or kind.__module__.startswith("torch.nn"):
@@ -29,7 +29,7 @@ def family_of(teacher: nn.Module, student: nn.Module) -> str:
 
 
 def in_classifier(name: str, network: nn.Module) -> bool:
-    """Whether a state dict's tensor belongs to a timm network's classifier, found through its ``default_cfg``.
+    """Whether a tensor belongs to the classifier of a timm network, according to its ``default_cfg``.
 
     Examples:
         >>> import timm
@@ -46,7 +46,7 @@ def image_shape(network: Any) -> tuple[int, ...]:
     """Shape ``(channels, *space)`` of an image that a network of timm or MONAI takes.
 
     Raises:
-        ValueError: if the network has no convolution to read it from.
+        ValueError: if the network has no convolution from which the shape can be read.
 
     Examples:
         >>> import timm
@@ -65,7 +65,7 @@ def image_shape(network: Any) -> tuple[int, ...]:
     convolution = next((m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d))), None)
     if convolution is None:
         raise ValueError(
-            f"{type(network).__name__} has no convolution that tells what images it takes; give input_shape, "
+            f"{type(network).__name__} has no convolution that shows which images it takes; give input_shape, "
             "(channels, height, width)"
         )
     embedding = getattr(network, "patch_embedding", None)
@@ -92,6 +92,6 @@ class TracedNetwork:
         return in_classifier(name, self.network) or name in self.coupling.classifier
 
     def count_values(self) -> int:
-        """How many values all tensors have, without the classifier's."""
+        """How many values all tensors have together, without the classifier."""
         tensors = self.network.state_dict()
         return sum(tensor.numel() for name, tensor in tensors.items() if not self.is_classifier(name))

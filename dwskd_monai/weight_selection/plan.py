@@ -26,14 +26,15 @@ def plan_tensors(
     axes: Mapping[str, tuple[Numbers, ...]],
     rescale: bool,
 ) -> tuple[TensorSelection, ...]:
-    """Where each tensor of the student is taken from, in the order of its state dict; nothing is changed.
+    """Plan where each tensor of the student is taken from, in the order of its state dict; nothing is changed.
 
     Args:
         student: the small network.
         teacher: the large network.
-        weights: the teacher's tensors, of which only shapes are asked for; a file's may have others than the network's.
+        weights: the teacher's tensors, of which only shapes are used; a file may have other shapes than the network.
         counterparts: the teacher's tensor for each of the student's.
-        axes: for each tensor of the student, per axis, the teacher's elements along it; -1 if they are not channels.
+        axes: for each tensor of the student and each of its axes, the teacher's elements along it; -1 if they are not
+            channels.
         rescale: see :class:`~dwskd_monai.weight_selection.Rules`.
 
     Raises:
@@ -89,8 +90,8 @@ class _Planner:
         if length != source_shape[axis]:
             raise ValueError(
                 f"{source}: {source_shape} in the teacher's weights, but the network "
-                f"{type(self.teacher.network).__name__} has {length} elements along axis {axis}; is the file another "
-                "network's?"
+                f"{type(self.teacher.network).__name__} has {length} elements along axis {axis}; does the file belong "
+                "to another network?"
             )
         if teacher_elements.ndim > 1 and rows is not None:  # inputs of a convolution with groups, for each output
             teacher_elements = teacher_elements[rows]
@@ -108,7 +109,7 @@ class _Planner:
         return places if elements.ndim > 1 else places[0]
 
     def _adaptation(self, name: str, axis: int, source_shape: Shape, shape: Shape) -> str:
-        """What will be done about an axis of another length that is not a channel dimension."""
+        """How an axis is adapted that is not a channel dimension and differs in length."""
         # A dry run of what copying will do, for its errors and its shape; the values are irrelevant.
         if axis == 1 and name in self.student.coupling.image_weights:
             adaptation.adapted_input(name, torch.empty(source_shape), shape[1])
@@ -119,16 +120,16 @@ class _Planner:
         if resampled is None or resampled.shape[axis] != shape[axis]:
             raise ValueError(
                 f"{adaptation.misfit(name, source_shape, shape)}: axis {axis} is not a channel dimension, so it must "
-                "have one length in both"
+                "have the same length in both"
             )
         return "resampled"
 
 
 def positions_by_row(wanted: Numbers, available: Numbers) -> Numbers:
-    """Where in its row of ``available`` each element of a row of ``wanted`` is.
+    """For each element of each row of ``wanted``, its position in the same row of ``available``.
 
-    An element may occur several times, as a channel does behind a flattened image; its k-th occurrence is at its k-th
-    place there::
+    An element may occur several times, as a channel does after an image is flattened; its k-th occurrence in ``wanted``
+    is matched with its k-th in ``available``::
 
         wanted [[7, 7, 5, 5]]    available [[5, 5, 6, 6, 7, 7]]    ->    [[4, 5, 0, 1]]
 
@@ -140,7 +141,7 @@ def positions_by_row(wanted: Numbers, available: Numbers) -> Numbers:
         Positions ``(rows, n)``.
 
     Raises:
-        LookupError: if an element is not there, or not as often.
+        LookupError: if ``available`` lacks an element, or has it less often.
     """
     rows = np.arange(len(wanted))[:, None]
     count = 1 + max(wanted.max(initial=0), available.max(initial=0))
@@ -157,7 +158,7 @@ def positions_by_row(wanted: Numbers, available: Numbers) -> Numbers:
 
 
 def _earlier_occurrences(keys: Numbers) -> Numbers:
-    """For each key how often it came before: 7 7 5 7 -> 0 1 0 2."""
+    """For each key, how often it came before: 7 7 5 7 -> 0 1 0 2."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     earlier = np.empty(len(keys), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a weight selection took from where, and how much of the teacher it covers."""
+"""What a weight selection took from where, and how much of the teacher this covers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class SelectionReport:
 
     Args:
         family: class of both networks.
-        rules: how it was chosen.
+        rules: how the elements were chosen.
         tensors: one entry for each tensor of the student, in the order of its state dict.
         dimensions: the index set of each coupled dimension, by the layer that makes it.
-        blocks: per stage, the teacher's blocks in the order of the student.
-        teacher_values: how many values the teacher's tensors have, without its classifier's.
-        taken: for each of the teacher's elements whether the student has it, for the other student to avoid.
+        blocks: for each stage, the teacher's blocks in the order of the student's.
+        teacher_values: how many values the teacher's tensors have, without the classifier.
+        taken: for each of the teacher's elements, whether the student has it; the other student avoids these.
     """
 
     family: str
@@ -44,7 +44,7 @@ class SelectionReport:
         return dict(Counter(", ".join(tensor.steps) for tensor in self.tensors))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as plain numbers, texts, lists and dictionaries."""
+        """The whole report as plain numbers, texts, lists and dictionaries."""
         return {
             "family": self.family,
             "rules": asdict(self.rules),

@@ -1,4 +1,4 @@
-"""Which elements of a coupled dimension a student takes, and all that a user can say about a selection."""
+"""Which elements of a coupled dimension a student takes, and all settings of a selection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Choice:
         layer: the layer that makes the dimension; ``random`` draws the same indices for the same layer.
         size: how many candidates there are.
         count: how many are taken, at most ``size``.
-        scores: importance of each candidate ``(size,)``; None for the rules that do not ask for it.
+        scores: importance of each candidate ``(size,)``; None for the rules that do not use it.
         offset: shift of ``uniform`` and ``consecutive``, in [0, 1).
         seed: of ``random``.
     """
@@ -53,10 +53,10 @@ def consecutive(choice: Choice) -> Indices:
 
 
 def random(choice: Choice) -> Indices:
-    """Candidates drawn without replacement; the same for one seed, layer, size and count.
+    """Candidates drawn without replacement; the same seed, layer, size and count give the same indices.
 
-    So a dimension's elements do not depend on which other dimensions a network has. Two dimensions of one layer that
-    are of equal sizes get the same indices, and so do all groups of a convolution; these indices count different
+    So the elements of a dimension do not depend on which other dimensions a network has. Two dimensions of one layer
+    with equal sizes get the same indices, and so do all groups of a convolution; the indices then stand for different
     elements.
     """
     generator = np.random.default_rng([choice.seed, crc32(choice.layer.encode())])
@@ -78,16 +78,16 @@ ELEMENT_RULES: dict[str, ElementRule] = {
 
 
 def choose(rule: ElementRule, choice: Choice, avoid: NDArray[np.bool_]) -> Indices:
-    """Indices that ``rule`` takes, first from the candidates that are not in ``avoid``.
+    """The indices that ``rule`` takes; candidates that are not in ``avoid`` come first.
 
     A pair of students is complementary because the second avoids the first's elements. If fewer than ``count``
-    candidates are left, all of them are taken and ``rule`` fills up from the avoided ones, so the overlap is as small
-    as it can be: ``2 * count - size``.
+    candidates are left, all of them are taken, and ``rule`` takes the rest from the avoided ones. So the overlap is as
+    small as possible: ``2 * count - size``.
 
     Args:
         rule: one of :data:`ELEMENT_RULES`.
         choice: the candidates.
-        avoid: for each candidate whether the other student has it ``(size,)``.
+        avoid: for each candidate, whether the other student has it ``(size,)``.
 
     Returns:
         ``count`` distinct indices in increasing order.
@@ -121,16 +121,16 @@ class Rules:
     """Which blocks and elements of the teacher a student takes.
 
     Args:
-        layers: ``first``, ``uniform``, or for each stage by its name the teacher's blocks (counted from 0) in the order
-            of the student's; stages that are not named take their first blocks.
+        layers: ``first``, ``uniform``, or a map from names of stages to blocks of the teacher (counted from 0), in the
+            order of the student's blocks; stages that are not named take their first blocks.
         elements: ``uniform``, ``consecutive``, ``random`` or ``importance`` (largest norm over all weights of the
             coupled dimension).
         offset: shift in [0, 1): of ``uniform`` as a fraction of its spacing, of ``consecutive`` as a fraction of the
             way to the end.
         seed: of ``random``.
-        rescale: multiply the weights of linear layers and convolutions that lost inputs by the square root of the
-            teacher's number of inputs over the student's, which keeps the variance of their outputs if inputs are
-            independent.
+        rescale: multiply the weights of linear layers and convolutions that lost inputs by the square root of (the
+            teacher's number of inputs / the student's number of inputs). This keeps the variance of their outputs if
+            the inputs are independent.
 
     Raises:
         ValueError: if a rule is unknown or ``offset`` is outside [0, 1).

@@ -33,22 +33,21 @@ def select_weights(
 ) -> SelectionReport:
     """Initialize ``student`` from a subset of a teacher's weights (Xu et al., arXiv 2311.18823).
 
-    One index set per coupled dimension is used wherever that dimension occurs; what is coupled is found by following
+    One index set per coupled dimension is used wherever that dimension occurs; what is coupled is found by tracing
     both networks (:mod:`~dwskd_monai.weight_selection.coupling`). Attention heads are taken whole, with the same heads
     of q, k, v and the output projection; so are the groups of grouped convolutions if the student has fewer of them.
     Tables of positions are resampled to the student's grid and the input convolution is adapted to its channels with
-    timm's own functions; the classifier keeps its new initialization. The student is changed only after everything was
-    found to fit.
+    timm's own functions; the classifier keeps its new initialization. The student is changed only if everything fits.
 
     Args:
         teacher: the large network; it is not changed.
         student: a network of the same class, at most as wide and as deep; changed in place, on its device and in its
             dtype.
         rules: which blocks and elements are taken.
-        avoid: for each of the teacher's elements, whether it is taken only if no others are left: ``taken`` of the
-            other student's report.
+        avoid: ``taken`` of the other student's report: for each of the teacher's elements, whether the other student
+            has it. Such elements are taken only if no others are left.
         input_shape: ``(channels, height, width)`` or ``(channels, *space)`` of an image that both networks take; None:
-            found, if the networks are timm's or MONAI's.
+            read from the networks, if they are timm's or MONAI's.
         progress: show a progress bar.
 
     Returns:
@@ -57,7 +56,7 @@ def select_weights(
     Raises:
         FileNotFoundError: if the teacher's file does not exist.
         ValueError: if the networks are of different families, the student is wider or deeper than the teacher, a tensor
-            does not fit (the message has its name and both shapes), or ``avoid`` is of another teacher.
+            does not fit (the message has its name and both shapes), or ``avoid`` belongs to another teacher.
 
     Examples:
         >>> import timm
@@ -93,8 +92,9 @@ def select_pair(
 ) -> PairReport:
     """Initialize two students of one architecture from complementary subsets of the teacher.
 
-    In every coupled dimension, the auxiliary takes elements that main left. If the teacher is at least twice as wide as
-    the students, they share nothing (Tsutsumi et al., arXiv 2508.20461). Neither student is changed unless both fit.
+    In every coupled dimension, the auxiliary takes elements that main did not take. If the teacher is at least twice as
+    wide as the students, they share nothing (Tsutsumi et al., arXiv 2508.20461). Neither student is changed unless both
+    fit.
 
     Args:
         teacher: the large network; it is not changed.
@@ -150,7 +150,7 @@ def _select(
         teacher: the large network.
         students: of one architecture if they are complementary.
         rules: which blocks and elements are taken.
-        avoid: for each of the teacher's elements whether the first student takes it only if no others are left.
+        avoid: for each of the teacher's elements, whether the first student takes it only if no others are left.
         complementary: whether each further student avoids what the one before it takes.
         input_shape: see :func:`select_weights`.
         progress: show progress bars.

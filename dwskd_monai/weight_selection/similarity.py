@@ -1,8 +1,7 @@
-"""How alike a student's features are to the teacher's: linear CKA, block by block, before any training.
+"""How similar the features of a student and its teacher are, block by block, before any training: linear CKA.
 
 Reference: Kornblith et al., *Similarity of Neural Network Representations Revisited*, ICML 2019, arXiv 1905.00414; the
-unbiased estimate over batches is from Nguyen et al., arXiv 2010.15327. None of the libraries that this project depends
-on has it.
+unbiased estimate over batches is from Nguyen et al., arXiv 2010.15327. No library that this project depends on has it.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ Grams = dict[str, Tensor]
 
 
 def cka(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """Linear centered kernel alignment of two representations of the same images, 1 for equal ones.
+    """Linear centered kernel alignment of two representations of the same images; 1 if they are equal.
 
     It does not change when a representation is rotated or scaled.
 
     Args:
-        first: for each batch of images the inner products ``(B, B)`` of their features, B at least 4.
-        second: the same of the other representation, of the same images.
+        first: for each batch of images, the inner products ``(B, B)`` of their features; B is at least 4.
+        second: the same for the other representation.
 
     Returns:
-        The estimate, about 0 for unrelated features (it may lie below).
+        The estimate; about 0, and sometimes below, for unrelated features.
 
     Raises:
         ValueError: if a batch has fewer than 4 images.
@@ -81,11 +80,11 @@ def block_grams(network: nn.Module, blocks: Sequence[str], batches: Sequence[Ten
 
     Args:
         network: run in evaluation mode; its mode is restored.
-        blocks: names of modules that give one tensor.
+        blocks: names of modules whose output is one tensor.
         batches: images ``(B, C, H, W)``.
 
     Returns:
-        For each block a matrix ``(B, B)`` for each batch.
+        For each block, a matrix ``(B, B)`` for each batch.
     """
     result: dict[str, list[Tensor]] = {name: [] for name in blocks}
     training = [module for module in network.modules() if module.training]
@@ -110,7 +109,7 @@ def block_similarity(
     Args:
         teacher: the teacher's :func:`block_grams`.
         student: the student.
-        blocks: for each block of the student the teacher's.
+        blocks: for each block of the student, the teacher's.
         batches: the images of ``teacher``.
 
     Examples:

@@ -1,4 +1,4 @@
-"""What is taken of one of the teacher's tensors for one of the student's."""
+"""Which part of a tensor of the teacher is taken for a tensor of the student."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dwskd_monai.weight_selection.coupling import Numbers
 
 @dataclass(frozen=True)
 class TensorSelection:
-    """One tensor of the student, and where in the teacher's it is.
+    """One tensor of the student, and where its values are in the teacher.
 
     Args:
         name: name in the student's state dict.
         source: name in the teacher's state dict; None for a new tensor.
         shape: shape in the student.
         source_shape: shape in the teacher; None for a new tensor.
-        steps: what is done to the teacher's tensor, not in the order in which it is done: ``selected``, ``copied``,
+        steps: what is done to the teacher's tensor, in no particular order: ``selected``, ``copied``,
             ``resampled`` (positions), ``adapted`` (input convolution), ``reshaped`` (linear layer and 1x1 convolution),
             ``rescaled`` (for lost inputs); or why the student's values are kept: ``new`` (classifier), ``unused`` (of
             another shape, but without a part in the forward pass of either network).
-        positions: per axis of the teacher's tensor, those that are taken ``(n,)``; None for the whole axis. The inputs
-            of a grouped convolution can differ between outputs ``(outputs, n)``.
+        positions: for each axis of the teacher's tensor, the positions that are taken ``(n,)``; None for the whole
+            axis. The inputs of a grouped convolution can differ between outputs ``(outputs, n)``.
     """
 
     name: str
@@ -45,7 +45,7 @@ class TensorSelection:
         )
 
     def shared(self, other: TensorSelection) -> int:
-        """How many values of the teacher's tensor both this and another student's tensor take."""
+        """How many values of the teacher's tensor are taken by both this tensor and that of another student."""
         if self.source_shape is None or self.source != other.source:
             return 0
         if any(part is not None and part.ndim > 1 for part in (*self.positions, *other.positions)):

@@ -1,4 +1,4 @@
-"""A teacher's tensors, from a network in memory or from a file, of which only what is asked for is read."""
+"""A teacher's tensors, from a network in memory or from a file that is read only as far as it is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dwskd_monai import checkpoints
 
-# A file's pages stay in memory while it is mapped; it is mapped anew after so many bytes of tensors were handed out.
+# The pages of a file stay in memory while it is mapped, so it is mapped again after this many bytes of tensors.
 MAPPED_BYTES = 64 * 2**20
 # What programs put before the names of a network's tensors: DataParallel, torch.compile, Lightning and others
 _WRAPPERS = {"module", "_orig_mod", "model", "encoder", "backbone", "network", "net"}
@@ -33,7 +33,7 @@ class Weights(Protocol):
         """Shape of a tensor; its values are not read."""
 
     def __getitem__(self, name: str) -> Tensor:
-        """A tensor, valid until the next one is asked for; its values are read when they are used."""
+        """A tensor, valid until the next one is requested; its values are read when they are used."""
 
 
 class NetworkWeights:
@@ -63,12 +63,12 @@ class FileWeights:
 
     Args:
         path: a file with one state dict; in a ``.pt`` file it may also be under the key ``state_dict`` or ``model``.
-        expected: names of the network's tensors. If the file has them with a prefix of a program that wrapped the
-            network, ``module.`` or ``_orig_mod.`` for instance, it is left out, which the log says.
+        expected: names of the network's tensors. If the names in the file have a prefix from a program that wrapped the
+            network, such as ``module.`` or ``_orig_mod.``, the prefix is left out, and the log says so.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it is damaged, or holds no state dict of tensors.
+        ValueError: if the file is damaged, or does not hold a state dict of tensors.
     """
 
     def __init__(self, path: str | Path, expected: Collection[str] = ()) -> None:
@@ -83,7 +83,7 @@ class FileWeights:
         self._open()
         self._prefix = _prefix(self._names_in_file(), expected)
         if self._prefix:
-            _logger.info("%s: the names of its tensors begin with %r, which is left out", path, self._prefix)
+            _logger.info("%s: the names of the tensors begin with %r; this prefix is left out", path, self._prefix)
 
     def _open(self) -> None:
         self._handed_out = 0
@@ -110,12 +110,12 @@ class FileWeights:
         return prefixed if prefixed in self._file.keys() else name  # noqa: SIM118  safetensors has keys alone
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, from the head of the file."""
+        """Shape of a tensor, from the header of the file."""
         name = self._name_in_file(name)
         return tuple(self._file.get_slice(name).get_shape() if self._is_safetensors else self._file[name].shape)
 
     def __getitem__(self, name: str) -> Tensor:
-        """A tensor that is mapped, not read."""
+        """A tensor that is mapped into memory, not read."""
         if self._handed_out > MAPPED_BYTES:
             self._file = None
             self._open()
@@ -126,9 +126,9 @@ class FileWeights:
 
 
 def _prefix(names: Sequence[str], expected: Collection[str]) -> str:
-    """What stands in a file before the names of a network's tensors; nothing if they are there as they are.
+    """The prefix of the names of a network's tensors in a file; nothing if they have none.
 
-    Expected ``stem.weight``, the file has ``module.model.stem.weight``: the prefix is ``module.model.``.
+    If ``stem.weight`` is expected and the file has ``module.model.stem.weight``, the prefix is ``module.model.``.
     """
     if not expected or not set(expected).isdisjoint(names):
         return ""
@@ -146,12 +146,12 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Teacher:
-    """The large network and where its weights are.
+    """The teacher's network and where its weights are.
 
     Args:
         network: the network; with ``weights`` it may be on the meta device, where it takes no memory.
-        weights: a ``.safetensors`` or ``.pt`` file with its state dict, of which only what is needed is read; None for
-            the network's own.
+        weights: a ``.safetensors`` or ``.pt`` file with its state dict, of which only what is needed is read; None: the
+            network's own weights.
 
     Examples:
         >>> import tempfile, timm, torch
@@ -169,7 +169,7 @@ class Teacher:
 
     @classmethod
     def of(cls, teacher: nn.Module | Teacher) -> Teacher:
-        """A network as a teacher whose weights are its own; a teacher as it is."""
+        """A teacher with the network's own weights; a teacher that is given is returned."""
         return teacher if isinstance(teacher, Teacher) else cls(teacher)
 
     def open(self) -> Weights:

@@ -90,6 +90,6 @@ def test_the_process_ends_with_one_line_and_the_traceback_is_kept(parser, monkey
         sys.excepthook(type(error), error, None)
     assert ended.value.code == BAD_INPUT
     printed = capsys.readouterr().err.strip().splitlines()
-    assert printed[-1].startswith("error: the GPU ran out of memory. Take a smaller batch: --batch_size (now 16)")
+    assert printed[-1].startswith("error: the GPU ran out of memory. Use a smaller batch: --batch_size (now 16)")
     assert len(printed) == 2, "the other one says where the traceback is"
     assert "CUDA out of memory" in (tmp_path / "out" / LOG).read_text()

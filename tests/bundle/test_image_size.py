@@ -93,7 +93,7 @@ def test_a_network_of_one_size_alone_says_which():
 
 def test_a_size_of_the_network_that_is_not_that_of_the_images_is_named():
     check("vit_tiny_patch16_224", 64, img_size=64)
-    with pytest.raises(ValueError, match="network_def#img_size is 64, but image_size 96; leave network_def#img_size"):
+    with pytest.raises(ValueError, match="network_def#img_size is 64, but image_size is 96; leave network_def"):
         check("vit_tiny_patch16_224", 96, img_size=64)
     check("vit_tiny_patch16_224", 96, img_size=64, dynamic_img_size=True)  # it takes both
 
@@ -108,6 +108,20 @@ def test_networks_that_take_any_size_are_not_told_one(name):
     network = config.get_parsed_content("network_def")
     expected = timm.create_model(name, in_chans=1, num_classes=3)
     assert str(network) == str(expected)
+
+
+def test_metadata_of_another_size_is_warned_of_if_the_network_takes_no_other(caplog):
+    check("vit_tiny_patch16_224", 224)
+    check("convnext_atto", 64)
+    assert caplog.messages == []
+    check("vit_tiny_patch16_224", 64)
+    (warning,) = caplog.messages
+    assert "spatial_shape of the input is [224, 224], but image_size is 64; set it to [64, 64]" in warning
+    caplog.clear()
+    config = Bundle(BUNDLE, {"student": "vit_tiny_patch16_224", "image_size": 64}).config("train")
+    config["_meta_#network_data_format#inputs#image#spatial_shape"] = [64, 64]
+    check_image_size(config)
+    assert caplog.messages == []
 
 
 def test_a_network_of_another_library_is_not_asked():

@@ -43,7 +43,7 @@ def other(tmp_path) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.slow
 def test_a_second_process_is_refused_until_the_first_is_gone_even_if_it_was_killed(tmp_path, other, monkeypatch):
     run = Run()
-    with pytest.raises(BlockingIOError, match=r"out: another run writes there now; .* --output_dir DIR"):
+    with pytest.raises(BlockingIOError, match=r"out: another run is writing there; .* --output_dir DIR"):
         require_alone(tmp_path / "out", run)
     require_alone(tmp_path / "elsewhere", run)
     monkeypatch.setenv("RANK", "1")

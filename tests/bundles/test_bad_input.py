@@ -137,7 +137,7 @@ def test_validation_images_of_one_class_alone(workspace):
     for name in ("covid19", "pneumonia"):
         shutil.rmtree(workspace / "data" / "val" / name)
     message = refused(workspace)
-    assert "of one class alone (covid19 0, no_findings 2, pneumonia 0), and cannot tell the best epoch" in message
+    assert "all of one class (covid19 0, no_findings 2, pneumonia 0), and cannot tell the best epoch" in message
 
 
 def test_a_column_that_could_name_patients(workspace):

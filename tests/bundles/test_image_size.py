@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import monai.bundle
+import numpy as np
+import onnxruntime
 import pytest
 import timm
 import torch
@@ -18,6 +19,7 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.errors import cause_of
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.create.create import create_bundle
 from dwskd_monai.commands.export.export import TOLERANCE, export_network
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
@@ -51,15 +53,15 @@ class Trained:
         self.data = data
         self.folder = folder
         self.bundle = folder / BUNDLE.name
-        shutil.copytree(BUNDLE, self.bundle, ignore=shutil.ignore_patterns("*.pt", "eval", "cache"))
+        pair = {"teacher": name, "student": name, "image_size": self.size}
+        create_bundle(self.bundle, None, "chest_xray", Bundle(BUNDLE).class_names, pair)
         self.large = wider(TINY_FIXED[name])
         torch.save(timm.create_model(name, **self.large).state_dict(), folder / "teacher.pt")
         self.train(folder / "teacher.pt")
 
     def train(self, teacher: Path, **settings: Any) -> None:
-        pair = {"teacher": self.name, "student": self.name, "teacher_weights": teacher, "image_size": self.size}
         networks = under("network_def", TINY_FIXED[self.name]) | under("teacher_def", self.large)
-        self.run("train", dataset_dir=self.data, **QUICK | pair | networks | settings)
+        self.run("train", dataset_dir=self.data, teacher_weights=teacher, **QUICK | networks | settings)
 
     def run(self, *names: str, **settings: Any) -> None:
         run_here(
@@ -122,6 +124,26 @@ def test_a_packed_network_is_made_by_timm_alone(trained, tmp_path):
     metadata = json.loads((unpacked / "configs" / "metadata.json").read_text())
     shape = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
     assert loaded(torch.zeros(1, 1, *shape)).shape == (1, 3)
+
+
+def test_monais_own_commands_take_the_size_of_the_bundle(trained, tmp_path):
+    configs = trained.bundle / "configs"
+    files = {"config_file": str(configs / "inference.yaml"), "meta_file": str(configs / "metadata.json")}
+    weights = str(trained.bundle / "models" / "model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI's and torch's own
+        monai.bundle.verify_net_in_out("network_def", **files, device="cpu")
+        for command, file in ((monai.bundle.ckpt_export, "model.ts"), (monai.bundle.onnx_export, "model.onnx")):
+            command("network_def", filepath=str(tmp_path / file), ckpt_file=weights, **files)
+        scripted = torch.jit.load(tmp_path / "model.ts")
+    image = np.random.default_rng(0).random((1, 1, trained.size, trained.size), dtype=np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (result,) = session.run(None, {session.get_inputs()[0].name: image})
+    network = TrainedBundle(Bundle(trained.bundle), "export").network
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image))
+        torch.testing.assert_close(scripted(torch.from_numpy(image)), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
 def test_a_teacher_is_fine_tuned_at_the_size_and_its_file_serves_students_of_another(trained, tmp_path):

@@ -138,5 +138,5 @@ def test_a_process_that_stands_still_is_named_and_all_end(phantoms, tmp_path):
     )
     errors = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, printed[-6000:]
-    assert re.match(r"error: process 1 \(\S+, pid \d+\) did not answer for the time that --timeout_minutes", errors[0])
+    assert re.match(r"error: process 1 \(\S+, pid \d+\) did not answer within --timeout_minutes", errors[0])
     assert torch.load(tmp_path / "training_state.pt", weights_only=True)["trainer"]["epoch"] == 1, "the last good one"

@@ -180,7 +180,7 @@ def test_a_setting_of_volumes_that_contradicts_is_refused(lung, key, value):
 def test_another_aggregation_is_said_and_recorded(lung, caplog):
     with caplog.at_level(logging.INFO, "dwskd_monai.bundle.trained_settings"):
         assert lung.predict("mean", aggregate="mean") != lung.predictions
-    assert "aggregate is 'mean' here, 'max' in the training" in caplog.text
+    assert "aggregate is 'mean' here, but was 'max' in the training" in caplog.text
     for name, method in (("mean", "mean"), ("once", "max")):
         origin = json.loads((lung.folder / name / "predictions.json").read_text())
         assert origin["aggregation"]["method"] == method
@@ -258,7 +258,7 @@ def test_classes_that_were_reordered_or_renamed_are_refused(copy, configs, names
     metadata["network_data_format"]["outputs"]["pred"]["channel_def"] = dict(zip("012", names))
     path.write_text(json.dumps(metadata))
     said = refused(copy.bundle, *configs, dataset_dir=str(copy.data))
-    assert f"covid19, no_findings, pneumonia, configs/metadata.json now names {', '.join(names)}" in said
+    assert f"covid19, no_findings, pneumonia, but configs/metadata.json now names {', '.join(names)}" in said
 
 
 @pytest.mark.parametrize("configs", [("inference",), ("train", "evaluate")], ids="+".join)

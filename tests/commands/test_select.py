@@ -82,7 +82,7 @@ def test_what_is_there_is_not_overwritten_without_force(teacher_file, tmp_path, 
     main(arguments(teacher_file, out))
     before = (out / "main.safetensors").read_bytes()
     message = refusal(capsys, arguments(teacher_file, out, "--elements", "random"))
-    assert f"{out} already holds main.safetensors, auxiliary.safetensors, report.json, report.md" in message
+    assert f"{out} already has main.safetensors, auxiliary.safetensors, report.json, report.md" in message
     assert (out / "main.safetensors").read_bytes() == before
     main(arguments(teacher_file, out, "--elements", "random", "--force"))
     assert (out / "main.safetensors").read_bytes() != before

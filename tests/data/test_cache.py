@@ -162,7 +162,7 @@ def test_an_entry_is_not_made_again_of_another_content(tmp_path, pictures):
     dataset = picture_dataset(tmp_path / "cache", pictures)
     shutil.rmtree(tmp_path / "cache")
     Image.new("L", (12, 12), 7).save(pictures[0])
-    with pytest.raises(ValueError, match="0.png: its content has changed since it was read first"):
+    with pytest.raises(ValueError, match="0.png: its content has changed since it was first read"):
         dataset[0]
     assert dataset[1]["image"].shape == (1, 8, 8)
 

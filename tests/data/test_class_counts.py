@@ -39,12 +39,12 @@ def test_where_all_classes_are_there_nothing_is_said(tmp_path, caplog):
 def test_validation_images_of_one_class_of_a_server_are_warned_of(tmp_path, caplog):
     (tmp_path / "label.json").write_text(json.dumps({"label": "dog"}))
     check_validation([{"image": "b.png", "label": str(tmp_path / "label.json")}], NAMES)
-    assert "of one class alone (cat 0, dog 1, eel 0), and cannot tell the best epoch" in caplog.text
+    assert "all of one class (cat 0, dog 1, eel 0), and cannot tell the best epoch" in caplog.text
 
 
 def test_validation_images_of_one_class_are_refused_before_a_training():
     items = [{"image": "a.png", "label": 1}, {"image": "b.png", "label": "dog"}]
     channel_def = dict(zip("012", NAMES))
-    with pytest.raises(ValueError, match=r"of one class alone \(cat 0, dog 2, eel 0\), and cannot tell the best epoch"):
+    with pytest.raises(ValueError, match=r"all of one class \(cat 0, dog 2, eel 0\), and cannot tell the best epoch"):
         check_validation(items, channel_def)
     check_validation([*items, {"image": "c.png", "label": "cat"}], channel_def)

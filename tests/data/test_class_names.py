@@ -29,7 +29,7 @@ def test_datalists_name_the_classes(tmp_path):
     ("rows", "message"),
     [
         ("x.png,a\n", r"names fewer than two classes \(a\); expected one folder or label per class"),
-        ("x.png,0\ny.png,1\n", "has numbers as labels; name the classes in their order: --classes a,b"),
+        ("x.png,0\ny.png,1\n", "has numbers as labels; give the names of the classes in order: --classes a,b"),
     ],
 )
 def test_what_names_no_classes_is_refused(tmp_path, rows, message):

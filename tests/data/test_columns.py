@@ -49,8 +49,8 @@ def test_common_spellings_of_a_column_are_taken_for_it_and_patients_stay_togethe
         assert load_split(path, NAMES, split) == load_split(plain, NAMES, split)
     taken = {name: meant for name, meant in zip(header.split(","), ("image", "label", "patient")) if name != meant}
     for name, meant in taken.items():
-        assert f"list.csv: column {name!r} is taken for {meant}" in caplog.text
-    assert caplog.text.count("is taken for") == 2 * len(taken)
+        assert f"list.csv: column {name!r} is taken as {meant}" in caplog.text
+    assert caplog.text.count("is taken as") == 2 * len(taken)
 
 
 def test_columns_of_splits_studies_and_folds_are_understood_too(tmp_path):
@@ -97,7 +97,7 @@ def test_numbers_of_rows_and_what_is_never_needed_are_no_reason_to_refuse(tmp_pa
     [
         ("image,label,patient_id,Subject", "the columns 'patient_id', 'Subject' all mean patient; expected one"),
         ("image,path,label,x_1", "the columns 'image', 'path' all mean image; expected one"),
-        ("image,label,label,x_1", "column label is there twice"),
+        ("image,label,label,x_1", "column label occurs twice"),
         ("image,label,Label ,x_1", "the columns 'label', 'Label ' all mean label"),
     ],
 )

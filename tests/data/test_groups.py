@@ -160,7 +160,7 @@ def test_folders_below_those_of_the_classes_are_patients_and_that_is_said(tmp_pa
         folders = [{Path(path).parent.name for path in part} for part in parts]
         assert not folders[0] & folders[1]
     assert load_split(tmp_path, NAMES, "all")[0]["patient"] == "P00"
-    assert "20 folders below those of the classes are taken for patients (P00, P01, " in caplog.text
+    assert "20 folders below those of the classes are taken as patients (P00, P01, " in caplog.text
     caplog.clear()
     apart = parts_of_folds(tmp_path, folder_patients=False)
     assert any({Path(p).parent.name for p in one} & {Path(p).parent.name for p in two} for one, two in apart)

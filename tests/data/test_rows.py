@@ -58,7 +58,7 @@ def test_a_datalist_may_be_in_each_encoding_that_says_what_it_is(folder, mark, e
     [
         (TEXT.encode("cp1252"), r"line 2: byte 0xe4 is not UTF-8; save the file as UTF-8 \(in Excel: CSV UTF-8\)"),
         (codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le")[:-1], "line 3: byte 0x0a is not UTF-16"),
-        (TEXT.replace("ä", "a").replace("Ä", "A").encode("utf-16-le"), "line 1: a zero byte, which no text has"),
+        (TEXT.replace("ä", "a").replace("Ä", "A").encode("utf-16-le"), "line 1: a zero byte, which a text never has"),
         (b'image,label\n"' + b"x" * 200_000, "not CSV"),
         (b"image;label\nb.png;cat\n", "got 'image;label': separate columns by commas"),
         (b"image,label\nb.png,cat,P1\nc.png,dog,P2\n", "2 rows are wrong:(\n|.)*line 3: 3 cells, 2 columns; put text"),
@@ -104,15 +104,15 @@ def test_a_word_for_no_value_is_no_patient_and_no_study_and_that_is_said(folder,
     items = load_split(folder / "list.csv", NAMES, "all")
     assert ["patient" in item for item in items] == [False, False]
     assert [item["study"] for item in items] == [str(folder / "b.png"), str(folder / "c.png")]
-    assert f"list.csv: a patient that is called {word} is taken for unknown" in caplog.text
-    assert f"list.csv: a study that is called {word} is taken for unknown" in caplog.text
+    assert f"list.csv: a patient that is called {word} is taken as unknown" in caplog.text
+    assert f"list.csv: a study that is called {word} is taken as unknown" in caplog.text
 
 
 def test_in_json_nan_is_no_patient_and_0_is_one(folder, caplog):
     items = [{"image": "b.png", "label": 0, "patient": float("nan")}, {"image": "c.png", "label": 1, "patient": 0}]
     items = load_split(write_json(folder, {"training": items}), NAMES, "all")
     assert [item.get("patient") for item in items] == [None, "0"]
-    assert "a patient that is called nan is taken for unknown" in caplog.text
+    assert "a patient that is called nan is taken as unknown" in caplog.text
 
 
 def test_images_that_the_decathlon_lists_by_name_alone_are_read_and_have_no_label(folder, caplog):
@@ -139,7 +139,7 @@ ITEM = {"image": "b.png", "label": 0}
             r"several lists of test images \(training, te",
         ),
         (json.dumps({"training": {"0": ITEM}}), "training: expected a list of objects with image and label"),
-        ('{"training": [], "training": []}', "training is there twice in one object"),
+        ('{"training": [], "training": []}', "training occurs twice in one object"),
         (
             json.dumps({"training": [ITEM | {"image": ["b.png", "c.png"]}]}),
             r"training\[0\]: image \['b.png', 'c.png'\]; ",

@@ -81,7 +81,7 @@ def test_the_page_of_settings_has_each_config():
     page = (DOCS / "configs.md").read_text()
     shown = set(re.findall(r"<!-- config: (\w+) -->", page))
     assert {path.stem for path in CONFIGS} - shown == {"study_transforms", "aggregation"}, "which have no settings"
-    assert "| `max_epochs` | of the whole training | `40` |" in with_generated(page)
+    assert "| `max_epochs` | epochs of the whole training | `40` |" in with_generated(page)
     assert "`axial` (ct, lung_ct)" in modality_reference()
     assert config_reference("demo").count("```") == 2, "the command that it is for"
 

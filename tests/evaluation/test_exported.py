@@ -84,5 +84,5 @@ def test_a_file_that_was_exported_from_other_weights_is_refused(models):
     file = models / "model.onnx"
     assert weights_of(file) == digest_of(models / "model.pt")
     ExportedNetwork(file, digest_of(models / "model.pt"))
-    with pytest.raises(ValueError, match=r"model.onnx was exported from other weights than the bundle has; export it"):
+    with pytest.raises(ValueError, match=r"model.onnx was not exported from the weights of the bundle; export it"):
         ExportedNetwork(file, "0" * 64)

@@ -67,6 +67,6 @@ def test_a_handler_used_twice_starts_anew(tmp_path):
 
 
 def test_a_network_with_another_number_of_outputs_is_named(tmp_path):
-    with pytest.raises(ValueError, match="0.png: the network has 3 outputs, the metadata 2 classes"):
+    with pytest.raises(ValueError, match="0.png: the network has 3 outputs, but the metadata has 2 classes"):
         evaluate(PredictionWriter(tmp_path, ("a", "b")))
     assert not (tmp_path / "predictions.csv").exists()

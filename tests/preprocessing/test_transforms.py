@@ -100,7 +100,7 @@ def test_a_picture_is_taken_as_windowed_only_where_that_is_said():
     np.testing.assert_allclose(taken.flatten(), [0, 0.2, 1], atol=1e-6)
     with pytest.raises(ValueError, match="scan: a picture has no Hounsfield units; .* set picture_range"):
         window([[1500, -600]], "picture", gray)
-    with pytest.raises(ValueError, match="scan: a picture has one window already, 2 windows are configured"):
+    with pytest.raises(ValueError, match="scan: a picture has one window already, but 2 windows are configured"):
         window([[1500, -600], [400, 40]], "picture", gray, picture_range=[0, 255])
 
 

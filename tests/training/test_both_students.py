@@ -66,7 +66,7 @@ def test_a_training_that_made_one_student_is_refused(files, combine):
     """Without an auxiliary its network is still part of the state, untrained."""
     _, auxiliary, weights, state = files
     save_state(state, auxiliary, students=1)
-    with pytest.raises(ValueError, match=r"training_state.pt holds one student; train with auxiliary: ema or mutual"):
+    with pytest.raises(ValueError, match="training_state.pt has only one student; train with auxiliary: ema"):
         combine_students(make_student(), make_student(), weights, state, combine)
 
 
@@ -79,7 +79,7 @@ def test_the_state_of_a_training_tells_whether_there_are_two_to_combine(tmp_path
     torch.save(trainer.network.state_dict(), tmp_path / "model.pt")
     paths = (tmp_path / "model.pt", tmp_path / "state.pt")
     if students == 1:
-        with pytest.raises(ValueError, match=r"state.pt holds one student"):
+        with pytest.raises(ValueError, match=r"state.pt has only one student"):
             combine_students(Student(), Student(), *paths, "ensemble")
     else:
         assert len(combine_students(Student(), Student(), *paths, "ensemble").networks) == 2
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_named(files):
     with pytest.raises(ValueError, match="combine must be one of ensemble, soup; got 'mean'"):
         combine_students(make_student(), make_student(), weights, state, "mean")
     torch.save({"network": {}}, state)
-    with pytest.raises(ValueError, match=r"training_state.pt holds one student; train with auxiliary: ema or mutual"):
+    with pytest.raises(ValueError, match="training_state.pt has only one student; train with auxiliary: ema"):
         combine_students(make_student(), make_student(), weights, state, "soup")
     state.unlink()
     with pytest.raises(FileNotFoundError, match=r"there is no file .*training_state.pt"):

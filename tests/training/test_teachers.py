@@ -46,7 +46,7 @@ def test_a_prefix_that_a_program_put_before_the_names_of_a_teacher_is_left_out_a
     (torch.save if suffix == ".pt" else save_file)({f"{prefix}{name}": value for name, value in saved.items()}, path)
     with caplog.at_level(logging.INFO, "dwskd_monai"):
         teacher = create_teacher("convnext_atto", str(path), num_classes=3, **TINY)
-    assert f"{path}: the names of its tensors begin with {prefix!r}, which is left out" in caplog.text
+    assert f"{path}: the names of the tensors begin with {prefix!r}; this prefix is left out" in caplog.text
     for name, tensor in teacher.state_dict().items():
         assert name.startswith("head.fc.") or torch.equal(tensor, saved[name]), name
 

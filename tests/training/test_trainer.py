@@ -322,7 +322,7 @@ def test_promotion_exchanges_weights_and_optimizer_states(auxiliary):
         ({"clip_grad_norm": 0.0}, "clip_grad_norm must be greater than 0, or null"),
         ({"accumulation_steps": 0}, "accumulation_steps"),
         ({"auxiliary_network": None}, "auxiliary='mutual' needs an auxiliary_network"),
-        ({"train_data_loader": iter([])}, "no length: give epoch_length"),
+        ({"train_data_loader": iter([])}, "no length; give epoch_length"),
     ],
 )
 def test_wrong_values_are_named(changes, message):
@@ -361,7 +361,7 @@ def test_a_trainer_without_an_auxiliary_trains_main_alone():
 def test_an_optimizer_without_the_auxiliary_is_refused():
     network = Student()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="does not hold 6 parameters of auxiliary_network, body.weight for instance"):
+    with pytest.raises(ValueError, match="does not hold 6 parameters of auxiliary_network, such as body.weight"):
         make_trainer(auxiliary="mutual", network=network, optimizer=optimizer)
     make_trainer(auxiliary="ema", network=network, optimizer=optimizer)
 

@@ -1,4 +1,4 @@
-"""Methods side by side on a user's own data: ``comparison`` runs the grid, ``methods.yaml`` declares the methods."""
+"""Compares methods on a user's own data: ``comparison`` runs the grid, ``methods.yaml`` declares the methods."""
 
 from dwskd_monai.lazy import attribute_finder
 

@@ -1,4 +1,4 @@
-"""The command ``compare``: its options, and what they are for."""
+"""The command ``compare`` and its options."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def compare(
         seeds: each gives different folds, subsets, initialization and order; 0, 1 and 2 by default.
         folds: number of stratified folds, each of which is the validation set once; by default the bundle's own split.
         baseline: the method that the others are compared with; selection by default.
-        learning_rates: the rate of each method is chosen among these, on a seed that is not measured; by default the
-            config's.
+        learning_rates: the rate of each method is chosen from these, on a seed that is not used for the results; by
+            default, the rate of the config.
         test_dir: labeled images on which each run is evaluated once, at its end; nothing is chosen by them.
         demo: apply the bundle's demo.yaml.
         methods_file: YAML with methods of your own.
         keep_models: keep each run's best network.
         jobs: how many runs at a time; they share the GPUs.
         ray_address: address of a Ray cluster to run on.
-        plan: run nothing; say how large the grid is, and which differences it can show.
+        plan: run nothing; say how large the grid is, and how small a difference it can show.
         overrides: any key of train.yaml, for all methods; --KEY@FRACTION for one fraction only.
     """
     from dwskd_monai.commands.compare.comparison import FailedRunsError, prepare

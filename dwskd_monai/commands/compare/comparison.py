@@ -1,4 +1,4 @@
-"""A comparison as a whole: what is asked for is checked, run, collected, and shown."""
+"""A whole comparison: it is checked and run, and its results are collected and shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dwskd_monai.commands.compare.summary import power, write_summary
 
 
 class FailedRunsError(RuntimeError):
-    """Some runs failed; the others are finished and in the tables."""
+    """Some runs failed; the others are finished, and the tables have them."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Comparison:
     """A grid that can be run; made by :func:`prepare`.
 
     Args:
-        grid: what was asked for.
+        grid: the options.
         runs: methods x fractions x folds x seeds.
-        setting: what they share.
-        methods: each after the one that it needs.
-        declared: names of all methods that there are, in their order.
+        setting: what all runs share.
+        methods: each comes after the method that it needs.
+        declared: names of all declared methods, in their order.
     """
 
     grid: Grid
@@ -41,7 +41,7 @@ class Comparison:
     declared: Sequence[str]
 
     def plan(self) -> str:
-        """How large the grid is, and which differences it can show."""
+        """How large the grid is, and how small a difference it can show."""
         fractions = len({run.fraction for run in self.runs})
         sizes = f"{len(self.methods)} methods, {fractions} fractions, {self._planned} folds x seeds"
         return f"{len(self.runs)} runs: {sizes}\n{self._power()}"
@@ -50,12 +50,12 @@ class Comparison:
         """Run what is missing, and write tables, figures and the page.
 
         Args:
-            jobs: runs at a time.
-            ray_address: of a Ray cluster to run on.
-            command: for the page: what it was called by.
+            jobs: how many runs at a time.
+            ray_address: address of a Ray cluster to run on.
+            command: the command line, for the page.
 
         Returns:
-            The table, and what its intervals are.
+            The table, with the intervals that were reached.
 
         Raises:
             ValueError: if a run was finished with other settings; nothing is run then.
@@ -96,7 +96,7 @@ class Comparison:
 
 
 def prepare(grid: Grid) -> Comparison:
-    """Check what is asked for; nothing is run.
+    """Check the options and the data; nothing is run.
 
     Raises:
         FileNotFoundError, ValueError: for bad input; the message names it.

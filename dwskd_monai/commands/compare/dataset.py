@@ -1,4 +1,4 @@
-"""The images of a comparison: that they can be read and divided, and which ones they are."""
+"""Checks that the images of a comparison can be divided, and computes digests of them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dwskd_monai.data.digests import Contents, contents, digest_of_splits
 def data_hashes(
     bundle: Bundle, dataset_dir: Path, folds: int | None, test_dir: Path | None, cache_dir: Path
 ) -> tuple[str, str]:
-    """Check the images, and give digests of contents, labels and splits; equal for equal data, wherever it lies.
+    """Check the images, and return digests of contents, labels and splits, which do not depend on paths.
 
     Args:
-        bundle: with the overrides of all runs.
+        bundle: the bundle, with the overrides of all runs.
         dataset_dir: labeled images.
-        folds: number of folds that will be asked for; None: the bundle's own split.
+        folds: number of folds that will be used; None: the bundle's own split.
         test_dir: labeled images that each run is evaluated on at its end.
-        cache_dir: where the contents' digests are kept, so that no file is read twice for its own.
+        cache_dir: where digests are kept, so that no file is read twice for its digest.
 
     Returns:
-        The digest of the training and validation images, and that of the test images, "" without any.
+        The digest of the training and validation images, and that of the test images, which is "" without any.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; if a test image is a training
-            or validation image too.
+        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`; also if a test image is a
+            training or validation image too.
     """
     if folds is not None:
         bundle.items(dataset_dir, "validation", folds - 1, folds)  # refused if the data names its validation images
@@ -50,5 +50,5 @@ def data_hashes(
             )
     cache.save_index()
     if folds is not None:
-        splits = {"": splits["training"] | splits["validation"]}  # each fold divides them another way
+        splits = {"": splits["training"] | splits["validation"]}  # each fold divides them in another way
     return digest_of_splits(splits), digest_of_splits({"": tests})

@@ -1,4 +1,4 @@
-"""Figures of a comparison: quality against training images, training time and parameters."""
+"""Figures of a comparison: accuracy against training images, training time and parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw(summary: pd.DataFrame, out: Path) -> list[Path]:
     """Write the figures as PNG into ``out/figures``.
 
     Args:
-        summary: of :func:`~dwskd_monai.commands.compare.summary.summarize`.
+        summary: the result of :func:`~dwskd_monai.commands.compare.summary.summarize`.
         out: folder of the results.
 
     Returns:
@@ -39,9 +39,9 @@ def draw(summary: pd.DataFrame, out: Path) -> list[Path]:
         figures["both_students_by_fraction"] = by_fraction(pairs, "balanced_accuracy", styles)
     seconds = single.assign(seconds=single[list(TIMES)].sum(axis=1))
     figures["accuracy_by_training_time"] = against(
-        seconds, "seconds", "seconds of training, with what it needs", styles
+        seconds, "seconds", "seconds of training, with the run that it needs", styles
     )
-    figures["accuracy_by_parameters"] = against(single, "parameters", "parameters of what is deployed", styles)
+    figures["accuracy_by_parameters"] = against(single, "parameters", "parameters of the deployed network", styles)
     paths = []
     for name, figure in figures.items():
         paths.append(out / "figures" / f"{name}.png")
@@ -51,7 +51,7 @@ def draw(summary: pd.DataFrame, out: Path) -> list[Path]:
 
 
 def by_fraction(summary: pd.DataFrame, metric: str, styles: Styles) -> Figure:
-    """A metric against the share of the training images, one line with its 95 % band per method."""
+    """A metric against the share of the training images: for each method, a line with its 95 % band."""
     figure, (axes,) = _figure(1)
     rows = summary[summary["metric"] == metric]
     for method in rows["method"].unique():
@@ -71,7 +71,7 @@ def by_fraction(summary: pd.DataFrame, metric: str, styles: Styles) -> Figure:
 
 
 def against(summary: pd.DataFrame, column: str, label: str, styles: Styles) -> Figure:
-    """Balanced accuracy against a cost, a panel per fraction, a point with its 95 % interval per method."""
+    """Balanced accuracy against a cost: a panel per fraction, and a point with its 95 % interval per method."""
     rows = summary[(summary["metric"] == "balanced_accuracy") & (summary[column] > 0)]
     fractions = sorted(rows["fraction"].unique(), reverse=True)
     figure, panels = _figure(max(1, len(fractions)))
@@ -99,7 +99,7 @@ def _figure(panels: int) -> tuple[Figure, Sequence[Any]]:
 
 
 def methods_styles(methods: Sequence[str]) -> Styles:
-    """One color and marker per method; a combination has its method's color and a broken line."""
+    """One color and marker for each method; a combination has the color of its method and a broken line."""
     bases = list(dict.fromkeys(method.partition("+")[0] for method in methods))
     paired: Any = matplotlib.color_sequences["tab20"]
     colors = [*paired[::2], *paired[1::2]]  # the strong ones first
@@ -119,7 +119,7 @@ def methods_styles(methods: Sequence[str]) -> Styles:
 
 
 def _limit(axes: Any, rows: pd.DataFrame) -> None:
-    """Show where the means are; the interval of two or three runs can be wider than the whole scale."""
+    """Limit the scale to the means; the interval of two or three runs can be wider than the whole scale."""
     axes.set_ylim(max(0.0, rows["mean"].min() - 0.08), min(1.0, rows["mean"].max() + 0.08))
 
 

@@ -1,4 +1,4 @@
-"""Running a grid: what is missing of it, in an order in which each run finds what it needs."""
+"""Running a grid: the missing runs, each after the one that it needs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def run_grid(
     ray_address: str | None = None,
     rates: Sequence[float] = (),
 ) -> tuple[list[Run], dict[Run, str]]:
-    """Run what is missing of a grid; if there are ``rates``, first the runs that choose one for each method.
+    """Carry out the missing runs of a grid; if there are ``rates``, first the runs that choose one for each method.
 
     Args:
         runs: the grid.
-        setting: what its runs share.
+        setting: what all runs share.
         at_a_time, ray_address: see :func:`~dwskd_monai.commands.compare.scheduling.run_all`.
-        rates: learning rates to choose from; none: the config's.
+        rates: learning rates to choose from; if there are none, the rate of the config is used.
 
     Returns:
         The runs with their learning rates, and those that failed, with the reason.
@@ -56,7 +56,7 @@ def _run_missing(
 
 
 def _needed(run: Run, out: Path, best: Mapping[tuple[str, float], Run]) -> Path | None:
-    """Folder of the run whose network a run needs; for one that chooses a rate, the best of the needed method's."""
+    """Folder of the run whose network a run needs; if it chooses a rate, the best such run of the needed method."""
     needs = run.method.needs
     if needs is None:
         return None

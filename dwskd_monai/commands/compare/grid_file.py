@@ -1,4 +1,4 @@
-"""What is compared, as a file of YAML: read, checked, and written beside the results."""
+"""The options of a comparison as a YAML file, which is read, checked, and written beside the results."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ INCLUDE = "include"
 _PATHS = ("bundle", "dataset_dir", "out", "test_dir", "methods_file")
 _NEEDED = ("bundle", "dataset_dir", "out")
 _WEIGHTS = "teacher_weights"  # the override that names a file
-_HEADER = "# What `python -m dwskd_monai compare` was asked for; given this file, it goes on.\n"
+_HEADER = "# The options of `python -m dwskd_monai compare`; with this file as its argument, it continues.\n"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is compared, on which images. :func:`~dwskd_monai.commands.compare.command.compare` describes each field.
+    """What is compared, and on which images; :func:`~dwskd_monai.commands.compare.command.compare` has the details.
 
     Raises:
         ValueError: for a value outside its range; the message names it.
@@ -62,13 +62,13 @@ KEYS = tuple(each.name for each in fields(Grid))
 
 
 def make_grid(content: Mapping[str, Any]) -> Grid:
-    """A grid from what a file or a command line says.
+    """A grid from the options of a file or a command line.
 
     Args:
         content: keys of a grid and their values; text, numbers, lists, or one value instead of a list of one.
 
     Raises:
-        ValueError: if something is missing, or is not what its key takes; the message names the key.
+        ValueError: if a key is missing or its value has a wrong form; the message names the key.
     """
     missing = [key for key in _NEEDED if content.get(key) is None]
     if missing:
@@ -91,22 +91,22 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
 
 
 def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The content of a grid's file, with what it includes, and with absolute paths.
+    """The content of a grid's file, including the files that it includes, with absolute paths.
 
-    Paths are relative to the file that they are written in, those of ``teacher_weights`` too. ``include: FILE`` takes
-    over what another file says; the including file's own keys, and single overrides, come before it.
+    Paths, including that of ``teacher_weights``, are relative to the file that they are written in. ``include: FILE``
+    takes over the options of another file; the keys and single overrides of the including file replace them.
 
     Args:
         file: YAML.
-        above: files that include this one.
+        above: the files that include this one.
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        ValueError: if it is not a map, has an unknown key, or includes itself; the message names file and key.
+        ValueError: if the file is not a map, has an unknown key, or includes itself; the message names file and key.
     """
     path = Path(file).resolve()
     if not path.is_file():
-        raise FileNotFoundError(f"grid: {path} is not a file; give one of YAML, or the options of compare")
+        raise FileNotFoundError(f"grid: {path} is not a file; give a YAML file, or the options of compare")
     if path in above:
         raise ValueError(f"{path} includes itself: {', '.join(map(str, (*above, path)))}")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -116,14 +116,14 @@ def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         if key not in (*KEYS, INCLUDE):
             near = difflib.get_close_matches(str(key), [*KEYS, INCLUDE], 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join([*KEYS, INCLUDE])}"
-            raise ValueError(f"{path}: {key} is not a key of a grid; {hint} Keys of train.yaml belong into overrides")
+            raise ValueError(f"{path}: {key} is not a key of a grid; {hint} Keys of train.yaml belong in overrides")
     included = content.pop(INCLUDE, None)
     base = {} if included is None else read_grid(path.parent / included, (*above, path))
     return merged(base, absolute(content, path.parent))
 
 
 def absolute(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The same keys and values, with paths that were relative to a folder."""
+    """The same keys and values; paths, which are relative to a folder, become absolute."""
     result = dict(content)
     for key in _PATHS:
         if result.get(key) is not None:
@@ -136,19 +136,19 @@ def absolute(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """Two grids as one: what ``content`` says comes before what ``base`` says, for each override too."""
+    """Two grids as one: values of ``content`` replace those of ``base``, also for each override."""
     overrides = {**base.get("overrides", {}), **content.get("overrides", {})}
     return {**base, **content, "overrides": overrides}
 
 
 def write_grid(grid: Grid) -> Path:
-    """Write a grid's file into the folder of its results, unless there is one that says the same.
+    """Write a grid's file into the folder of its results, unless a file with the same options is there.
 
-    Several commands may fill one folder, with other seeds each for instance; so what is there stays, and the next file
-    is ``grid_2.yaml``.
+    Several commands may write to one folder, for instance each with other seeds. So existing files stay, and the next
+    file is ``grid_2.yaml``.
 
     Returns:
-        The file that says it.
+        The file with the options of the grid.
     """
     text = _as_text(grid)
     for number in count(1):
@@ -163,14 +163,14 @@ def write_grid(grid: Grid) -> Path:
 
 
 def _as_text(grid: Grid) -> str:
-    """A grid's file that lies in the folder of its results."""
+    """The text of a grid's file in the folder of its results."""
     content = {key: value for key, value in asdict(grid).items() if value not in (None, (), {})}
     content["out"] = "."
     return yaml_text(_HEADER, content)
 
 
 def _each(values: Any) -> Sequence[Any]:
-    """One value as a sequence of it."""
+    """A single value as a sequence."""
     return values if isinstance(values, (list, tuple)) else (values,)
 
 

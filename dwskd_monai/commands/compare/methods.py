@@ -17,11 +17,11 @@ class Method:
     """One way to get a classifier, as small changes of a bundle's ``train.yaml``.
 
     Args:
-        name: of the declaration.
+        name: the name of the declaration.
         description: one line.
         overrides: ids of the config and their values.
         configs: files of the bundle's configs that are run, in this order.
-        needs: another method whose best network is given as ``@needed_weights``.
+        needs: another method, whose best network is available as ``@needed_weights``.
         trains: False: the network is evaluated without training.
     """
 
@@ -34,10 +34,10 @@ class Method:
 
 
 def read_methods(file: str | Path | None = None) -> dict[str, Method]:
-    """The methods of the package, and those of a file of the user, by name.
+    """The methods of the package and those of the user's file, by name.
 
     Args:
-        file: YAML with declarations as in ``methods.yaml``; one of the same name replaces the package's.
+        file: YAML with declarations as in ``methods.yaml``; one with the same name replaces that of the package.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -69,10 +69,10 @@ def _method(name: str, declaration: Any, path: Path) -> Method:
 
 
 def chosen_methods(names: Sequence[str], methods: Mapping[str, Method]) -> list[Method]:
-    """The methods of these names, each after the one that it needs.
+    """The methods with these names, each after the method that it needs.
 
     Raises:
-        ValueError: for an unknown name, or a circle of needs.
+        ValueError: for an unknown name, or if methods need each other in a circle.
     """
     unknown = [name for name in names if name not in methods]
     if unknown:

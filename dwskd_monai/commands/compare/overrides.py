@@ -1,4 +1,4 @@
-"""What a comparison lets its user override: any id of the config, but those that each run has its own value of."""
+"""Which ids of the config the user of a comparison may override: all whose values do not differ between runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.overrides import check_types, refuse_unknown
 from dwskd_monai.commands.compare.methods import Method
 
-_OF_EACH_RUN = {  # ids, and the option of compare that they come from
+_OF_EACH_RUN = {  # ids, and the options of compare that set them
     "seed": "seeds",
     "fold": "folds",
     "train_fraction": "fractions",
@@ -27,7 +27,7 @@ def refuse_unknown_of_methods(folder: Path, methods: Sequence[Method]) -> None:
 
     Args:
         folder: of the bundle.
-        methods: that are compared.
+        methods: the methods that are compared.
     """
     for method in methods:
         names = [Path(name).stem for name in (*method.configs, "evaluate.yaml")]
@@ -42,13 +42,13 @@ def grid_bundle(folder: Path, demo: bool, overrides: Mapping[str, Any]) -> Bundl
 
     Raises:
         FileNotFoundError: if the folder is not a bundle.
-        ValueError: for an unknown override, or one that each run has a value of its own for; the message names it.
+        ValueError: for an unknown override, or one whose value differs between runs; the message names it.
     """
     ids = [key.partition("@")[0] for key in overrides]
     for key in ids:
         if key in _OF_EACH_RUN:
             raise ValueError(
-                f"{key}: each run has its own, which compare makes from --{_OF_EACH_RUN[key]}; leave it out"
+                f"{key}: each run has its own value, which compare makes from --{_OF_EACH_RUN[key]}; leave it out"
             )
     common = {key: value for key, value in overrides.items() if "@" not in key}
     bundle = Bundle(folder, common)

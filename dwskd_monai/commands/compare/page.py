@@ -1,4 +1,4 @@
-"""One HTML file with the tables and figures of a comparison, to be looked at and passed on."""
+"""One HTML file with the tables and figures of a comparison, which can be passed on."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_page(
     Args:
         out: folder of the results.
         title: of the page.
-        summary: of :func:`~dwskd_monai.commands.compare.summary.summarize`.
+        summary: the result of :func:`~dwskd_monai.commands.compare.summary.summarize`.
         methods: with their descriptions.
         figures: PNG files.
-        facts: what the page says about the grid, name and value.
+        facts: what the page says about the grid, as names and values.
         failed: runs that failed, and why.
     """
     others = [name for name in METRICS if name != KEY_METRIC and name in set(summary["metric"])]

@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn on the embeddings of a frozen network: what it takes no training to reach."""
+"""Classifiers of scikit-learn on the embeddings of a frozen network: what can be reached without training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Probe(nn.Module):
-    """A frozen network with a classifier of scikit-learn, as a network that gives log-probabilities.
+    """A frozen network and a classifier of scikit-learn, together as a network that gives log-probabilities.
 
-    So a probe is evaluated by the same config as any network.
+    So a probe is evaluated with the same config as any network.
 
     Args:
         backbone: gives pooled features ``(B, D)``.
@@ -46,11 +46,11 @@ def fit_probe(
     """Embed the training images without augmentation, and fit the classifier on their labels.
 
     Args:
-        teacher: without classifier; it is not changed.
+        teacher: a network without classifier; it is not changed.
         dataset: items with ``image`` ``(C, H, W)`` and ``label``; each class must occur.
-        classifier: unfitted, of scikit-learn, with ``predict_proba``.
+        classifier: of scikit-learn, not fitted yet, with ``predict_proba``.
         device: where to embed.
-        batch_size: images that are embedded at a time.
+        batch_size: how many images are embedded at a time.
         seed: of the slices that are drawn from volumes.
     """
     teacher = teacher.to(device).eval()

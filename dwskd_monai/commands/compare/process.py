@@ -1,4 +1,4 @@
-"""A process of ``python -m monai.bundle``: what it prints goes to a log, and a failure is told by its cause."""
+"""A process of ``python -m monai.bundle``: its output goes to a log, and a failure is reported with its cause."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from typing import TextIO
 
 _logger = logging.getLogger(__name__)
 _PATIENCE = 0.2  # seconds
-_SOME_REFUSED = 3  # exit code of a run that has used all images but those in refused.csv
+_SOME_REFUSED = 3  # exit code of a run that has used all images except those in refused.csv
 _interrupted = Event()
 _running: set[subprocess.Popen[bytes]] = set()
 _BAD_INPUT = "error: "  # how a bundle's process begins the message that it ends with
-# that, or the last line of a traceback
+# this, or the last line of a traceback
 _ERROR = re.compile(rf"^(?:{_BAD_INPUT}|[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit): )")
 
 
@@ -34,31 +34,31 @@ class ProcessError(RuntimeError):
 
 @contextmanager
 def locked_log(path: Path, name: str) -> Iterator[TextIO]:
-    """The log of a run, open to be added to; whoever has it open so is alone with the run.
+    """The log of a run, opened for appending and locked, so that only one command works on the run.
 
-    Two commands at a time would continue each other's training, so the second waits. The lock is one of the open file,
-    which processes inherit as their output: if a command is killed and its process goes on, the run stays locked until
-    the process has ended.
+    Two commands at a time would continue each other's training, so the second one waits. The lock belongs to the open
+    file, which processes inherit as their output: if a command is killed and its process goes on, the run stays locked
+    until the process has ended.
 
     Args:
         path: of the log.
-        name: of the run, for the message that it is waited for.
+        name: of the run, for the message that the command waits.
 
     Raises:
-        ProcessError: if the waiting is ended by :func:`end_running`.
+        ProcessError: if :func:`end_running` ends the waiting.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _logger.warning("%s: another command runs it; waiting for that", name)
+            _logger.warning("%s: another command is running it; waiting for that command", name)
             _wait_for(log)
         yield log
 
 
 def _wait_for(log: TextIO) -> None:
-    """Lock a log that others have locked; asked again and again, since a lock cannot be waited for and interrupted."""
+    """Lock a log that others have locked. It is tried repeatedly, since waiting for a lock cannot be interrupted."""
     while not _interrupted.wait(_PATIENCE):
         with suppress(BlockingIOError):
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,10 +72,10 @@ def run_bundle(
     """Run ``python -m monai.bundle run`` to its end.
 
     Args:
-        run_id: what of the config is run; None: ``run``.
-        configs: config files; MONAI takes metadata and logging from beside the first.
-        log: file that the command line, and what the process prints, is added to.
-        variables: of the environment, beside those of this process.
+        run_id: the id that is run; None: ``run``.
+        configs: config files; MONAI takes the metadata and logging files beside the first one.
+        log: file to which the command line and the output of the process are appended.
+        variables: environment variables, in addition to those of this process.
 
     Raises:
         ProcessError: if it fails.
@@ -100,7 +100,7 @@ def run_bundle(
         finally:
             _running.discard(process)
     if code < 0:
-        raise ProcessError(f"its process was killed ({signal.Signals(-code).name}), perhaps for lack of memory")
+        raise ProcessError(f"its process was killed ({signal.Signals(-code).name}), perhaps because memory ran out")
     if code == _SOME_REFUSED:
         _logger.warning("%s: images were refused; refused.csv of the run says why", log.name)
     elif code > 0:
@@ -110,9 +110,9 @@ def run_bundle(
 
 
 def end_running() -> None:
-    """End what :func:`run_bundle` and :func:`locked_log` wait for, and all that comes after it in other threads.
+    """End the processes that :func:`run_bundle` and :func:`locked_log` wait for, and refuse new ones in all threads.
 
-    A training that was ended is continued by the same command.
+    The same command continues a training that was ended.
     """
     _interrupted.set()
     for process in tuple(_running):
@@ -120,13 +120,13 @@ def end_running() -> None:
 
 
 def allow_running() -> None:
-    """Let processes run again that :func:`end_running` would end."""
+    """Allow new processes again after :func:`end_running`."""
     _interrupted.clear()
 
 
 @contextmanager
 def ending_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, by an exception, so that no process is left behind."""
+    """Let SIGTERM end the block by an exception, as Ctrl-C does, so that no process is left behind."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -139,7 +139,7 @@ def ending_by_sigterm() -> Iterator[None]:
 
 
 def cause_in(printed: str) -> str:
-    """The last error that a process printed; its last line if it printed no error."""
+    """The last error that a process printed, or its last line if it printed no error."""
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", printed) if line.strip()]
     errors = [index for index, line in enumerate(lines) if _ERROR.match(line)]
     return "\n".join(lines[errors[-1] :] if errors else lines[-1:]).removeprefix(_BAD_INPUT)

@@ -1,4 +1,4 @@
-"""What a comparison needs to know of a run and nothing else writes: small handlers and functions for its config."""
+"""Small handlers and functions for the config of a run, which write what a comparison needs to know about it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _logger = logging.getLogger(__name__)
 class TrainingRecord:
     """Write how long a training took and how it ended, as JSON.
 
-    ``epoch_seconds`` has the seconds of each epoch, with validation and saving, without the reading of the data. It
-    survives interruptions: a training that is continued after epoch n keeps the first n. (``ignite.handlers.Timer``
-    and ``BasicTimeProfiler`` know of one process alone.) ``best_epoch``, ``last_metric``, ``students`` (how many there
-    were) and the given facts are added when the training has ended, so a file with them is of a whole training.
+    ``epoch_seconds`` has the seconds of each epoch, including validation and saving, but not the reading of the data.
+    It survives interruptions: a training that is continued after epoch n keeps the first n. (``ignite.handlers.Timer``
+    and ``BasicTimeProfiler`` know only one process.) ``best_epoch``, ``last_metric``, ``students`` (how many there
+    were) and the given facts are added when the training has ended, so a file that has them belongs to a whole
+    training.
 
     Args:
         path: the file.
         validator: main's evaluator.
-        best_model_saver: what saves the best network.
+        best_model_saver: the handler that saves the best network.
         facts: values of the config that are written as they are.
     """
 
@@ -44,13 +45,13 @@ class TrainingRecord:
         self._since = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Write after epochs and at the end; attach it after what restores and saves the state of the training."""
+        """Write after each epoch and at the end; attach this after the handler for the state of the training."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.add_epoch)
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def start(self, engine: Engine) -> None:
-        """Take up the epochs that the training is continued after, if there are any."""
+        """Keep the epochs after which the training is continued, if there are any."""
         done = engine.state.epoch
         before: list[float] = read_json(self.path)["epoch_seconds"] if done and self.path.is_file() else []
         self.epoch_seconds = before[:done]

@@ -1,4 +1,4 @@
-"""The table of finished runs: one row each, in one order, whatever order they ended in."""
+"""The table of finished runs: a row for each, in an order that does not depend on when they ended."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _LAST = ("versions", "data_hash")
 
 
 def read_result(out: Path, run: Run) -> dict[str, Any] | None:
-    """What a finished run left; None if it is not finished."""
+    """The result of a finished run; None if it is not finished."""
     path = out / run.folder / RESULT
     return read_json(path) if path.is_file() else None
 
 
 def collect(out: Path, methods: Iterable[str]) -> pd.DataFrame:
-    """A row for each run that was ever finished in ``out``: seeds in order, then folds, large fractions and methods.
+    """A row for each finished run in ``out``, ordered by seed, fold, fraction (the largest first) and method.
 
     Args:
         out: folder of the results.

@@ -1,4 +1,4 @@
-"""What is special about a run, as one more config file, which comes after the bundle's own."""
+"""What a run changes, as an additional config file that comes after those of the bundle."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def run_config(
 ) -> dict[str, Any]:
     """Ids and values of a run.
 
-    MONAI copies what a macro names (``auxiliary_def: "%network_def"``) once all files are merged. The grid's overrides
-    hold for such copies too; a method's overrides change the id that they name and nothing else. So the macros that a
-    method's override would change, or would change below, are written out first:
+    MONAI copies what a macro names (``auxiliary_def: "%network_def"``) once all files are merged. The overrides of the
+    grid apply to such copies too; the overrides of a method change only the id that they name. So macros that an
+    override of a method would change, as a whole or in a part, are written out first:
 
         network_def#dims: [8, 16]         # the grid's
         auxiliary_def: {…, dims: [8, 16]} # what MONAI copies
         auxiliary_def#dims: [32, 64]      # the method's
 
     Args:
-        configs: the files that the run's own comes after.
-        overrides: of the grid, and of the run.
-        method: overrides of the method.
-        added: ids of lists, and items that are added at their ends.
+        configs: the files that come before that of the run.
+        overrides: those of the grid and of the run.
+        method: those of the method.
+        added: ids of lists, and items that are appended to these.
     """
     parser = ConfigParser()
     parser.read_config([str(path) for path in configs])

@@ -1,4 +1,4 @@
-"""One run of the grid: training and evaluations by the bundle's own commands, and the figures that they leave."""
+"""One run of the grid: training and evaluations by the bundle's own commands, and the numbers that result."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class RunError(RuntimeError):
 
 
 def execute(run: Run, setting: Setting, needed: Path | None = None, gpu: str | None = None) -> None:
-    """Do what is missing of a run; ``result.json`` in its folder is written last.
+    """Carry out the missing parts of a run; ``result.json`` in its folder is written last.
 
-    A training that was interrupted is continued after its last epoch. What is printed goes to ``log.txt``.
+    A training that was interrupted is continued after its last epoch. The output of the processes goes to ``log.txt``.
 
     Args:
-        run: what to run.
+        run: the run.
         setting: of the grid.
         needed: folder of the finished run whose network the method needs.
-        gpu: the only one that the run may see, as ``CUDA_VISIBLE_DEVICES`` names it; None: all.
+        gpu: the only GPU that the run may see, as ``CUDA_VISIBLE_DEVICES`` names it; None: all.
 
     Raises:
         RunError: if anything fails.
@@ -55,7 +55,7 @@ def execute(run: Run, setting: Setting, needed: Path | None = None, gpu: str | N
 
 
 def _finish(attempt: _Attempt) -> None:
-    if is_finished(attempt.run, attempt.setting):  # another command may have finished it meanwhile
+    if is_finished(attempt.run, attempt.setting):  # another command may have finished it in the meantime
         return
     try:
         attempt.finish()
@@ -70,7 +70,7 @@ def is_finished(run: Run, setting: Setting) -> bool:
     """Whether a run was made with the same settings, and its network is there if others need it.
 
     Raises:
-        ValueError: if it was made with other settings; the message names what differs.
+        ValueError: if it was made with other settings; the message names the difference.
     """
     folder = setting.out / run.folder
     refuse_other_settings(folder, setting.identity(run))
@@ -83,12 +83,12 @@ def is_finished(run: Run, setting: Setting) -> bool:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A run that is being made.
+    """A run in progress.
 
     Args:
         run, setting, needed, gpu: as for :func:`execute`.
         folder: of the run.
-        log: what its processes print to.
+        log: the file to which its processes print.
     """
 
     run: Run
@@ -123,7 +123,7 @@ class _Attempt:
         self._remove_networks(result.get("model"))
 
     def _trained(self) -> dict[str, Any]:
-        """What a training recorded; it is run or continued if it has not ended yet."""
+        """The record of the training, which is started or continued if it has not ended yet."""
         path = self.folder / _RECORD
         record = read_json(path) if path.is_file() else {}
         if "checkpoint" in record and (self.folder / Path(record["checkpoint"]).name).is_file():
@@ -140,11 +140,11 @@ class _Attempt:
         return read_json(path)
 
     def _evaluated(self, combinations: Sequence[str]) -> dict[str, Any]:
-        """Metrics of the network, and of combinations of two students, on validation images and on those for tests."""
+        """Metrics of the network, and of combinations of two students, on validation and test images."""
         result: dict[str, Any] = {}
         images: dict[str, dict[str, Any]] = {"validation": {"split": "validation"}}
         if self.setting.test_dir is not None and not self.run.tuning:
-            # of the evaluation alone: a probe's network is fitted on the training images of dataset_dir
+            # only of the evaluation: the network of a probe is fitted on the training images of dataset_dir
             images["test"] = {"split": "all", "validate#dataset#data#dataset_dir": str(self.setting.test_dir)}
         for split, source in images.items():
             prefix = "" if split == "validation" else f"{split}_"
@@ -172,7 +172,7 @@ class _Attempt:
         added: Mapping[str, Sequence[Any]],
         *overlays: str,
     ) -> None:
-        """Run the bundle; ``run.yaml``, in the folder that it writes to, says with what."""
+        """Run the bundle; ``run.yaml``, in the folder of the results, has what the run changes."""
         overrides = {
             "ckpt_dir": str(self.folder),
             "cache_dir": str(self.setting.out / "cache"),
@@ -190,7 +190,7 @@ class _Attempt:
         run_bundle(run_id, [*configs, write_run_config(where / _CONFIG, content)], self.log, variables)
 
     def _remove_networks(self, model: str | None) -> None:
-        """A grid of networks fills a disk: only those that are asked for stay."""
+        """Remove networks that are not to be kept: those of a whole grid fill a disk."""
         for path in self.folder.glob("*.pt"):
             if self.run.method.name not in self.setting.kept or path.name != model:
                 path.unlink()
@@ -198,14 +198,14 @@ class _Attempt:
 
 
 def _network_of(folder: Path) -> Path:
-    """The network that a finished run left."""
+    """The network of a finished run."""
     if not (folder / RESULT).is_file():
         raise FileNotFoundError(f"the run whose network is needed is missing: {folder}")
     return folder / str(read_json(folder / RESULT)["model"])
 
 
 def _figures(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the result of a run says of its training."""
+    """The numbers in the result of a run that are about its training."""
     return {
         "training_seconds": sum(record["epoch_seconds"]),
         "epochs": int(record["max_epochs"]),
@@ -219,5 +219,5 @@ def _figures(record: Mapping[str, Any]) -> dict[str, Any]:
 def _metrics(folder: Path, prefix: str) -> dict[str, Any]:
     """The metrics of studies that an evaluation wrote."""
     overall = read_json(folder / "metrics.json")["study"]["overall"]
-    # JSON has no NaN: what is not defined is null there
+    # JSON has no NaN: undefined values are null there
     return {prefix + name: float("nan") if overall[name] is None else overall[name] for name in METRICS}

@@ -1,4 +1,4 @@
-"""The grid: which runs there are, and where the files of each lie."""
+"""The grid: its runs, and where the files of each run are."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dwskd_monai.commands.compare.methods import Method
 
 @dataclass(frozen=True)
 class Run:
-    """A method on a share of one fold's training images, with one seed.
+    """A method on a share of the training images of one fold, with one seed.
 
-    Runs that differ in the method alone are a pair: they have the same images, order and augmentation.
+    Runs that differ only in the method are a pair: they have the same images, order and augmentation.
 
     Args:
-        method: what is run.
+        method: the method.
         fraction: share of the training images.
         fold: number of the validation fold.
         seed: of folds, subset, initialization and order.
-        learning_rate: peak of the schedule; None: the config's.
+        learning_rate: peak of the schedule; None: that of the config.
         tuning: True for a run that only chooses a learning rate.
     """
 
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie, below the folder of the results."""
+        """The folder of its files, below that of the results."""
         folder = self.beside(self.method.name)
         return Path("tuning", *folder.parts[1:], f"lr{self.learning_rate:g}") if self.tuning else folder
 
@@ -49,7 +49,7 @@ class Run:
 def measured_runs(
     methods: Sequence[Method], fractions: Sequence[float], folds: Iterable[int], seeds: Sequence[int]
 ) -> list[Run]:
-    """Seeds first, so that a grid that is interrupted has whole pairs; a method comes after the one that it needs."""
+    """The runs, seed by seed, so that an interrupted grid has whole pairs; methods come after those that they need."""
     folds = list(folds)
     return [
         Run(method, fraction, fold, seed)

@@ -1,4 +1,4 @@
-"""Runs side by side: threads that wait for their processes, on this machine or on a Ray cluster."""
+"""Several runs at a time: threads that wait for their processes, on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from dwskd_monai.commands.compare.setting import Setting
 
 _logger = logging.getLogger(__name__)
 
-Job = tuple[Run, Path | None]  # and the folder of the run that it needs
+Job = tuple[Run, Path | None]  # a run, and the folder of the run that it needs
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs are made.
+    """Where runs are carried out.
 
     Args:
-        attempt: makes a run, and returns what is wrong with it.
-        end: ends all that is being made, because the command was interrupted.
+        attempt: carries out a run, and returns what is wrong with it.
+        end: ends all current runs, because the command was interrupted.
     """
 
     attempt: Callable[[Job, Setting], str | None]
@@ -41,18 +41,18 @@ class Place:
 def run_all(
     jobs: Sequence[Job], setting: Setting, at_a_time: int = 1, ray_address: str | None = None, title: str = "runs"
 ) -> dict[Run, str]:
-    """Make runs side by side, with a progress bar; one that fails does not stop the others.
+    """Carry out several runs at a time, with a progress bar; a run that fails does not stop the others.
 
     Args:
-        jobs: what to run, in this order.
+        jobs: the runs, in this order.
         setting: of the grid.
-        at_a_time: how many runs are made at a time.
-        ray_address: address of a Ray cluster that they are made on; it needs the extra ``cluster``, and all its
-            machines need to see the data and ``setting.out`` under the same paths.
+        at_a_time: how many runs at a time.
+        ray_address: address of a Ray cluster to run on, which needs the extra ``cluster``. All its machines must see
+            the data and ``setting.out`` under the same paths.
         title: of the progress bar.
 
     Returns:
-        The runs that failed, and why. If this is interrupted, the processes that it has started end too.
+        The runs that failed, and why. If this function is interrupted, the processes that it has started end too.
     """
     failed: dict[Run, str] = {}
     somewhere = _this_machine(at_a_time) if ray_address is None else _cluster(at_a_time, ray_address)
@@ -77,7 +77,7 @@ def run_all(
 
 
 def attempt_run(job: Job, setting: Setting, gpu: str | None = None) -> str | None:
-    """Make a run; returns what is wrong with it, since an error would end the whole grid."""
+    """Carry out a run; returns what is wrong with it, since an error would end the whole grid."""
     run, needed = job
     try:
         execute(run, setting, needed, gpu)
@@ -88,7 +88,7 @@ def attempt_run(job: Job, setting: Setting, gpu: str | None = None) -> str | Non
 
 @contextmanager
 def _this_machine(at_a_time: int) -> Iterator[Place]:
-    """Runs on this machine, each on a GPU that is free if there are several."""
+    """Runs on this machine; if there are several GPUs, each run gets a free one."""
     gpus = shared_gpus(at_a_time)
 
     def attempt(job: Job, setting: Setting) -> str | None:
@@ -140,9 +140,9 @@ def _cluster(at_a_time: int, address: str) -> Iterator[Place]:
 
 
 def shared_gpus(at_a_time: int) -> Queue[str] | None:
-    """The GPUs of this machine as ``CUDA_VISIBLE_DEVICES`` names them, each as often as runs share it.
+    """The GPUs of this machine as ``CUDA_VISIBLE_DEVICES`` names them, each as many times as runs share it.
 
-    None if there is no choice.
+    None if there is nothing to choose.
     """
     count = torch.cuda.device_count()
     if count < 2:

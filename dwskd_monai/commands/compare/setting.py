@@ -24,13 +24,13 @@ class Setting:
         bundle: folder of the bundle.
         dataset_dir: training and validation images.
         out: folder of the results.
-        folds: number of folds; None: the config's own, or the data's own validation images.
+        folds: number of folds; None: that of the config, or the validation images that the data names.
         demo: apply demo.yaml.
         test_dir: labeled images that each run is evaluated on once, at its end.
-        overrides: ids of the config and values, for all methods; ``ID@FRACTION`` for one fraction alone.
+        overrides: ids of the config and values, for all methods; ``ID@FRACTION`` for one fraction only.
         kept: methods whose best network is kept when a run is finished.
-        data_hash: of the images and their labels.
-        test_hash: of the images of ``test_dir``.
+        data_hash: digest of the images and their labels.
+        test_hash: digest of the images of ``test_dir``.
     """
 
     bundle: Path
@@ -45,12 +45,12 @@ class Setting:
     test_hash: str = ""
 
     def configs(self, method: Method, *more: str) -> list[Path]:
-        """Files that a method is run with."""
+        """The config files with which a method is run."""
         names = [*method.configs, *(["demo.yaml"] if self.demo else []), *more]
         return [self.bundle / "configs" / name for name in names]
 
     def overrides_of(self, run: Run) -> dict[str, Any]:
-        """What a run changes in the config, beside its method."""
+        """What a run changes in the config, in addition to its method."""
         overrides: dict[str, Any] = {}
         for_its_fraction: dict[str, Any] = {}
         for key, value in self.overrides.items():
@@ -68,7 +68,7 @@ class Setting:
         return overrides | {"dataset_dir": str(self.dataset_dir)}
 
     def identity(self, run: Run) -> dict[str, Any]:
-        """What the results of a run depend on; a folder with results of anything else is another run's."""
+        """What the results of a run depend on; if anything here differs, the results belong to another run."""
         return {
             "configs": {path.name: _digest(path) for path in self.configs(run.method)},
             "bundle": self.bundle.name,
@@ -80,14 +80,14 @@ class Setting:
 
 
 def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Raise if a folder holds work that was done with other settings.
+    """Raise if the files in a folder were made with other settings.
 
     Args:
         folder: of a run.
-        identity: what the run would be made from now.
+        identity: what the results of the run would depend on now.
 
     Raises:
-        ValueError: the message names what differs.
+        ValueError: the message names the difference.
     """
     path = folder / SETTINGS
     has_work = any(folder.glob("*.pt")) or (folder / "result.json").is_file()
@@ -100,7 +100,7 @@ def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:
             name, was, new = _first_difference(part, before.get(part), now[part])
             raise ValueError(
                 f"{folder}: was run with other settings: {name} was {was}, now it is {new}; give another --out, or "
-                "remove that folder to run it again"
+                "remove this folder to run it again"
             )
 
 

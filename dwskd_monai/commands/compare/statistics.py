@@ -1,4 +1,4 @@
-"""Means, paired differences and their intervals; how many runs an interval needs."""
+"""Means, paired differences and their intervals, and how many runs an interval needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Estimate:
 
     Args:
         mean: of the runs.
-        half_width: of Student's interval at 95 %; NaN for fewer than two runs.
+        half_width: half the width of Student's 95 % interval; NaN for fewer than two runs.
         deviation: standard deviation of the runs (n - 1); NaN for fewer than two.
         runs: how many.
     """
@@ -45,11 +45,11 @@ class Estimate:
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and 95 % interval of runs, by Student's t.
 
-    The runs of a grid share images: folds overlap in what they train on, and seeds do so wholly. The interval is of the
-    mean over further folds and seeds of these images, not over other images.
+    The runs of a grid share images: the training images of folds overlap, and those of seeds are the same. The interval
+    is for the mean over further folds and seeds of these images, not for other images.
 
     Args:
-        values: one per run; NaN is left out.
+        values: one for each run; NaN is left out.
     """
     known = np.asarray([value for value in values if not math.isnan(value)], dtype=float)
     runs = len(known)
@@ -89,7 +89,7 @@ def differences(table: pd.DataFrame, method: str, baseline: str, metric: str) ->
         metric: a column.
 
     Returns:
-        Differences, indexed by fraction, fold and seed; of pairs that are whole.
+        Differences of complete pairs, indexed by fraction, fold and seed.
     """
     return (by_pair(table, method, metric) - by_pair(table, baseline, metric)).dropna()
 

@@ -1,4 +1,4 @@
-"""What the runs say: a row per method and fraction, and how sure it is."""
+"""The summary of the runs: a row for each method and fraction, with intervals."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dwskd_monai.evaluation.metrics import label_of
 from dwskd_monai.files import replacing
 from dwskd_monai.training.both_students import COMBINATIONS
 
-WANTED = 0.015  # half width of a paired difference at which two points can be seen
-ASSUMED_DEVIATION = 0.04  # of paired differences in balanced accuracy, where too few runs tell
-FEWEST_DEGREES_OF_FREEDOM = 2  # two pairs may be alike by chance, and would promise an interval of nothing
+WANTED = 0.015  # half width of a paired difference with which two points can be seen
+ASSUMED_DEVIATION = 0.04  # of paired differences in balanced accuracy, if there are too few runs
+FEWEST_DEGREES_OF_FREEDOM = 2  # two pairs may be equal by chance, which would promise an interval of zero
 
 
 def with_combinations(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs, and a row more for each combination of two students, under the name ``method+ensemble``."""
+    """The runs, and another row for each combination of two students, with a name such as ``method+ensemble``."""
     parts = [table]
     for combination in COMBINATIONS:
         own = [column for column in table if column.removeprefix("test_").startswith(f"{combination}_")]
@@ -38,7 +38,7 @@ def with_combinations(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarize(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """For each fraction, method and metric: mean, interval, and the paired difference to the baseline.
+    """For each fraction, method and metric: mean, interval, and the paired difference from the baseline.
 
     Args:
         table: results, one row per run.
@@ -46,7 +46,7 @@ def summarize(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
     Returns:
         Columns ``fraction``, ``method``, ``metric``, ``runs``, ``mean``, ``low``, ``high``, ``pairs``, ``difference``,
-        ``difference_low``, ``difference_high``, ``parameters`` and the mean seconds; the largest fraction first.
+        ``difference_low``, ``difference_high``, ``parameters`` and the mean seconds; the largest fraction comes first.
     """
     table = with_combinations(table)
     metrics = [split + name for split in ("", "test_") for name in METRICS if split + name in table]
@@ -79,7 +79,7 @@ def summarize(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
 
 def as_markdown(summary: pd.DataFrame, baseline: str) -> str:
-    """A table for people: a row per fraction and method, metrics with their intervals."""
+    """A table for people: a row for each fraction and method, and metrics with their intervals."""
     metrics = list(summary["metric"].unique())
     names = [
         "training images",
@@ -111,7 +111,7 @@ def _with_interval(row: pd.Series, mean: str, high: str, sign: str = "") -> str:
 
 
 def write_summary(table: pd.DataFrame, baseline: str, out: Path) -> tuple[pd.DataFrame, str]:
-    """Write ``summary.csv`` and ``summary.md``; returns what they hold."""
+    """Write ``summary.csv`` and ``summary.md``; returns their contents."""
     summary = summarize(table, baseline)
     text = as_markdown(summary, baseline)
     versions = "; ".join(sorted(table["versions"].unique()))
@@ -128,24 +128,24 @@ def write_summary(table: pd.DataFrame, baseline: str, out: Path) -> tuple[pd.Dat
 
 
 def power(table: pd.DataFrame, methods: list[str], baseline: str, planned: int, wanted: float = WANTED) -> str:
-    """What interval the paired differences of a planned grid will have, and how many runs a narrower one needs.
+    """Which interval the paired differences of a planned grid will have, and how many runs a narrower one needs.
 
     Args:
         table: the runs so far; may be empty.
-        methods: that are compared with the baseline.
+        methods: the methods that are compared with the baseline.
         baseline: a method.
-        planned: runs of each method and fraction: folds times seeds.
-        wanted: half width of the interval that is wanted.
+        planned: number of runs of each method and fraction: folds times seeds.
+        wanted: the wanted half width of the interval.
 
     Returns:
-        A line per method of which at least three pairs tell the deviation (pooled over the fractions), or one for an
-        assumed deviation.
+        A line for each method with at least three pairs, which give the deviation (pooled over the fractions); if there
+        is no such method, a line for an assumed deviation.
     """
     lines = []
     for method in methods:
         if method == baseline or table.empty:
             continue
-        # of one fraction each, since a mean difference may depend on it
+        # for each fraction, since a mean difference may depend on it
         each = [
             estimate(differences(rows, method, baseline, "balanced_accuracy").tolist())
             for _, rows in table.groupby("fraction")
@@ -157,7 +157,7 @@ def power(table: pd.DataFrame, methods: list[str], baseline: str, planned: int, 
             pairs = sum(value.runs for value in known)
             lines.append(_power(f"{method} - {baseline}, by {pairs} pairs", deviation, planned, wanted))
     if not lines:
-        lines = [_power("too few runs yet; for a deviation as assumed", ASSUMED_DEVIATION, planned, wanted)]
+        lines = [_power("too few runs yet; with an assumed deviation", ASSUMED_DEVIATION, planned, wanted)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The same learning rate budget for each method: as many rates, tried on a seed that no measured run has."""
+"""The same learning rate budget for each method: the same rates, tried on a seed that no measured run has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from dwskd_monai.commands.compare.results import read_result
 from dwskd_monai.commands.compare.runs import Run
 
-TUNING_SEED = 1_000_000  # another than those that are measured, and the same when a grid is extended
+TUNING_SEED = 1_000_000  # not one of the measured seeds, and the same when a grid is extended
 Best = dict[tuple[str, float], Run]  # the best run of a method and fraction
 
 
@@ -25,9 +25,9 @@ def tuning_runs(runs: Sequence[Run], rates: Sequence[float]) -> list[Run]:
 
 
 def best_rates(tuning: Sequence[Run], out: Path) -> Best:
-    """For each method and fraction the tuning run with the best balanced accuracy on its validation images.
+    """For each method and fraction, the tuning run with the best balanced accuracy on its validation images.
 
-    Runs that failed are left out; of equal ones the first is taken.
+    Runs that failed are left out; of equal runs, the first is taken.
     """
     best: Best = {}
     metrics: dict[tuple[str, float], float] = {}

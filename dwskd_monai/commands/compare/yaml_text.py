@@ -10,7 +10,7 @@ import yaml
 
 
 def yaml_text(header: str, content: Mapping[str, Any]) -> str:
-    """A file's text.
+    """The text of a file.
 
     Args:
         header: its first line, a comment.
@@ -21,7 +21,7 @@ def yaml_text(header: str, content: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Content that YAML writes without names of Python types, and without references to shared parts."""
+    """Content that YAML can write without names of Python types, and without references to shared parts."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

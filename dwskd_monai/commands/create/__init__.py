@@ -1,1 +1,1 @@
-"""The command ``create``: a bundle for a task of one's own."""
+"""The command ``create``: a bundle for the user's own task."""

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from monai.bundle import ConfigParser
+
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.commented_yaml import with_settings
 from dwskd_monai.bundle.errors import parsed_content
@@ -27,16 +29,16 @@ MODALITIES = {
 
 
 def create_bundle(
-    folder: Path, data: Path | None, modality: str, classes: Sequence[str] | None, settings: Mapping[str, str]
+    folder: Path, data: Path | None, modality: str, classes: Sequence[str] | None, settings: Mapping[str, str | int]
 ) -> list[str]:
-    """Write a bundle; if anything is wrong with what is asked for, there is none.
+    """Write a bundle; if anything is wrong with the arguments, nothing is written.
 
     Args:
         folder: of the bundle.
         data: labeled images, which become the bundle's ``dataset_dir``; None: the template's stays.
         modality: one of ``MODALITIES``.
         classes: names in the order of the network's outputs; None: those that ``data`` names.
-        settings: ids of ``train.yaml`` and their values, ``teacher`` and ``student`` for instance.
+        settings: values of ``teacher``, ``student`` and ``image_size`` in ``train.yaml``; those left out stay.
 
     Returns:
         The names of the classes.
@@ -44,22 +46,26 @@ def create_bundle(
     Raises:
         FileExistsError: if the folder exists.
         FileNotFoundError: if ``data`` does not exist.
-        ValueError: for an unknown modality, classes that are missing or named twice, or a student that cannot take its
-            teacher's weights.
+        ValueError: if the modality is unknown, classes are missing or named twice, the image size is not a positive
+            number, or the student cannot take its teacher's weights or images of this size.
     """
     if modality not in MODALITIES:
         raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already; give a new folder, or remove it")
+        raise FileExistsError(f"{folder} exists already; give a new folder, or remove it")
     names = _class_names(data, classes)
+    size = settings.get("image_size", 1)
+    if type(size) is not int or size < 1:
+        raise ValueError(f"image_size: expected a whole number of pixels, 1 or more; got {size!r}")
     try:
         header = MODALITIES[modality]
         write_rendered(folder, header, names)
-        (folder / METADATA).write_text(rendered_metadata(header, names), encoding="utf-8")
         train = folder / "configs" / "train.yaml"
         own = dict(settings) if data is None else {"dataset_dir": str(data.resolve()), **settings}
         if own:
             train.write_text(with_settings(train.read_text(encoding="utf-8"), own), encoding="utf-8")
+        image_size = ConfigParser.load_config_file(str(train))["image_size"]
+        (folder / METADATA).write_text(rendered_metadata(header, names, image_size), encoding="utf-8")
         if settings:
             _check_pair(Bundle(folder))
     except BaseException:

@@ -1,5 +1,5 @@
 """A deployed network in a format that runs without timm.
 
-``export`` writes and checks it, ``formats`` knows how each is written and run, ``quantize`` makes it int8,
-``description`` says what it expects and gives, ``labeled`` evaluates it.
+``export`` writes and checks the file, ``formats`` knows how each format is written and run, ``quantize`` makes it int8,
+``description`` says what it expects and returns, and ``labeled`` evaluates it.
 """

@@ -18,7 +18,8 @@ def export(
 ) -> None:
     """Write a bundle's network in another format: ``export BUNDLE --format onnx``.
 
-    It is first compared with PyTorch on images. If a logit differs by more than 0.0001, it is not written.
+    The exported network is first compared with PyTorch on images. If a logit differs by more than 0.0001, nothing is
+    written.
 
     Args:
         bundle: folder of the bundle.
@@ -40,7 +41,7 @@ def export(
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
     if int8 and (format != "onnx" or dataset_dir is None):
         raise ValueError(
-            "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and its "
+            "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and the "
             f"loss of accuracy is measured; got format={format}, dataset_dir={dataset_dir}"
         )
     trained = TrainedBundle(Bundle(bundle, overrides), "export")

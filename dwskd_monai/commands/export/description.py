@@ -1,4 +1,4 @@
-"""What an exported network says of itself: input, preprocessing, classes."""
+"""What an exported network says about itself: input, preprocessing, classes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CONSTANTS = (
 
 
 def description(trained: TrainedBundle) -> dict[str, str]:
-    """Names and JSON values for a format's metadata.
+    """Names and JSON values for the metadata of a format.
 
-    ``preprocessing`` holds the constants, ``study_transforms`` the whole list of transforms, ``input`` and ``output``
+    ``preprocessing`` has the constants, ``study_transforms`` the whole list of transforms, ``input`` and ``output``
     their names, shapes and meaning, ``classes`` the names in the order of the output, ``weights_sha256`` the digest of
-    the file that it was made from.
+    the file that the network was made from.
     """
     settings = trained.settings
     metadata = trained.bundle.metadata

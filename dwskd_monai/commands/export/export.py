@@ -1,4 +1,4 @@
-"""Write a deployed network in another format, once it is known to give the same."""
+"""Writes a deployed network in another format, if it gives the same results."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from dwskd_monai.evaluation.exported import Runner
 from dwskd_monai.files import replacing
 
 TOLERANCE = 1e-4
-_IMAGES = 32  # that are compared
-_CALIBRATION = 128  # that int8 is calibrated on
+_IMAGES = 32  # number of images that are compared
+_CALIBRATION = 128  # number of slices on which int8 is calibrated
 
 
 class ParityError(ValueError):
-    """An exported network gives something else than the network it was made from."""
+    """An exported network gives other results than the network it was made from."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written and how it compares.
+    """What was written, and how it compares with the network.
 
     Args:
         file: the network.
-        difference: largest absolute difference of a logit to eager PyTorch.
+        difference: largest absolute difference of a logit from that of eager PyTorch.
         images: number of images that were compared.
-        metrics: of float32 and int8 on labeled studies, if it was quantized.
+        metrics: those of float32 and int8 on labeled studies, if the network was quantized.
     """
 
     file: Path
@@ -58,16 +58,16 @@ def export_network(
 
     Args:
         trained: the bundle with its network.
-        form, out, dataset_dir, split, int8: as the options of the command, ``form`` its ``format``.
+        form, out, dataset_dir, split, int8: as the options of the command; ``form`` is its ``format``.
 
     Raises:
-        ParityError: if a logit differs by more than ``TOLERANCE``; nothing is written then. (Of int8 the accuracy is
+        ParityError: if a logit differs by more than ``TOLERANCE``; nothing is written then. (For int8, the accuracy is
             measured instead.)
-        FileNotFoundError, ValueError: for bad input, or a library that is missing; the message names it.
+        FileNotFoundError, ValueError: for bad input, or a missing library; the message names it.
     """
     images = _phantom(trained) if dataset_dir is None else slices_of(trained.bundle, dataset_dir, split, _IMAGES)
     if len(images) == 1:
-        images = torch.cat([images, images.flip(-1)])  # a batch, that its size may become free
+        images = torch.cat([images, images.flip(-1)])  # a batch, so that its size may become free
     kind = FORMATS[form]
     out = trained.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
     metrics: dict[str, Mapping[str, float]] = {}
@@ -95,7 +95,7 @@ def export_network(
 
 @torch.inference_mode()
 def largest_difference(network: nn.Module, exported: Runner, images: Tensor) -> float:
-    """Of the logits of all images, run one by one and together, in PyTorch and as exported."""
+    """The largest difference between the logits of both networks, for images one by one and as a batch."""
     together = [images, *images.split(1)]
     return max(float((network(batch) - exported(batch)).abs().max()) for batch in together)
 

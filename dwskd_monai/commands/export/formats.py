@@ -1,4 +1,4 @@
-"""The formats that a network can be exported to: how each is written, run and described."""
+"""The formats to which a network can be exported: how each is written, run and described."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Format:
 
     Args:
         suffix: of the file.
-        write: a network, an input ``(B, C, H, W)`` with B >= 2, the file and its description.
-        read: the file as a function from images to logits.
-        describe: the description that the file holds.
+        write: takes a network, an input ``(B, C, H, W)`` with B >= 2, the file and its description.
+        read: returns the file as a function from images to logits.
+        describe: returns the description in the file.
     """
 
     suffix: str
@@ -46,7 +46,7 @@ class Format:
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
-    """By torch's exporter, with any batch size; the description becomes ``metadata_props``."""
+    """Write with torch's exporter, for any batch size; the description becomes ``metadata_props``."""
     library("onnxscript")
     onnx = library("onnx")
     # The fast kernel of attention gives strides that the exporter cannot follow if there is a mask, as in BEiT
@@ -68,7 +68,7 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Map
 
 
 def write_torchscript(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
-    """Scripted, and saved as MONAI saves networks: ``monai.data.load_net_with_metadata`` reads it."""
+    """Script the network and save it as MONAI does: ``monai.data.load_net_with_metadata`` reads it."""
     scripted = convert_to_torchscript(network)
     save_net_with_metadata(
         scripted, str(path), meta_values={key: json.loads(value) for key, value in description.items()}
@@ -76,7 +76,7 @@ def write_torchscript(network: nn.Module, example: Tensor, path: Path, descripti
 
 
 def write_exported_program(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
-    """By ``torch.export``, with any batch size; the description becomes an extra file."""
+    """Write with ``torch.export``, for any batch size; the description becomes an extra file."""
     program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.export.save(program, path, extra_files={DESCRIPTION: json.dumps(dict(description))})
 

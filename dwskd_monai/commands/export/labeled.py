@@ -1,4 +1,4 @@
-"""Labeled studies: their slices, and how well an exported network classifies them."""
+"""Slices of labeled studies, and how well an exported network classifies these studies."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dwskd_monai.files import read_json
 def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
     """Slices ``(N, C, H, W)`` of a split, spread over its studies, as the bundle's validation reads them.
 
-    They come from the cache that the training left, or are put there.
+    They come from the cache of the training; missing ones are added to it.
 
     Args:
         bundle: the bundle that was trained.
         dataset_dir: labeled images, as for training.
         split: ``training``, ``validation``, ``test`` or ``all``.
-        most: number of slices, if there are so many.
+        most: the largest number of slices.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`, or for an image that cannot be
@@ -37,7 +37,7 @@ def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tenso
 
 
 def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[str, float]:
-    """Overall metrics of the studies of a split, by the bundle's ``evaluate.yaml``; NaN if one is not defined.
+    """Overall metrics of the studies of a split, by the bundle's ``evaluate.yaml``; NaN for undefined ones.
 
     Args:
         bundle: the bundle that was trained.
@@ -57,6 +57,6 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
 
 
 def _evaluation(bundle: Bundle, **settings: str) -> ConfigParser:
-    """The configs of an evaluation of an exported network, with more settings than the bundle's overrides."""
-    overrides = bundle.overrides | settings | {"refused": None}  # the first image that cannot be used is raised
+    """The configs that evaluate an exported network, with settings in addition to the bundle's overrides."""
+    overrides = bundle.overrides | settings | {"refused": None}  # an image that cannot be used raises an error
     return Bundle(bundle.folder, overrides).config("train", "evaluate", "evaluate_exported")

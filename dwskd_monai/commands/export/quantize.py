@@ -13,11 +13,11 @@ from dwskd_monai.evaluation.exported import INPUT, describe_onnx, library
 
 
 def quantize(source: Path, images: Tensor, target: Path) -> None:
-    """Write an int8 copy of an ONNX network: weights per channel, activations by the range that images give.
+    """Write an int8 copy of an ONNX network: weights are scaled per channel, activations by their ranges on images.
 
     Args:
         source: the network in float32.
-        images: ``(N, C, H, W)``, preprocessed, on which the activations' ranges are taken.
+        images: preprocessed images ``(N, C, H, W)``, on which the ranges of activations are measured.
         target: the file to write; it keeps the description.
 
     Raises:
@@ -46,7 +46,7 @@ def quantize(source: Path, images: Tensor, target: Path) -> None:
 
 
 class _Calibration:
-    """What ONNX Runtime asks for images, one at a time; a ``CalibrationDataReader``."""
+    """A ``CalibrationDataReader``, from which ONNX Runtime takes images one at a time."""
 
     def __init__(self, images: Tensor) -> None:
         self._images: Iterator[Tensor] = iter(images.split(1))

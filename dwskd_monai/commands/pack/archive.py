@@ -1,4 +1,4 @@
-"""Write a bundle into one file."""
+"""Writes a bundle into one file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dwskd_monai.evaluation.exported import weights_of
 from dwskd_monai.files import replacing
 
 CHECKSUMS = "SHA256SUMS"
-_DAY_ONE = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
+_DAY_ONE = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same content gives the same bytes
 _MODEL = "model.pt"
 _EXPORTED = ("model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
 
@@ -81,7 +81,7 @@ def _refuse_stale(trained: TrainedBundle, exported: Path) -> None:
 
 
 def _metadata(trained: TrainedBundle, origin: Mapping[str, Any]) -> dict[str, Any]:
-    """The bundle's, with the input's size, the versions and metrics of this network."""
+    """The metadata of the bundle, with the input size, versions and metrics of this network."""
     metadata = copy.deepcopy(trained.bundle.metadata)
     size = trained.settings["image_size"]
     metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] = [size, size]
@@ -100,7 +100,7 @@ def _put_sample(folder: Path, sample: Path | None, bundle: str) -> None:
 
 
 def _write_checksums(folder: Path) -> None:
-    """In the form of ``sha256sum``, which can check it too."""
+    """Write the checksums in the format of ``sha256sum``, which can check them too."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n" for path in files

@@ -16,7 +16,7 @@ def pack(
 ) -> None:
     """Pack a trained bundle into one file to share: ``pack BUNDLE``.
 
-    To load and run what it holds, monai and timm are enough; training needs this package.
+    monai and timm are enough to load and run the packed bundle; training needs this package.
 
     Args:
         bundle: folder of the bundle.
@@ -24,7 +24,7 @@ def pack(
         metrics: metrics.json of an evaluation of this network, for the bundle's page.
         sample: a study to try the network on; a phantom by default.
         overrides: keys of the configs: --checkpoint FILE or --ckpt_dir DIR for weights other than models/model.pt, and
-            settings for later trainings of the packed bundle, for instance --teacher_weights FILE.
+            settings for later trainings of the packed bundle, such as --teacher_weights FILE.
     """
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.trained import TrainedBundle
@@ -44,9 +44,9 @@ def unpack(file: str, out: str = ".") -> None:
     """Check a packed bundle and write its folder: ``unpack FILE``.
 
     Args:
-        file: what pack wrote.
+        file: a file that pack wrote.
         out: folder in which the bundle's folder is made.
     """
     from dwskd_monai.commands.pack.unpack import unpack as unpack_to_folder
 
-    sys.stdout.write(f"all checksums are right; written to {unpack_to_folder(Path(file), Path(out))}\n")
+    sys.stdout.write(f"all checksums are correct; written to {unpack_to_folder(Path(file), Path(out))}\n")

@@ -1,4 +1,4 @@
-"""A bundle's configs as they are packed: with what its network was trained with, and so that MONAI reads them alone."""
+"""The configs of a packed bundle: with the settings of the training, and readable by MONAI without this package."""
 
 from __future__ import annotations
 
@@ -28,13 +28,12 @@ _TARGET = re.compile(rf"^{PACKAGE}(?=\.)")
 def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
     """Texts of all configs by their path in the bundle: YAML with its comments, and the same as JSON.
 
-    Inference is run by the code in ``scripts`` and classifies the sample where no other images are named. Training
-    begins with the settings that the network was trained with, and says which version of this package it needs where
-    that is missing.
+    Inference uses the code in ``scripts`` and, if no other images are named, classifies the sample. Training begins
+    with the settings that the network was trained with; if this package is missing, it says which version is needed.
 
     Args:
-        bundle: with settings of later trainings as overrides.
-        settings: what the network was trained with.
+        bundle: the bundle; its overrides are settings for later trainings.
+        settings: those that the network was trained with.
     """
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle.folder / "configs").glob("*.yaml"))}
     contents = {name: read_commented(text) for name, text in texts.items()}
@@ -49,7 +48,7 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
 
 
 def targets(settings: TrainedSettings, inference: str) -> list[str]:
-    """What inference instantiates from this package: by its config's text, and by the settings of the training."""
+    """What inference instantiates from this package: in the text of its config, and in the settings of the training."""
     found = {*_targets_in(yaml.safe_load(inference)), *_targets_in(settings["study_transforms"])}
     return sorted(target for target in found if _TARGET.match(target))
 
@@ -57,14 +56,14 @@ def targets(settings: TrainedSettings, inference: str) -> list[str]:
 def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
     """Let a later training begin with the settings of this one."""
     _set_known(content, {**settings.origin["overrides"], **bundle.overrides})
-    set_id(content, "dataset_dir", "data")  # where the images of this training lie says nothing elsewhere
-    # What another config set, or train.yaml has changed since: single settings first, then what these do not explain
+    set_id(content, "dataset_dir", "data")  # the path of the training images has no meaning elsewhere
+    # What another config has set, or train.yaml has changed since: single settings first, then roots that still differ
     for keys in ([key for key in settings if key not in ROOTS], ROOTS):
         now = decisive_settings(_parsed(content, bundle))
         for key in keys:
             if key in content and now.get(key) != settings[key]:
                 set_id(content, key, copy.deepcopy(settings[key]))
-    for name in ("drop_path_rate", "img_size"):  # what this package would find out; monai.bundle.load has no package
+    for name in ("drop_path_rate", "img_size"):  # this package would find these out; monai.bundle.load does not have it
         set_id(content, f"network_def#{name}", settings["network_def"].get(name))
     run = content["run"]
     first = f"{PACKAGE}.bundle.prepare_run"
@@ -84,7 +83,7 @@ def _prepare_inference(content: Any, bundle: Bundle, settings: TrainedSettings) 
 
 
 def _set_known(content: Any, overrides: Mapping[str, Any]) -> None:
-    """Set what a config has; where files lie here says nothing elsewhere."""
+    """Set ids that a config has; paths on this machine are left out."""
     for key, value in overrides.items():
         if knows(ConfigParser(content), key) and (key not in PLACES or value is None):
             set_id(content, key, value)

@@ -14,7 +14,7 @@ import dwskd_monai
 from dwskd_monai.reading.formats import FORMATS
 
 PACKAGE = "dwskd_monai"
-SCRIPTS = "scripts"  # what the model zoo calls the code of a bundle, and MONAI Label keeps apart for each
+SCRIPTS = "scripts"  # what the model zoo calls the code of a bundle; MONAI Label keeps that of each bundle apart
 _IMPORTED = re.compile(rf"^(\s*(?:from|import) ){PACKAGE}\b", re.MULTILINE)
 
 
@@ -22,13 +22,13 @@ _READ = Path(dwskd_monai.__file__).parent / "reading" / "read.py"
 
 
 def inference_code(targets: Iterable[str]) -> dict[str, str]:
-    """Source files, by their path in the bundle, of the modules that hold ``targets`` and of all that those import.
+    """Source files, by their path in the bundle, of the modules that define ``targets`` and of all that these import.
 
     Args:
-        targets: ``dwskd_monai.preprocessing.LoadSlicesd`` for instance.
+        targets: names such as ``dwskd_monai.preprocessing.LoadSlicesd``.
 
     Raises:
-        ValueError: for a target that no module of this package holds.
+        ValueError: for a target that no module of this package defines.
     """
     code: dict[str, str] = {}
     todo = [_module_of(_defined_as(target)) for target in targets]
@@ -40,7 +40,7 @@ def inference_code(targets: Iterable[str]) -> dict[str, str]:
         source = path.read_text(encoding="utf-8")
         code[name] = source
         todo += _imported_modules(source)
-        if path == _READ:  # it imports readers by the names that the table of formats has for them
+        if path == _READ:  # it imports readers by their names in the table of formats
             todo += [_READ.with_name(f"{row.module}.py") for row in FORMATS]
         todo += [folder / "__init__.py" for folder in path.parents if _root() in (folder, *folder.parents)]
     code["__init__.py"] = (
@@ -54,7 +54,7 @@ def _root() -> Path:
 
 
 def _defined_as(target: str) -> str:
-    """The full name of what a config names by its room: ``dwskd_monai.preprocessing.transforms.LoadSlicesd``."""
+    """The full name of a target, with its module: ``dwskd_monai.preprocessing.transforms.LoadSlicesd``."""
     found: Any = pydoc.locate(target)
     return target if found is None else f"{found.__module__}.{found.__qualname__}"
 
@@ -69,7 +69,7 @@ def _module_of(target: str) -> Path:
         ):
             if path.is_file():
                 return path
-    raise ValueError(f"{target}: no module of {PACKAGE} holds it, so it cannot be packed")
+    raise ValueError(f"{target}: no module of {PACKAGE} defines it, so it cannot be packed")
 
 
 def _imported_modules(source: str) -> list[Path]:

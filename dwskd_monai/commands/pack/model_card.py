@@ -1,4 +1,4 @@
-"""The page of a packed network: the bundle's own, with what was measured on it."""
+"""The page of a packed network: that of the bundle, with the metrics of this network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def model_card(page: str, provenance: Mapping[str, Any]) -> str:
         ValueError: if the page has no such section.
     """
     if page.count(_HEADING) != 1:
-        raise ValueError("docs/README.md: expected one section '## Performance', where the metrics are put")
+        raise ValueError("docs/README.md: expected one section '## Performance', into which the metrics are written")
     metrics = provenance["metrics"]
     measured = _tables(metrics) if metrics else "Nothing was measured when this network was packed.\n"
     before, after = page.split(_HEADING)
@@ -29,8 +29,8 @@ def _tables(metrics: Mapping[str, Any]) -> str:
     overall = metrics["study"]["overall"]
     classes = metrics["study"]["per_class"]
     lines = [
-        f"Of this network, on {overall['count']:.0f} labeled studies (`models/model.yaml` says "
-        "what it was trained with):",
+        f"Measured with this network on {overall['count']:.0f} labeled studies (`models/model.yaml` has the settings "
+        "that it was trained with):",
         "",
         "| | value |",
         "|---|---|",

@@ -1,4 +1,4 @@
-"""Where a network comes from: versions, commit, data, what was measured."""
+"""Where a network comes from: versions, commit, data, metrics."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from dwskd_monai.bundle.trained import TrainedBundle
 
 
 def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What ``provenance.json`` says; unknown is null.
+    """The content of ``provenance.json``; unknown values are null.
 
     Args:
         trained: the bundle with its network.
         metrics: content of the ``metrics.json`` of an evaluation.
 
     Raises:
-        ValueError: if another network was evaluated, or images that it was trained on.
+        ValueError: if the metrics are of another network, or of images that it was trained on.
     """
     sha256 = trained.settings.sha256
     if metrics is not None and metrics.get("weights_sha256") != sha256:
         raise ValueError(
-            f"metrics: they are of another network, whose weights have the digest {metrics.get('weights_sha256')}; "
+            f"metrics: these are of another network, whose weights have the digest {metrics.get('weights_sha256')}; "
             f"{trained.weights} has {sha256}; evaluate this network"
         )
     if metrics is not None and metrics.get("trained_images"):
-        raise ValueError("metrics: they are of images that the network was trained on; evaluate it on others")
+        raise ValueError("metrics: measured on images that the network was trained on; evaluate it on other images")
     training = {key: value for key, value in trained.settings.origin.items() if key != "images"}  # model.yaml has them
     return {
         "packages": versions(),
@@ -46,8 +46,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """The content of an evaluation's ``metrics.json``.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: if it is something else.
+        FileNotFoundError: if it does not exist.
+        ValueError: if the file is something else.
     """
     if not path.is_file():
         raise FileNotFoundError(f"metrics: {path} does not exist; evaluate.yaml writes metrics.json into output_dir")
@@ -60,7 +60,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _commit(folder: Path) -> str | None:
-    """The commit of this package's repository, with ``-dirty`` where files differ from it; None outside of one."""
+    """The commit of this package's repository, with ``-dirty`` if files differ from it; None without a repository."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--match="]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None

@@ -1,4 +1,4 @@
-"""The study that a packed bundle brings, without what a DICOM header says about a patient."""
+"""The study in a packed bundle, without what a DICOM header says about a patient."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pydicom.uid import generate_uid
 
 from dwskd_monai.reading.formats import files_of_series, is_dicom
 
-# All that is kept: pixels, what they mean, and where they are. Anything else of a header may name somebody: names and
-# dates, free text, private attributes, overlays.
+# All attributes that are kept: pixels, their meaning and their geometry. Anything else in a header may identify
+# somebody: names and dates, free text, private attributes, overlays.
 _KEPT = """
     SOPClassUID Modality ImageType BodyPartExamined ViewPosition Laterality ImageLaterality PatientPosition
     PatientOrientation PresentationIntentType InstanceNumber
@@ -32,7 +32,7 @@ _NAME = "sample"  # a file's own name may be that of a patient
 
 
 def put_sample(sample: Path, folder: Path) -> None:
-    """Copy a study into a folder; of DICOM files what :data:`KEPT` names, of others all, under a name of no meaning.
+    """Copy a study into a folder under a neutral name; of DICOM files, only the attributes in ``_KEPT`` are copied.
 
     Args:
         sample: a file, or a folder with the files of one study.
@@ -66,18 +66,18 @@ def put_sample(sample: Path, folder: Path) -> None:
 
 
 def _suffix(path: Path) -> str:
-    """``.nii.gz`` of ``j.doe.nii.gz``; DICOM files often have none, or the end of a UID."""
+    """The suffix, ``.nii.gz`` of ``j.doe.nii.gz``; DICOM files often have none, or the end of a UID."""
     if is_dicom(path):
         return ".dcm"
     return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
 
 
 def _without_patient(path: Path, study: str) -> Dataset:
-    """A DICOM file's content without what may say whose it is.
+    """The content of a DICOM file without what may identify the patient.
 
     Args:
         path: of the file.
-        study: equal for the files of one study, whose new identifiers come from it.
+        study: a text that is equal for the files of one study; new identifiers are made from it.
     """
     source = pydicom.dcmread(path)
     if str(source.get("BurnedInAnnotation", "")).upper() == "YES":

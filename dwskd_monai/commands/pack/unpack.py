@@ -1,4 +1,4 @@
-"""Check a packed bundle, and write it as a folder."""
+"""Checks a packed bundle and writes it as a folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dwskd_monai.commands.pack.archive import CHECKSUMS
 
 
 def unpack(file: Path, out: Path) -> Path:
-    """Write the bundle of a zip file into a folder of its name.
+    """Write the bundle in a zip file into a folder with its name.
 
     Args:
-        file: what the command ``pack`` wrote.
+        file: a file that the command ``pack`` wrote.
         out: folder in which the bundle's folder is made.
 
     Returns:
@@ -23,14 +23,14 @@ def unpack(file: Path, out: Path) -> Path:
 
     Raises:
         FileNotFoundError: if the file does not exist.
-        FileExistsError: if the bundle's folder is there already.
-        ValueError: if it is not a packed bundle, a file of it was changed, is missing or was added, or has a path
-            outside of the bundle; nothing is written then.
+        FileExistsError: if the bundle's folder exists already.
+        ValueError: if the file is not a packed bundle, or if a file in it was changed, removed or added, or has a path
+            outside the bundle; nothing is written then.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist; give the zip file that pack wrote")
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file} is not a zip file, or a damaged one; download or copy it again")
+        raise ValueError(f"{file} is not a zip file, or is damaged; download or copy it again")
     out.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory(dir=out, prefix=".unpacking") as name:
         files = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -53,7 +53,7 @@ def unpack(file: Path, out: Path) -> Path:
             target.write_bytes(content)
         (Path(name) / top / CHECKSUMS).write_bytes(archive.read(f"{top}/{CHECKSUMS}"))
         if (out / top).exists():
-            raise FileExistsError(f"{out / top} is there already; remove it, or give another folder: --out")
+            raise FileExistsError(f"{out / top} exists already; remove it, or give another folder: --out")
         os.replace(Path(name) / top, out / top)
     return out / top
 
@@ -62,7 +62,7 @@ def _checksums(archive: zipfile.ZipFile, top: str, file: Path) -> dict[str, str]
     """The checksum of each file."""
     name = f"{top}/{CHECKSUMS}"
     if name not in archive.namelist():
-        raise ValueError(f"{file}: no {CHECKSUMS} in {top}, so nothing tells whether it is whole; give what pack wrote")
+        raise ValueError(f"{file}: {top} has no {CHECKSUMS}, so nothing can be checked; give a file that pack wrote")
     lines = _content(archive, name, file).decode("utf-8").splitlines()
     return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
 

@@ -26,21 +26,21 @@ def select(
     """Write weights for two students from one teacher: ``select --teacher NAME --student NAME --out DIR``.
 
     Args:
-        teacher: timm name of the large network.
-        student: timm name of the small one, of the same family.
+        teacher: timm name of the teacher, the large network.
+        student: timm name of the student, a smaller network of the same family.
         out: folder for main.safetensors, auxiliary.safetensors, report.json and report.md.
         teacher_weights: pretrained (timm's, downloaded), a .safetensors or .pt file, or random.
         layers: first, uniform, or the teacher's blocks for a stage: "{'stages.2.blocks': [0, 2, 4, 6, 8, 10]}".
         elements: uniform, consecutive, random or importance.
         offset: shift of uniform and consecutive elements, in [0, 1).
         seed: of random elements and of the new classifiers.
-        rescale: true: larger weights make up for inputs that were lost.
+        rescale: true: larger weights make up for inputs that were left out.
         complementary: false: both students get the same subset.
         in_chans: channels of the images.
         num_classes: outputs of the students' new classifiers; 0: none.
         img_size: side of the images in pixels, for networks with position embeddings.
         images: a folder of images on which the features of students and teacher are compared (similarity.png).
-        force: overwrite what an earlier run wrote.
+        force: overwrite files of an earlier run.
     """
     from dwskd_monai.commands.select.select import select_to_folder
     from dwskd_monai.weight_selection import Rules

@@ -39,7 +39,7 @@ def draw(similarity: Mapping[str, Mapping[str, float]], elements: str, path: Pat
 
 
 def as_markdown(content: Mapping[str, Any], report: PairReport) -> str:
-    """``report.md`` of ``report.json``'s content and the report that it was made from."""
+    """``report.md``, from the content of ``report.json`` and the report that this was made from."""
     teacher = content["teacher"]
     student = content["student"]
     share = student["parameters"] / teacher["parameters"]
@@ -47,14 +47,14 @@ def as_markdown(content: Mapping[str, Any], report: PairReport) -> str:
         f"# {teacher['name']} → {student['name']}",
         "",
         f"Teacher {teacher['parameters']:,} parameters ({teacher['weights']}), student {student['parameters']:,} "
-        f"({share:.3f}). Main took {report.main.coverage:.1%} of the teacher's weights, auxiliary "
+        f"({share:.1%}). Main took {report.main.coverage:.1%} of the teacher's weights, the auxiliary "
         f"{report.auxiliary.coverage:.1%}, both together {report.coverage:.1%}; {report.overlap:.2%} are in both.",
         "",
         f"Rules: {json.dumps(report.main.as_json()['rules'])}.",
         "",
         "## Layers",
         "",
-        "| stage | student's blocks | of the teacher's, counted from 0 |",
+        "| stage | number of student's blocks | blocks of the teacher, counted from 0 |",
         "|---|---|---|",
         *(
             f"| {stage or 'network'} | {len(blocks)} | {', '.join(map(str, blocks))} |"
@@ -84,7 +84,7 @@ def as_markdown(content: Mapping[str, Any], report: PairReport) -> str:
 
 
 def _dimension_rows(report: PairReport) -> list[str]:
-    """Dimensions of equal size in the blocks of a stage are one row."""
+    """One row for dimensions of equal size in the blocks of a stage."""
     rows: Counter[tuple[Any, ...]] = Counter()
     for name, main in report.main.dimensions.items():
         auxiliary = report.auxiliary.dimensions[name]
@@ -105,8 +105,8 @@ def _similarity_rows(content: Mapping[str, Any]) -> list[str]:
     similarity = content["similarity"]
     blocks = list(next(iter(similarity.values())))
     return [
-        "Linear CKA of each of the student's blocks with the teacher's block that it was taken from: 1 is the same up "
-        "to rotation and scale.",
+        "Linear CKA of each block of the student with the block of the teacher that it was taken from; 1 means equal "
+        "up to rotation and scale.",
         "",
         "| block | " + " | ".join(similarity) + " |",
         "|---" * (len(similarity) + 1) + "|",

@@ -1,4 +1,4 @@
-"""The first weights of two students as files, with a report of what they took."""
+"""Writes the first weights of two students as files, with a report of what they took."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def select_to_folder(
     """Select the weights of two students, and write them with the report.
 
     Args:
-        folder: for the files.
+        folder: the folder for the files.
         rules: which blocks and elements are taken.
         teacher, student, teacher_weights, complementary, in_chans, num_classes, img_size, images, force: as the options
             of the command.
 
     Raises:
-        FileExistsError: if the folder holds what an earlier run wrote, without ``force``.
+        FileExistsError: if the folder has files of an earlier run, without ``force``.
         FileNotFoundError, ValueError: for bad input; the message names it.
     """
     existing = [name for name in (*FILES, FIGURE) if (folder / name).exists()]
     if existing and not force:
         raise FileExistsError(
-            f"{folder} already holds {', '.join(existing)}; choose another --out, or --force to overwrite"
+            f"{folder} already has {', '.join(existing)}; choose another --out, or overwrite the files with --force"
         )
     torch.manual_seed(rules.seed)
     size = {} if img_size is None else {"img_size": img_size}
@@ -77,7 +77,7 @@ def select_to_folder(
         content["similarity"] = similarities(in_memory, main, auxiliary, unselected, rules, batches)
         draw(content["similarity"], rules.elements, folder / FIGURE, f"{teacher} → {student}")
     elif FIGURE in existing:
-        (folder / FIGURE).unlink()  # of an earlier run, and no longer true
+        (folder / FIGURE).unlink()  # of an earlier run, and out of date
     _write(folder, main, auxiliary, report, content)
     return report
 

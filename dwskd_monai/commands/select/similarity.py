@@ -1,4 +1,4 @@
-"""How alike the features of students and teacher are on images, before any training."""
+"""How similar the features of students and teacher are on images, before any training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_images(folder: Path, shape: Sequence[int]) -> list[Tensor]:
         raise FileNotFoundError(f"images: {folder} is not a folder")
     found, _ = find_images(folder, dicom_series=True)
     if len(found) < 4:
-        raise ValueError(f"images: {folder} has {len(found)} images; to compare features takes at least 4")
+        raise ValueError(f"images: {folder} has {len(found)} images; at least 4 are needed to compare features")
     count = min(len(found), MOST_IMAGES)
     transform = Compose(
         [
@@ -60,7 +60,7 @@ def similarities(
     rules: Rules,
     batches: Sequence[Tensor],
 ) -> dict[str, dict[str, float]]:
-    """CKA of each block with the teacher's block: of both students, of each rule for elements, of random weights."""
+    """CKA of each block with the teacher's block: for both students, each rule for elements, and random weights."""
     layers = select_layers(teacher, main, rules.layers)
     names = stages(main)
     blocks = {f"{stage}.{name}": layers.names[f"{stage}.{name}"] for stage in layers.blocks for name in names[stage]}

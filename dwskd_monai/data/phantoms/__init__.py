@@ -17,8 +17,8 @@ MODALITIES = {"chest_xray": chest_xray, "lung_ct": lung_ct, "brain_mri": brain_m
 def make_phantoms(modality: str, directory: str | Path, count: int | None = None, seed: int = 0) -> Path:
     """Write synthetic studies of a modality below ``directory``.
 
-    Folders ``train`` and ``test`` with one folder per class, and ``datalist.csv``. Patients have one to three images,
-    or one or two studies, all of one class and split; one patient in four is a test patient.
+    There are folders ``train`` and ``test`` with one folder per class, and ``datalist.csv``. Patients have one to three
+    images, or one or two studies, all of one class and split; one patient in four is a test patient.
 
     Args:
         modality: ``chest_xray``, ``lung_ct`` or ``brain_mri``.
@@ -87,12 +87,12 @@ def make_phantom_of(bundle: str, path: str | Path, otherwise: str) -> Path:
     """:func:`make_phantom` of the modality that a bundle's name begins with.
 
     Args:
-        bundle: its name, ``lung_ct_classification`` for instance.
+        bundle: its name, such as ``lung_ct_classification``.
         path: the file without its suffix.
         otherwise: what to do if there is no phantom of the modality, for the message.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no phantom of the modality.
     """
     modality = bundle.removesuffix("_classification")
     if modality not in MODALITIES:

@@ -1,4 +1,4 @@
-"""Distillation of predictions that similar images of a batch share."""
+"""Distillation of predictions that are shared between similar images of a batch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dwskd_monai.training.losses.term import DistillationTerm, StudentOutput, ch
 def ensembled_targets(probabilities: Tensor, features: Tensor, propagation: float = 0.5) -> Tensor:
     """Predictions that are shared between similar samples of a batch (Ge et al., *BAKE*, arXiv 2104.13298, section 3).
 
-    ``Q = (1 - ω) (I - ω A)⁻¹ P``, with A the softmax of the cosine similarities between samples, each without itself.
+    ``Q = (1 - ω) (I - ω A)⁻¹ P``, where A is the softmax of each sample's cosine similarities to the other samples.
 
     Args:
         probabilities: P, ``(B, C)``.
-        features: pooled features that tell which samples are alike, ``(B, D)``, of at least two samples.
+        features: pooled features ``(B, D)`` of at least two samples, which tell how similar these are.
         propagation: ω in [0, 1); 0 leaves P as it is.
 
     Returns:
@@ -36,7 +36,7 @@ def ensembled_targets(probabilities: Tensor, features: Tensor, propagation: floa
 
 
 class BatchEnsembled(DistillationTerm):
-    """T² · KL(Q ‖ softmax(logits / T)), where Q are the peer's softened predictions, shared within the batch (BAKE).
+    """T² · KL(Q ‖ softmax(logits / T)), where Q is the peer's softened predictions, shared within the batch (BAKE).
 
     In BAKE (arXiv 2104.13298) a student is its own teacher; here the targets come from the predictions and similarities
     of the other student.
@@ -56,7 +56,7 @@ class BatchEnsembled(DistillationTerm):
         """The divergence, in nats; see :class:`DistillationTerm`.
 
         Raises:
-            ValueError: if the batch has one sample, which has no other to share with.
+            ValueError: if the batch has only one sample.
         """
         softened = F.softmax(peer.logits / self.temperature, dim=1)
         targets = ensembled_targets(softened, checked_features(peer, "BatchEnsembled"), self.propagation)

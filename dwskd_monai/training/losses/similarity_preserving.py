@@ -1,4 +1,4 @@
-"""Distillation of which images of a batch are alike."""
+"""Distillation of the similarities between the images of a batch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def similarities(features: Tensor) -> Tensor:
 class SimilarityPreserving(DistillationTerm):
     """Mean squared difference of the students' :func:`similarities` (Tung & Mori, arXiv 1907.09682, equation 4).
 
-    Two complementary students have no neuron in common, so their features cannot be compared one by one; which
-    images are alike can be. The sum of squared differences is divided by B².
+    Two complementary students have no neuron in common, so their features cannot be compared one by one, but the
+    similarities between images can. The sum of squared differences is divided by B².
 
     Examples:
         >>> import torch
@@ -34,7 +34,7 @@ class SimilarityPreserving(DistillationTerm):
         """The difference; see :class:`DistillationTerm`.
 
         Raises:
-            ValueError: if the batch has one sample, for which the term would be constant.
+            ValueError: if the batch has only one sample, for which the term would be constant.
         """
         student_features = checked_features(student, "SimilarityPreserving")
         peer_features = checked_features(peer, "SimilarityPreserving")

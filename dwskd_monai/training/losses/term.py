@@ -1,4 +1,4 @@
-"""What a term of the loss is given, and what it is."""
+"""Terms of the loss, and what they are given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class StudentOutput(NamedTuple):
-    """What a network gives for a batch.
+    """The output of a network for a batch.
 
     Args:
         logits: ``(B, C)``.
@@ -28,10 +28,10 @@ class StudentOutput(NamedTuple):
 
 
 class DistillationTerm(nn.Module):
-    """What a student learns from its peer; derive a term of your own from it.
+    """What a student learns from its peer; derive your own term from this class.
 
     ``forward`` gets float32 tensors; those of the peer have no gradient. If the term needs features, set
-    ``needs_features = True`` in the class. A config takes the term by its name::
+    ``needs_features = True`` in the class. A config names the term::
 
         distillation_term:
           _target_: my_package.MyTerm
@@ -50,7 +50,7 @@ class DistillationTerm(nn.Module):
     """
 
     needs_features = False
-    """Whether ``student.features`` and ``peer.features`` must be there."""
+    """Whether the term needs ``student.features`` and ``peer.features``."""
 
     def __init__(self, temperature: float = 2.0) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class DistillationTerm(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: StudentOutput, peer: StudentOutput) -> Tensor:
-        """The term, a scalar; the mean over the batch.
+        """The term: a scalar, the mean over the batch.
 
         Args:
             student: logits and features of the student that learns.
@@ -76,7 +76,7 @@ def checked_features(output: StudentOutput, name: str) -> Tensor:
         name: of the term, for the message.
 
     Raises:
-        ValueError: if there are none, or the batch has one image.
+        ValueError: if there are no features, or the batch has only one image.
     """
     if output.features is None:
         raise ValueError(f"{name} needs the pooled features of both students")

@@ -5,11 +5,11 @@ This package is a wall: :func:`trace`, :class:`Coupling` and ``Numbers`` are all
 - ``coupling``: :class:`Coupling`, the result, with an example of what coupled dimensions are;
 - ``tracing``: :func:`trace`, which runs a network once without values;
 - ``labels``: which elements the positions along a tensor's axes stand for, while the network runs;
-- ``graph``: what operations say about elements, and what follows from all of it;
+- ``graph``: what the operations say about elements, and what follows from it;
 - ``aten_rules`` and ``function_rules``: one rule for each operation;
-- ``combining``: operations that are an Einstein sum, ``operations``: layers and others made of it, ``reshaping``:
-  operations that move elements; the rules are made of these;
-- ``result``: what follows for each tensor when the network has run.
+- ``combining``, ``operations`` and ``reshaping``, from which the rules are made: operations that are an Einstein sum,
+  layers and others that are composed of these, and operations that move elements;
+- ``result``: what follows for each tensor once the network has run.
 """
 
 from dwskd_monai.weight_selection.coupling.coupling import Coupling

@@ -1,7 +1,7 @@
 """What each ATen operation says of the labels of its operands.
 
 ``RULES`` has one entry for each operation; pointwise ones need none, since torch marks them. A rule gets the graph, the
-operation's result and its arguments, and returns the result's labels (a list where there are several results).
+operation's result and its arguments, and returns the labels of the result (a list if there are several results).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def _same(graph: CouplingGraph, result: Tensor, tensor: Tensor, *_: Any, **__: A
 
 
 def _copy(graph: CouplingGraph, result: Tensor, tensor: Tensor, source: Tensor, *_: Any, **__: Any) -> Labels:
-    """``source`` is written into ``tensor``, or into a part of another tensor, which ``tensor`` is then a view of.
+    """``source`` is written into ``tensor``, which may be a view of a part of another tensor.
 
-    Nothing tells the whole what was written into its part. So the part keeps the labels that it has there, which stand
-    for the same elements as those of ``source``; if it has none, those of ``source`` would be lost.
+    That other tensor does not learn what was written into its part. So the part keeps the labels that it has there,
+    which stand for the same elements as those of ``source``; if it has none, those of ``source`` would be lost.
     """
     before = labels_of(tensor)
     written = labels_of(source)

@@ -8,16 +8,16 @@ Axes with the same letter are the same index, which says something about the ele
 
 - Two labels of the same letters stand for the same elements (*link*). Above, the inputs of the weight are the channels
   of the tensor.
-- A label of (heads, elements) and one of (heads,) have groups that belong together (*join_groups*). So it is if each
-  head has a scale of its own.
+- A label of (heads, elements) and one of (heads,) have groups that belong together (*join_groups*). This is the case if
+  each head has a scale of its own.
 - If a letter has a label in one operand and meets positions or space, which have none, in another, it is not a channel:
-  it is only taken whole (*group*). So it is with a table of positions that is added to tokens.
-- If two operands come from the image, a letter that is contracted is only taken whole. So it is with the elements of a
+  it is only taken whole (*group*). An example is a table of positions that is added to tokens.
+- If two operands come from the image, a letter that is contracted is only taken whole. An example is the elements of a
   head, where queries meet keys::
 
       queries (batch, head, row, sum)    keys (batch, head, column, sum)  ->  result (batch, head, row, column)
       labels of (head, sum):  [[0 1] [2 3]] and [[4 5] [6 7]]
-      link 0 with 4, 1 with 5, …; {0 1} is a group, and so is {2 3}; in the result a number for each group is left
+      link 0 with 4, 1 with 5, …; {0 1} is a group, and so is {2 3}; the result keeps one number for each group
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Lengths = Mapping[str, int]
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """What an Einstein sum has to know of a tensor.
+    """What an Einstein sum has to know about a tensor.
 
     Args:
         shape: of the tensor.
@@ -258,7 +258,7 @@ def _one_per_group(graph: CouplingGraph, numbers: Numbers, keep: Sequence[int]) 
 
 
 def _widest(labels: Mapping[tuple[int, ...], Numbers]) -> tuple[Label, ...]:
-    """A label of some axes says nothing beyond one of these and more axes, since their groups have been joined."""
+    """The labels with the most axes; those of some of these axes say nothing more, since groups have been joined."""
     return tuple(
         Label(axes, numbers) for axes, numbers in labels.items() if not any(set(axes) < set(wider) for wider in labels)
     )

@@ -1,4 +1,4 @@
-"""The result of following a network: :class:`Coupling`."""
+"""The result of tracing a network: :class:`Coupling`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class Coupling:
             "last.bias":    ([3, 4],),
         }
 
-    Elements that are only taken together form a *group*. Two attention heads with two elements each: a query's elements
-    are those of the keys, since they are multiplied one by one; values have their own. A head is a group of both::
+    Elements that are only taken together form a *group*. Take two attention heads with two elements each. Queries and
+    keys have the same elements, since they are multiplied one by one; values have their own. A head is a group of
+    both::
 
         queries  0 1 | 2 3         keys  0 1 | 2 3         values  4 5 | 6 7
 
@@ -45,10 +46,10 @@ class Coupling:
     out: ``whole`` is False. Any other element is a group of its own.
 
     Args:
-        axes: for each tensor of the state dict, per axis, the elements along it: ``(length,)``, or ``(outputs,
-            inputs of a group)`` for the inputs of a grouped convolution, which differ between groups.
-        groups: for each element its group ``(elements,)``.
-        whole: for each group whether it is only taken whole ``(groups,)``; otherwise elements may be dropped inside
+        axes: for each tensor of the state dict and each of its axes, the elements along it: ``(length,)``, or
+            ``(outputs, inputs of a group)`` for the inputs of a grouped convolution, which differ between groups.
+        groups: for each element, its group ``(elements,)``.
+        whole: for each group, whether it is only taken whole ``(groups,)``; otherwise elements may be dropped inside
             groups, the same number from every group.
         fixed: tensors and axes that are not channels: positions, the sides of a kernel, the channels of the image.
         image_weights: weights of the convolutions that see the image itself.

@@ -1,8 +1,9 @@
-"""Rules for functions of torch that are not left to their ATen operations.
+"""Rules for functions of torch that are not traced through their ATen operations.
 
-ATen merges the batch axes of a product, in which a single head would get lost, and takes attention apart differently on
-each device. Linear layers and norms are here because torch spends most of a run on the meta device in their parts. A
-rule gets the graph and the function's arguments, and returns what the function would. All other functions run.
+ATen merges the batch axes of a product, in which a single head would get lost, and splits attention into different
+operations on each device. Linear layers and norms are here because torch spends most of a run on the meta device in
+their parts. A rule gets the graph and the arguments of the function, and returns what the function would. All other
+functions run as usual.
 """
 
 from __future__ import annotations

@@ -17,12 +17,12 @@ Edges = tuple[Numbers, Numbers]
 
 
 class Components(NamedTuple):
-    """What follows from all that was said.
+    """What follows from all that the operations said.
 
     Args:
-        elements: for each number its element.
-        groups: for each element its group.
-        whole: for each group whether it is only taken whole.
+        elements: for each number, its element.
+        groups: for each element, its group.
+        whole: for each group, whether it is only taken whole.
     """
 
     elements: Numbers
@@ -37,7 +37,7 @@ class CouplingGraph:
 
         link([0 1 2], [5 6 7])              0 and 5 are one element, so are 1 and 6, and 2 and 7
         group([[0 1], [2 3]], keep=[0])     0 and 1 are one group, 2 and 3 are another
-        join_groups([0 2], [8 9])           the group of 0 and that of 8 are one, so are those of 2 and 9
+        join_groups([0 2], [8 9])           the groups of 0 and 8 are one, so are those of 2 and 9
 
     Attributes:
         grouped_inputs: for the weight ``(outputs, inputs of a group, …)`` of each grouped convolution, the numbers of
@@ -57,22 +57,22 @@ class CouplingGraph:
         self.layers: set[str] = set()
 
     def fresh(self, shape: Sequence[int]) -> Numbers:
-        """Numbers that were never given before."""
+        """Numbers that have not been used before."""
         start = self._count
         self._count += math.prod(shape)
         return np.arange(start, self._count, dtype=np.int64).reshape(tuple(shape))
 
     def link(self, first: Numbers, second: Numbers) -> None:
-        """Both stand for the same elements, one by one."""
+        """Record that both stand for the same elements, one by one."""
         if first is not second:
             self._links.append((first.ravel(), second.ravel()))
 
     def use(self, numbers: Numbers) -> None:
-        """They are the inputs or outputs of a layer, so a subset of them can be taken."""
+        """Record that these are inputs or outputs of a layer, so that a subset of them can be taken."""
         self._layer_sides.append(numbers.ravel())
 
     def group(self, numbers: Numbers, keep: Sequence[int] = (), whole: bool = True) -> None:
-        """Elements that have the same index along the axes ``keep`` are taken together.
+        """Record that elements with the same index along the axes ``keep`` are taken together.
 
         Args:
             numbers: of any shape.
@@ -91,11 +91,11 @@ class CouplingGraph:
             self._group_edges.append((np.repeat(first, others.shape[1]), others.ravel()))
 
     def join_groups(self, first: Numbers, second: Numbers) -> None:
-        """The groups of these elements are taken together, one by one."""
+        """Record that the groups of these elements are taken together, one by one."""
         self._group_edges.append((first.ravel(), second.ravel()))
 
     def known(self) -> NDArray[np.bool_]:
-        """For each number whether any operation said something about it."""
+        """For each number, whether any operation said something about it."""
         known = np.zeros(self._count, dtype=bool)
         for edge in (*self._links, *self._group_edges):
             known[edge[0]] = True
@@ -116,7 +116,7 @@ class CouplingGraph:
 
 
 def _components(count: int, edges: Sequence[Edges]) -> Numbers:
-    """For each of ``count`` nodes the number of its connected component."""
+    """For each of ``count`` nodes, the number of its connected component."""
     if not edges:
         return np.arange(count, dtype=np.int64)
     first = np.concatenate([edge[0] for edge in edges])

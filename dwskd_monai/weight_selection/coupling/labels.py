@@ -40,12 +40,12 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """All that is known of a tensor's axes.
+    """All that is known about a tensor's axes.
 
     Args:
-        labels: labels; none for an axis that is not a channel dimension (batch, positions, space).
+        labels: those of the channel dimensions; other axes (batch, positions, space) have none.
         constant: axes along which all values are equal, so that they say nothing about the axis of another operand.
-        weight: computed from parameters and constants alone, not from the image.
+        weight: whether it was computed from parameters and constants alone, not from the image.
         parameter: name of the only parameter that it was computed from, element by element; or None.
     """
 
@@ -63,7 +63,7 @@ NOTHING = Labels()
 
 
 def labels_of(tensor: Tensor) -> Labels:
-    """The labels that were put on a tensor; none for a tensor that has not met a labeled one."""
+    """The labels that were put on a tensor; none if it has not met a labeled tensor."""
     labels: Labels = getattr(tensor, "_labels", NOTHING)
     return labels
 

@@ -143,7 +143,7 @@ def pick(tensor: Tensor, axis: int, index: slice | int) -> Labels:
 
 
 class Part(NamedTuple):
-    """What joining has to know of a tensor."""
+    """What joining has to know about a tensor."""
 
     shape: Shape
     labels: Labels
@@ -154,18 +154,18 @@ class Part(NamedTuple):
         return cls(tuple(tensor.shape), labels_of(tensor))
 
     def across(self, axis: int) -> tuple[Label, ...]:
-        """The labels that the axis is one of."""
+        """The labels that include the axis."""
         return tuple(label for label in self.labels.labels if axis in label.axes)
 
     def beside(self, axis: int) -> tuple[Label, ...]:
-        """The labels that the axis is none of."""
+        """The labels that do not include the axis."""
         return tuple(label for label in self.labels.labels if axis not in label.axes)
 
 
 def join(graph: CouplingGraph, parts: Sequence[Part], axis: int) -> Labels:
     """Several tensors one after the other along an axis.
 
-    Along this axis their numbers follow each other; along the others they are the same elements, as in a sum::
+    Along this axis, their numbers follow each other; along the other axes, they are the same elements, as in a sum::
 
         (batch, 2) with 0 1, (batch, 3) with 2 3 4    ->    (batch, 5) with 0 1 2 3 4
     """

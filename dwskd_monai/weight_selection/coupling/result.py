@@ -1,4 +1,4 @@
-"""What follows for each tensor from all that the operations of a network said."""
+"""What follows for each tensor from what the operations of a network said."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Axes = dict[str, tuple[Numbers, ...]]
 def conclude(
     graph: CouplingGraph, names: Iterable[str], numbers: Mapping[str, Sequence[Numbers]], output: Tensor
 ) -> Coupling:
-    """The coupling of a network that has been followed.
+    """The coupling of a network that has been traced.
 
     Args:
         graph: what its operations said.
         names: its tensors, in the order of the state dict.
-        numbers: for each tensor, per axis, the numbers that it got before the network ran.
+        numbers: for each tensor and each of its axes, the numbers that it got before the network ran.
         output: what came out, with its labels.
     """
     known = graph.known()
@@ -83,7 +83,7 @@ def _classifier(axes: Axes, logits: NDArray[np.bool_], layers: set[str]) -> froz
 
     Args:
         axes: see :class:`Coupling`.
-        logits: for each element whether it is one of the network's outputs.
+        logits: for each element, whether it is one of the network's outputs.
         layers: weights of linear layers and convolutions.
     """
     places = [

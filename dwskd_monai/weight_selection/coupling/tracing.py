@@ -2,10 +2,10 @@
 
 The network runs on PyTorch's meta device, where tensors have shapes and no values, under two modes: one sees each ATen
 operation, the other the few functions whose meaning would be lost in their parts. Torch-Pruning's DepGraph (Fang et
-al., arXiv 2301.12900) finds coupled dimensions too, from the autograd graph of a real forward pass. It has to be told
-the number of heads and of parameters that are not a layer's weight, takes fused projections, relative position tables
-and windows apart only by rules for each kind of layer, and knows one network, while weight selection has to match two.
-Symbolic tracing (torch.fx) stops at control flow that depends on shapes.
+al., arXiv 2301.12900) finds coupled dimensions too, from the autograd graph of a real forward pass. But it must be
+given the number of heads and the parameters that are not a layer's weight; it splits fused projections, relative
+position tables and windows only by rules for each kind of layer; and it looks at one network, while weight selection
+has to match two. Symbolic tracing (torch.fx) stops at control flow that depends on shapes.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from dwskd_monai.weight_selection.coupling.result import conclude
 
 
 def trace(network: nn.Module, input_shape: Sequence[int]) -> Coupling:
-    """Run ``network`` on an image of ``input_shape`` without values, and tell what is coupled.
+    """Run ``network`` on an image of ``input_shape`` without values, and find what is coupled.
 
     Args:
         network: in any mode, on any device; it is not changed and its values are not read.
         input_shape: ``(channels, height, width)`` or ``(channels, *space)``, as the network expects it.
 
     Raises:
-        ValueError: if the network cannot run on such an image, or has an operation that is not understood; the
-            message names the module.
+        ValueError: if the network cannot run on such an image, or has an operation without a rule; the message names
+            the module.
     """
     graph = CouplingGraph()
     try:
@@ -47,7 +47,7 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Coupling:
     except Exception as error:  # whatever a network raises
         module = _running_module(network, error.__traceback__)
         raise ValueError(
-            f"{type(network).__name__} could not be followed on an image of shape {tuple(input_shape)}, in module "
+            f"{type(network).__name__} could not be traced on an image of shape {tuple(input_shape)}, in module "
             f"{module!r}: {type(error).__name__}: {error}"
         ) from error
     return conclude(graph, network.state_dict(), numbers, output)
@@ -56,7 +56,7 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Coupling:
 def _labeled_tensors(network: nn.Module, graph: CouplingGraph) -> tuple[dict[str, Tensor], dict[str, list[Numbers]]]:
     """A tensor without values for each parameter and buffer, and the numbers along each of its axes.
 
-    Tensors that are not in the state dict get no numbers. One that is used under two names has the same under both.
+    Tensors that are not in the state dict get no numbers. A tensor with two names has the same numbers under both.
     """
     stored = network.state_dict(keep_vars=True)
     tensors: dict[str, Tensor] = {}
@@ -133,7 +133,7 @@ class _Operations(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """Answers the functions that :mod:`~.function_rules` has a rule for."""
+    """Replaces the functions for which :mod:`~.function_rules` has a rule."""
 
     def __init__(self, graph: CouplingGraph) -> None:
         super().__init__()

@@ -10,11 +10,11 @@ from pathlib import Path
 from tests.bundles.commands import SMALL
 from tests.conftest import BUNDLE, REPOSITORY
 
-# The large model has other options than the students, so it is declared anew; `broken` is what a typing error does, and
+# The teacher has other options than the students, so it is declared anew; `broken` is what a typing error does, and
 # `killed` what the system does when memory runs out.
 OWN_METHODS = """
 teacher:
-  description: a large model that is small enough for a test
+  description: a teacher that is small enough for a test
   configs: [train.yaml, train_teacher.yaml]
   overrides:
     network_def#dims: [16, 32, 48, 64]

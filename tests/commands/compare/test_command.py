@@ -183,9 +183,15 @@ def test_without_images_the_option_is_named(capsys):
         (("--bundel", "x"), "bundel is not an option of compare, nor a setting of train.yaml"),
         (("--rescale", "no"), "rescale must be true or false; got 'no'"),
         (("--image_size@1.0", "large"), "image_size must be a number, such as 224; got 'large'"),
-        (("--seed", "3"), "seed: each run has its own, which compare makes from --seeds; leave it out"),
-        (("--checkpoint", "x.pt"), "checkpoint: each run has its own, which compare makes from --out; leave it out"),
-        (("--train_fraction@1.0", "0.5"), "train_fraction: each run has its own, which compare makes from --fractions"),
+        (("--seed", "3"), "seed: each run has its own value, which compare makes from --seeds; leave it out"),
+        (
+            ("--checkpoint", "x.pt"),
+            "checkpoint: each run has its own value, which compare makes from --out; leave it out",
+        ),
+        (
+            ("--train_fraction@1.0", "0.5"),
+            "train_fraction: each run has its own value, which compare makes from --fractions",
+        ),
         (("--bundle", "nowhere"), "has no configs/metadata.json; give the folder of a bundle"),
         (("--dataset_dir", "nowhere"), "nowhere"),
         (("--methods", "selektion"), "methods must be among scratch,"),

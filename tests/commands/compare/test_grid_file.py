@@ -68,7 +68,7 @@ def test_one_value_is_a_list_of_one_and_all_are_the_packages_methods():
     ("content", "message"),
     [
         ({"fraction": 1.0}, r"a.yaml: fraction is not a key of a grid; did you mean fractions\?"),
-        ({"max_epochs": 3}, "max_epochs is not a key of a grid; .* Keys of train.yaml belong into overrides"),
+        ({"max_epochs": 3}, "max_epochs is not a key of a grid; .* Keys of train.yaml belong in overrides"),
         ({"overrides": [1]}, "a.yaml: expected a map with the keys bundle, .*; overrides is a map too"),
         ({"include": "a.yaml"}, "a.yaml includes itself"),
     ],

@@ -102,7 +102,7 @@ def test_processes_end_with_the_command_that_waits_for_them(monkeypatch, tmp_pat
 
 @pytest.mark.usefixtures("allowed")
 def test_waiting_for_another_command_ends_with_the_command(monkeypatch, tmp_path):
-    said = Said("second: another command runs it; waiting")
+    said = Said("second: another command is running it; waiting")
     monkeypatch.setattr(process._logger, "handlers", [said])
 
     def wait() -> None:
@@ -127,7 +127,7 @@ def test_sigterm_ends_a_block_by_an_exception_and_is_then_as_it_was():
 
 
 def test_a_second_command_waits_for_the_first(monkeypatch, tmp_path):
-    said = Said("second: another command runs it; waiting")
+    said = Said("second: another command is running it; waiting")
     monkeypatch.setattr(process._logger, "handlers", [said])
     events = []
 
@@ -148,7 +148,7 @@ def test_a_run_whose_command_was_killed_is_waited_for_until_its_process_has_ende
     log = tmp_path / "log.txt"
     lasting = tmp_path / "lasting"
     lasting.touch()
-    said = Said("second: another command runs it; waiting")
+    said = Said("second: another command is running it; waiting")
     monkeypatch.setattr(process._logger, "handlers", [said])
     command = subprocess.Popen([sys.executable, "-c", COMMAND, str(log), str(lasting)], start_new_session=True)
     children = Path(f"/proc/{command.pid}/task/{command.pid}/children")

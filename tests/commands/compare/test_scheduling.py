@@ -41,7 +41,7 @@ def test_a_process_that_is_killed_costs_no_run_but_its_own(tmp_path, phantoms):
     own = write_methods(tmp_path)
     more = ("--fractions", "1.0", "--seeds", "0", "--jobs", "2")
     said = run(*grid(phantoms / "train", tmp_path / "out", own, "selection,killed", *more), expect=1)
-    assert "killed, fraction 1, fold 0, seed 0: its process was killed (SIGKILL), perhaps for lack of memory" in said
+    assert "killed, fraction 1, fold 0, seed 0: its process was killed (SIGKILL), perhaps because memory" in said
     assert "1 runs failed" in said
     assert pd.read_csv(tmp_path / "out" / "results.csv")["method"].tolist() == ["selection"]
 

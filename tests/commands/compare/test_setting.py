@@ -82,5 +82,5 @@ def test_a_run_that_left_nothing_may_be_begun_anew(tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps(make_setting(data_hash="old").identity(run)))
     refuse_other_settings(tmp_path, make_setting(data_hash="new").identity(run))
     (tmp_path / "training_state.pt").touch()
-    with pytest.raises(ValueError, match="give another --out, or remove that folder"):
+    with pytest.raises(ValueError, match="give another --out, or remove this folder"):
         refuse_other_settings(tmp_path, make_setting(data_hash="new").identity(run))

@@ -86,7 +86,7 @@ def test_power_pools_the_deviations_of_the_fractions_by_their_degrees_of_freedom
 @pytest.mark.parametrize("table", [pd.DataFrame(), TABLE[TABLE["seed"] < 2]], ids=["no run", "two pairs"])
 def test_power_of_too_few_runs_assumes_a_deviation(table):
     said = power(table, ["selection", "selection_kd"], "selection", 15)
-    assert "as assumed: standard deviation of a pair 0.040: ± 0.022 with 15 runs" in said
+    assert "with an assumed deviation: standard deviation of a pair 0.040: ± 0.022 with 15 runs" in said
     assert "needs 30 runs" in said
 
 

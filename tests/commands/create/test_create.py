@@ -72,6 +72,13 @@ def test_classes_have_the_order_that_is_given_and_the_pair_is_set(data, tmp_path
     assert "student: mobilenetv3_small_050 # timm name of the deployed network" in " ".join(text.split())
 
 
+def test_the_image_size_is_set_in_the_config_and_in_the_metadata(data, tmp_path):
+    create(tmp_path / "own", data=data, teacher="crossvit_15_240", student="crossvit_9_240", image_size=240)
+    bundle = Bundle(tmp_path / "own")
+    assert bundle.config("train")["image_size"] == 240
+    assert bundle.metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [240, 240]
+
+
 def test_a_name_with_quotes_is_a_name(tmp_path):
     create(tmp_path / "own", classes='a "b",ö')
     assert Bundle(tmp_path / "own").class_names == ['a "b"', "ö"]
@@ -106,6 +113,8 @@ def test_a_name_that_looks_like_a_value_stays_text(names, tmp_path):
             {"teacher": "crossvit_15_240", "student": "crossvit_9_240"},
             "image_size: crossvit_9_240 cannot take 224",
         ),
+        ({"image_size": 0}, "image_size: expected a whole number of pixels, 1 or more; got 0"),
+        ({"image_size": "large"}, "image_size: expected a whole number of pixels, 1 or more; got 'large'"),
     ],
 )
 def test_what_cannot_be_made_is_named_and_leaves_nothing(data, tmp_path, capsys, options, message):
@@ -120,7 +129,7 @@ def test_what_cannot_be_made_is_named_and_leaves_nothing(data, tmp_path, capsys,
 def test_a_folder_that_is_there_is_left_as_it_is(data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         create(data, data=data)
-    assert "data is there already; give a new folder, or remove it" in capsys.readouterr().err
+    assert "data exists already; give a new folder, or remove it" in capsys.readouterr().err
     assert (data / "train" / "benign").is_dir()
 
 

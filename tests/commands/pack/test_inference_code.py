@@ -46,5 +46,5 @@ def test_code_for_training_stays_behind():
 
 
 def test_an_unknown_target_is_named():
-    with pytest.raises(ValueError, match=r"dwskd_monai\.nothing\.Here: no module of dwskd_monai holds it"):
+    with pytest.raises(ValueError, match=r"dwskd_monai\.nothing\.Here: no module of dwskd_monai defines it"):
         inference_code(["dwskd_monai.nothing.Here"])

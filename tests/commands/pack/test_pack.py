@@ -196,7 +196,7 @@ def rewritten(file: Path, out: Path, change) -> Path:
         ),
         (lambda files: files.pop(f"{NAME}/LICENSE"), "LICENSE is missing"),
         (lambda files: files.update({f"{NAME}/scripts/more.py": b""}), "scripts/more.py was added"),
-        (lambda files: files.pop(f"{NAME}/SHA256SUMS"), "no SHA256SUMS in chest_xray_classification"),
+        (lambda files: files.pop(f"{NAME}/SHA256SUMS"), "chest_xray_classification has no SHA256SUMS"),
         (lambda files: files.update({"../evil.py": b""}), "expected the folder of one bundle"),
         (lambda files: files.update({f"{NAME}/../evil.py": b""}), "expected the folder of one bundle"),
         (lambda files: files.clear(), "expected the folder of one bundle, got nothing"),
@@ -214,15 +214,15 @@ def test_a_file_that_was_changed_is_refused(packed, tmp_path, change, message):
 def test_what_is_no_packed_bundle_or_is_there_already_is_named(packed, tmp_path, capsys):
     _, file, _ = packed
     (tmp_path / "x.zip").write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(ValueError, match="x.zip is not a zip file, or a damaged one"):
+    with pytest.raises(ValueError, match="x.zip is not a zip file, or is damaged"):
         unpack(tmp_path / "x.zip", tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing.zip does not exist"):
         unpack(tmp_path / "nothing.zip", tmp_path)
     main(["unpack", str(file), "--out", str(tmp_path / "a")])
-    assert "all checksums are right" in capsys.readouterr().out
+    assert "all checksums are correct" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["unpack", str(file), "--out", str(tmp_path / "a")])
-    assert "is there already; remove it, or give another folder" in capsys.readouterr().err
+    assert "exists already; remove it, or give another folder" in capsys.readouterr().err
 
 
 @of_one_bundle
@@ -256,7 +256,7 @@ def test_metrics_and_exported_files_of_other_weights_are_not_packed(packed, tmp_
     bundle, _, folder = packed
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps(METRICS | {"weights_sha256": "0" * 64}))
-    with pytest.raises(ValueError, match="metrics: they are of another network, whose weights have the digest 000"):
+    with pytest.raises(ValueError, match="metrics: these are of another network, whose weights have the digest 000"):
         pack(
             str(bundle),
             str(tmp_path / "x.zip"),

@@ -476,5 +476,5 @@ def test_a_network_is_followed_in_inference_mode_too():
 
 
 def test_an_image_that_does_not_fit_is_an_error_that_names_the_module():
-    with pytest.raises(ValueError, match=r"Sequential could not be followed .*\(2, 8, 8\), in module '0'"):
+    with pytest.raises(ValueError, match=r"Sequential could not be traced .*\(2, 8, 8\), in module '0'"):
         trace(convolutions(groups=1), (2, 8, 8))
