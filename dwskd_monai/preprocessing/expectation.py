@@ -21,8 +21,8 @@ class Expectation:
     """The images that a network is for.
 
     Args:
-        expected: for names of what a header says (:data:`dwskd_monai.reading.dicom.SAYS`), the values that are meant. A
-            value of several words, ``CHEST_PA``, needs one of them. A header that says nothing is not refused.
+        expected: for names of what a header says (:data:`dwskd_monai.reading.dicom_kind.SAYS`), the values that are
+            meant. A value of several words, ``CHEST_PA``, needs one of them. A header that says nothing is not refused.
         unexpected: the values that are not meant; they come before what is expected.
         most_slices: of an image; None: any number.
         hounsfield: whether pixels must be Hounsfield units.
@@ -55,6 +55,10 @@ class Expectation:
             says: what its header says, in capitals.
             pixels: ``(C, D, H, W)``.
         """
+        return self.problem_of_header(says) or self._problem_of_content(pixels)
+
+    def problem_of_header(self, says: Mapping[str, str]) -> str | None:
+        """Why an image is not one of these by its header, before its pixels are known; None if it may be one."""
         for name in (*self.unexpected, *self.expected):
             value = says.get(name, "")
             if not value or self._accepts(name, value):
@@ -65,7 +69,7 @@ class Expectation:
             if name in self.expected and not _fitting(value, self.expected[name]):
                 first = value.replace("\\", " ").split()[0]  # a backslash would not survive a command line
                 return f"{_shown(name, value)}; expected {' or '.join(self.expected[name])}; {_way_out(name, first)}"
-        return self._problem_of_content(pixels)
+        return None
 
     def _problem_of_content(self, pixels: Pixels) -> str | None:
         slices = pixels.shape[1]

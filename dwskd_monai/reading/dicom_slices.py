@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from dwskd_monai.reading.dicom_header import Header
 from dwskd_monai.reading.refusal import RefusedImage
 
-TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "SliceThickness")
+# What images at one position may differ in: times of a perfusion, echoes, weightings of a diffusion
+_REPEATED = ("AcquisitionNumber", "TemporalPositionIdentifier", "TriggerTime", "EchoTime", "DiffusionBValue")
+TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "SliceThickness", *_REPEATED)
 _ROUNDING = 0.1  # mm, to which many exports round positions: no gap, and no slice that is missing
 _SPACINGS = (1e-4, 1e4)  # mm between pixels that any image of a patient can have
 _SKEW = 0.05  # by which direction cosines may miss a length of 1, and a right angle
@@ -124,9 +126,11 @@ def _refuse_gaps(heights: NDArray[np.float64], slices: Sequence[Slice], path: Pa
     usual = float(np.median(gaps))
     if (gaps < 1e-3).any():
         index = int(gaps.argmin())
+        places = 1 + int((gaps >= 1e-3).sum())
         raise RefusedImage(
             path,
-            f"two slices at one position: {_pair(slices, index)}; expected one volume, not repeated acquisitions",
+            f"two slices at one position: {_pair(slices, index)}; {len(slices)} slices lie at {places} positions"
+            f"{_differing(slices)}; expected one volume, not repeated acquisitions; give each a folder of its own",
             "geometry",
         )
     wrong = np.abs(gaps - usual) > tolerance * usual
@@ -139,6 +143,11 @@ def _refuse_gaps(heights: NDArray[np.float64], slices: Sequence[Slice], path: Pa
             f"Export the series again, or raise spacing_tolerance ({tolerance:g}) if this is meant",
             "geometry",
         )
+
+
+def _differing(slices: Sequence[Slice]) -> str:
+    names = [name for name in _REPEATED if len({place.header.text(name) for place in slices}) > 1]
+    return f" and differ in {', '.join(names)}" if names else ""
 
 
 def _is_rounded(heights: NDArray[np.float64]) -> bool:

@@ -20,7 +20,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.geometry import to_image
-from dwskd_monai.reading.image import Image, Volume
+from dwskd_monai.reading.image import Image, Judge, Volume
 from dwskd_monai.reading.refusal import RefusedImage, refusing
 
 _logger = logging.getLogger(__name__)
@@ -33,13 +33,14 @@ _FILLING = 16  # bytes that may follow the pixels
 _COLORS = (3, 4)  # channels of a color picture
 
 
-def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
+def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judge | None = None) -> Image:
     """The slices of a file, with slope and intercept applied.
 
     Args:
         path: the file.
         slice_axis: see :func:`~dwskd_monai.reading.read.read_image`.
         spacing_tolerance: of series; a NIfTI file has one spacing.
+        judge: of what its header says; see :func:`~dwskd_monai.reading.read.read_image`.
 
     Raises:
         RefusedImage: if the file is damaged, has color or complex numbers, is neither 2-D nor 3-D, or says two things

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pathlib import Path
 #   aside     a file that was not meant: hidden, a thumbnail, a mask, a document; never an error
 ASIDE = "aside"
 KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", "study", ASIDE)
+_MOST_SHOWN = 10
 
 
 class RefusedImage(ValueError):
@@ -49,6 +50,43 @@ class RefusedImage(ValueError):
 
     def __reduce__(self) -> tuple[type[RefusedImage], tuple[str, str, str, str | None, str | None]]:
         return type(self), (str(self.path), self.reason, self.kind, self.series, self.instance)
+
+
+def raise_all(refusals: Sequence[RefusedImage], folder: Path, count: int) -> None:
+    """Raise what is wrong with the files of a folder, all at once, each reason with the files that it is of.
+
+    Args:
+        refusals: of its files; none: nothing is raised.
+        folder: whose image they are.
+        count: of all files.
+
+    Raises:
+        RefusedImage: the only one itself, or one of the folder.
+    """
+    if len(refusals) == 1:
+        raise refusals[0]
+    if not refusals:
+        return
+    raise RefusedImage(
+        folder,
+        f"{len(refusals)} of {count} files cannot be used: {listed(refusals)}",
+        refusals[0].kind,
+        next((refusal.series for refusal in refusals if refusal.series), None),
+    )
+
+
+def listed(refusals: Sequence[RefusedImage]) -> str:
+    """Each reason with the names of its files, the first of many."""
+    files: dict[str, list[str]] = {}
+    for refusal in refusals:
+        files.setdefault(refusal.reason, []).append(refusal.path.name)
+    return shortened([f"{shortened(names)}: {reason}" for reason, names in files.items()], " | ")
+
+
+def shortened(words: Sequence[str], between: str = ", ") -> str:
+    """The first ten words, and how many more there are."""
+    more = len(words) - _MOST_SHOWN
+    return between.join(words[:_MOST_SHOWN]) + (f"{between}and {more} more" if more > 0 else "")
 
 
 @contextmanager
