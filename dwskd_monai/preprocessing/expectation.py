@@ -99,7 +99,7 @@ def _fitting(value: str, words: Collection[str]) -> str | None:
 
     ``CHEST_2VIEWS`` has a part ``CHEST``, ``CHESTABDOMEN`` begins so; ``FAST`` is not ``FA``. A UID is one part.
     """
-    parts = [value.upper(), *_PART.findall(value.upper())]
+    parts = [*_PART.findall(value.upper()), value.upper()]
     wanted = [word.upper() for word in words]
     fits = (part for part in parts for word in wanted if part == word or (len(word) > 3 and part.startswith(word)))
     return next(fits, None)

@@ -17,7 +17,7 @@ from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
 
 # Part of the key under which preprocessed images are kept on disk. Raise it whenever any pixel that reading or
 # preprocessing gives changes, so that no training mixes what two versions made; the golden pixels of the tests tell.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 FILE_KEY = "file"
 
 

@@ -77,11 +77,14 @@ def refuse_several_series(folder: Path, headers: Sequence[Header], bad: Sequence
     """
     groups: dict[tuple[str, str], list[Header]] = {}
     for header in headers:
-        groups.setdefault((header.text("SeriesInstanceUID"), sort_of(header)), []).append(header)
+        sort = sort_of(header)
+        # compressing a slice makes it derived, so one series may have both
+        sort = "slices" if sort in ("original", "derived") else sort
+        groups.setdefault((header.text("SeriesInstanceUID"), sort), []).append(header)
     if len(groups) < 2:
         return
     count = len({series for series, _ in groups})
-    shown = shortened([_described(series, sort, files) for (series, sort), files in groups.items()], "; ")
+    shown = shortened([_described(files) for files in groups.values()], "; ")
     what = f"{count} DICOM series in one folder" if count > 1 else "images of several sorts in one DICOM series"
     reason = f"{what} ({shown}); expected one; give each a folder of its own, or name the files in a datalist"
     if bad:
@@ -89,11 +92,11 @@ def refuse_several_series(folder: Path, headers: Sequence[Header], bad: Sequence
     raise RefusedImage(folder, reason, "geometry", headers[0].series if count == 1 else None)
 
 
-def _described(series: str, sort: str, headers: Sequence[Header]) -> str:
+def _described(headers: Sequence[Header]) -> str:
     files = "file" if len(headers) == 1 else "files like"
-    sort = sort if headers[0].raw("Rows") else "without pixels"
+    sorts = sorted({sort_of(header) for header in headers}) if headers[0].raw("Rows") else ["without pixels"]
     types = sorted({header.text("ImageType") for header in headers} - {""})
-    facts = [headers[0].text("Modality"), sort, *types[:1]]
+    facts = [headers[0].text("Modality"), " and ".join(sorts), *types[:1]]
     uid = headers[0].series or "without SeriesInstanceUID"
     return f"{len(headers)} {files} {headers[0].path.name} of series {uid}: {', '.join(fact for fact in facts if fact)}"
 

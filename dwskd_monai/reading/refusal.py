@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 ASIDE = "aside"
 KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", "study", ASIDE)
 _MOST_SHOWN = 10
+_NUMBERS = re.compile(r"[-+.,\d]*\d[-+.,\d]*")
 
 
 class RefusedImage(ValueError):
@@ -76,11 +78,14 @@ def raise_all(refusals: Sequence[RefusedImage], folder: Path, count: int) -> Non
 
 
 def listed(refusals: Sequence[RefusedImage]) -> str:
-    """Each reason with the names of its files, the first of many."""
+    """Each reason with the names of its files, the first of many; reasons that differ in numbers alone are one."""
+    reasons: dict[str, str] = {}
     files: dict[str, list[str]] = {}
     for refusal in refusals:
-        files.setdefault(refusal.reason, []).append(refusal.path.name)
-    return shortened([f"{shortened(names)}: {reason}" for reason, names in files.items()], " | ")
+        form = _NUMBERS.sub("0", refusal.reason)
+        reasons.setdefault(form, refusal.reason)
+        files.setdefault(form, []).append(refusal.path.name)
+    return shortened([f"{shortened(names)}: {reasons[form]}" for form, names in files.items()], " | ")
 
 
 def shortened(words: Sequence[str], between: str = ", ") -> str:

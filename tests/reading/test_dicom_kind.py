@@ -19,7 +19,10 @@ LUNG = {
         "conversion": ["WSD"],
     },
 }
-SECONDARY = r"sop class is 1.2.840.10008.5.1.4.1.1.7 \(SECONDARY CAPTURE IMAGE STORAGE\); this network is not for such"
+SECONDARY = (
+    r"sop class is 1.2.840.10008.5.1.4.1.1.7 \(SECONDARY CAPTURE IMAGE STORAGE\); this network is not for such images; "
+    r"to use such images: --accept \"\['sop_class=1.2.840.10008.5.1.4.1.1.7'\]"
+)
 
 
 @pytest.mark.parametrize(

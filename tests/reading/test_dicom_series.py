@@ -11,6 +11,7 @@ import pytest
 
 from dwskd_monai.data.phantoms.writing import write_series
 from dwskd_monai.reading import RefusedImage, read_image
+from dwskd_monai.reading.refusal import listed
 from tests.reading.dicom_files import change
 
 COUNT = 6
@@ -77,6 +78,13 @@ def test_a_localizer_among_the_slices_of_its_own_series_is_told_apart(series):
     assert caught.value.series == uid_of(path)
 
 
+def test_slices_that_were_compressed_and_so_derived_stay_in_their_series(series):
+    expected = read_image(series).pixels
+    for path in series.iterdir():
+        change(path, ImageType=["DERIVED" if path == min(series.iterdir()) else "ORIGINAL", "PRIMARY", "AXIAL"])
+    assert np.array_equal(read_image(series).pixels, expected)
+
+
 def test_a_series_of_derived_images_is_read_as_one(series):
     expected = read_image(series).pixels
     for path in series.iterdir():
@@ -136,6 +144,14 @@ def test_every_file_whose_pixels_cannot_be_decoded_is_named(series):
         read_image(series)
     assert all(path.name in caught.value.reason for path in bad)
     assert caught.value.kind == "damaged"
+
+
+def test_many_bad_files_are_counted_and_reasons_that_differ_in_numbers_are_one():
+    refusals = [RefusedImage(Path(f"{number:02d}.dcm"), f"PixelSpacing is {number}; bad") for number in range(12)]
+    names = ", ".join(f"{number:02d}.dcm" for number in range(10))
+    assert listed(refusals) == f"{names}, and 2 more: PixelSpacing is 0; bad"
+    other = RefusedImage(Path("x.dcm"), "cut off")
+    assert listed([*refusals[:1], other]) == "00.dcm: PixelSpacing is 0; bad | x.dcm: cut off"
 
 
 def test_images_at_one_position_are_counted_with_what_they_differ_in(series):
