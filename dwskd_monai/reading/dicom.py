@@ -10,6 +10,7 @@ identifiers of series and instance and that of the patient leaves this module; n
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ _TAGS = (
     *dicom_slices.TAGS,
     *dicom_values.TAGS,
 )
+_logger = logging.getLogger(__name__)
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
 _MOST_PIXELS = 2**31  # of a volume: 8 GiB once it is read
 
@@ -209,6 +211,7 @@ def _read_pixels(
     pixels: Pixels | None = None
     masks: dict[int, NDArray[np.bool_]] = {}
     refusals = []
+    cleared = 0
     target = 0
     for (header, numbers), layout in zip(parts, layouts):
         try:
@@ -217,7 +220,8 @@ def _read_pixels(
                 pixels = np.empty(shape, np.float32)
             for index, number in enumerate(numbers, target):
                 meaning = meaning_of(slices[index].header, layout)
-                stored = numbers_of(frame(number), layout, header.syntax)
+                stored, has_others = numbers_of(frame(number), layout, header)
+                cleared += has_others
                 mask = meaning.padding_of(stored)
                 if mask is not None:
                     masks[index] = mask
@@ -226,6 +230,9 @@ def _read_pixels(
             refusals.append(refusal)
         target += len(numbers)
     raise_all(refusals, path, len(parts))
+    if cleared:
+        reason = "bits above BitsStored are set in %d of %d slices; they were cleared, as those of an overlay"
+        _logger.warning(f"%s: {reason}", path, cleared, len(slices))
     assert pixels is not None
     header = parts[0][0]
     return pixels, darken_padding(pixels, masks, header.text("Modality") == CT, header)
