@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.reading import dicom_kind, dicom_slices, dicom_values
 from dwskd_monai.reading.dicom_header import Header, groups_of, read_header
-from dwskd_monai.reading.dicom_kind import refuse_color, refuse_no_image, refuse_unwanted, says_of, says_of_series
+from dwskd_monai.reading.dicom_kind import refuse_color, refuse_no_image, says_of, says_of_series
 from dwskd_monai.reading.dicom_pixels import layout_of, numbers_of, read_frames
 from dwskd_monai.reading.dicom_series import read_headers, refuse_mixtures, refuse_several_series, strays
 from dwskd_monai.reading.dicom_slices import Slice, slice_of, sort_slices
@@ -28,7 +28,7 @@ from dwskd_monai.reading.dicom_values import CT, darken_padding, meaning_of
 from dwskd_monai.reading.formats import files_of_series, is_dicom
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Judge, Pixels, Volume
-from dwskd_monai.reading.refusal import RefusedImage, raise_all
+from dwskd_monai.reading.refusal import RefusedImage, raise_all, refuse_unwanted
 
 _TAGS = (
     "SOPClassUID",

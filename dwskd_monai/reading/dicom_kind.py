@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from pydicom.uid import UID
 
 from dwskd_monai.reading.dicom_header import Header
-from dwskd_monai.reading.image import Judge
-from dwskd_monai.reading.refusal import RefusedImage
 
 # What a header says of the kind of image, and the attribute that says it
 SAYS = {
@@ -74,19 +71,6 @@ def refuse_no_image(header: Header) -> None:
         raise header.refusal("a DICOM file without pixels, such as a report; expected an image", "format")
     if modality in _NO_IMAGES:
         raise header.refusal(f"expected an image, got {_NO_IMAGES[modality]} (Modality {modality})", "format")
-
-
-def refuse_unwanted(path: Path, says: Mapping[str, str], judge: Judge | None) -> None:
-    """Refuse an image of a kind that is not wanted.
-
-    Args:
-        path: of the image.
-        says: what its header says.
-        judge: who tells; None: any kind is wanted.
-    """
-    problem = None if judge is None else judge(says)
-    if problem is not None:
-        raise RefusedImage(path, problem, "unexpected", says.get("series"), says.get("instance"))
 
 
 def refuse_color(header: Header) -> None:

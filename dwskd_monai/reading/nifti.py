@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +17,19 @@ from typing import Any, BinaryIO, cast
 import nibabel
 import numpy as np
 from nibabel.affines import voxel_sizes
+from nibabel.nifti1 import intent_codes
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.geometry import to_image
 from dwskd_monai.reading.image import Image, Judge, Volume
-from dwskd_monai.reading.refusal import RefusedImage, refusing
+from dwskd_monai.reading.refusal import RefusedImage, refuse_unwanted, refusing
 
 _logger = logging.getLogger(__name__)
 _DAMAGED = "a damaged NIfTI file, it cannot be read"
 _NO_ORIENTATION = "its orientation cannot be read (sform, qform)"
+_OF_IMAGES = (0, 1011, 2001)  # codes of an intent: none, values without a unit, a time series
+_NAME = re.compile(r"[A-Z0-9_ .*-]+")
 _GZIP = b"\x1f\x8b"
 _MOST_PIXELS = 2**31  # 8 GiB once they are read
 _ROUNDING = 0.01  # by which sform and qform may differ, as a share of a spacing
@@ -48,6 +52,8 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
     """
     with _opened(path) as file:
         header, kind = _header(file, path)
+        says = _says(header, path)
+        refuse_unwanted(path, says, judge)
         shape = _shape(header, path)
         affine = _affine(header, path)
         pixels = _pixels(file, kind, path)
@@ -55,10 +61,10 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
     if shape[2] == 1 and _tells_nothing(header, affine):
         # written from an array of rows and columns: there is nothing to turn it by
         rows, columns = (float(size) or 1.0 for size in np.abs(header["pixdim"][1:3]))
-        return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume")
+        return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume", says=says)
     if _codes(header) == (0, 0):
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
-    return to_image(Volume(pixels, "volume", affine), slice_axis, path)
+    return to_image(Volume(pixels, "volume", affine, says=says), slice_axis, path)
 
 
 @contextmanager
@@ -91,6 +97,21 @@ def _header(file: BinaryIO, path: Path) -> tuple[Any, Any]:
         reason = f"magic is {magic!r}; expected a NIfTI file with header and pixels in one (b'n+1' or b'n+2')"
         raise RefusedImage(path, reason, "header")
     return header, kind
+
+
+def _says(header: Any, path: Path) -> dict[str, str]:
+    """What the header says of the kind of image: the name that it gives its values, as of ``dicom_kind.SAYS``.
+
+    Raises:
+        RefusedImage: if its values are labels, statistics, vectors or points.
+    """
+    code = int(header["intent_code"])
+    if code in intent_codes.code and code not in _OF_IMAGES:
+        what = str(intent_codes.label[code]).strip()
+        reason = f"intent_code is {code} ({what}); expected an image (0); if it is one, set intent_code to 0"
+        raise RefusedImage(path, reason, "format")
+    name = bytes(header["intent_name"].tobytes()).split(b"\0")[0].decode("ascii", "replace").strip().upper()
+    return {"image_type": name} if _NAME.fullmatch(name) else {}
 
 
 def _shape(header: Any, path: Path) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from types import ModuleType
 from dwskd_monai.reading.content import refuse_empty
 from dwskd_monai.reading.formats import DICOM, FORMATS, Format, format_of
 from dwskd_monai.reading.image import Image, Judge
+from dwskd_monai.reading.label_map import refuse_label_map
 from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.reading.slice_axis import checked_slice_axis
 
@@ -40,8 +41,8 @@ def read_image(
 
     Raises:
         RefusedImage: if there is nothing at ``path``, it cannot be read, or does not hold a gray picture or volume with
-            finite pixels of three values or more, one slice after the other; the message names the file
-            and what is wrong.
+            finite pixels of three values or more, one slice after the other, or holds labels of a segmentation; the
+            message names the file and what is wrong.
         ValueError: for an unknown ``slice_axis``.
         ModuleNotFoundError: if the library that decodes the format is not installed.
 
@@ -67,6 +68,7 @@ def read_image(
     except MemoryError as error:
         raise RefusedImage(path, f"its pixels do not fit the memory ({error})", "content") from error
     refuse_empty(image, path)
+    refuse_label_map(image, path)
     return image
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +52,21 @@ class RefusedImage(ValueError):
 
     def __reduce__(self) -> tuple[type[RefusedImage], tuple[str, str, str, str | None, str | None]]:
         return type(self), (str(self.path), self.reason, self.kind, self.series, self.instance)
+
+
+def refuse_unwanted(
+    path: Path, says: Mapping[str, str], judge: Callable[[Mapping[str, str]], str | None] | None
+) -> None:
+    """Refuse an image of a kind that is not wanted.
+
+    Args:
+        path: of the image.
+        says: what its header says.
+        judge: tells why such an image is not wanted; None: any is.
+    """
+    problem = None if judge is None else judge(says)
+    if problem is not None:
+        raise RefusedImage(path, problem, "unexpected", says.get("series"), says.get("instance"))
 
 
 def raise_all(refusals: Sequence[RefusedImage], folder: Path, count: int) -> None:
