@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.dicom_header import Header
+from dwskd_monai.reading.geometry import BETWEEN_PIXELS
 from dwskd_monai.reading.refusal import RefusedImage
 
 # What tells the shape of a pixel: mm in the patient, on the detector, on the film, or how its height and width compare
@@ -20,7 +21,6 @@ _REPEATED = (
 )  # fmt: skip
 TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", *_SHAPES, *_REPEATED)
 _ROUNDING = 0.1  # mm, to which many exports round positions: no gap, and no slice that is missing
-_SPACINGS = (0.005, 100.0)  # mm between pixels that any image of a patient can have
 _SKEW = 0.05  # by which direction cosines may miss a length of 1, and a right angle
 
 
@@ -93,9 +93,9 @@ def _pixel_spacing(header: Header, is_slice: bool) -> tuple[float, float]:
         is_ratio = name == "PixelAspectRatio"
         if is_ratio and min(spacing) > 0:
             rows, columns = rows / columns, 1.0
-        if min(rows, columns) < _SPACINGS[0] or max(rows, columns) > _SPACINGS[1]:
+        if min(rows, columns) < BETWEEN_PIXELS[0] or max(rows, columns) > BETWEEN_PIXELS[1]:
             shown = "\\".join(f"{value:g}" for value in spacing)
-            unit = "" if is_ratio else f", in mm ({_SPACINGS[0]:g} to {_SPACINGS[1]:g})"
+            unit = "" if is_ratio else f", in mm ({BETWEEN_PIXELS[0]:g} to {BETWEEN_PIXELS[1]:g})"
             raise header.refusal(f"{header.named(name)} is {shown}; expected two numbers greater than 0{unit}")
         return rows, columns
     return 1.0, 1.0

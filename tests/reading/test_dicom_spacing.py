@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dwskd_monai.data.phantoms.writing import write_series
 from dwskd_monai.preprocessing import FitSlicesd, LoadSlicesd
 from dwskd_monai.reading import RefusedImage, read_image
 from tests.reading.dicom_files import picture, write
@@ -56,3 +57,14 @@ def test_a_picture_that_keeps_its_aspect_has_the_shape_of_what_it_shows(tmp_path
 def test_a_shape_that_no_pixel_has_is_named(tmp_path, name, value, message):
     with pytest.raises(RefusedImage, match=f"x.dcm: {name} {message}"):
         read_image(write(tmp_path / "x.dcm", **{name: value}))
+
+
+@pytest.mark.parametrize(("between", "is_read"), [(0.05, False), (0.1, True), (50.0, True), (150.0, False)])
+def test_a_distance_that_no_slices_have_is_refused(tmp_path, between, is_read):
+    pixels = np.random.default_rng(1).integers(-1000, 1500, (12, 10, 6)).astype(float)
+    write_series(pixels, np.diag([0.7, 0.7, between, 1.0]), tmp_path / "series", "P1", "CT")
+    if is_read:
+        assert read_image(tmp_path / "series", "axial").spacing[0] == pytest.approx(between)
+    else:
+        with pytest.raises(RefusedImage, match=f"its slices are {between:g} mm apart .ImagePositionPatient, PixelSpac"):
+            read_image(tmp_path / "series", "axial")
