@@ -194,6 +194,8 @@ def read_frames(header: Header, layout: Layout) -> Frame:
         if name == "PixelData" and header.number("BitsStored") is None:
             raise header.refusal("BitsStored is missing")
         element: Any = dataset.get_item(name)
+        if not (element.value or getattr(element, "length", 0)):  # a value that stays in the file is None here
+            raise header.refusal(f"{name} is empty; export the image again", "damaged")
         if UID(header.syntax).is_encapsulated:
             return _compressed(layout, header, dataset[name].value)
         return _plain(layout, header, element, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from dwskd_monai.reading.image import Image, Volume
 from dwskd_monai.reading.refusal import RefusedImage, refusing
 from dwskd_monai.reading.slice_axis import PLANES, choose_plane
 
+_logger = logging.getLogger(__name__)
 # mm that any image of a patient can have
 BETWEEN_PIXELS = (0.005, 100.0)
 BETWEEN_SLICES = (0.1, 100.0)
@@ -32,6 +34,9 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
         orientation = io_orientation(volume.affine)
     planes = [PLANES[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
     plane = choose_plane(slice_axis, shape, spacing, planes, path)
+    if volume.kind != "volume" and plane != planes[0]:  # DICOM's first axis is that of its slices; NIfTI's may be any
+        reason = "its slices are %s, and it is cut into %s ones; if training images were not, set slice_axis"
+        _logger.warning(f"%s: {reason}", path, planes[0], plane)
     target = axcodes2ornt(_AXES[plane])
     transform = ornt_transform(orientation, target)
     turned = volume.affine @ inv_ornt_aff(transform, shape)

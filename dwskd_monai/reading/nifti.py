@@ -166,7 +166,7 @@ def _affine(header: Any, path: Path) -> NDArray[np.float64]:
     spacing = voxel_sizes(affine)
     if (spacing <= 0).any():
         return affine
-    _warn_of_uncoded(affine, header, path)
+    _warn_of_void(affine, header, path)
     if np.abs(affine - other).max() <= _ROUNDING * spacing.min():
         return affine
     with refusing(path, _NO_ORIENTATION, "geometry"):
@@ -194,16 +194,21 @@ def _in_mm(affine: NDArray[np.float64], header: Any, path: Path | None = None) -
     return converted
 
 
-def _warn_of_uncoded(affine: NDArray[np.float64], header: Any, path: Path) -> None:
+def _warn_of_void(affine: NDArray[np.float64], header: Any, path: Path) -> None:
     """Say that an sform or qform which its code declares void would turn or mirror the image."""
     sform, qform = _codes(header)
     if sform > 0 and qform == 0 and _has_quaternion(header):
-        void, other = "qform", header.get_qform(coded=False)
-    elif qform > 0 and sform == 0 and np.abs(header.get_sform(coded=False)[:3]).any():
-        void, other = "sform", header.get_sform(coded=False)
+        void = "qform"
+    elif qform > 0 and sform == 0 and any(np.abs(header[f"srow_{axis}"][:3]).any() for axis in "xyz"):
+        void = "sform"
     else:
         return
-    if np.isfinite(other).all() and (voxel_sizes(other) > 0).all() and _is_turned(affine, other):
+    try:
+        other = header.get_qform(coded=False) if void == "qform" else header.get_sform(coded=False)
+        is_turned = bool(np.isfinite(other).all() and (voxel_sizes(other) > 0).all()) and _is_turned(affine, other)
+    except (ValueError, np.linalg.LinAlgError):  # nothing that could be meant
+        return
+    if is_turned:
         reason = "which its code 0 declares void, is %s; %s is taken; is that right?"
         _logger.warning(f"%s: its {void}, {reason}", path, _told(other), _told(affine))
 

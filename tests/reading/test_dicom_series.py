@@ -161,3 +161,19 @@ def test_images_at_one_position_are_counted_with_what_they_differ_in(series):
         change(later, AcquisitionNumber=2)
     with pytest.raises(RefusedImage, match=r"12 slices lie at 6 positions and differ in AcquisitionNumber; expected"):
         read_image(series)
+
+
+@pytest.mark.parametrize("stack", ["sagittal", "axial"])
+def test_a_stack_that_is_cut_into_slices_of_another_plane_is_said(tmp_path, caplog, stack):
+    """An isotropic volume, of sagittal slices or of axial ones."""
+    series = written(tmp_path / "series")
+    for index, path in enumerate(sorted(series.iterdir(), key=lambda path: path.stem[-3:])):
+        directions = {"sagittal": "0\\1\\0\\0\\0\\-1", "axial": "1\\0\\0\\0\\1\\0"}[stack]
+        place = {"sagittal": f"{2 * index}\\0\\0", "axial": f"0\\0\\{2 * index}"}[stack]
+        change(path, ImageOrientationPatient=directions, ImagePositionPatient=place, PixelSpacing="2\\2")
+    assert read_image(series, "thickest").plane == "axial"
+    said = f"series: its slices are {stack}, and it is cut into axial ones" in caplog.text
+    assert said == (stack != "axial")
+    caplog.clear()
+    assert read_image(series, stack).plane == stack
+    assert caplog.text == ""

@@ -322,6 +322,12 @@ def test_a_void_orientation_that_would_mirror_the_image_is_said(tmp_path, pixels
     assert f"x.nii: its {void}, which its code 0 declares void, is L" in caplog.text
 
 
+def test_a_void_orientation_without_a_meaning_is_passed_over(tmp_path, pixels, caplog):
+    header_changed(tmp_path / "x.nii", pixels, quatern_b=7.0)
+    assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
+    assert caplog.text == ""
+
+
 def test_a_void_orientation_that_agrees_or_says_nothing_is_not_said(tmp_path, pixels, caplog):
     nibabel.save(nibabel.Nifti1Image(pixels, np.diag([-1.0, 2.0, 4.0, 1.0])), tmp_path / "a.nii")
     header_changed(
