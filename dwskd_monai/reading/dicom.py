@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.reading import dicom_kind, dicom_slices, dicom_values
+from dwskd_monai.reading.dicom_bits import numbers_of
 from dwskd_monai.reading.dicom_header import Header, groups_of, read_header
 from dwskd_monai.reading.dicom_kind import refuse_color, refuse_no_image, says_of, says_of_series
-from dwskd_monai.reading.dicom_pixels import layout_of, numbers_of, read_frames
+from dwskd_monai.reading.dicom_pixels import layout_of, read_frames
 from dwskd_monai.reading.dicom_series import read_headers, refuse_mixtures, refuse_several_series, strays
 from dwskd_monai.reading.dicom_slices import Slice, slice_of, sort_slices
 from dwskd_monai.reading.dicom_values import CT, darken_padding, meaning_of

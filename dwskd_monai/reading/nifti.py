@@ -16,24 +16,20 @@ from typing import Any, BinaryIO, cast
 
 import nibabel
 import numpy as np
-from nibabel.affines import voxel_sizes
 from nibabel.nifti1 import intent_codes
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.geometry import refuse_implausible, to_image
 from dwskd_monai.reading.image import Image, Judge, Volume
+from dwskd_monai.reading.nifti_orientation import affine_of, codes_of, tells_nothing
 from dwskd_monai.reading.refusal import RefusedImage, refuse_unwanted, refusing
 
 _logger = logging.getLogger(__name__)
 _DAMAGED = "a damaged NIfTI file, it cannot be read"
-_NO_ORIENTATION = "its orientation cannot be read (sform, qform)"
 _OF_IMAGES = (0, 1011, 2001)  # codes of an intent: none, values without a unit, a time series
 _NAME = re.compile(r"[A-Z0-9_ .*-]+")
-_UNITS = {1: ("meter", 1000.0), 3: ("micron", 0.001)}  # of xyzt_units that are not mm, and how many mm they are
 _GZIP = b"\x1f\x8b"
 _MOST_PIXELS = 2**31  # 8 GiB once they are read
-_ROUNDING = 0.01  # by which sform and qform may differ, as a share of a spacing
 _FILLING = 16  # bytes that may follow the pixels
 _COLORS = (3, 4)  # channels of a color picture
 
@@ -56,15 +52,15 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
         says = _says(header, path)
         refuse_unwanted(path, says, judge)
         shape = _shape(header, path)
-        affine = _affine(header, path)
+        affine = affine_of(header, path)
         pixels = _pixels(file, kind, path)
     pixels = pixels.reshape(shape)
-    if shape[2] == 1 and _tells_nothing(header, affine):
+    if shape[2] == 1 and tells_nothing(header, affine):
         # written from an array of rows and columns: there is nothing to turn it by
         rows, columns = (float(size) or 1.0 for size in np.abs(header["pixdim"][1:3]))
         refuse_implausible((1.0, rows, columns), 1, "volume", path)
         return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume", says=says)
-    if _codes(header) == (0, 0):
+    if codes_of(header) == (0, 0):
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
     return to_image(Volume(pixels, "volume", affine, says=says), slice_axis, path)
 
@@ -150,83 +146,6 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:
     return x, y, z[0] if z else 1
 
 
-def _affine(header: Any, path: Path) -> NDArray[np.float64]:
-    """The matrix that the header prefers, in mm, if the header does not say two things."""
-    sform, qform = _codes(header)
-    if sform == 0:
-        pixdim = [float(size) for size in header["pixdim"][1:4]]
-        if not np.isfinite(pixdim).all() or 0 in pixdim[: int(header["dim"][0])]:
-            shown = " × ".join(f"{size:g}" for size in pixdim)
-            raise RefusedImage(path, f"pixdim is {shown} mm, and there is no sform; expected sizes > 0", "geometry")
-    with refusing(path, _NO_ORIENTATION, "geometry"):
-        affine: NDArray[np.float64] = _in_mm(header.get_best_affine(), header, path)
-        other = _in_mm(header.get_qform(coded=False), header) if sform > 0 and qform > 0 else affine
-    if not np.isfinite(affine).all() or not np.isfinite(other).all():
-        raise RefusedImage(path, "its affine has NaN or infinite entries, so its orientation is unknown", "geometry")
-    spacing = voxel_sizes(affine)
-    if (spacing <= 0).any():
-        return affine
-    _warn_of_void(affine, header, path)
-    if np.abs(affine - other).max() <= _ROUNDING * spacing.min():
-        return affine
-    with refusing(path, _NO_ORIENTATION, "geometry"):
-        differs = np.abs(voxel_sizes(other) / spacing - 1).max() > _ROUNDING
-        if differs or _is_turned(affine, other):
-            mirrored = "; one is mirrored, so left may be right" if _hand(affine) != _hand(other) else ""
-            reason = (
-                f"sform and qform disagree: {_told(affine)} and {_told(other)}{mirrored}; set both to the right one"
-            )
-            raise RefusedImage(path, reason, "geometry")
-    _logger.warning("%s: sform and qform differ, but not in how slices lie (%s); sform is taken", path, _told(affine))
-    return affine
-
-
-def _in_mm(affine: NDArray[np.float64], header: Any, path: Path | None = None) -> NDArray[np.float64]:
-    """An affine in the unit that the header names, in mm; a header that names none means mm."""
-    unit = _UNITS.get(int(header["xyzt_units"]) % 8)
-    if unit is None:
-        return affine
-    name, size = unit
-    converted = affine.copy()
-    converted[:3] *= size
-    if path is not None:
-        _logger.warning("%s: xyzt_units is %s; its spacing was converted to mm (%s)", path, name, _told(converted))
-    return converted
-
-
-def _warn_of_void(affine: NDArray[np.float64], header: Any, path: Path) -> None:
-    """Say that an sform or qform which its code declares void would turn or mirror the image."""
-    sform, qform = _codes(header)
-    if sform > 0 and qform == 0 and _has_quaternion(header):
-        void = "qform"
-    elif qform > 0 and sform == 0 and any(np.abs(header[f"srow_{axis}"][:3]).any() for axis in "xyz"):
-        void = "sform"
-    else:
-        return
-    try:
-        other = header.get_qform(coded=False) if void == "qform" else header.get_sform(coded=False)
-        is_turned = bool(np.isfinite(other).all() and (voxel_sizes(other) > 0).all()) and _is_turned(affine, other)
-    except (ValueError, np.linalg.LinAlgError):  # nothing that could be meant
-        return
-    if is_turned:
-        reason = "which its code 0 declares void, is %s; %s is taken; is that right?"
-        _logger.warning(f"%s: its {void}, {reason}", path, _told(other), _told(affine))
-
-
-def _has_quaternion(header: Any) -> bool:
-    names = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
-    return any(float(header[name]) for name in names) or float(header["pixdim"][0]) == -1
-
-
-def _is_turned(affine: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return _hand(affine) != _hand(other) or not np.array_equal(io_orientation(affine), io_orientation(other))
-
-
-def _hand(affine: NDArray[np.float64]) -> bool:
-    """Whether axes are those of a right hand; a mirror image has the other."""
-    return bool(np.linalg.det(affine[:3, :3]) > 0)
-
-
 def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
     with refusing(path, _DAMAGED):
         file.seek(0)
@@ -243,18 +162,3 @@ def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
     if rest:
         _logger.warning("%s: %d bytes follow the pixels; is vox_offset, dim or datatype wrong?", path, rest)
     return pixels
-
-
-def _codes(header: Any) -> tuple[int, int]:
-    return int(header["sform_code"]), int(header["qform_code"])
-
-
-def _tells_nothing(header: Any, affine: NDArray[np.float64]) -> bool:
-    """Whether an orientation is missing, or is the one that programs write which know none."""
-    return _codes(header) == (0, 0) or np.array_equal(affine[:3, :3], np.eye(3))
-
-
-def _told(affine: NDArray[np.float64]) -> str:
-    spacing = " × ".join(f"{size:g}" for size in voxel_sizes(affine))
-    axes = "".join(code or "?" for code in nibabel.aff2axcodes(affine))
-    return f"{axes} with {spacing} mm"
