@@ -14,6 +14,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,7 @@ _TAGS = (
     *dicom_slices.TAGS,
     *dicom_values.TAGS,
 )
+_T = TypeVar("_T")
 _logger = logging.getLogger(__name__)
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
 _MOST_PIXELS = 2**31  # of a volume: 8 GiB once it is read
@@ -129,15 +131,13 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float, judge: 
     headers, damaged = read_headers([path for path in paths if is_dicom(path)], _TAGS)
     bad += damaged
     refuse_several_series(folder, headers, bad)
-    headers, not_images = _accepted(headers, refuse_no_image)
-    bad += not_images
+    headers, not_images = _each(headers, _image)
     if headers:
         refuse_unwanted(folder, says_of_series(headers), judge)
-    headers, wrong = _accepted(headers, _checked)
-    raise_all([*bad, *wrong], folder, len(paths))
+    slices, wrong = _each(headers, _slice)
+    raise_all([*bad, *not_images, *wrong], folder, len(paths))
     try:
         refuse_mixtures(folder, headers, [_frame_count(header) for header in headers])
-        slices = [slice_of(header) for header in headers]
         order, step = sort_slices(slices, folder, spacing_tolerance)
     except RefusedImage as refusal:
         refusal.series = refusal.series or headers[0].series
@@ -148,26 +148,28 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float, judge: 
     return to_image(volume, slice_axis, folder)
 
 
-def _accepted(headers: Sequence[Header], check: Callable[[Header], None]) -> tuple[list[Header], list[RefusedImage]]:
-    """The headers that pass a check, and what is wrong with the others."""
-    accepted = []
+def _each(headers: Sequence[Header], of: Callable[[Header], _T]) -> tuple[list[_T], list[RefusedImage]]:
+    """What a function gives of each header, and a refusal for each header that it refuses."""
+    results = []
     refusals = []
     for header in headers:
         try:
-            check(header)
-            accepted.append(header)
+            results.append(of(header))
         except RefusedImage as refusal:
             refusals.append(refusal)
-    return accepted, refusals
+    return results, refusals
 
 
-def _checked(header: Header) -> None:
-    """Refuse a slice for what its own header says, without its neighbors and its pixels."""
+def _image(header: Header) -> Header:
+    refuse_no_image(header)
+    return header
+
+
+def _slice(header: Header) -> Slice:
+    """Where a slice lies; refused for what its own header says, without its neighbors and its pixels."""
     refuse_color(header)
-    layout = layout_of(header, _frame_count(header))
-    if layout.frames == 1:
-        place = slice_of(header)
-        meaning_of(place.header, layout)
+    layout_of(header, _frame_count(header))
+    return slice_of(header)
 
 
 def _frame_count(header: Header) -> int:

@@ -31,6 +31,8 @@ def numbers_of(words: NDArray[Any], layout: Layout, header: Header) -> tuple[NDA
             raise _too_few_bits(words, layout, header)
         return words.clip(layout.lowest, layout.highest), False
     words = words.astype(layout.dtype, copy=False)
+    if layout.high + 1 == layout.stored and layout.lowest <= words.min() and words.max() <= layout.highest:
+        return words, False
     # shifting there and back clears the upper bits and keeps the sign
     numbers = (words << (layout.allocated - 1 - layout.high)) >> (layout.allocated - layout.stored)
     whole = words >> (layout.high + 1 - layout.stored)

@@ -16,7 +16,7 @@ from dwskd_monai.reading.image import Image, Pixels
 from dwskd_monai.reading.refusal import RefusedImage
 
 _SMALLEST = 1024  # pixels; a smaller image may have few values by chance
-_SAMPLED = 2**16  # pixels that tell that an image has many values
+_SAMPLED = 2**14  # pixels that tell that an image has many values
 _SLICES = 32  # that are looked at closely
 # No image of a patient has as few values as these, not even one that was saved with 4 bits
 _FEW = 8
