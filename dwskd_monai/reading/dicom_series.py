@@ -78,8 +78,8 @@ def refuse_several_series(folder: Path, headers: Sequence[Header], bad: Sequence
     groups: dict[tuple[str, str], list[Header]] = {}
     for header in headers:
         sort = sort_of(header)
-        # compressing a slice makes it derived, so one series may have both
-        sort = "slices" if sort in ("original", "derived") else sort
+        # compressing a slice makes it derived, and export may lose its ImageType, so one series may have all of these
+        sort = "slices" if sort in ("original", "derived", "image") else sort
         groups.setdefault((header.text("SeriesInstanceUID"), sort), []).append(header)
     if len(groups) < 2:
         return
