@@ -21,8 +21,8 @@ class Expectation:
     """The images that a network is for.
 
     Args:
-        expected: the values that a header may have, by name (:data:`dwskd_monai.reading.dicom.SAYS`). If a value has
-            several words, such as ``CHEST_PA``, one of them is enough. A header that says nothing is accepted.
+        expected: the values that a header may have, by name (:data:`dwskd_monai.reading.dicom_kind.SAYS`). If a value
+            has several words, such as ``CHEST_PA``, one of them is enough. A header that says nothing is accepted.
         unexpected: the values that a header may not have, even if they are expected too.
         most_slices: of an image; None: any number.
         hounsfield: whether pixels must be Hounsfield units.
@@ -55,6 +55,10 @@ class Expectation:
             says: what its header says, in capitals.
             pixels: ``(C, D, H, W)``.
         """
+        return self.problem_of_header(says) or self._problem_of_content(pixels)
+
+    def problem_of_header(self, says: Mapping[str, str]) -> str | None:
+        """Why an image is not one of these by its header, before its pixels are known; None if it may be one."""
         for name in (*self.unexpected, *self.expected):
             value = says.get(name, "")
             if not value or self._accepts(name, value):
@@ -65,7 +69,7 @@ class Expectation:
             if name in self.expected and not _fitting(value, self.expected[name]):
                 first = value.replace("\\", " ").split()[0]  # a backslash would not survive a command line
                 return f"{_shown(name, value)}; expected {' or '.join(self.expected[name])}; {_way_out(name, first)}"
-        return self._problem_of_content(pixels)
+        return None
 
     def _problem_of_content(self, pixels: Pixels) -> str | None:
         slices = pixels.shape[1]
@@ -96,7 +100,7 @@ def _fitting(value: str, words: Collection[str]) -> str | None:
     ``CHEST_2VIEWS`` has the part ``CHEST``, and ``CHESTABDOMEN`` begins with it; ``FAST`` does not match ``FA``. A UID
     is one part.
     """
-    parts = [value.upper(), *_PART.findall(value.upper())]
+    parts = [*_PART.findall(value.upper()), value.upper()]
     wanted = [word.upper() for word in words]
     fits = (part for part in parts for word in wanted if part == word or (len(word) > 3 and part.startswith(word)))
     return next(fits, None)

@@ -17,7 +17,7 @@ from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
 
 # Part of the key of a preprocessed image in the cache. Raise it whenever reading or preprocessing gives any other
 # pixel, so that no training mixes images of two versions; the golden pixels of the tests show when this is so.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 FILE_KEY = "file"
 
 
@@ -51,6 +51,8 @@ class LoadSlicesd(_Preprocessing):
         keys: of the paths, replaced by the pixels.
         slice_axis: how a volume is cut, see :func:`dwskd_monai.reading.read_image`.
         spacing_tolerance: share by which distances between DICOM slices may differ from the usual one.
+        expected, unexpected, accept: as of :class:`ExpectImaged`, which judges images that can be read. Here a header
+            is judged before its pixels are, so that an image of another kind is called that, and is not decoded.
         version: the :data:`PREPROCESSING_VERSION` that the pixels must have; None: any.
         allow_missing_keys: whether an item may lack a key.
 
@@ -63,6 +65,9 @@ class LoadSlicesd(_Preprocessing):
         keys: KeysCollection,
         slice_axis: str = "thickest",
         spacing_tolerance: float = 0.05,
+        expected: Values | None = None,
+        unexpected: Values | None = None,
+        accept: Sequence[str] = (),
         version: int | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -75,12 +80,13 @@ class LoadSlicesd(_Preprocessing):
             )
         self.slice_axis = checked_slice_axis(slice_axis)
         self.spacing_tolerance = spacing_tolerance
+        self.expectation = Expectation(expected or {}, unexpected or {}, accept=accept)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Raises RefusedImage, which names the file, if one cannot be read."""
         result = dict(data)
         for key in self.key_iterator(result):
-            image = read_image(result[key], self.slice_axis, self.spacing_tolerance)
+            image = read_image(result[key], self.slice_axis, self.spacing_tolerance, self.expectation.problem_of_header)
             result[key] = image.pixels[None]
             result[f"{key}_spacing"] = image.spacing
             result[f"{key}_kind"] = image.kind

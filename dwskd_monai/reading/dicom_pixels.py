@@ -8,6 +8,7 @@ round, and needs memory for one frame only.
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
+    RLELossless,
 )
 
 from dwskd_monai.reading.codestream import described, is_cut_off
@@ -116,20 +118,6 @@ def layout_of(header: Header, frames: int) -> Layout:
     return Layout(frames, rows, columns, allocated, stored, high, bool(signed))
 
 
-def numbers_of(words: NDArray[Any], layout: Layout, syntax: str) -> NDArray[Any]:
-    """The stored numbers in the words of a frame: bits that hold something else are cleared, the sign is extended.
-
-    Lossy compression may overshoot: a number of 12 bits that became 4097 is 4095, and not 1.
-    """
-    if words.dtype.kind == "f" or layout.stored == layout.allocated:
-        return words
-    if syntax in LOSSY and (syntax == JPEG2000 or not layout.signed):
-        return words.clip(layout.lowest, layout.highest)
-    words = words.astype(layout.dtype, copy=False)
-    # shifting there and back clears the upper bits and keeps the sign
-    return (words << (layout.allocated - 1 - layout.high)) >> (layout.allocated - layout.stored)
-
-
 def read_frames(header: Header, layout: Layout) -> Frame:
     """The words of a file's frames, decoded when they are asked for.
 
@@ -149,6 +137,8 @@ def read_frames(header: Header, layout: Layout) -> Frame:
         if name == "PixelData" and header.number("BitsStored") is None:
             raise header.refusal("BitsStored is missing")
         element: Any = dataset.get_item(name)
+        if not (element.value or getattr(element, "length", 0)):  # a value that stays in the file is None here
+            raise header.refusal(f"{name} is empty; export the image again", "damaged")
         if UID(header.syntax).is_encapsulated:
             return _compressed(layout, header, dataset[name].value)
         return _plain(layout, header, element, name)
@@ -212,6 +202,8 @@ def _refuse_contradictions(frame: bytes, layout: Layout, header: Header) -> None
 
 def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
     with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
+        if syntax == RLELossless:  # of which GDCM would clear upper bits before anybody has seen them
+            layout = dataclasses.replace(layout, stored=layout.allocated, high=layout.allocated - 1)
         file.write(file_of_frame(frame, layout.described(), syntax))
         file.flush()
         pixel = itk.D if layout.allocated > 16 else itk.F

@@ -10,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.dicom_header import Header
+from dwskd_monai.reading.geometry import BETWEEN_PIXELS
 from dwskd_monai.reading.refusal import RefusedImage
 
-TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "SliceThickness")
+# What tells the shape of a pixel: mm in the patient, on the detector, on the film, or how its height and width compare
+_SHAPES = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+# What images at one position may differ in: times of a perfusion, echoes, weightings of a diffusion
+_REPEATED = (
+    "ImageType", "AcquisitionNumber", "TemporalPositionIdentifier", "TriggerTime", "EchoTime", "DiffusionBValue",
+)  # fmt: skip
+TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", *_SHAPES, *_REPEATED)
 _ROUNDING = 0.1  # mm, to which many exports round positions: no gap, and no slice that is missing
-_SPACINGS = (1e-4, 1e4)  # mm between pixels that any image of a patient can have
 _SKEW = 0.05  # by which direction cosines may miss a length of 1, and a right angle
 
 
@@ -73,17 +79,26 @@ def _checked(orientation: NDArray[np.float64], header: Header) -> NDArray[np.flo
 
 
 def _pixel_spacing(header: Header, is_slice: bool) -> tuple[float, float]:
-    """In mm; ones where there is none, and where a picture without a place has 0\\0, which some scanners write."""
-    spacing = header.numbers("PixelSpacing", 2)
-    if spacing is None or (not any(spacing) and not is_slice):
-        return 1.0, 1.0
-    if min(spacing) < _SPACINGS[0] or max(spacing) > _SPACINGS[1]:
-        shown = "\\".join(f"{value:g}" for value in spacing)
-        raise header.refusal(
-            f"{header.named('PixelSpacing')} is {shown}; expected two numbers greater than 0, in mm "
-            f"({_SPACINGS[0]:g} to {_SPACINGS[1]:g})"
-        )
-    return spacing[0], spacing[1]
+    """In mm between rows and columns, by the first attribute that tells; ones where none does.
+
+    Spacing on a detector or a film is larger than in the patient, by the same factor along rows and columns. An aspect
+    ratio, such as ``2\\1`` of pixels that are twice as high as wide, has no unit at all. A picture without a place may
+    have 0\\0, which some scanners write for a spacing that they do not know.
+    """
+    for name in _SHAPES:
+        spacing = header.numbers(name, 2)
+        if spacing is None or (not any(spacing) and not (is_slice and name == "PixelSpacing")):
+            continue
+        rows, columns = spacing
+        is_ratio = name == "PixelAspectRatio"
+        if is_ratio and min(spacing) > 0:
+            rows, columns = rows / columns, 1.0
+        if min(rows, columns) < BETWEEN_PIXELS[0] or max(rows, columns) > BETWEEN_PIXELS[1]:
+            shown = "\\".join(f"{value:g}" for value in spacing)
+            unit = "" if is_ratio else f", in mm ({BETWEEN_PIXELS[0]:g} to {BETWEEN_PIXELS[1]:g})"
+            raise header.refusal(f"{header.named(name)} is {shown}; expected two numbers greater than 0{unit}")
+        return rows, columns
+    return 1.0, 1.0
 
 
 def sort_slices(slices: Sequence[Slice], path: Path, tolerance: float) -> tuple[list[int], NDArray[np.float64]]:
@@ -124,9 +139,11 @@ def _refuse_gaps(heights: NDArray[np.float64], slices: Sequence[Slice], path: Pa
     usual = float(np.median(gaps))
     if (gaps < 1e-3).any():
         index = int(gaps.argmin())
+        places = 1 + int((gaps >= 1e-3).sum())
         raise RefusedImage(
             path,
-            f"two slices at one position: {_pair(slices, index)}; expected one volume, not repeated acquisitions",
+            f"two slices at one position: {_pair(slices, index)}; {len(slices)} slices lie at {places} positions"
+            f"{_differing(slices)}; expected one volume, not repeated acquisitions; give each a folder of its own",
             "geometry",
         )
     wrong = np.abs(gaps - usual) > tolerance * usual
@@ -139,6 +156,11 @@ def _refuse_gaps(heights: NDArray[np.float64], slices: Sequence[Slice], path: Pa
             f"Export the series again, or raise spacing_tolerance ({tolerance:g}) if this is meant",
             "geometry",
         )
+
+
+def _differing(slices: Sequence[Slice]) -> str:
+    names = [name for name in _REPEATED if len({place.header.text(name) for place in slices}) > 1]
+    return f" and differ in {', '.join(names)}" if names else ""
 
 
 def _is_rounded(heights: NDArray[np.float64]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from dwskd_monai.reading.image import Image, Volume
 from dwskd_monai.reading.refusal import RefusedImage, refusing
 from dwskd_monai.reading.slice_axis import PLANES, choose_plane
 
+_logger = logging.getLogger(__name__)
+# mm that any image of a patient can have
+BETWEEN_PIXELS = (0.005, 100.0)
+BETWEEN_SLICES = (0.1, 100.0)
 # Where slices, rows and columns go: L(eft), P(osterior), S(uperior), I(nferior).
 _AXES = {"axial": ("S", "P", "L"), "coronal": ("P", "I", "L"), "sagittal": ("L", "I", "P")}
 
@@ -29,14 +34,46 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
         orientation = io_orientation(volume.affine)
     planes = [PLANES[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
     plane = choose_plane(slice_axis, shape, spacing, planes, path)
+    if volume.kind != "volume" and plane != planes[0]:  # DICOM's first axis is that of its slices; NIfTI's may be any
+        reason = "its slices are %s, and it is cut into %s ones; if training images were not, set slice_axis"
+        _logger.warning(f"%s: {reason}", path, planes[0], plane)
     target = axcodes2ornt(_AXES[plane])
     transform = ornt_transform(orientation, target)
     turned = volume.affine @ inv_ornt_aff(transform, shape)
     between, rows, columns = (float(value) for value in voxel_sizes(turned))
     pixels = apply_orientation(volume.pixels, transform)
+    refuse_implausible((between, rows, columns), len(pixels), volume.kind, path)
     if len(pixels) == 1:  # a mirrored view has negative strides, which torch does not take; of a volume a copy is large
         pixels = pixels.copy()
     return Image(pixels, (between, rows, columns), plane, volume.kind, volume.padding, volume.says)
+
+
+def refuse_implausible(spacing: tuple[float, float, float], count: int, kind: str, path: Path) -> None:
+    """Refuse distances that no image of a patient has, such as those in another unit than mm.
+
+    Args:
+        spacing: mm between slices, rows and columns.
+        count: of the slices; of one alone the first distance means nothing.
+        kind: of the image, for messages.
+        path: of the image.
+
+    Raises:
+        RefusedImage: with the distance and what tells it.
+    """
+    between, *shape = spacing
+    told_by = "pixdim, sform, xyzt_units" if kind == "volume" else "ImagePositionPatient, PixelSpacing"
+    if count > 1 and not _within(between, BETWEEN_SLICES):
+        what, (low, high) = f"its slices are {between:.4g} mm apart", BETWEEN_SLICES
+    elif not all(_within(size, BETWEEN_PIXELS) for size in shape):
+        what, (low, high) = f"its pixels are {shape[0]:.4g} × {shape[1]:.4g} mm", BETWEEN_PIXELS
+    else:
+        return
+    raise RefusedImage(path, f"{what} ({told_by}); expected {low:g} to {high:g} mm; is the unit another?", "geometry")
+
+
+def _within(size: float, limits: tuple[float, float]) -> bool:
+    """Whether it is, up to rounding; NaN is not."""
+    return limits[0] * 0.99 <= size <= limits[1] * 1.01
 
 
 def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:

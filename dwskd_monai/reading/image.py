@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
+Judge = Callable[[Mapping[str, str]], str | None]  # of what a header says: why such an image is not wanted, or None
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Image:
         kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.
         padding: share of the pixels that are no part of the image, around what a detector saw; they have the darkest
             value, and percentiles leave them out.
-        says: what a DICOM header says of the kind of image, by the names of ``dicom.SAYS``; empty for other formats.
+        says: what a header says of the kind of image, by the names of ``dicom_kind.SAYS``; empty for pictures.
     """
 
     pixels: Pixels

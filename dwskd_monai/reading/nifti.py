@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,31 +16,32 @@ from typing import Any, BinaryIO, cast
 
 import nibabel
 import numpy as np
-from nibabel.affines import voxel_sizes
-from nibabel.orientations import io_orientation
+from nibabel.nifti1 import intent_codes
 from numpy.typing import NDArray
 
-from dwskd_monai.reading.geometry import to_image
-from dwskd_monai.reading.image import Image, Volume
-from dwskd_monai.reading.refusal import RefusedImage, refusing
+from dwskd_monai.reading.geometry import refuse_implausible, to_image
+from dwskd_monai.reading.image import Image, Judge, Volume
+from dwskd_monai.reading.nifti_orientation import affine_of, codes_of, tells_nothing
+from dwskd_monai.reading.refusal import RefusedImage, refuse_unwanted, refusing
 
 _logger = logging.getLogger(__name__)
 _DAMAGED = "a damaged NIfTI file, it cannot be read"
-_NO_ORIENTATION = "its orientation cannot be read (sform, qform)"
+_OF_IMAGES = (0, 1011, 2001)  # codes of an intent: none, values without a unit, a time series
+_NAME = re.compile(r"[A-Z0-9_ .*-]+")
 _GZIP = b"\x1f\x8b"
 _MOST_PIXELS = 2**31  # 8 GiB once they are read
-_ROUNDING = 0.01  # by which sform and qform may differ, as a share of a spacing
 _FILLING = 16  # bytes that may follow the pixels
 _COLORS = (3, 4)  # channels of a color picture
 
 
-def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
+def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judge | None = None) -> Image:
     """The slices of a file, with slope and intercept applied.
 
     Args:
         path: the file.
         slice_axis: see :func:`~dwskd_monai.reading.read.read_image`.
         spacing_tolerance: of series; a NIfTI file has one spacing.
+        judge: of what its header says; see :func:`~dwskd_monai.reading.read.read_image`.
 
     Raises:
         RefusedImage: if the file is damaged, has color or complex numbers, is neither 2-D nor 3-D, or says two things
@@ -47,17 +49,20 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
     """
     with _opened(path) as file:
         header, kind = _header(file, path)
+        says = _says(header, path)
+        refuse_unwanted(path, says, judge)
         shape = _shape(header, path)
-        affine = _affine(header, path)
+        affine = affine_of(header, path)
         pixels = _pixels(file, kind, path)
     pixels = pixels.reshape(shape)
-    if shape[2] == 1 and _tells_nothing(header, affine):
+    if shape[2] == 1 and tells_nothing(header, affine):
         # written from an array of rows and columns: there is nothing to turn it by
         rows, columns = (float(size) or 1.0 for size in np.abs(header["pixdim"][1:3]))
-        return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume")
-    if _codes(header) == (0, 0):
+        refuse_implausible((1.0, rows, columns), 1, "volume", path)
+        return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume", says=says)
+    if codes_of(header) == (0, 0):
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
-    return to_image(Volume(pixels, "volume", affine), slice_axis, path)
+    return to_image(Volume(pixels, "volume", affine, says=says), slice_axis, path)
 
 
 @contextmanager
@@ -90,6 +95,21 @@ def _header(file: BinaryIO, path: Path) -> tuple[Any, Any]:
         reason = f"magic is {magic!r}; expected a NIfTI file with header and pixels in one (b'n+1' or b'n+2')"
         raise RefusedImage(path, reason, "header")
     return header, kind
+
+
+def _says(header: Any, path: Path) -> dict[str, str]:
+    """What the header says of the kind of image: the name that it gives its values, as of ``dicom_kind.SAYS``.
+
+    Raises:
+        RefusedImage: if its values are labels, statistics, vectors or points.
+    """
+    code = int(header["intent_code"])
+    if code in intent_codes.code and code not in _OF_IMAGES:
+        what = str(intent_codes.label[code]).strip()
+        reason = f"intent_code is {code} ({what}); expected an image (0); if it is one, set intent_code to 0"
+        raise RefusedImage(path, reason, "format")
+    name = bytes(header["intent_name"].tobytes()).split(b"\0")[0].decode("ascii", "replace").strip().upper()
+    return {"image_type": name} if _NAME.fullmatch(name) else {}
 
 
 def _shape(header: Any, path: Path) -> tuple[int, int, int]:
@@ -126,31 +146,6 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:
     return x, y, z[0] if z else 1
 
 
-def _affine(header: Any, path: Path) -> NDArray[np.float64]:
-    """The matrix that the header prefers, if it does not say two things."""
-    sform, qform = _codes(header)
-    if sform == 0:
-        pixdim = [float(size) for size in header["pixdim"][1:4]]
-        if not np.isfinite(pixdim).all() or 0 in pixdim[: int(header["dim"][0])]:
-            shown = " × ".join(f"{size:g}" for size in pixdim)
-            raise RefusedImage(path, f"pixdim is {shown} mm, and there is no sform; expected sizes > 0", "geometry")
-    with refusing(path, _NO_ORIENTATION, "geometry"):
-        affine: NDArray[np.float64] = header.get_best_affine()
-        other = header.get_qform(coded=False) if sform > 0 and qform > 0 else affine
-    if not np.isfinite(affine).all() or not np.isfinite(other).all():
-        raise RefusedImage(path, "its affine has NaN or infinite entries, so its orientation is unknown", "geometry")
-    spacing = voxel_sizes(affine)
-    if (spacing <= 0).any() or np.abs(affine - other).max() <= _ROUNDING * spacing.min():
-        return affine
-    with refusing(path, _NO_ORIENTATION, "geometry"):
-        differs = np.abs(voxel_sizes(other) / spacing - 1).max() > _ROUNDING
-        if differs or not np.array_equal(io_orientation(affine), io_orientation(other)):
-            reason = f"sform and qform disagree: {_told(affine)} and {_told(other)}; set both to the right one"
-            raise RefusedImage(path, reason, "geometry")
-    _logger.warning("%s: sform and qform differ, but not in how slices lie (%s); sform is taken", path, _told(affine))
-    return affine
-
-
 def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
     with refusing(path, _DAMAGED):
         file.seek(0)
@@ -167,21 +162,6 @@ def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
     if rest:
         _logger.warning("%s: %d bytes follow the pixels; is vox_offset, dim or datatype wrong?", path, rest)
     return pixels
-
-
-def _codes(header: Any) -> tuple[int, int]:
-    return int(header["sform_code"]), int(header["qform_code"])
-
-
-def _tells_nothing(header: Any, affine: NDArray[np.float64]) -> bool:
-    """Whether an orientation is missing, or is the one that programs write which know none."""
-    return _codes(header) == (0, 0) or np.array_equal(affine[:3, :3], np.eye(3))
-
-
-def _told(affine: NDArray[np.float64]) -> str:
-    spacing = " × ".join(f"{size:g}" for size in voxel_sizes(affine))
-    axes = "".join(code or "?" for code in nibabel.aff2axcodes(affine))
-    return f"{axes} with {spacing} mm"
 
 
 def bits_of(path: Path) -> int:

@@ -24,13 +24,14 @@ _TIFF_PHOTOMETRIC = 262
 _TIFF_BITS = 258
 
 
-def read_file(path: Path, slice_axis: str, spacing_tolerance: float) -> image.Image:
+def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: image.Judge | None = None) -> image.Image:
     """One picture, without an orientation.
 
     Args:
         path: the file.
         slice_axis: of volumes; a picture is one slice.
         spacing_tolerance: of series; a picture has no spacing.
+        judge: of headers; a picture says nothing of its kind.
 
     Raises:
         RefusedImage: as :func:`read_gray`.

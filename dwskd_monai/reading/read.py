@@ -8,7 +8,8 @@ from types import ModuleType
 
 from dwskd_monai.reading.content import refuse_empty
 from dwskd_monai.reading.formats import DICOM, FORMATS, Format, format_of
-from dwskd_monai.reading.image import Image
+from dwskd_monai.reading.image import Image, Judge
+from dwskd_monai.reading.label_map import refuse_label_map
 from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.reading.slice_axis import checked_slice_axis
 
@@ -25,7 +26,9 @@ def _import(row: Format) -> ModuleType | ModuleNotFoundError:
 _READERS = {row.name: _import(row) for row in FORMATS}
 
 
-def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05) -> Image:
+def read_image(
+    path: str | Path, slice_axis: str = "thickest", spacing_tolerance: float = 0.05, judge: Judge | None = None
+) -> Image:
     """The slices of a picture, a DICOM file, a folder with a DICOM series, or a NIfTI file.
 
     Args:
@@ -33,11 +36,13 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
         slice_axis: how a volume is cut, one of :data:`~dwskd_monai.reading.slice_axis.SLICE_AXES`.
         spacing_tolerance: how much a distance between neighboring DICOM slices may differ from the usual one, as a
             share of it.
+        judge: tells why an image of a kind is not wanted, by what its header says (``Image.says``); None if it is.
+            It is asked before pixels are read and checked.
 
     Raises:
         RefusedImage: if there is nothing at ``path``, it cannot be read, or does not hold a gray picture or volume with
-            finite pixels of three values or more, one slice after the other; the message names the file
-            and what is wrong.
+            finite pixels of three values or more, one slice after the other, or holds labels of a segmentation; the
+            message names the file and what is wrong.
         ValueError: for an unknown ``slice_axis``.
         ModuleNotFoundError: if the library that decodes the format is not installed.
 
@@ -57,20 +62,21 @@ def read_image(path: str | Path, slice_axis: str = "thickest", spacing_tolerance
     if not path.is_dir() and not path.is_file():
         raise RefusedImage(path, "neither a file nor a folder (a pipe, socket or device)", "missing")
     try:
-        image = _read(path, slice_axis, spacing_tolerance)
+        image = _read(path, slice_axis, spacing_tolerance, judge)
     except OSError as error:  # decoders' own are refusals already
         raise RefusedImage(path, f"cannot be opened ({error})", "missing") from error
     except MemoryError as error:
         raise RefusedImage(path, f"its pixels do not fit the memory ({error})", "content") from error
     refuse_empty(image, path)
+    refuse_label_map(image, path)
     return image
 
 
-def _read(path: Path, slice_axis: str, spacing_tolerance: float) -> Image:
+def _read(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judge | None) -> Image:
     if path.is_dir():
-        image: Image = _reader(DICOM, path).read_series(path, slice_axis, spacing_tolerance)
+        image: Image = _reader(DICOM, path).read_series(path, slice_axis, spacing_tolerance, judge)
     else:
-        image = _reader(format_of(path), path).read_file(path, slice_axis, spacing_tolerance)
+        image = _reader(format_of(path), path).read_file(path, slice_axis, spacing_tolerance, judge)
     return image
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pathlib import Path
 #   aside     a file that was not meant: hidden, a thumbnail, a mask, a document; never an error
 ASIDE = "aside"
 KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", "study", ASIDE)
+_MOST_SHOWN = 10
+_NUMBERS = re.compile(r"[-+.,\d]*\d[-+.,\d]*")
 
 
 class RefusedImage(ValueError):
@@ -49,6 +52,61 @@ class RefusedImage(ValueError):
 
     def __reduce__(self) -> tuple[type[RefusedImage], tuple[str, str, str, str | None, str | None]]:
         return type(self), (str(self.path), self.reason, self.kind, self.series, self.instance)
+
+
+def refuse_unwanted(
+    path: Path, says: Mapping[str, str], judge: Callable[[Mapping[str, str]], str | None] | None
+) -> None:
+    """Refuse an image of a kind that is not wanted.
+
+    Args:
+        path: of the image.
+        says: what its header says.
+        judge: tells why such an image is not wanted; None: any is.
+    """
+    problem = None if judge is None else judge(says)
+    if problem is not None:
+        raise RefusedImage(path, problem, "unexpected", says.get("series"), says.get("instance"))
+
+
+def raise_all(refusals: Sequence[RefusedImage], folder: Path, count: int) -> None:
+    """Raise what is wrong with the files of a folder, all at once, each reason with the files that it is of.
+
+    Args:
+        refusals: of its files; none: nothing is raised.
+        folder: whose image they are.
+        count: of all files.
+
+    Raises:
+        RefusedImage: the only one itself, or one of the folder.
+    """
+    if len(refusals) == 1:
+        raise refusals[0]
+    if not refusals:
+        return
+    raise RefusedImage(
+        folder,
+        f"{len(refusals)} of {count} files cannot be used: {listed(refusals)}",
+        refusals[0].kind,
+        next((refusal.series for refusal in refusals if refusal.series), None),
+    )
+
+
+def listed(refusals: Sequence[RefusedImage]) -> str:
+    """Each reason with the names of its files, the first of many; reasons that differ in numbers alone are one."""
+    reasons: dict[str, str] = {}
+    files: dict[str, list[str]] = {}
+    for refusal in refusals:
+        form = _NUMBERS.sub("0", refusal.reason)
+        reasons.setdefault(form, refusal.reason)
+        files.setdefault(form, []).append(refusal.path.name)
+    return shortened([f"{shortened(names)}: {reasons[form]}" for form, names in files.items()], " | ")
+
+
+def shortened(words: Sequence[str], between: str = ", ") -> str:
+    """The first ten words, and how many more there are."""
+    more = len(words) - _MOST_SHOWN
+    return between.join(words[:_MOST_SHOWN]) + (f"{between}and {more} more" if more > 0 else "")
 
 
 @contextmanager

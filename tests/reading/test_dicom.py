@@ -195,16 +195,6 @@ def test_a_text_or_html_file_called_dcm_is_named(tmp_path, series, content):
         read_image(series)
 
 
-def test_two_series_in_one_folder(series, volume, tmp_path):
-    write_series(*volume, tmp_path / "other", "P2", "CT")
-    for path in (tmp_path / "other").iterdir():
-        shutil.copy(path, series / f"b{path.name}")
-    with pytest.raises(
-        ValueError, match=r"series: 2 DICOM series in one folder \(6 files like 000-000.dcm, 6 files like"
-    ):
-        read_image(series)
-
-
 def test_a_missing_slice_is_named_with_its_gap(series):
     nth(series, 2).unlink()
     with pytest.raises(ValueError, match=r"unevenly spaced slices: 10 mm between \S+-001.dcm and \S+-003.dcm, 5 mm"):

@@ -88,6 +88,7 @@ def test_a_value_that_is_none_is_named(series, name, value, message):
         ("PhotometricInterpretation", "HSV", "PhotometricInterpretation is 'HSV'"),
         ("PhotometricInterpretation", None, "PhotometricInterpretation is ''"),
         ("PixelData", None, "no pixels after its header"),
+        ("PixelData", b"", "PixelData is empty"),
     ],
 )
 def test_an_attribute_of_the_pixels_that_is_wrong_is_named(tmp_path, name, value, message):

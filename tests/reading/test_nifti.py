@@ -240,3 +240,99 @@ def test_bytes_after_the_pixels_are_said(tmp_path, pixels, caplog):
     (tmp_path / "x.nii").write_bytes((tmp_path / "x.nii").read_bytes() + b"\0" * 6)
     assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
     assert "x.nii: 6 bytes follow the pixels" in caplog.text
+
+
+@pytest.mark.parametrize(("unit", "millimeters"), [("unknown", 1.0), ("mm", 1.0), ("meter", 1000.0), ("micron", 0.001)])
+@pytest.mark.parametrize("codes", [(2, 0), (0, 1), (1, 1)])
+def test_spacing_is_in_the_unit_that_the_header_names(tmp_path, pixels, caplog, unit, millimeters, codes):
+    affine = AFFINE / millimeters
+    image = nibabel.Nifti1Image(pixels, affine)
+    image.header.set_xyzt_units(unit)
+    image.set_sform(affine, codes[0])
+    image.set_qform(affine, codes[1])
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    study = read_image(tmp_path / "x.nii.gz", "axial")
+    assert study.spacing == pytest.approx((4, 2, 1), rel=1e-5)
+    assert np.array_equal(study.pixels, displayed(pixels))
+    assert (f"xyzt_units is {unit}" in caplog.text) == (millimeters != 1)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "message"),
+    [
+        ((0.7, 0.7, 0.05), "mm", "its slices are 0.05 mm apart .pixdim, sform, xyzt_units.; expected 0.1 to 100 mm"),
+        ((0.7, 0.7, 500), "mm", "its slices are 500 mm apart"),
+        ((0.0007, 0.0007, 0.005), "mm", "its slices are 0.005 mm apart"),
+        ((0.7, 0.7, 5), "meter", "its slices are 5000 mm apart"),
+        ((0.7, 0.7, 5), "micron", "its slices are 0.005 mm apart"),
+        ((0.001, 0.7, 5), "mm", "its pixels are 0.7 × 0.001 mm .*; expected 0.005 to 100 mm"),
+        ((700, 700, 5), "mm", "its pixels are 700 × 700 mm"),
+    ],
+)
+def test_a_distance_that_no_image_of_a_patient_has_is_refused(tmp_path, pixels, spacing, unit, message):
+    image = nibabel.Nifti1Image(pixels, np.diag([*spacing, 1.0]))
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    with pytest.raises(RefusedImage, match=f"x.nii.gz: {message}") as caught:
+        read_image(tmp_path / "x.nii.gz", "axial")
+    assert caught.value.kind == "geometry"
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.1), (0.05, 0.05, 1.0), (10.0, 10.0, 50.0)])
+def test_distances_that_a_scanner_has_are_read(tmp_path, pixels, spacing):
+    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([*spacing, 1.0])), tmp_path / "x.nii.gz")
+    assert read_image(tmp_path / "x.nii.gz", "axial").spacing == pytest.approx(spacing[::-1])
+
+
+def test_the_distance_of_a_single_slice_is_not_judged(tmp_path, pixels):
+    nibabel.save(nibabel.Nifti1Image(pixels[:, :, :1], np.diag([1.0, 2.0, 0.01, 1.0])), tmp_path / "x.nii.gz")
+    assert read_image(tmp_path / "x.nii.gz").pixels.shape == (1, 7, 8)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("angle", [0.0, 44.0, 46.0])
+def test_an_sform_that_mirrors_the_qform_is_refused(tmp_path, pixels, axis, angle):
+    """The signs of one column are turned, so that one says left where the other says right."""
+    turn = np.eye(4)
+    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    turn[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    affine = turn @ AFFINE
+    mirrored = affine.copy()
+    mirrored[:3, axis] *= -1
+    image = nibabel.Nifti1Image(pixels, affine)
+    image.set_sform(mirrored, 1)
+    image.set_qform(affine, 1)
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    with pytest.raises(RefusedImage, match="sform and qform disagree: .*; one is mirrored, so left may be right; set"):
+        read_image(tmp_path / "x.nii.gz")
+
+
+@pytest.mark.parametrize(("sform", "qform", "void"), [(1, 0, "qform"), (0, 1, "sform")])
+def test_a_void_orientation_that_would_mirror_the_image_is_said(tmp_path, pixels, caplog, sform, qform, void):
+    image = nibabel.Nifti1Image(pixels, AFFINE)
+    image.set_sform(AFFINE, 1)
+    image.set_qform(AFFINE, 1)
+    fields = {"sform_code": sform, "qform_code": qform, "qoffset_x": 0.0}
+    if void == "qform":
+        fields |= {"quatern_c": 1.0}  # half a turn, which exchanges left and right, and up and down
+    else:
+        fields |= {"srow_x": [-1.0, 0, 0, 0]}
+    header_changed(tmp_path / "x.nii", pixels, **fields)
+    assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
+    assert f"x.nii: its {void}, which its code 0 declares void, is L" in caplog.text
+
+
+def test_a_void_orientation_without_a_meaning_is_passed_over(tmp_path, pixels, caplog):
+    header_changed(tmp_path / "x.nii", pixels, quatern_b=7.0)
+    assert np.array_equal(read_image(tmp_path / "x.nii", "axial").pixels, displayed(pixels))
+    assert caplog.text == ""
+
+
+def test_a_void_orientation_that_agrees_or_says_nothing_is_not_said(tmp_path, pixels, caplog):
+    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([-1.0, 2.0, 4.0, 1.0])), tmp_path / "a.nii")
+    header_changed(
+        tmp_path / "b.nii", pixels, np.diag([-1.0, 2.0, 4.0, 1.0]), quatern_c=0.0, pixdim=[1, 1, 2, 4] + [0] * 4
+    )
+    for name in ("a.nii", "b.nii"):
+        read_image(tmp_path / name)
+    assert caplog.text == ""

@@ -1,20 +1,13 @@
-"""What ``dwskd check`` finds of copies that were planted, and how long it takes.
+"""Which copies ``dwskd check`` finds: changed copies of real pictures are added to them, and looked for.
 
-    python benchmarks/check.py copies --data data/brain_mri/train,data/chest_xray/train --out near_copies.csv
-    python benchmarks/check.py speed --data data/ct_pool --pictures 50000
-
-``copies`` adds to a folder of pictures changed copies of some of them, and counts which are found. ``speed`` makes a
-folder of many pictures, each another cut of one of the data, and runs the command twice.
+python benchmarks/near_copies.py --data data/brain_mri/train,data/chest_xray/train --out near_copies.csv
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,9 +19,6 @@ from tqdm import tqdm
 from dwskd_monai.data.near_copies import SIDE, near_copies
 from dwskd_monai.preprocessing.fitting import fit
 from dwskd_monai.reading import read_image
-
-BUNDLE = Path(__file__).parents[1] / "bundles" / "chest_xray_classification"
-CLASSES = ("covid19", "no_findings", "pneumonia")
 
 
 def compressed(picture: Image.Image, quality: int) -> Image.Image:
@@ -113,41 +103,5 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return ((small - small.min()) * (255 / max(float(np.ptp(small)), 1e-9))).round().astype(np.uint8)
 
 
-def speed(data: str, pictures: int = 50000, seed: int = 0) -> None:
-    """Run the command on many pictures, cold and warm, and say how many seconds it takes.
-
-    Args:
-        data: folder of pictures, of which each is a cut of 70 to 90 %.
-        pictures: how many.
-        seed: of the cuts.
-    """
-    files = pictures_in(Path(data))
-    random = np.random.default_rng(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in CLASSES:
-            Path(folder, "data", name).mkdir(parents=True)
-        for number in tqdm(range(pictures), "writing"):
-            with Image.open(files[number % len(files)]) as picture:
-                share = random.uniform(0.7, 0.9)
-                width, height = (round(side * share) for side in picture.size)
-                left, top = random.integers(picture.width - width + 1), random.integers(picture.height - height + 1)
-                cut = picture.convert("L").crop((left, top, left + width, top + height))
-                cut.save(Path(folder, "data", CLASSES[number % 3], f"{number}.jpg"), quality=90)
-        command = [
-            "-m",
-            "dwskd_monai",
-            "check",
-            str(BUNDLE),
-            "--dataset_dir",
-            f"{folder}/data",
-            "--out",
-            f"{folder}/out",
-        ]
-        for name in ("cold", "warm"):
-            start = time.perf_counter()
-            code = subprocess.run([sys.executable, *command, "--cache_dir", f"{folder}/cache"]).returncode
-            sys.stdout.write(f"{name}: {time.perf_counter() - start:.1f} s, exit code {code}\n")
-
-
 if __name__ == "__main__":
-    fire.Fire({"copies": copies, "speed": speed})
+    fire.Fire(copies)
