@@ -138,11 +138,17 @@ def next_of(companion: str | Path) -> Path:
     return companion.with_name(f".{companion.name}.next")
 
 
+def previous_of(path: str | Path) -> Path:
+    """Where the file is that was at a path before: ``metrics.previous.json`` for ``metrics.json``."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
 def set_aside(path: str | Path) -> None:
-    """Rename a file that an earlier run left, if there is one: ``metrics.json`` becomes ``metrics.previous.json``."""
+    """Rename a file that an earlier run left, if there is one, to :func:`previous_of` its path."""
     path = Path(path)
     if path.is_file():
-        os.replace(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
+        os.replace(path, previous_of(path))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

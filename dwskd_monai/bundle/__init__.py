@@ -2,9 +2,10 @@
 
 ``bundle`` is a bundle's folder with its metadata and configs, ``trained`` its network with its weights. What decides a
 prediction (``decisive``) is written by a training (``settings_record``) into a file (``settings_file``), and taken by
-each later use (``trained_settings``). ``running`` prepares the bundle that runs: ``overrides`` are checked, and
-``errors`` end as one message, and ``image_size`` is asked of the network. ``render`` writes the bundles' files from
-``template``, ``commented_yaml`` changes them, and ``monai_command`` runs them as MONAI's own command does.
+each later use (``trained_settings``); ``earlier`` keeps what another training left. ``running`` prepares the bundle
+that runs: ``overrides`` are checked, ``errors`` end as one message, and ``image_size`` is asked of the network.
+``render`` writes the bundles' files from ``template``, ``commented_yaml`` changes them, and ``monai_command`` runs them
+as MONAI's own command does.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -15,6 +16,7 @@ _MODULES = {
     "check_classes": "classes",
     "check_image_size": "image_size",
     "find_bundle_root": "running",
+    "keep_earlier_training": "earlier",
     "load_trained_settings": "trained_settings",
     "prepare_run": "running",
     "trained_network": "trained_settings",

@@ -40,7 +40,7 @@ _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
 _TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
 # What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
-OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
+OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0")
 
 
 def find_bundle_root() -> str:
