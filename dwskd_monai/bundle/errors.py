@@ -23,7 +23,8 @@ LOG = "error.log"
 # What our code raises, with a message for its user: wrong settings and files, a library that is not installed, a loss
 # that became NaN. Anything else is a fault of a program, and ends as Python ends it.
 _EXPLAINED = (ValueError, OSError, ImportError, FloatingPointError)
-_MACHINERY = (str(Path("monai", "bundle")), str(Path("monai", "utils", "module.py")))
+# of MONAI, and not of dwskd_monai/bundle
+_MACHINERY = (str(Path("/monai", "bundle")), str(Path("/monai", "utils", "module.py")))
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process .*\n(\w+\.)*\w+: (?P<message>.*)", re.DOTALL)
 
 

@@ -49,7 +49,7 @@ def load_evaluation_split(
     of_the_training = {"training": set(training), "validation": set(validation)}
     wanted = of_the_training.get(split, set())
     if wanted:
-        items = load_split(dataset_dir, class_names, "all", **options)
+        items = load_split(dataset_dir, class_names, "all", **options, others_of=split)
         chosen = [item for item, digest in zip(items, _digests(items, cache_dir)) if digest in wanted]
         _check_found(chosen, wanted, split, dataset_dir)
         return chosen

@@ -246,3 +246,13 @@ def test_a_loss_that_becomes_nan_ends_with_an_error_and_keeps_the_best_model(wor
     assert "loss became nan in epoch" in printed or "are not finite; not saved" in printed
     saved = torch.load(workspace / "model.pt", weights_only=True)
     assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+@pytest.mark.parametrize("key", ["output_dir", "ckpt_dir", "cache_dir"])
+@pytest.mark.parametrize("below", [False, True])
+def test_a_folder_that_cannot_be_written_to_is_named_with_its_setting(workspace, key, below):
+    file = workspace / "teacher.pt"
+    given = file / "a" / "b" if below else file
+    where = f"is below {file}, a file" if below else "is a file"
+    said = refused(workspace, **{key: str(given)})
+    assert f"{key}: {given} {where}; give a folder that you can write to: --{key} DIR" in said
