@@ -144,6 +144,12 @@ def previous_of(path: str | Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
+def partial_of(path: str | Path) -> Path:
+    """Where a file grows until it is complete: ``predictions.partial.csv`` for ``predictions.csv``."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
 def set_aside(path: str | Path) -> None:
     """Rename a file that an earlier run left, if there is one, to :func:`previous_of` its path."""
     path = Path(path)
@@ -172,7 +178,10 @@ _CSV: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "backslash
 
 
 class GrowingCsv:
-    """A CSV file that grows row by row as ``<stem>.partial.csv`` and gets its name when it is finished.
+    """A CSV file that grows row by row at :func:`partial_of` its path and gets its name when it is finished.
+
+    One process writes it, and what there is can be read at any time.
+    :class:`~dwskd_monai.data.refused.RefusedImages` is a list of several processes, which keeps the ranks in its file.
 
     Args:
         path: of the finished file. One of an earlier run stays until then.
@@ -180,7 +189,7 @@ class GrowingCsv:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.partial = partial_of(path)
         self._columns: list[str] = []
         self._ranks: list[int] = []
 

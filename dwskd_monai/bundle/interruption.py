@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.monai_command import quoted
+from dwskd_monai.files import partial_of
 
 INTERRUPTED = 130  # exit code: what a shell makes of SIGINT
 _RESUME = "resume"
@@ -38,7 +39,7 @@ def said_at_interruption(parser: ConfigParser, since: float) -> str:
     """
     if "training_state" in parser and "trained" not in parser:
         return _of_training(parser, since)
-    partial = _path(parser, "output_dir", "predictions.partial.csv")
+    partial = partial_of(_path(parser, "output_dir", "predictions.csv"))
     kept = f"the predictions so far are in {partial}" if _is_newer(partial, since) else "no study was predicted yet"
     return f"stopped by Ctrl-C; {kept}. Start again: {command_again(sys.argv)}"
 

@@ -149,11 +149,12 @@ def _read(loading: _Loading) -> Source:
 
 
 def _say_folds(images: Sequence[LabeledImage], source: Path) -> None:
-    named = _folds_of(images)
+    training = [image for image in images if image.split in (None, "training")]
+    named = _folds_of(training)
     if not named:
         return
     _logger.info("%s: names %d folds, so the setting folds is not used", source, len(named))
-    without = sum(image.fold is None and image.part == "training" for image in images)
+    without = sum(image.fold is None for image in training)
     if without:
         _logger.warning("%s: %d images have no fold, and are training images in each", source, without)
 

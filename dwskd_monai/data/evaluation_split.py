@@ -10,9 +10,9 @@ from typing import Any
 from dwskd_monai.class_order import ClassNames
 from dwskd_monai.data.cache import ImageCache, digest_of
 from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.text import listed
 
 _logger = logging.getLogger(__name__)
-_MOST_NAMES = 5
 Item = dict[str, str | int]
 
 
@@ -98,9 +98,8 @@ def _check_found(chosen: Sequence[Item], wanted: Collection[str], split: str, so
 
 def _refuse(trained: Sequence[Item], items: Sequence[Item], split: str) -> None:
     if trained:
-        shown = ", ".join(Path(str(item["image"])).name for item in trained[:_MOST_NAMES])
+        shown = listed([Path(str(item["image"])).name for item in trained])
         raise ValueError(
-            f"split {split}: the network was trained on {len(trained)} of the {len(items)} images: {shown}"
-            + (", …" if len(trained) > _MOST_NAMES else "")
-            + "; evaluate it on others, or allow_trained_images: true, and the report says so"
+            f"split {split}: the network was trained on {len(trained)} of the {len(items)} images: {shown}; evaluate "
+            "it on others, or allow_trained_images: true, and the report says so"
         )
