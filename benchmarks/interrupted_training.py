@@ -3,9 +3,9 @@
     python benchmarks/interrupted_training.py --kills 50 --seed 0 --out benchmarks/results/interrupted_training.csv
 
 One small training on phantoms is run to its end. Then it is started as often as asked, killed by SIGKILL, and continued
-with ``--resume true``. Half of the kills come at a moment that is uniform over the time that a training takes, the
-others while it writes a file. After each kill all files that are there are loaded. At the end all tensors of
-``model.pt`` and ``training_state.pt`` are compared bit by bit.
+with ``--resume true``. Half of the kills come at a moment that is uniform over the time from the first file to the end
+of a training, the others while it writes a file. After each kill all files that are there are loaded. At the end all
+tensors of ``model.pt`` and ``training_state.pt`` are compared bit by bit.
 
 The command is that of a user, ``python -m monai.bundle run training``. To save the seconds in which Python imports
 torch and MONAI, most runs are forks of this process; each fifth is a process of its own.
@@ -58,7 +58,7 @@ class Kill:
     number: int
     process: str  # fork, or one of its own
     moment: str  # time, or write
-    seconds: float  # from the start until the kill
+    seconds: float  # from the first file until the kill
     epochs: int  # in the state that it left
     files: int  # that were there
     loadable: bool
@@ -125,26 +125,32 @@ def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from _tensors(part, f"{name}.{key}")
 
 
-def _kill(process: int, training: Training, after: float, writes: int | None) -> float | None:
-    """Kill a process after some seconds, or if ``writes`` are given while it writes the file of that number.
+def _watch(process: int, training: Training, after: float | None = None, writes: int | None = None) -> float | None:
+    """Kill a process some seconds after its first file, or while it writes the file of a number.
 
     Returns:
-        Seconds since its start; None if it ended before.
+        Seconds from its first file to its kill, or to its end if it is not to be killed; None if it ended before.
+
+    Raises:
+        RuntimeError: if it failed.
     """
-    began = time.monotonic()
+    first: float | None = None
     seen: set[str] = set()
     while True:
-        if os.waitpid(process, os.WNOHANG)[0]:
-            return None
-        if writes is None:
-            due = time.monotonic() - began >= after
-        else:
-            seen |= {file.name for file in training.models.glob(".*.tmp")}
-            due = len(seen) >= writes
-        if due:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if status:
+            raise RuntimeError(f"a training failed:\n{(training.folder / 'log.txt').read_text()[-3000:]}")
+        passed = 0.0 if first is None else time.monotonic() - first
+        if ended:
+            return passed if after is None and writes is None else None
+        seen |= {file.name for file in training.models.glob(".*.tmp")}
+        if seen and first is None:
+            first = time.monotonic()
+        late = after is not None and first is not None and passed >= after
+        if late or (writes is not None and len(seen) >= writes):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-            return time.monotonic() - began
+            return passed
         time.sleep(0.0005)
 
 
@@ -158,12 +164,6 @@ def _load_all(training: Training) -> int:
     return len(files)
 
 
-def _finish(process: int, training: Training) -> None:
-    _, status = os.waitpid(process, 0)
-    if status:
-        raise RuntimeError(f"a training failed:\n{(training.folder / 'log.txt').read_text()[-3000:]}")
-
-
 def _killed(number: int, folder: Path, images: Path, seconds: float, draw: random.Random) -> tuple[Kill, Training]:
     """A training that was killed, and has been continued to its end."""
     fork = number % 5 != 0
@@ -171,9 +171,9 @@ def _killed(number: int, folder: Path, images: Path, seconds: float, draw: rando
     while True:
         shutil.rmtree(folder, ignore_errors=True)
         training = Training(folder, images)
-        after = draw.uniform(0, seconds if fork else 2 * seconds)
-        writes = draw.randint(1, 16) if moment == "write" else None
-        passed = _kill(training.start(fork), training, after, writes)
+        after = draw.uniform(0, seconds) if moment == "time" else None
+        writes = draw.randint(1, 14) if moment == "write" else None
+        passed = _watch(training.start(fork), training, after, writes)
         if passed is not None:
             break
     epochs = 0
@@ -185,7 +185,7 @@ def _killed(number: int, folder: Path, images: Path, seconds: float, draw: rando
     except (OSError, ValueError) as error:
         sys.stdout.write(f"{error}\n")
         loadable = False
-    _finish(training.start(fork, resume=training.state_is_there()), training)
+    _watch(training.start(fork, resume=training.state_is_there()), training)
     process = "fork" if fork else "own"
     return Kill(number, process, moment, round(passed, 2), epochs, files, loadable, False), training
 
@@ -206,11 +206,10 @@ def main(kills: int = 50, seed: int = 0, out: str = "benchmarks/results/interrup
         images = work / "images"
         make_phantoms("chest_xray", images, count=60)
         whole = Training(work / "whole", images / "train")
-        began = time.monotonic()
-        _finish(whole.start(fork=True), whole)
-        seconds = time.monotonic() - began
+        seconds = _watch(whole.start(fork=True), whole)
+        assert seconds is not None
         expected = whole.tensors()
-        sys.stdout.write(f"a training takes {seconds:.1f} s and leaves {len(expected)} tensors\n")
+        sys.stdout.write(f"a training takes {seconds:.1f} s from its first file and leaves {len(expected)} tensors\n")
         for number in range(1, kills + 1):
             kill, training = _killed(number, work / "killed", images / "train", seconds, draw)
             got = training.tensors()

@@ -72,14 +72,15 @@ def test_the_tables_figures_and_the_page_are_there(whole):
 def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0")
     command = grid(phantoms / "train", tmp_path, own, "selection,dws_skd_mutual", *more, epochs=6)
-    process = start(*command)
+    printed = (tmp_path / "printed.txt").open("w+")
+    process = start(*command, printed=printed)
     second = tmp_path / "runs" / "dws_skd_mutual" / "1" / "fold0_seed0"
     while not (second / "training_state.pt").exists():  # a training in its middle
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, (tmp_path / "printed.txt").read_text()
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    process.stdout.close()
+    printed.close()
     assert (tmp_path / "runs" / "selection" / "1" / "fold0_seed0" / "result.json").exists()
     assert not (second / "result.json").exists()
     said = run(*command)
