@@ -15,7 +15,7 @@ import ignite.distributed as idist
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.causes import said_of
-from dwskd_monai.bundle.interruption import INTERRUPTED, is_interruption, said_at_interruption
+from dwskd_monai.bundle.interruption import INTERRUPTED, is_interruption, keep_from_workers, said_at_interruption
 from dwskd_monai.files import OUT_OF_SPACE
 
 BAD_INPUT = 2  # exit code
@@ -40,6 +40,7 @@ def end_with_one_message(parser: ConfigParser, run: object) -> None:
     """
     hook = _OneMessage(parser)
     sys.excepthook = hook
+    keep_from_workers(run)
     weakref.finalize(run, _take_away, hook)
 
 
