@@ -38,6 +38,7 @@ from torch import Tensor
 from dwskd_monai import checkpoints
 from dwskd_monai.bundle.trained_settings import read_settings
 from dwskd_monai.data.phantoms import make_phantoms
+from dwskd_monai.files import previous_of
 
 CONFIG = Path(__file__).parents[1] / "bundles" / "chest_xray_classification" / "configs" / "train.yaml"
 TEACHER, STUDENT = "[16,32,48,64]", "[8,16,24,32]"
@@ -90,7 +91,7 @@ class Training:
 
     def state_is_there(self) -> bool:
         """Whether there is something to continue from."""
-        return any(self.models.glob("training_state*.pt"))
+        return any((self.models / name).is_file() for name in (STATE, previous_of(STATE)))
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the network and the state at the end."""

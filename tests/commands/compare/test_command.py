@@ -15,7 +15,7 @@ import yaml
 
 from dwskd_monai.cli import main
 from dwskd_monai.commands.compare.grid_file import make_grid, read_grid
-from dwskd_monai.data.phantoms import make_phantoms
+from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from tests.commands.compare.command import grid, run, start, write_methods
 from tests.conftest import BUNDLES
 
@@ -225,7 +225,7 @@ def test_a_test_image_that_is_trained_on_is_refused(tmp_path, own, phantoms, cap
 
 
 def test_folds_of_data_that_names_its_validation_images_are_refused(tmp_path, own, capsys):
-    make_phantoms("lung_ct", tmp_path / "ct")
+    make_phantoms("lung_ct", tmp_path / "ct", count=MODALITIES["lung_ct"].LEAST)
     listed = pd.read_csv(tmp_path / "ct" / "datalist.csv")
     assert "split" in listed
     listed.loc[listed.groupby("label").head(2).index, "split"] = "validation"
