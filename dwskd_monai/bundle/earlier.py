@@ -11,7 +11,7 @@ from pathlib import Path
 from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.files import next_of, previous_of, replacing
 
-FOLDER = "earlier"
+EARLIER = "earlier"
 _logger = logging.getLogger(__name__)
 
 
@@ -35,7 +35,7 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
     settings = settings_beside(checkpoint)
     candidates = (checkpoint, settings, next_of(settings), Path(training_state), previous_of(training_state))
     files = [file for file in candidates if file.is_file()]
-    folder = checkpoint.parent / FOLDER
+    folder = checkpoint.parent / EARLIER
     numbers = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
     last = max(numbers, default=0)
     if not files or _are_in(folder / str(last), files):

@@ -111,11 +111,15 @@ def test_more_seeds_extend_the_table(whole):
 
 def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0")
+    ended = tmp_path / "runs" / "selection" / "1" / "fold0_seed0"
+    ended.mkdir(parents=True)
+    (ended / "model.pt").write_bytes(b"of a training that was ended before it had a state")
     said = run(*grid(phantoms / "train", tmp_path, own, "broken,selection", *more), expect=1)
     assert "1 runs failed; the same command tries them again" in said
     assert "broken, fraction 1, fold 0, seed 0: temperature must be greater than 0, got -1.0 (log: " in said
     assert pd.read_csv(tmp_path / "results.csv")["method"].tolist() == ["selection"]
     assert "temperature must be greater than 0" in (tmp_path / "index.html").read_text()
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
