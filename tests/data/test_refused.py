@@ -61,7 +61,7 @@ def test_a_strict_list_raises_the_first(tmp_path, add):
             refused.list_others([error])
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_processes_add_to_one_list(tmp_path, method):
     refused = RefusedImages(tmp_path / "refused.csv")
     context = multiprocessing.get_context(method)
