@@ -139,11 +139,23 @@ def next_of(companion: str | Path) -> Path:
     return companion.with_name(f".{companion.name}.next")
 
 
+def previous_of(path: str | Path) -> Path:
+    """Where the file is that was at a path before: ``metrics.previous.json`` for ``metrics.json``."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def partial_of(path: str | Path) -> Path:
+    """Where a file grows until it is complete: ``predictions.partial.csv`` for ``predictions.csv``."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
 def set_aside(path: str | Path) -> None:
-    """Rename a file that an earlier run left, if there is one: ``metrics.json`` becomes ``metrics.previous.json``."""
+    """Rename a file that an earlier run left, if there is one, to :func:`previous_of` its path."""
     path = Path(path)
     if path.is_file():
-        os.replace(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
+        os.replace(path, previous_of(path))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -167,7 +179,10 @@ _CSV: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "backslash
 
 
 class GrowingCsv:
-    """A CSV file that grows row by row as ``<stem>.partial.csv`` and gets its final name when it is finished.
+    """A CSV file that grows row by row at :func:`partial_of` its path and gets its final name when it is finished.
+
+    One process writes it, and its rows can be read at any time. :class:`~dwskd_monai.data.refused.RefusedImages` is a
+    list to which several processes add, and keeps the ranks in its file.
 
     Args:
         path: of the finished file. Until then, the file of an earlier run stays.
@@ -175,7 +190,7 @@ class GrowingCsv:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.partial = partial_of(path)
         self._columns: list[str] = []
         self._ranks: list[int] = []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none waits for it
@@ -12,7 +14,7 @@ import timm
 import torch
 from torch import nn
 
-from dwskd_monai.data.phantoms import make_phantoms
+from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 
 REPOSITORY = Path(__file__).parents[1]
 BUNDLES = [REPOSITORY / "bundles" / f"{name}_classification" for name in ("chest_xray", "lung_ct", "brain_mri")]
@@ -46,3 +48,20 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
     make_phantoms("chest_xray", folder, count=60)
     return folder
+
+
+# To make volumes takes long: tests that use them are run in one process
+on_volumes = pytest.mark.xdist_group("trained volumes")
+
+
+@pytest.fixture(scope="session")
+def volume_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """From ``lung_ct`` or ``brain_mri`` to a folder of the fewest phantoms."""
+
+    @functools.cache
+    def made(modality: str) -> Path:
+        folder = tmp_path_factory.mktemp(modality)
+        make_phantoms(modality, folder, count=MODALITIES[modality].LEAST)
+        return folder
+
+    return made

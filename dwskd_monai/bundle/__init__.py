@@ -2,10 +2,10 @@
 
 ``bundle`` is a bundle's folder with its metadata and configs, ``trained`` its network with its weights. A training
 writes (``settings_record``) the settings that decide a prediction (``decisive``) into a file (``settings_file``), and
-each later use reads them (``trained_settings``). ``running`` prepares the bundle that runs: it checks ``overrides``,
-and ends ``errors`` with one message; ``image_size`` checks whether the network takes images of this size. ``render``
-writes the bundles' files from ``template``, ``commented_yaml`` changes them, and ``monai_command`` runs them as MONAI's
-own command does.
+each later use reads them (``trained_settings``); ``earlier`` keeps what another training left. ``running`` prepares the
+bundle that runs: it checks ``overrides``, and ends ``errors`` with one message; ``image_size`` checks whether the
+network takes images of this size. ``render`` writes the bundles' files from ``template``, ``commented_yaml`` changes
+them, and ``monai_command`` runs them as MONAI's own command does.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -16,6 +16,7 @@ _MODULES = {
     "check_classes": "classes",
     "check_image_size": "image_size",
     "find_bundle_root": "running",
+    "keep_earlier_training": "earlier",
     "load_trained_settings": "trained_settings",
     "prepare_run": "running",
     "trained_network": "trained_settings",

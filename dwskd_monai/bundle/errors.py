@@ -15,7 +15,7 @@ import ignite.distributed as idist
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.causes import said_of
-from dwskd_monai.bundle.interruption import INTERRUPTED, is_interruption, said_at_interruption
+from dwskd_monai.bundle.interruption import INTERRUPTED, is_interruption, keep_from_workers, said_at_interruption
 from dwskd_monai.files import OUT_OF_SPACE
 
 BAD_INPUT = 2  # exit code
@@ -23,7 +23,8 @@ LOG = "error.log"
 # Errors that this package raises with a message for its user: wrong settings and files, a library that is not
 # installed, a loss that became NaN. Anything else is a fault of a program, and ends as usual in Python.
 _EXPLAINED = (ValueError, OSError, ImportError, FloatingPointError)
-_MACHINERY = (str(Path("monai", "bundle")), str(Path("monai", "utils", "module.py")))
+# of MONAI, and not of dwskd_monai/bundle
+_MACHINERY = (str(Path("/monai", "bundle")), str(Path("/monai", "utils", "module.py")))
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process .*\n(\w+\.)*\w+: (?P<message>.*)", re.DOTALL)
 
 
@@ -39,6 +40,7 @@ def end_with_one_message(parser: ConfigParser, run: object) -> None:
     """
     hook = _OneMessage(parser)
     sys.excepthook = hook
+    keep_from_workers(run)
     weakref.finalize(run, _take_away, hook)
 
 

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.monai_command import quoted
+from dwskd_monai.files import partial_of
 
 INTERRUPTED = 130  # exit code: what a shell makes of SIGINT
 _RESUME = "resume"
 _MODULE = ("monai", "bundle", "__main__.py")
+
+
+_runs: WeakSet[Any] = WeakSet()  # during which workers ignore Ctrl-C
+
+
+def keep_from_workers(run: object) -> None:
+    """Let the processes that this one forks, such as workers of a DataLoader, ignore Ctrl-C as long as a run lives.
+
+    A terminal sends it to all of them. This process ends its workers itself; one that is just starting or ending would
+    print a traceback.
+    """
+    _runs.add(run)
+    _at_forks()
+
+
+@functools.cache  # once: it cannot be taken back
+def _at_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_ignore_in_child)
+
+
+def _ignore_in_child() -> None:
+    if _runs:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def is_interruption(error: BaseException) -> bool:
@@ -38,7 +66,7 @@ def said_at_interruption(parser: ConfigParser, since: float) -> str:
     """
     if "training_state" in parser and "trained" not in parser:
         return _of_training(parser, since)
-    partial = _path(parser, "output_dir", "predictions.partial.csv")
+    partial = partial_of(_path(parser, "output_dir", "predictions.csv"))
     kept = f"the predictions so far are in {partial}" if _is_newer(partial, since) else "no study was predicted yet"
     return f"stopped by Ctrl-C; {kept}. Start again: {command_again(sys.argv)}"
 

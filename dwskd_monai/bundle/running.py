@@ -20,6 +20,7 @@ from monai.utils import ensure_tuple
 from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
+from dwskd_monai.bundle.folders import require_writable
 from dwskd_monai.bundle.lock import require_alone
 from dwskd_monai.bundle.overrides import (
     check_types,
@@ -36,11 +37,12 @@ from dwskd_monai.files import set_aside
 
 # Where files lie on the machine of a run
 PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
+_WRITTEN = ("output_dir", "ckpt_dir", "cache_dir")  # those of them that a run writes to
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
 _TRAINED = "trained"  # the id under which a config has the settings of a network that was trained
 # What --tracking adds to the config, and lets a user override; MONAI Label gives them with and without tracking
-OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config")
+OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0")
 
 
 def find_bundle_root() -> str:
@@ -59,7 +61,7 @@ def find_bundle_root() -> str:
 def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()) -> None:
     """Prepare a run; each config of a bundle begins with this.
 
-    - It is refused if another run writes to the same folders.
+    - It is refused if another run writes to the same folders, or if they cannot be written to.
     - Results of an earlier run that lie where this one will put its own become ``<stem>.previous<suffix>``: however
       this run ends, nobody takes them for its results.
 
@@ -76,6 +78,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
 
     Raises:
         BlockingIOError: if another process runs in one of the folders.
+        UnusableFolderError: if a folder cannot be written to.
         FileNotFoundError: if the config uses a network that has not been trained yet.
         ValueError: for an override that is unknown, of another type than the setting, or contradicts the training; for
             weights without their settings.
@@ -84,6 +87,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
     if workflow is None:  # a config that somebody evaluates without a workflow, such as a server
         return
     end_with_one_message(workflow.parser, workflow)
+    _require_writable_folders(workflow.parser, alone_in)
     for folder in alone_in:
         if Path(folder).is_dir():  # one that is not there yet is made only once the settings are right
             require_alone(folder, workflow)
@@ -96,6 +100,13 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
         _check(workflow, call)
     for folder in alone_in:
         require_alone(folder, workflow)
+
+
+def _require_writable_folders(parser: ConfigParser, alone_in: Sequence[str | Path]) -> None:
+    for key in (key for key in _WRITTEN if key in parser):
+        folder = as_values(parsed_content(parser, key))
+        if folder is not None and (key == "cache_dir" or folder in alone_in):  # an evaluation only reads ckpt_dir
+            require_writable(key, folder)
 
 
 def _check(workflow: ConfigWorkflow, call: Mapping[str, Any]) -> None:

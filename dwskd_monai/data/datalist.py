@@ -6,6 +6,8 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
@@ -22,7 +24,7 @@ from dwskd_monai.data.groups import (
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.patients import with_patients
 from dwskd_monai.data.refused import RefusedImages
-from dwskd_monai.data.sources import SPLITS, LabeledImage, read_dataset
+from dwskd_monai.data.sources import SPLITS, LabeledImage, Source, read_dataset
 
 _logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def load_split(
     folder_patients: bool = True,
     ignored_columns: Collection[str] | str = (),
     refused: RefusedImages | None = None,
+    others_of: str | None = None,
 ) -> list[dict[str, str | int]]:
     """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too if it is known.
 
@@ -69,7 +72,9 @@ def load_split(
         folder_patients: whether folders below those of the classes are patients.
         ignored_columns: columns of a CSV, or keys of a JSON datalist's items, to leave aside. Others that are not known
             are refused; see :mod:`~dwskd_monai.data.columns`.
-        refused: lists the files of a folder that are not images.
+        refused: lists the files of a folder that are not images. A run has one such list: a source that is loaded again
+            with it, for another split, is not read again, and what is to be said of it is said once.
+        others_of: split whose files are listed so; None: ``split``.
 
     Raises:
         FileNotFoundError: if the source, or an image of it, does not exist.
@@ -84,10 +89,14 @@ def load_split(
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
     names = in_order(class_names)
-    images = _known_images(dataset_dir, names, dicom_series, dicom_patients, folder_patients, ignored_columns, refused)
+    ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
+    loading = _Loading(existing(dataset_dir), tuple(names), dicom_series, dicom_patients, folder_patients, ignored)
+    source = _read(loading) if refused is None else _read_once(loading, refused)
+    if refused is not None:
+        refused.list_others(source.others_of(others_of or split))
     if split == "all":
-        return _items(images)
-    parts = in_splits(images)
+        return _items(source.images)
+    parts = in_splits(source.images)
     if split == "test":
         if not parts["test"]:
             raise ValueError(f"{dataset_dir} has no test split; use another split, or all for each of its images")
@@ -111,36 +120,61 @@ def in_splits(images: Sequence[LabeledImage]) -> dict[str, list[LabeledImage]]:
     return parts
 
 
-def _known_images(
-    dataset_dir: str | Path,
-    names: Sequence[str],
-    dicom_series: bool,
-    dicom_patients: bool,
-    folder_patients: bool,
-    ignored_columns: Collection[str] | str,
-    refused: RefusedImages | None,
-) -> list[LabeledImage]:
+class _Loading(NamedTuple):
+    """A source, and how it is read, as :func:`load_split` has it."""
+
+    source: Path
+    names: tuple[str, ...]
+    dicom_series: bool
+    dicom_patients: bool
+    folder_patients: bool
+    ignored_columns: tuple[str, ...] | str
+
+
+# What a run, which has one list of refused images, has read
+_read_in_run: WeakKeyDictionary[RefusedImages, dict[_Loading, Source]] = WeakKeyDictionary()
+
+
+def _read_once(loading: _Loading, refused: RefusedImages) -> Source:
+    known = _read_in_run.setdefault(refused, {})
+    if loading not in known:
+        known[loading] = _read(loading)
+    return known[loading]
+
+
+def _read(loading: _Loading) -> Source:
     """All images, with their patients, none of which is in two splits."""
-    source = existing(dataset_dir)
-    images = read_dataset(source, names, dicom_series, ignored_columns, refused)
-    refuse_divided_studies(images, source)
-    images = with_patients(images, dicom_patients, folder_patients, source)
+    source = loading.source
+    read = read_dataset(source, loading.names, loading.dicom_series, loading.ignored_columns)
+    refuse_divided_studies(read.images, source)
+    images = with_patients(read.images, loading.dicom_patients, loading.folder_patients, source)
     refuse_leaks(images, source)
-    return with_content(images, names, source)
+    _say_folds(images, source)
+    return Source(with_content(images, loading.names, source), read.others)
+
+
+def _say_folds(images: Sequence[LabeledImage], source: Path) -> None:
+    training = [image for image in images if image.split in (None, "training")]
+    named = _folds_of(training)
+    if not named:
+        return
+    _logger.info("%s: names %d folds, so the setting folds is not used", source, len(named))
+    without = sum(image.fold is None for image in training)
+    if without:
+        _logger.warning("%s: %d images have no fold, and are training images in each", source, without)
+
+
+def _folds_of(images: Sequence[LabeledImage]) -> list[int]:
+    return sorted({image.fold for image in images if image.fold is not None})
 
 
 def _split_named_fold(
-    images: Sequence[LabeledImage], fold: int, folds: int, source: str | Path
+    images: Sequence[LabeledImage], fold: int, source: str | Path
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
     """The folds that the source names, as MONAI's Auto3DSeg takes them: an image without one is trained on in each."""
-    named = sorted({image.fold for image in images if image.fold is not None})
+    named = _folds_of(images)
     if fold not in named:
         raise ValueError(f"fold {fold}: {source} names the folds {', '.join(map(str, named))}; choose one of these")
-    if len(named) != folds:
-        _logger.info("%s: names %d folds, so folds (%d) is not used", source, len(named), folds)
-    without = sum(image.fold is None for image in images)
-    if without:
-        _logger.warning("%s: %d images have no fold, and are training images in each", source, without)
     return [image for image in images if image.fold != fold], [image for image in images if image.fold == fold]
 
 
@@ -172,7 +206,7 @@ def divide(
             raise ValueError(f"fold {fold}: {source} names its validation images and has no folds; leave fold out")
         return
     if has_folds:
-        parts["training"], parts["validation"] = _split_named_fold(parts["training"], fold, folds, source)
+        parts["training"], parts["validation"] = _split_named_fold(parts["training"], fold, source)
     else:
         parts["training"], parts["validation"] = _split_fold(parts["training"], names, folds, fold, seed)
     refuse_missing_classes(parts["training"], names, f"{source}, without validation fold {fold} of {folds}")

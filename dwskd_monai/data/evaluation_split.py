@@ -10,9 +10,9 @@ from typing import Any
 from dwskd_monai.class_order import ClassNames
 from dwskd_monai.data.cache import ImageCache, digest_of
 from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.text import listed
 
 _logger = logging.getLogger(__name__)
-_MOST_NAMES = 5
 Item = dict[str, str | int]
 
 
@@ -49,7 +49,7 @@ def load_evaluation_split(
     of_the_training = {"training": set(training), "validation": set(validation)}
     wanted = of_the_training.get(split, set())
     if wanted:
-        items = load_split(dataset_dir, class_names, "all", **options)
+        items = load_split(dataset_dir, class_names, "all", **options, others_of=split)
         chosen = [item for item, digest in zip(items, _digests(items, cache_dir)) if digest in wanted]
         _check_found(chosen, wanted, split, dataset_dir)
         return chosen
@@ -98,9 +98,8 @@ def _check_found(chosen: Sequence[Item], wanted: Collection[str], split: str, so
 
 def _refuse(trained: Sequence[Item], items: Sequence[Item], split: str) -> None:
     if trained:
-        shown = ", ".join(Path(str(item["image"])).name for item in trained[:_MOST_NAMES])
+        shown = listed([Path(str(item["image"])).name for item in trained])
         raise ValueError(
-            f"split {split}: the network was trained on {len(trained)} of the {len(items)} images: {shown}"
-            + (", …" if len(trained) > _MOST_NAMES else "")
-            + "; evaluate it on other images, or set allow_trained_images: true, which the report will say"
+            f"split {split}: the network was trained on {len(trained)} of the {len(items)} images: {shown}; evaluate "
+            "it on other images, or set allow_trained_images: true, which the report will say"
         )

@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 
 from dwskd_monai.data.copies import copies
 from dwskd_monai.data.sources import LabeledImage
+from dwskd_monai.data.text import listed
 
-_MOST_SHOWN = 10
 NOT_PATIENTS = (
     "if anonymized DICOM files were all given one patient, set dicom_patients to false; if folders below that of a "
     "class are not patients, set folder_patients to false"
@@ -149,8 +149,3 @@ def _shown(image: LabeledImage, source: Path) -> str:
     """The path of an image, from the folder that all of them are in if there is one."""
     folder = source if source.is_dir() else source.parent
     return str(image.image.relative_to(folder)) if image.image.is_relative_to(folder) else str(image.image)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of the names, for a message."""
-    return ", ".join(names[:_MOST_SHOWN]) + (", …" if len(names) > _MOST_SHOWN else "")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dwskd_monai.data.groups import listed
 from dwskd_monai.data.sources import LabeledImage
+from dwskd_monai.data.text import listed
 from dwskd_monai.reading import RefusedImage, dicom
 
 _logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from monai.utils.enums import CommonKeys
 
 from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.data.text import listed_lines
-from dwskd_monai.files import replacing
+from dwskd_monai.files import partial_of, replacing
 from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
 COLUMNS = ("path", "reason", "kind", "series", "instance")
@@ -55,7 +55,7 @@ class RefusedImages:
     def __init__(self, path: str | Path, strict: bool = False) -> None:
         self.path = Path(path)
         self.strict = strict
-        self._partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        self._partial = partial_of(self.path)
         self._begun = False
 
     def begin(self) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.images import existing
 from dwskd_monai.data.labels import label_index
-from dwskd_monai.data.refused import RefusedImages, shown_counts
+from dwskd_monai.data.refused import shown_counts
 from dwskd_monai.data.rows import Row, is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
+from dwskd_monai.reading.refusal import RefusedImage
 
 SPLITS = ("training", "validation", "test")
 _logger = logging.getLogger(__name__)
@@ -51,13 +52,39 @@ class LabeledImage:
         return split if self.fold is None or split != "training" else f"fold {self.fold}"
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a folder or a datalist has.
+
+    Args:
+        images: all that have a label.
+        others: files of a folder that are not images, by the split whose folder they are in, if it is divided so.
+    """
+
+    images: list[LabeledImage]
+    others: dict[str | None, list[RefusedImage]] = field(default_factory=dict)
+
+    def others_of(self, split: str) -> list[RefusedImage]:
+        """The files beside the images of a split; those beside training images that are divided into folds count too.
+
+        Args:
+            split: of the images, or ``all``.
+        """
+        if split == "all":
+            wanted = set(self.others)
+        elif split == "validation" and split not in self.others:
+            wanted = {None, "training"}
+        else:
+            wanted = {None, split}
+        return [other for where, others in self.others.items() if where in wanted for other in others]
+
+
 def read_dataset(
     dataset_dir: str | Path,
     class_names: Sequence[str],
     dicom_series: bool = True,
     ignored_columns: Collection[str] | str = (),
-    refused: RefusedImages | None = None,
-) -> list[LabeledImage]:
+) -> Source:
     """All labeled images of a folder, CSV or JSON datalist; see :func:`dwskd_monai.data.datalist.load_split`.
 
     Args:
@@ -65,7 +92,6 @@ def read_dataset(
         class_names: names in the order of the labels.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
         ignored_columns: columns of a datalist to ignore.
-        refused: lists the files of a folder that are not images.
 
     Raises:
         FileNotFoundError: if the source or one of its images does not exist, or it has no image.
@@ -73,59 +99,67 @@ def read_dataset(
     """
     root = existing(dataset_dir)
     if root.is_dir():
-        images = list(_read_folder(root, class_names, dicom_series, refused))
+        source = _read_folder(root, class_names, dicom_series)
     elif is_datalist(root):
-        images = _read_datalist(root, class_names, ignored_columns)
+        source = Source(_read_datalist(root, class_names, ignored_columns))
     else:
         raise ValueError(f"dataset_dir: expected a folder, a .csv or a .json file, got {root}")
-    if not images:
+    if not source.images:
         raise FileNotFoundError(f"dataset_dir: {root} has no labeled image")
-    return images
+    return source
 
 
-def _read_folder(
-    root: Path, class_names: Sequence[str], dicom_series: bool, refused: RefusedImages | None
-) -> Iterable[LabeledImage]:
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _read_folder(root: Path, class_names: Sequence[str], dicom_series: bool) -> Source:
+    source = Source([])
+    for folder, split in _folders_of_splits(root):
+        images, others = _read_classes(folder, class_names, dicom_series, split)
+        source.images.extend(images)
+        source.others[split] = [*source.others.get(split, []), *others]
+    return source
+
+
+def _folders_of_splits(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """The folders that have one folder per class, and their splits."""
+    folders = _folders_in(root)
     splits = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
     if not splits:
-        yield from _read_classes(root, folders, class_names, dicom_series, None, refused)
+        yield root, None
         return
     further = [folder.name for folder in folders if folder not in splits]
     if further:
         raise ValueError(f"{root}: folders of splits ({splits[0].name}) and others ({', '.join(further)}) side by side")
-    for split in splits:
-        inner = sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith("."))
-        yield from _read_classes(split, inner, class_names, dicom_series, SPLIT_NAMES[split.name.lower()], refused)
+    for folder in splits:
+        yield folder, SPLIT_NAMES[folder.name.lower()]
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _read_classes(
-    root: Path,
-    folders: Sequence[Path],
-    class_names: Sequence[str],
-    dicom_series: bool,
-    split: str | None,
-    refused: RefusedImages | None,
-) -> Iterable[LabeledImage]:
+    root: Path, class_names: Sequence[str], dicom_series: bool, split: str | None
+) -> tuple[list[LabeledImage], list[RefusedImage]]:
+    """The images of a folder with one folder per class, and the files that are not images."""
+    folders = _folders_in(root)
     unknown = [folder.name for folder in folders if folder.name not in class_names]
     if unknown:
         raise ValueError(
             f"{root}: class folder {', '.join(unknown)} is not among the classes of the metadata: "
             f"{', '.join(class_names)}; rename it, move it away, or edit channel_def in metadata.json"
         )
-    others = []
+    images: list[LabeledImage] = []
+    others: list[RefusedImage] = []
     for folder in folders:
-        images, not_images = find_images(folder, dicom_series)
+        paths, not_images = find_images(folder, dicom_series)
         others += not_images
-        for path in images:
+        for path in paths:
             first, *below = path.relative_to(folder).parts
             inner = first if below else None
-            yield LabeledImage(path, class_names.index(folder.name), split, folder=inner)
-    if refused is not None:
-        refused.list_others(others)
+            images.append(LabeledImage(path, class_names.index(folder.name), split, folder=inner))
     if others:
         shown = shown_counts(other.reason for other in others)
         _logger.warning("%s: %d files cannot be read as images and were left out: %s", root, len(others), shown)
+    return images, others
 
 
 def _read_datalist(

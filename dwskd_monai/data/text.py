@@ -15,7 +15,8 @@ _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",
 }
 
-_MOST_SHOWN = 20  # lines
+_MOST_LINES = 20
+_MOST_NAMES = 10
 
 
 def read_text(path: Path) -> str:
@@ -44,6 +45,12 @@ def read_text(path: Path) -> str:
 
 def listed_lines(lines: Sequence[str]) -> str:
     """The first twenty lines, and how many more there are."""
-    more = len(lines) - _MOST_SHOWN
+    more = len(lines) - _MOST_LINES
     rest = [f"and {more} more"] if more > 0 else []
-    return "\n".join(f"- {line}" for line in [*lines[:_MOST_SHOWN], *rest])
+    return "\n".join(f"- {line}" for line in [*lines[:_MOST_LINES], *rest])
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are, within a line."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

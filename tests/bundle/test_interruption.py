@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sys
 import time
+from weakref import WeakSet
 
 import pytest
 from monai.bundle import ConfigParser
 
+from dwskd_monai.bundle import interruption
 from dwskd_monai.bundle.errors import end_with_one_message
-from dwskd_monai.bundle.interruption import INTERRUPTED, command_again, is_interruption, said_at_interruption
+from dwskd_monai.bundle.interruption import (
+    INTERRUPTED,
+    command_again,
+    is_interruption,
+    keep_from_workers,
+    said_at_interruption,
+)
 
 MAIN = "/somewhere/monai/bundle/__main__.py"
 TRAIN = [MAIN, "run", "training", "--config_file", "b/configs/train.yaml", "--network_def#dims", "[8, 16]"]
@@ -41,6 +51,32 @@ def test_errors_that_come_while_ctrl_c_ends_a_run_count_as_ctrl_c():
     assert not is_interruption(error)
     error.__context__ = KeyboardInterrupt()
     assert is_interruption(error)
+
+
+class Run:
+    """In place of a workflow."""
+
+
+def _end_with_answer() -> None:
+    os._exit(int(signal.getsignal(signal.SIGINT) is signal.SIG_IGN))
+
+
+def worker_ignores_ctrl_c() -> bool:
+    worker = multiprocessing.get_context("fork").Process(target=_end_with_answer)
+    worker.start()
+    worker.join()
+    return bool(worker.exitcode)
+
+
+def test_workers_ignore_ctrl_c_as_long_as_the_run_lives(monkeypatch):
+    monkeypatch.setattr(interruption, "_runs", WeakSet())  # without those of other tests
+    assert not worker_ignores_ctrl_c()
+    run = Run()
+    keep_from_workers(run)
+    assert worker_ignores_ctrl_c()
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    del run
+    assert not worker_ignores_ctrl_c()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from torch import nn
 
 from dwskd_monai.commands.settings import settings as write_settings
 from tests.conftest import BUNDLE
+from tests.forks import Fork
 
 DIMS, TEACHER_DIMS, DEPTHS = "[8,16,24,32]", "[16,32,48,64]", "[1,1,2,1]"
 # The small network as the overrides of pack and export; SMALL_STUDENT and SMALL are options of training
@@ -60,12 +61,13 @@ def config(*names: str, bundle: Path = BUNDLE) -> str:
     return paths[0] if len(paths) == 1 else str(paths)
 
 
-def start(*arguments: str | Path, cwd: Path, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[str]:
-    """Start ``python -m monai.bundle …``."""
+def start(*arguments: str | Path, cwd: Path, launcher: tuple[str, ...] = ()) -> Fork | subprocess.Popen[str]:
+    """Start ``python -m monai.bundle …``, or the same with a launcher in place of Python."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    kind = subprocess.Popen if launcher else Fork
     with (cwd / "printed.txt").open("w") as printed:
-        return subprocess.Popen(
-            [*launcher, "-m", "monai.bundle", *map(str, arguments)],
+        return kind(
+            [*(launcher or (sys.executable,)), "-m", "monai.bundle", *map(str, arguments)],
             cwd=cwd,
             env=environment,
             text=True,
@@ -74,7 +76,7 @@ def start(*arguments: str | Path, cwd: Path, launcher: tuple[str, ...] = (sys.ex
         )
 
 
-def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str, ...] = (sys.executable,)) -> str:
+def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str, ...] = ()) -> str:
     """Run ``python -m monai.bundle …`` and return what it printed; its exit code must be 0, or not 0."""
     process = start(*arguments, cwd=cwd, launcher=launcher)
     code = process.wait()

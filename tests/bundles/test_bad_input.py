@@ -72,20 +72,24 @@ def chain(error: BaseException | None) -> str:
     return "\n".join(messages)
 
 
+def names_in(workspace: Path) -> list[str]:
+    """What was trained and what it was trained with; a copy of what was there before does no harm."""
+    return sorted(path.name for path in workspace.iterdir() if path.name not in ("eval", "earlier", ".run.lock"))
+
+
 def refused(workspace: Path, *configs: str, **changes: object) -> str:
-    before = sorted(path.name for path in workspace.iterdir() if path.name not in ("eval", ".run.lock"))
+    before = names_in(workspace)
     with pytest.raises(Exception) as caught:  # noqa: PT011  the message is what is tested
         train(workspace, *configs, **changes)
     assert list(torch.load(workspace / "model.pt", weights_only=True)) == ["earlier"], "nothing overwritten"
-    after = sorted(path.name for path in workspace.iterdir() if path.name not in ("eval", ".run.lock"))
-    assert after == before
+    assert names_in(workspace) == before
     return chain(caught.value)
 
 
 def test_the_workspace_is_good(workspace):
     train(workspace)
     assert "stem.0.weight" in torch.load(workspace / "model.pt", weights_only=True)
-    assert list(torch.load(workspace / "model.previous.pt", weights_only=True)) == ["earlier"]
+    assert list(torch.load(workspace / "earlier" / "1" / "model.pt", weights_only=True)) == ["earlier"]
 
 
 @pytest.mark.parametrize("auxiliary", ["mutual", "none"])
@@ -242,3 +246,13 @@ def test_a_loss_that_becomes_nan_ends_with_an_error_and_keeps_the_best_model(wor
     assert "loss became nan in epoch" in printed or "are not finite; not saved" in printed
     saved = torch.load(workspace / "model.pt", weights_only=True)
     assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+@pytest.mark.parametrize("key", ["output_dir", "ckpt_dir", "cache_dir"])
+@pytest.mark.parametrize("below", [False, True])
+def test_a_folder_that_cannot_be_written_to_is_named_with_its_setting(workspace, key, below):
+    file = workspace / "teacher.pt"
+    given = file / "a" / "b" if below else file
+    where = f"is below {file}, a file" if below else "is a file"
+    said = refused(workspace, **{key: str(given)})
+    assert f"{key}: {given} {where}; give a folder that you can write to: --{key} DIR" in said

@@ -21,7 +21,7 @@ import timm
 import torch
 
 from tests.bundles import processes
-from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run, start
+from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run, run_here, start
 from tests.bundles.tracking import (
     TRACKING,
     check_evaluation_is_tracked,
@@ -194,6 +194,24 @@ def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teach
     for name in ("network", "auxiliary_network"):
         for key, tensor in theirs[name].items():
             assert torch.equal(ours[name][key], tensor), f"{name} {key}"
+
+
+def test_a_training_without_resume_keeps_all_of_the_one_that_was_there(trained, phantoms, teacher, tmp_path):
+    bundle, _ = trained
+    models = tmp_path / "models"
+    shutil.copytree(bundle / "models", models)
+    names = ["model.pt", "model.yaml", "training_state.previous.pt", "training_state.pt"]
+    before = {name: (models / name).read_bytes() for name in names}
+    options = ("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms, *SMALL)
+    options += ("--teacher_weights", teacher, "--distillation_epochs", "2", "--output_dir", tmp_path)
+    printed = run(*options, "--ckpt_dir", models, "--max_epochs", "2", cwd=tmp_path)
+    kept = models / "earlier" / "1"
+    assert f"it is kept in {kept} (" in printed
+    assert f"To continue it: --resume true --ckpt_dir {kept}" in printed
+    assert torch.load(models / "training_state.pt", weights_only=True)["trainer"]["epoch"] == 2
+    assert {file.name: file.read_bytes() for file in kept.iterdir()} == before
+    run_here(*options, "--ckpt_dir", kept, "--max_epochs", "4", "--resume", "true")
+    assert torch.load(kept / "training_state.pt", weights_only=True)["trainer"]["epoch"] == 4
 
 
 @pytest.mark.parametrize("auxiliary", ["mutual", "ema"])

@@ -329,7 +329,7 @@ def test_what_was_there_before_keeps_its_own_settings(copy):
     settings = {"dataset_dir": str(copy.data / "train"), **copy.places, **TRAINING, **copy.told}
     run(copy.bundle, "train", **settings | {"image_size": 40, "seed": 5})
     assert read_settings(copy.weights)["image_size"] == 40
-    previous = read_settings(copy.weights.with_name("model.previous.pt"))
+    previous = read_settings(copy.weights.parent / "earlier" / "1" / "model.pt")
     assert dict(previous) == dict(former)
     assert copy.predict("previous", checkpoint=str(previous.weights)) == copy.predictions
 

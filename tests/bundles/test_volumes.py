@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
 from tests.bundles.commands import SMALL, config, run, run_here
@@ -21,10 +20,10 @@ from tests.bundles.tracking import (
     check_inference_is_tracked,
     check_training_is_tracked,
 )
-from tests.conftest import BUNDLES
+from tests.conftest import BUNDLES, on_volumes
 
 # one process for all, so that the training that they share is run once
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained volumes")]
+pytestmark = [pytest.mark.slow, on_volumes]
 
 SIZE = ("--image_size", "32", "--num_workers", "0")
 
@@ -35,13 +34,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", params=BUNDLES[1:], ids=lambda path: path.name)
-def trained(request, tmp_path_factory) -> tuple[Path, Path, str]:
+def trained(request, tmp_path_factory, volume_phantoms) -> tuple[Path, Path, str]:
     """A bundle after training, its phantoms, and what the training printed."""
     bundle = tmp_path_factory.mktemp("bundles") / request.param.name
     shutil.copytree(request.param, bundle, ignore=shutil.ignore_patterns("*.pt", "eval", "cache"))
-    modality = bundle.name.removesuffix("_classification")
-    phantoms = tmp_path_factory.mktemp("phantoms") / modality
-    make_phantoms(modality, phantoms, count=MODALITIES[modality].LEAST)
+    phantoms = volume_phantoms(bundle.name.removesuffix("_classification"))
     printed = run(
         *("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms),
         *("--teacher_weights", "random", "--max_epochs", "2", "--distillation_epochs", "1", *SMALL),

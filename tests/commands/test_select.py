@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import timm
@@ -31,11 +29,9 @@ def arguments(teacher_file, out, *more):
     return ["select", *pair, "--teacher_weights", str(teacher_file), "--out", str(out), *more]
 
 
-def test_files_hold_what_the_library_selects_and_can_be_loaded_by_timm(teacher_file, tmp_path):
-    command = arguments(teacher_file, tmp_path / "out", "--elements", "importance", "--num_classes", "3")
-    result = subprocess.run([sys.executable, "-m", "dwskd_monai", *command], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "coverage of the teacher" in result.stdout
+def test_files_hold_what_the_library_selects_and_can_be_loaded_by_timm(teacher_file, tmp_path, capsys):
+    main(arguments(teacher_file, tmp_path / "out", "--elements", "importance", "--num_classes", "3"))
+    assert "coverage of the teacher" in capsys.readouterr().out
     teacher = timm.create_model("mobilenetv4_conv_small", in_chans=1, num_classes=4)
     teacher.load_state_dict(load_file(teacher_file))
     students = [timm.create_model("mobilenetv4_conv_small_050", in_chans=1, num_classes=3) for _ in range(2)]

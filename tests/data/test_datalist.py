@@ -9,6 +9,7 @@ import pytest
 
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.phantoms.writing import write_series
+from dwskd_monai.data.refused import RefusedImages
 
 NAMES = ("cat", "dog")
 
@@ -276,3 +277,38 @@ def test_a_divided_study_is_named(tmp_path, rows, message):
     path = make_csv(tmp_path, rows, "image,label,patient,study,split")
     with pytest.raises(ValueError, match=message):
         load_split(path, NAMES, "all")
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [("test", {"test"}), ("training", {"train"}), ("validation", {"val"}), ("all", {"train", "val", "test"})],
+)
+def test_files_that_are_not_images_are_listed_for_the_split_that_they_are_in(tmp_path, split, expected):
+    make_tree(tmp_path, {f"{folder}/{name}": 2 for folder in ("train", "val", "test") for name in NAMES})
+    for folder in ("train", "val", "test"):
+        (tmp_path / folder / "cat" / "scan.mha").touch()
+    refused = RefusedImages(tmp_path / "refused.csv")
+    load_split(tmp_path, NAMES, split, refused=refused)
+    assert {Path(row["path"]).parts[-3] for row in refused.rows()} == expected
+
+
+def test_files_beside_images_that_are_divided_into_folds_count_for_both(tmp_path):
+    make_tree(tmp_path, {"train/cat": 5, "train/dog": 5, "test/cat": 1, "test/dog": 1})
+    (tmp_path / "train" / "cat" / "scan.mha").touch()
+    refused = RefusedImages(tmp_path / "refused.csv")
+    load_split(tmp_path, NAMES, "validation", refused=refused)
+    assert refused.count() == 1
+
+
+def test_what_is_to_be_said_of_a_source_is_said_once_in_a_run(tmp_path, caplog):
+    rows = [f"{i}.png,{NAMES[i % 2]},,{i % 3},1" for i in range(12)]
+    path = make_csv(tmp_path, rows, "image,Label,patient,fold,x_age")
+    run, another = (RefusedImages(tmp_path / f"{number}.csv") for number in range(2))
+    with caplog.at_level("INFO", "dwskd_monai"):
+        first = [load_split(path, NAMES, split, refused=run) for split in ("training", "validation")]
+        said = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        second = [load_split(path, NAMES, split, refused=another) for split in ("training", "validation")]
+    assert len(set(said)) == len(said) == 5
+    assert [record.getMessage() for record in caplog.records] == said
+    assert first == second

@@ -216,7 +216,7 @@ def test_folds_that_a_datalist_names_are_those_that_are_taken(tmp_path, caplog):
         training = load_split(path, NAMES, "training", fold=fold)
         assert [int(Path(item["image"]).stem) for item in training] == [n for n in range(12) if n % 3 != fold]
     assert len(load_split(path, NAMES, "test")) == 1
-    assert "names 3 folds, so folds (5) is not used" in caplog.text
+    assert "names 3 folds, so the setting folds is not used" in caplog.text
     lines = [f"{row['image']},{row['label']},{row['fold']}.0" for row in fold_rows()]
     (tmp_path / "list.csv").write_text("\n".join(["image,label,Fold", *lines]))
     assert load_split(tmp_path / "list.csv", NAMES, "validation", fold=1) == load_split(

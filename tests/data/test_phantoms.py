@@ -18,6 +18,7 @@ from dwskd_monai.data.phantoms.brain_mri import brain_mri
 from dwskd_monai.data.phantoms.chest_xray import CLASSES, chest_xray
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.reading import read_image
+from tests.conftest import on_volumes
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -25,21 +26,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The smallest sets of lung CT and brain MRI phantoms."""
-    root = tmp_path_factory.mktemp("volumes")
-    return {
-        name: make_phantoms(name, root / name, count=MODALITIES[name].LEAST).parent for name in ("lung_ct", "brain_mri")
-    }
-
-
+@on_volumes
 @pytest.mark.slow
 @pytest.mark.parametrize("modality", list(MODALITIES))
-def test_same_seed_same_bytes(tmp_path, modality):
-    first, again = (
-        make_phantoms(modality, tmp_path / name, count=MODALITIES[modality].LEAST, seed=3).parent for name in "ab"
-    )
+def test_same_seed_same_bytes(tmp_path, modality, phantoms, volume_phantoms):
+    first = phantoms if modality == "chest_xray" else volume_phantoms(modality)
+    again = make_phantoms(modality, tmp_path, count=MODALITIES[modality].LEAST).parent
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
     assert len(files) > MODALITIES[modality].LEAST
     assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
@@ -87,10 +79,11 @@ def test_classes_differ_by_what_the_lungs_show_and_not_by_brightness():
     assert cross_val_score(LogisticRegression(max_iter=5000), features, labels, cv=5).mean() > 0.8
 
 
+@on_volumes
 @pytest.mark.slow
 @pytest.mark.parametrize("modality", ["lung_ct", "brain_mri"])
-def test_volumes_patients_and_splits(volumes, modality):
-    folder, maker = volumes[modality], MODALITIES[modality]
+def test_volumes_patients_and_splits(volume_phantoms, modality):
+    folder, maker = volume_phantoms(modality), MODALITIES[modality]
     patients = defaultdict(set)
     counts: Counter[str] = Counter()
     for row in rows(folder):
@@ -104,10 +97,13 @@ def test_volumes_patients_and_splits(volumes, modality):
     }
 
 
-def test_lung_ct_has_three_formats_in_hounsfield_units(volumes):
+@on_volumes
+@pytest.mark.slow
+def test_lung_ct_has_three_formats_in_hounsfield_units(volume_phantoms):
     kinds: Counter[str] = Counter()
-    for row in rows(volumes["lung_ct"])[:18]:
-        path = volumes["lung_ct"] / row["image"]
+    folder = volume_phantoms("lung_ct")
+    for row in rows(folder)[:18]:
+        path = folder / row["image"]
         study = read_image(path, "axial")
         kinds["series" if path.is_dir() else path.suffix] += 1
         assert study.pixels.min() == -1024
@@ -118,10 +114,13 @@ def test_lung_ct_has_three_formats_in_hounsfield_units(volumes):
     assert kinds == {".gz": 9, "series": 6, ".dcm": 3}
 
 
-def test_brain_mri_has_planes_orientations_and_scales(volumes):
+@on_volumes
+@pytest.mark.slow
+def test_brain_mri_has_planes_orientations_and_scales(volume_phantoms):
     planes, codes, largest = Counter(), set(), []
-    for row in rows(volumes["brain_mri"])[:30]:
-        path = volumes["brain_mri"] / row["image"]
+    folder = volume_phantoms("brain_mri")
+    for row in rows(folder)[:30]:
+        path = folder / row["image"]
         study = read_image(path)
         planes[study.plane] += 1
         codes.add("".join(nibabel.aff2axcodes(nibabel.load(path).affine)))

@@ -23,6 +23,7 @@ from dwskd_monai.training import StudentOutput
 from tests.bundles.commands import SMALL_SETTINGS, as_options, save_network
 from tests.conftest import BUNDLE, REPOSITORY, tiny_convnext
 from tests.docs.pages import PAGES, blocks, commands, name_of
+from tests.forks import Fork
 
 pytestmark = pytest.mark.slow
 
@@ -107,8 +108,9 @@ def test_the_start_page_goes_from_nothing_to_predictions(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     for _, name, *words in steps:
         command = [sys.executable, "-m", "dwskd_monai", name, *words, *less.get(name, [])]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, shlex.join(command) + done.stdout[-3000:] + done.stderr[-3000:]
+        with (tmp_path / "printed.txt").open("w") as printed:
+            code = Fork(command, cwd=tmp_path, env=environment, stdout=printed, stderr=subprocess.STDOUT).wait()
+        assert code == 0, shlex.join(command) + (tmp_path / "printed.txt").read_text()[-3000:]
     with (tmp_path / "my_task" / "eval" / "inference" / "predictions.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     assert ",".join(header) in (REPOSITORY / "docs" / "start.md").read_text()

@@ -14,7 +14,7 @@ from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.labeled import evaluate
-from dwskd_monai.evaluation.exported import READERS, ExportedNetwork, weights_of
+from dwskd_monai.evaluation.exported import DESCRIPTIONS, READERS, ExportedNetwork, weights_of
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.evaluation.workflows import run_configs
@@ -35,7 +35,7 @@ def models(tmp_path_factory) -> Path:
 
 
 def test_each_format_that_is_written_can_be_read():
-    assert {kind.suffix: kind.read for kind in FORMATS.values()} == READERS
+    assert {kind.suffix for kind in FORMATS.values()} == set(READERS) == set(DESCRIPTIONS)
 
 
 @pytest.mark.parametrize("suffix", READERS)

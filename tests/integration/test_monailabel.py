@@ -132,10 +132,10 @@ def test_a_better_network_is_used_at_once_and_a_worse_one_never(server, tmp_path
     second, new_scores = digest(model), started.infer(image)
     assert second != first
     assert new_scores != scores
-    assert digest(model.with_name("model.previous.pt")) == first, "what was served before is kept"
+    assert digest(model.parent / "earlier" / "1" / "model.pt") == first, "what was served before is kept"
 
     submit(started, studies, tmp_path, agree=True)  # the served network has each label right: none can be better
     started.train(max_epochs=1)
     assert digest(model) == second
-    assert digest(model.with_name("model.previous.pt")) == first
+    assert digest(model.parent / "earlier" / "1" / "model.pt") == first
     assert started.infer(image) == new_scores

@@ -65,17 +65,6 @@ def test_best_model_saver_keeps_the_first_best(tmp_path, metrics, best_epoch):
     assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
 
 
-def test_best_model_saver_keeps_the_model_of_an_earlier_run(tmp_path):
-    path = tmp_path / "model.pt"
-    torch.save({"old": torch.ones(1)}, path)
-    saver = BestModelSaver(path)
-    evaluator = StubEvaluator(Student(), {1: 0.1, 2: 0.2}, [saver])
-    evaluator.run(1)
-    evaluator.run(2)
-    assert list(torch.load(tmp_path / "model.previous.pt", weights_only=True)) == ["old"]
-    assert "fc.bias" in torch.load(path, weights_only=True)
-
-
 def train_from(network: nn.Module, path: Path, evaluator: StubEvaluator) -> None:
     """Two epochs, with the handlers of train.yaml."""
     make_trainer(
@@ -97,11 +86,7 @@ def test_training_that_starts_from_the_deployed_network_keeps_it_unless_it_finds
     train_from(network, path, evaluator)
     assert evaluator.evaluated == [0, 1, 2]
     saved = torch.load(path, weights_only=True)
-    previous = tmp_path / "model.previous.pt"
     assert all(torch.equal(saved[name], deployed[name]) for name in deployed) == kept
-    assert previous.exists() == (not kept)
-    if not kept:
-        assert all(torch.equal(torch.load(previous, weights_only=True)[name], deployed[name]) for name in deployed)
 
 
 @pytest.mark.parametrize("content", ["nothing", "other weights", "another network", "damaged"])

@@ -77,7 +77,9 @@ def list_labeled(
     images: list[LabeledImage] = []
     with findings.collecting(_KIND, logging.ERROR):  # files that are left out are listed
         source = existing(given)
-        images = read_dataset(source, names, options["dicom_series"], options["ignored_columns"], refused)
+        read = read_dataset(source, names, options["dicom_series"], options["ignored_columns"])
+        refused.list_others(read.others_of("all"))
+        images = read.images
     if not images:
         return []
     with findings.collecting(_KIND):

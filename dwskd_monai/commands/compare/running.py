@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
+from dwskd_monai.bundle.earlier import EARLIER
 from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.commands.compare.process import ProcessError, locked_log, run_bundle
 from dwskd_monai.commands.compare.results import METRICS, RESULT, read_result
@@ -191,6 +193,7 @@ class _Attempt:
 
     def _remove_networks(self, model: str | None) -> None:
         """Remove networks that are not to be kept: those of a whole grid fill a disk."""
+        shutil.rmtree(self.folder / EARLIER, ignore_errors=True)  # of a training that was ended before it had a state
         for path in self.folder.glob("*.pt"):
             if self.run.method.name not in self.setting.kept or path.name != model:
                 path.unlink()

@@ -25,7 +25,8 @@ def export(
         bundle: folder of the bundle.
         format: onnx, torchscript or exported_program.
         out: the file; beside model.pt by default.
-        dataset_dir: labeled images for the comparison, and for calibrating and measuring int8; a phantom by default.
+        dataset_dir: labeled images for the comparison, and for calibrating and measuring int8; by default a
+            synthetic study, which a bundle made by create has only for chest_xray, lung_ct or brain_mri.
         split: of dataset_dir: validation, test or all.
         int8: quantize to 8 bits, for onnx.
         overrides: keys of the configs, such as --checkpoint FILE or --ckpt_dir DIR for weights other than

@@ -102,6 +102,6 @@ def largest_difference(network: nn.Module, exported: Runner, images: Tensor) -> 
 
 def _phantom(trained: TrainedBundle) -> Tensor:
     with tempfile.TemporaryDirectory() as name:
-        advice = "give labeled images to compare on: --dataset_dir"
+        advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
         file = make_phantom_of(trained.bundle.name, Path(name) / "phantom", advice)
         return trained.slices(file, _IMAGES)

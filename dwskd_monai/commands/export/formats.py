@@ -1,4 +1,4 @@
-"""The formats to which a network can be exported: how each is written, run and described."""
+"""The formats to which a network can be exported, and how each is written."""
 
 from __future__ import annotations
 
@@ -13,19 +13,7 @@ from monai.networks.utils import convert_to_torchscript
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dwskd_monai.evaluation.exported import (
-    DESCRIPTION,
-    INPUT,
-    OUTPUT,
-    Runner,
-    describe_exported_program,
-    describe_onnx,
-    describe_torchscript,
-    library,
-    read_exported_program,
-    read_onnx,
-    read_torchscript,
-)
+from dwskd_monai.evaluation.exported import DESCRIPTION, DESCRIPTIONS, INPUT, OUTPUT, READERS, Runner, library
 
 
 @dataclass(frozen=True)
@@ -35,14 +23,18 @@ class Format:
     Args:
         suffix: of the file.
         write: takes a network, an input ``(B, C, H, W)`` with B >= 2, the file and its description.
-        read: returns the file as a function from images to logits.
-        describe: returns the description in the file.
     """
 
     suffix: str
     write: Callable[[nn.Module, Tensor, Path, Mapping[str, str]], None]
-    read: Callable[[Path], Runner]
-    describe: Callable[[Path], dict[str, str]]
+
+    def read(self, path: Path) -> Runner:
+        """A file as a function from images to logits."""
+        return READERS[self.suffix](path)
+
+    def describe(self, path: Path) -> dict[str, str]:
+        """The description that a file holds."""
+        return DESCRIPTIONS[self.suffix](path)
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:
@@ -82,7 +74,7 @@ def write_exported_program(network: nn.Module, example: Tensor, path: Path, desc
 
 
 FORMATS = {
-    "onnx": Format(".onnx", write_onnx, read_onnx, describe_onnx),
-    "torchscript": Format(".ts", write_torchscript, read_torchscript, describe_torchscript),
-    "exported_program": Format(".pt2", write_exported_program, read_exported_program, describe_exported_program),
+    "onnx": Format(".onnx", write_onnx),
+    "torchscript": Format(".ts", write_torchscript),
+    "exported_program": Format(".pt2", write_exported_program),
 }

@@ -94,7 +94,7 @@ def _metadata(trained: TrainedBundle, origin: Mapping[str, Any]) -> dict[str, An
 def _put_sample(folder: Path, sample: Path | None, bundle: str) -> None:
     folder.mkdir()
     if sample is None:
-        make_phantom_of(bundle, folder / "phantom", "give a study to try the network on: --sample")
+        make_phantom_of(bundle, folder / "phantom", "give a study to try the network on: --sample FILE")
         return
     put_sample(sample, folder)
 

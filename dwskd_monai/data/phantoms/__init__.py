@@ -96,7 +96,7 @@ def make_phantom_of(bundle: str, path: str | Path, otherwise: str) -> Path:
     """
     modality = bundle.removesuffix("_classification")
     if modality not in MODALITIES:
-        raise ValueError(f"there is no phantom of {modality}; {otherwise}")
+        raise ValueError(f"{bundle}: {otherwise}. Without it, only {', '.join(MODALITIES)} have a synthetic study")
     return make_phantom(modality, path)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,8 +39,7 @@ class BestModelSaver:
     metric of NaN in the first epoch, and saves one fixed network.
 
     Args:
-        path: the state dict. A file of an earlier run is kept as ``<stem>.previous<suffix>``, unless it holds the same
-            weights.
+        path: the state dict.
         record: written together with the weights, and kept with them; None: only the weights are written.
     """
 
@@ -86,8 +83,6 @@ class BestModelSaver:
         _logger.debug("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
 
     def _save(self, weights: Mapping[str, Tensor], metric_name: str) -> None:
-        if self.path.exists() and not self._saved:
-            self._keep_previous()
         if self.record is None:
             with replacing(self.path) as file:
                 checkpoints.write(weights, file)
@@ -104,16 +99,6 @@ class BestModelSaver:
 
     def _best(self, metric_name: str) -> dict[str, Any]:
         return {"epoch": self.best_epoch, "metric": metric_name, "value": self.best_metric}
-
-    def _keep_previous(self) -> None:
-        """Copy what an earlier run left, the weights and their record."""
-        previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
-        files = {self.path: previous}
-        if self.record is not None:
-            files = {self.record.file_of(self.path): self.record.file_of(previous), **files}
-        for source, target in files.items():
-            with suppress(FileNotFoundError), replacing(target) as temporary:  # weights without a record
-                shutil.copy2(source, temporary)
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive an interruption, so that a worse model never replaces a better one."""

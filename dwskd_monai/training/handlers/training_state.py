@@ -14,7 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from dwskd_monai import checkpoints
-from dwskd_monai.files import DiskFullError, replacing
+from dwskd_monai.files import DiskFullError, previous_of, replacing
 from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.trainer import DualStudentTrainer
 
@@ -42,7 +42,7 @@ class TrainingStateHandler:
             raise ValueError(f"interval must be 1 or more epochs, got {interval}")
         self.interval = interval
         self.path = Path(path)
-        self.previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
+        self.previous = previous_of(self.path)
         self.objects = dict(objects)
         self.resume = resume
         self._damaged = False  # whether the file at ``path`` is

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import IO
 
 from tests.bundles.commands import SMALL
 from tests.conftest import BUNDLE, REPOSITORY
+from tests.forks import Fork
 
 # The teacher has other options than the students, so it is declared anew; `broken` is what a typing error does, and
 # `killed` what the system does when memory runs out.
@@ -52,14 +55,13 @@ def grid(data: Path, out: Path, own: Path, methods: str, *more: str, epochs: int
     ]
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, printed: IO[str]) -> Fork:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
+    return Fork(
         [sys.executable, "-m", "dwskd_monai", "compare", *map(str, arguments)],
         env=environment,
-        text=True,
         cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
+        stdout=printed,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
@@ -67,7 +69,9 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
 
 def run(*arguments: str | Path, expect: int = 0) -> str:
     """What the command printed; it must end with the code that is expected."""
-    process = start(*arguments)
-    said, _ = process.communicate()
-    assert process.returncode == expect, said[-6000:]
+    with tempfile.TemporaryFile("w+") as printed:
+        code = start(*arguments, printed=printed).wait()
+        printed.seek(0)
+        said = printed.read()
+    assert code == expect, said[-6000:]
     return said

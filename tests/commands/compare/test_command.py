@@ -15,7 +15,7 @@ import yaml
 
 from dwskd_monai.cli import main
 from dwskd_monai.commands.compare.grid_file import make_grid, read_grid
-from dwskd_monai.data.phantoms import make_phantoms
+from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from tests.commands.compare.command import grid, run, start, write_methods
 from tests.conftest import BUNDLES
 
@@ -72,14 +72,15 @@ def test_the_tables_figures_and_the_page_are_there(whole):
 def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0")
     command = grid(phantoms / "train", tmp_path, own, "selection,dws_skd_mutual", *more, epochs=6)
-    process = start(*command)
+    printed = (tmp_path / "printed.txt").open("w+")
+    process = start(*command, printed=printed)
     second = tmp_path / "runs" / "dws_skd_mutual" / "1" / "fold0_seed0"
     while not (second / "training_state.pt").exists():  # a training in its middle
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, (tmp_path / "printed.txt").read_text()
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    process.stdout.close()
+    printed.close()
     assert (tmp_path / "runs" / "selection" / "1" / "fold0_seed0" / "result.json").exists()
     assert not (second / "result.json").exists()
     said = run(*command)
@@ -110,11 +111,15 @@ def test_more_seeds_extend_the_table(whole):
 
 def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0")
+    ended = tmp_path / "runs" / "selection" / "1" / "fold0_seed0"
+    ended.mkdir(parents=True)
+    (ended / "model.pt").write_bytes(b"of a training that was ended before it had a state")
     said = run(*grid(phantoms / "train", tmp_path, own, "broken,selection", *more), expect=1)
     assert "1 runs failed; the same command tries them again" in said
     assert "broken, fraction 1, fold 0, seed 0: temperature must be greater than 0, got -1.0 (log: " in said
     assert pd.read_csv(tmp_path / "results.csv")["method"].tolist() == ["selection"]
     assert "temperature must be greater than 0" in (tmp_path / "index.html").read_text()
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
@@ -230,7 +235,7 @@ def test_a_test_image_that_is_trained_on_is_refused(tmp_path, own, phantoms, cap
 
 
 def test_folds_of_data_that_names_its_validation_images_are_refused(tmp_path, own, capsys):
-    make_phantoms("lung_ct", tmp_path / "ct")
+    make_phantoms("lung_ct", tmp_path / "ct", count=MODALITIES["lung_ct"].LEAST)
     listed = pd.read_csv(tmp_path / "ct" / "datalist.csv")
     assert "split" in listed
     listed.loc[listed.groupby("label").head(2).index, "split"] = "validation"

@@ -49,7 +49,7 @@ def test_a_process_that_is_killed_costs_no_run_but_its_own(tmp_path, phantoms):
 @pytest.mark.slow
 def test_two_workers_of_a_ray_cluster_share_the_runs(tmp_path, phantoms):
     own = write_methods(tmp_path)
-    more = ("--fractions", "1.0", "--seeds", "0,1", "--jobs", "2")
+    more = ("--fractions", "1.0", "--seeds", "0", "--jobs", "2")
     arguments = grid(phantoms / "train", tmp_path / "out", own, "selection,broken", *more)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(
@@ -57,9 +57,9 @@ def test_two_workers_of_a_ray_cluster_share_the_runs(tmp_path, phantoms):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout[-6000:]
-    assert "2 runs failed" in done.stdout
+    assert "1 runs failed" in done.stdout
     table = pd.read_csv(tmp_path / "out" / "results.csv")
-    assert table[["method", "seed"]].values.tolist() == [["selection", 0], ["selection", 1]]
+    assert table[["method", "seed"]].values.tolist() == [["selection", 0]]
 
 
 def make_job() -> scheduling.Job:

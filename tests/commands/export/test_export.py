@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import onnx
@@ -14,12 +15,12 @@ import timm
 import torch
 from monai.data.torchscript_utils import load_net_with_metadata
 
-import dwskd_monai.commands.export.export as exporting
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.cli import main
 from dwskd_monai.commands.export.export import Exported, ParityError, export_network
-from dwskd_monai.commands.export.formats import FORMATS, Format
+from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.evaluation.exported import READERS
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
 from tests.networks import TINY_FIXED
@@ -115,10 +116,16 @@ def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
     assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantization"}
 
 
+def test_a_bundle_without_a_synthetic_study_asks_for_images(models, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(BUNDLE / "configs", own / "configs")
+    with pytest.raises(ValueError, match=r"^own: give labeled images, on which .* --dataset_dir DIR\. Without it"):
+        export(own, "torchscript", tmp_path / "x.ts", models=models)
+
+
 def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monkeypatch):
-    kind = FORMATS["torchscript"]
-    wrong = Format(kind.suffix, kind.write, lambda path: lambda images: kind.read(path)(images) + 2e-4, kind.describe)
-    monkeypatch.setitem(exporting.FORMATS, "torchscript", wrong)
+    read = READERS[".ts"]
+    monkeypatch.setitem(READERS, ".ts", lambda path: lambda images: read(path)(images) + 2e-4)
     (tmp_path / "x.ts").write_text("of an earlier run")
     with pytest.raises(ParityError, match=r"differ by up to 0.0002 from PyTorch's on 2 images, more than 0.0001"):
         export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models)

@@ -1,0 +1,189 @@
+"""Commands as processes of their own, without the seconds in which each imports torch and MONAI.
+
+For each command, a process that has imported them, and has done nothing else, forks. The fork is what ``python -m
+MODULE`` would be: it has its own arguments, environment, folder, output and exit code, and signals end it. Only what
+importing itself does is not tested so; ``tests/bundle/test_running.py`` and others start Python itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
+
+MODULES = ("monai.bundle", "dwskd_monai")
+# Where the process listens: what it forks may let it fork too
+_ADDRESS = "DWSKD_TESTS_FORKS"
+_LARGEST = 2**17  # bytes of a request
+
+
+class Fork:
+    """The part of ``subprocess.Popen`` that is used, for commands that begin with ``python -m`` and a module of ours.
+
+    Args:
+        command: its words, Python first.
+        cwd, env, stdout, stderr, start_new_session: as of ``Popen``; output goes to files.
+        options: that change nothing here.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdout: IO[Any] | None = None,
+        stderr: IO[Any] | int | None = None,
+        start_new_session: bool = False,
+        **options: Any,
+    ) -> None:
+        assert list(command[:2]) == [sys.executable, "-m"], command
+        assert command[2] in MODULES, command
+        address = _address()
+        request = {
+            "words": list(command[2:]),
+            "cwd": str(cwd or Path.cwd()),
+            "env": {**(os.environ if env is None else env), _ADDRESS: address},
+            "group": 0 if start_new_session else os.getpgrp(),
+        }
+        out = 1 if stdout is None else stdout.fileno()
+        error = out if stderr == subprocess.STDOUT else 2 if stderr is None else stderr.fileno()  # type: ignore[union-attr]
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.connect(address)
+        socket.send_fds(self._connection, [json.dumps(request).encode()], [out, error])
+        self.pid = int(self._connection.recv(64))
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, if it has ended."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+        if self.returncode is None:
+            self.returncode = int(self._connection.recv(64))
+            self._connection.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """End it by SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Fork:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait()
+
+
+def _address() -> str:
+    return os.environ.get(_ADDRESS) or _started()
+
+
+@functools.cache
+def _started() -> str:
+    """Start the process that forks; it ends with this one."""
+    address = str(Path(tempfile.mkdtemp()) / "forks")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "tests.forks", address]
+    folder = Path(__file__).parents[1]
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    atexit.register(process.communicate)  # closes its input, which ends it
+    return address
+
+
+def _serve(address: str) -> dict[str, Any]:
+    """Fork for each request; returns in the forks only, with the request."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(address)
+    listener.listen(64)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            sys.exit()
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            return _forked(connection)
+        connection.close()
+
+
+def _forked(connection: socket.socket) -> dict[str, Any]:
+    """Fork once more, for the command; this process waits for its end and tells its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    content, outputs, _, _ = socket.recv_fds(connection, _LARGEST, 2)
+    process = os.fork()
+    if process:
+        connection.send(str(process).encode())
+        _, status = os.waitpid(process, 0)
+        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    connection.close()
+    for number, output in zip((1, 2), outputs, strict=True):
+        os.dup2(output, number)
+    request: dict[str, Any] = json.loads(content)
+    return request
+
+
+def _become(request: Mapping[str, Any]) -> None:
+    """Be the process that was asked for, and let it ask for others."""
+    os.setpgid(0, request["group"])  # 0: one of its own, which can be killed with all that it starts
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.path[0] = request["cwd"]
+    sys.argv = list(request["words"])
+
+    import dwskd_monai.bundle.monai_command
+    import dwskd_monai.commands.compare.process
+
+    forking = SimpleNamespace(Popen=Fork, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
+    for module in (dwskd_monai.bundle.monai_command, dwskd_monai.commands.compare.process):
+        module.subprocess = forking  # type: ignore[attr-defined]
+
+
+def _import() -> None:
+    """What nearly all commands need."""
+    import torch.utils.tensorboard  # noqa: F401
+
+    import dwskd_monai.bundle.running
+    import dwskd_monai.commands.compare.command
+    import dwskd_monai.data.slices
+    import dwskd_monai.evaluation.predictions
+    import dwskd_monai.evaluation.study_metric
+    import dwskd_monai.training.trainer  # noqa: F401
+
+
+if __name__ == "__main__":
+    _import()
+    wanted = _serve(sys.argv[1])
+    _become(wanted)
+    runpy.run_module(wanted["words"][0], run_name="__main__", alter_sys=True)
