@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -55,8 +56,13 @@ class _OneMessage:
     def __init__(self, parser: ConfigParser) -> None:
         self._parser = parser
         self._since = time.time()
+        self._process = os.getpid()
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if os.getpid() != self._process:  # a worker, which gives its errors to this process
+            if not isinstance(error, ConnectionError):  # this process is gone, or ends, and says why itself
+                sys.__excepthook__(kind, error, trace)
+            return
         if is_interruption(error):
             self._end_interrupted()
         cause = cause_of(error)

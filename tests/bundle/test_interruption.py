@@ -68,8 +68,10 @@ def worker_ignores_ctrl_c() -> bool:
     return bool(worker.exitcode)
 
 
-def test_workers_ignore_ctrl_c_as_long_as_the_run_lives(monkeypatch):
+def test_workers_ignore_ctrl_c_as_long_as_the_run_lives(monkeypatch, request):
     monkeypatch.setattr(interruption, "_runs", WeakSet())  # without those of other tests
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     assert not worker_ignores_ctrl_c()
     run = Run()
     keep_from_workers(run)
@@ -128,3 +130,18 @@ def test_a_circle_of_causes_is_no_interruption():
     assert not is_interruption(outer)
     inner.__context__ = KeyboardInterrupt()
     assert is_interruption(outer)
+
+
+def test_a_worker_that_loses_its_connection_as_the_run_ends_says_nothing(config, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    end_with_one_message(config, config)
+
+    def printed_in_a_worker(error: Exception) -> str:
+        worker = multiprocessing.get_context("fork").Process(target=sys.excepthook, args=(type(error), error, None))
+        worker.start()
+        worker.join()
+        assert worker.exitcode == 0
+        return capfd.readouterr().err
+
+    assert printed_in_a_worker(ConnectionResetError(104, "Connection reset by peer")) == ""
+    assert "ValueError: a fault" in printed_in_a_worker(ValueError("a fault"))
