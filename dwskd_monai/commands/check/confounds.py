@@ -23,7 +23,7 @@ from dwskd_monai.evaluation.intervals import Interval, auc_interval
 WARNING_LEVEL = 0.7  # AUC
 _FOLDS = 5
 _LEAST_GROUPS = 10  # patients of a class, below which nothing can be said
-_MOST_IMAGES = 3000  # that are looked at, drawn at random; more would not make the intervals matter less
+_MOST_IMAGES = 2000  # that are looked at, drawn at random; more would not make the intervals matter less
 _BORDER = (round(0.15 * SIDE), round(0.1 * SIDE))  # rows and columns: all but the central 70 % by 80 %
 
 
@@ -105,7 +105,7 @@ def _scores(
     features: NDArray[np.float64], labels: NDArray[np.integer], groups: NDArray[np.str_], seed: int
 ) -> NDArray[np.float64]:
     """Probabilities ``(N, classes)`` of each image, by trees that have not seen its patient."""
-    forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed, n_jobs=2)
+    forest = RandomForestClassifier(50, min_samples_leaf=5, random_state=seed, n_jobs=2)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     scores: NDArray[np.float64] = cross_val_predict(
         forest, features, labels, groups=groups, cv=folds, method="predict_proba"
