@@ -30,17 +30,18 @@ TABLE = {
     "lazy": Room(set(), set()),
     "class_order": Room(set(), set()),
     "checkpoints": Room({"files"}, {"torch"}),
+    "ensemble": Room(set(), {"torch"}),
     "reading": Room({"files"}, {"numpy", "PIL", "pydicom", "itk", "nibabel"}),
     "preprocessing": Room(set(), {"numpy"}),
     "preprocessing.transforms": Room({"preprocessing", "reading"}, {"numpy", "monai"}),
     "weight_selection": Room({"files", "checkpoints"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
     "bundle": Room(
-        {"files", "checkpoints"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch", "filelock"}
+        {"files", "checkpoints", "ensemble"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch", "filelock"}
     ),
     "data": Room({"files", "reading"}, {*TORCH, "scipy", "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
-    "training": Room({"files", "checkpoints", "weight_selection"}, TORCH),
+    "training": Room({"files", "checkpoints", "ensemble", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),
     "commands": Room({"files", "checkpoints", "bundle", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),

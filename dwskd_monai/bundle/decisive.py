@@ -9,9 +9,10 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from dwskd_monai.bundle.overrides import as_id
 
-# What makes a prediction: the network; the steps from files to its input; which files are one image; the aggregation of
-# slices to studies. A setting decides a prediction if one of these refers to it.
-ROOTS = ("network_def", "study_transforms", "dicom_series", "aggregation")
+# What makes a prediction: the student, and whether one of them is deployed or both; the steps from files to its input;
+# which files are one image; the aggregation of slices to studies. A setting decides a prediction if one of these refers
+# to it.
+ROOTS = ("network_def", "deploy", "study_transforms", "dicom_series", "aggregation")
 # The functions that make a root from the trained settings, which are their argument ``trained``
 _TAKEN = {"network_def": "trained_network", "study_transforms": "trained_transforms"}
 

@@ -6,6 +6,7 @@ them is refused.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.overrides import as_id, knows, parts_of
 from dwskd_monai.bundle.running import files_of_run, overrides_of_run
 from dwskd_monai.bundle.settings_file import read_content, require_weights
+from dwskd_monai.ensemble import Ensemble
 
 _logger = logging.getLogger(__name__)
 # A prediction may be made with other values of these; the log and the output then say so.
@@ -61,6 +63,11 @@ class TrainedSettings(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._settings)
+
+    @property
+    def deploys_both(self) -> bool:
+        """Whether the network is the mean of two students, each of which ``network_def`` describes."""
+        return self.get("deploy") == "both"
 
     def images(self, split: str) -> list[str]:
         """Digests of the contents of the images of ``training`` or ``validation``."""
@@ -126,7 +133,7 @@ class TrainedSettings(Mapping[str, Any]):
     def create_network(self) -> nn.Module:
         """The network, without its weights."""
         network: nn.Module = self._created("network_def")
-        return network
+        return Ensemble(network, copy.deepcopy(network)) if self.deploys_both else network
 
     def load_network(self) -> nn.Module:
         """The network with its weights, on the CPU, in evaluation mode.

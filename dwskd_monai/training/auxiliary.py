@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.training.checks import in_range, one_of
 from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.schedule import Phase
 
 KINDS = ("ema", "frozen", "mutual", "none")
-DEPLOY = ("better", "main")
+DEPLOY = ("better", "main", "both")
 
 
 class Auxiliary:
@@ -30,6 +31,7 @@ class Auxiliary:
     Args:
         network: gives logits ``(B, C)``; None only if :meth:`takes_part` is never true.
         competes: whether the network may be deployed in main's place.
+        joins: whether the mean of main and the network is deployed.
     """
 
     is_student = False
@@ -38,9 +40,10 @@ class Auxiliary:
     is_trained = False
     """Whether the network has a loss and a gradient of its own, so that the optimizer must hold its parameters."""
 
-    def __init__(self, network: nn.Module | None, competes: bool = False) -> None:
+    def __init__(self, network: nn.Module | None, competes: bool = False, joins: bool = False) -> None:
         self.network = network
         self.competes = competes
+        self.joins = joins
 
     def takes_part(self, phase: Phase) -> bool:
         """Whether the network is asked for its logits in this phase."""
@@ -70,6 +73,14 @@ class Auxiliary:
             progress: share of the epochs with the auxiliary that has passed, in [0, 1].
         """
 
+    def deployed(self, main: nn.Module) -> nn.Module:
+        """The network that is validated and saved: main, or the mean of both, with the weights that they have then."""
+        main = unwrap(main)
+        if not self.joins:
+            return main
+        assert self.network is not None
+        return Ensemble(main, unwrap(self.network))
+
     def promote(self, main: nn.Module, optimizer: Optimizer) -> None:
         """Change places with main: exchange the weights, and the optimizer's state for them."""
         raise NotImplementedError(f"{type(self).__name__} is not deployed in main's place")
@@ -81,13 +92,14 @@ class MutualPeer(Auxiliary):
     Args:
         network: of main's architecture.
         competes: whether it may be deployed in main's place.
+        joins: whether the mean of both is deployed.
     """
 
     is_student = True
     is_trained = True
 
-    def __init__(self, network: nn.Module, competes: bool = True) -> None:
-        super().__init__(network, competes)
+    def __init__(self, network: nn.Module, competes: bool = True, joins: bool = False) -> None:
+        super().__init__(network, competes, joins)
 
     def takes_part(self, phase: Phase) -> bool:
         """In all epochs except those of fine-tuning: before distilling, it learns from the labels alone."""
@@ -113,6 +125,7 @@ class MovingAverage(Auxiliary):
         network: of main's architecture.
         momentum: μ in [0, 1].
         competes: whether it may be deployed in main's place.
+        joins: whether the mean of both is deployed.
 
     Examples:
         >>> main, average = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
@@ -124,9 +137,9 @@ class MovingAverage(Auxiliary):
 
     is_student = True
 
-    def __init__(self, network: nn.Module, momentum: float = 0.99, competes: bool = True) -> None:
+    def __init__(self, network: nn.Module, momentum: float = 0.99, competes: bool = True, joins: bool = False) -> None:
         in_range("momentum", momentum, 0, 1)
-        super().__init__(network, competes)
+        super().__init__(network, competes, joins)
         self.momentum = momentum
 
     @torch.no_grad()
@@ -182,10 +195,10 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
         network: the auxiliary's; with ``none`` it is not used, and may be None.
         momentum: μ of the moving average at the start, in [0, 1].
         deploy: ``better``: the student with the better validation metric is fine-tuned and deployed; ``main``: always
-            main.
+            main; ``both``: the mean of their probabilities, as one network.
 
     Raises:
-        ValueError: for another kind, a momentum outside its range, or a missing network.
+        ValueError: for another kind, a momentum outside its range, a missing network, or ``both`` of one student.
 
     Examples:
         >>> type(create_auxiliary("ema", nn.Linear(2, 2))).__name__
@@ -197,6 +210,11 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
     one_of("auxiliary", kind, KINDS)
     one_of("deploy", deploy, DEPLOY)
     in_range("momentum", momentum, 0, 1)  # whatever the kind: a wrong setting is never ignored
+    if deploy == "both" and kind not in ("ema", "mutual"):
+        raise ValueError(
+            f"deploy: both needs two students, auxiliary: mutual or ema, but auxiliary is {kind}; leave deploy out, or "
+            "train two students"
+        )
     if kind == "none":
         return NoAuxiliary()
     if network is None:
@@ -204,9 +222,10 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
     if kind == "frozen":
         return FrozenPeer(network)
     competes = deploy == "better"
+    joins = deploy == "both"
     if kind == "ema":
-        return MovingAverage(network, momentum, competes)
-    return MutualPeer(network, competes)
+        return MovingAverage(network, momentum, competes, joins)
+    return MutualPeer(network, competes, joins)
 
 
 def _exchange_weights(main: nn.Module, auxiliary: nn.Module) -> None:

@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dwskd_monai import checkpoints
+from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.training.checks import one_of
 
 COMBINATIONS = ("ensemble", "soup")
-
-
-class Ensemble(nn.Module):
-    """The mean of the probabilities of several networks, as logits.
-
-    Args:
-        networks: each gives logits ``(B, C)``.
-    """
-
-    def __init__(self, *networks: nn.Module) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Log of the mean probabilities ``(B, C)``; their softmax is the mean itself."""
-        each = torch.stack([network(images).float().log_softmax(1) for network in self.networks])
-        return each.logsumexp(0) - torch.tensor(float(len(each))).log()
 
 
 def combine_students(
@@ -53,10 +36,15 @@ def combine_students(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if ``combine`` is something else, the training made only one student, main is of another training,
-            or a file is damaged.
+        ValueError: if ``combine`` is something else, the training made only one student, or deployed both, main is of
+            another training, or a file is damaged.
     """
     one_of("combine", combine, COMBINATIONS)
+    if isinstance(main, Ensemble):
+        raise ValueError(
+            f"combine {combine}: {main_weights} is both students already (deploy: both); evaluate it without "
+            "combine_students.yaml"
+        )
     for path in (main_weights, training_state):
         if not Path(path).is_file():
             raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")

@@ -120,6 +120,11 @@ class DualStudentTrainer(Trainer):
         self.network = network
         self.auxiliary = NoAuxiliary() if auxiliary is None else auxiliary
         self.schedule = EpochSchedule.of(max_epochs, distillation_epochs, independent_epochs)
+        if self.auxiliary.joins and self.schedule.distillation_epochs < max_epochs:
+            raise ValueError(
+                f"deploy: both needs two students that learn to the end: distillation_epochs 1.0, or {max_epochs}; got "
+                f"{distillation_epochs}"
+            )
         self.views = views
         self.optimizer = optimizer
         self.loss_function = loss_function

@@ -16,6 +16,7 @@ CONFIG = {
     "device": "$__import__('torch').device('cpu')",
     "network_def": {"_target_": "torch.nn.Linear", "in_features": "@size", "out_features": "@own#high"},
     "network": "$@network_def.to(@device)",
+    "deploy": "better",
     "study_transforms": ["@scale", {"_target_": "Resized", "keys": "image", "spatial_size": ["@size", "@size"]}],
     "scale": {"_target_": "ScaleIntensityd", "keys": "image", "minv": "@own#low"},
     "dicom_series": True,
@@ -31,6 +32,7 @@ def test_what_is_referred_to_counts_and_has_its_value():
         "own#high": 16,
         "scale": scale,
         "network_def": {"_target_": "torch.nn.Linear", "in_features": 8, "out_features": 16},
+        "deploy": "better",
         "study_transforms": [scale, {"_target_": "Resized", "keys": "image", "spatial_size": [8, 8]}],
         "dicom_series": True,
         "aggregation": {"_target_": "dict", "method": "mean"},
@@ -43,7 +45,7 @@ def test_what_is_no_plain_value_stays_as_it_is_written():
     assert decisive_settings(ConfigParser(config))["aggregation"]["dtype"] == dtype
 
 
-@pytest.mark.parametrize("name", ["network_def", "study_transforms", "dicom_series", "aggregation"])
+@pytest.mark.parametrize("name", ["network_def", "deploy", "study_transforms", "dicom_series", "aggregation"])
 def test_a_config_without_a_root_is_refused(name):
     config = {key: value for key, value in CONFIG.items() if key != name}
     with pytest.raises(ValueError, match=f"{name} is missing in the config"):

@@ -12,6 +12,7 @@ import torch
 from dwskd_monai.bundle import load_trained_settings, trained_network
 from dwskd_monai.bundle.settings_file import digest_of, settings_beside, write_settings
 from dwskd_monai.bundle.trained_settings import TrainedSettings, read_settings
+from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.files import next_of
 from tests.conftest import BUNDLE
 
@@ -45,6 +46,18 @@ def test_what_was_written_is_read(weights, trained):
     assert trained.images("validation") == ["cc"]
     assert trained.images("test") == []
     assert trained.create_network().weight.shape == (2, 3)
+
+
+def test_the_network_is_the_mean_of_two_students_if_both_are_deployed(weights):
+    both = Ensemble(torch.nn.Linear(3, 2), torch.nn.Linear(3, 2))
+    torch.save(both.state_dict(), weights)
+    write_settings(settings_beside(weights), weights, SETTINGS | {"deploy": "both"}, ["a", "b"], {})
+    image = torch.randn(4, 3)
+    expected = (both.networks[0](image).softmax(1) + both.networks[1](image).softmax(1)) / 2
+    torch.testing.assert_close(read_settings(weights).load_network()(image).softmax(1), expected)
+    write_settings(settings_beside(weights), weights, SETTINGS | {"deploy": "better"}, ["a", "b"], {})
+    with pytest.raises(ValueError, match="model.pt does not fit the network that its settings describe"):
+        read_settings(weights).load_network()
 
 
 def test_other_weights_are_refused(weights):

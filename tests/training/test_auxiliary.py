@@ -43,9 +43,14 @@ def test_a_word_names_an_auxiliary(kind, expected, is_student, is_trained, phase
     assert {phase for phase in Phase if auxiliary.takes_part(phase)} == phases
 
 
-@pytest.mark.parametrize("deploy", ["better", "main"])
+@pytest.mark.parametrize("deploy", ["better", "main", "both"])
 @pytest.mark.parametrize("kind", ["mutual", "ema", "frozen", "none"])
-def test_a_student_competes_unless_main_is_deployed_always(kind, deploy):
+def test_a_student_competes_only_if_the_better_one_is_deployed(kind, deploy):
+    if deploy == "both" and kind in ("frozen", "none"):
+        message = f"both needs two students, auxiliary: mutual or ema, but auxiliary is {kind}; leave deploy out"
+        with pytest.raises(ValueError, match=message):
+            create_auxiliary(kind, make_student(), deploy=deploy)
+        return
     competes = kind in ("mutual", "ema") and deploy == "better"
     assert create_auxiliary(kind, make_student(), deploy=deploy).competes == competes
 
@@ -54,7 +59,7 @@ def test_a_student_competes_unless_main_is_deployed_always(kind, deploy):
     ("arguments", "message"),
     [
         ({"kind": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
-        ({"kind": "mutual", "deploy": "worse"}, "deploy must be one of better, main; got 'worse'"),
+        ({"kind": "mutual", "deploy": "worse"}, "deploy must be one of better, main, both; got 'worse'"),
         ({"kind": "mutual", "momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
         ({"kind": "ema", "network": None}, "auxiliary='ema' needs an auxiliary_network"),
     ],
@@ -62,6 +67,18 @@ def test_a_student_competes_unless_main_is_deployed_always(kind, deploy):
 def test_what_is_wrong_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_auxiliary(**({"network": make_student()} | arguments))
+
+
+@pytest.mark.parametrize("kind", ["mutual", "ema"])
+def test_what_is_deployed_follows_the_students(kind):
+    main, network = make_student().eval(), make_student().eval()
+    assert create_auxiliary(kind, network).deployed(main) is main
+    both = create_auxiliary(kind, network, deploy="both").deployed(main)
+    images = torch.randn(6, 1, 2, 2)
+    for student in (main, network):
+        nn.init.normal_(student[4].weight)  # as a step of the optimizer would
+        expected = (main(images).softmax(1) + network(images).softmax(1)) / 2
+        torch.testing.assert_close(both(images).softmax(1), expected)
 
 
 def test_momentum_out_of_range_is_named_without_the_factory_too():

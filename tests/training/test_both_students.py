@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.training import TrainingStateHandler
-from dwskd_monai.training.both_students import Ensemble, combine_students
+from dwskd_monai.training.both_students import combine_students
 from tests.training.test_trainer import Student, make_trainer
 
 
@@ -35,12 +36,6 @@ def test_an_ensemble_predicts_the_mean_of_the_probabilities(files):
     image = torch.randn(6, 1, 2, 2)
     expected = (main(image).softmax(1) + auxiliary(image).softmax(1)) / 2
     torch.testing.assert_close(both(image).softmax(1), expected)
-
-
-def test_an_ensemble_of_one_is_that_one():
-    network = make_student()
-    image = torch.randn(6, 1, 2, 2)
-    torch.testing.assert_close(Ensemble(network)(image).softmax(1), network(image).softmax(1))
 
 
 def test_a_soup_has_the_mean_of_the_weights_and_mains_counters(files):
@@ -83,6 +78,14 @@ def test_the_state_of_a_training_tells_whether_there_are_two_to_combine(tmp_path
             combine_students(Student(), Student(), *paths, "ensemble")
     else:
         assert len(combine_students(Student(), Student(), *paths, "ensemble").networks) == 2
+
+
+@pytest.mark.parametrize("combine", ["ensemble", "soup"])
+def test_a_network_that_is_both_students_already_is_refused(files, combine):
+    *_, weights, state = files
+    both = Ensemble(make_student(), make_student())
+    with pytest.raises(ValueError, match=r"model.pt is both students already \(deploy: both\); evaluate it without"):
+        combine_students(both, make_student(), weights, state, combine)
 
 
 def test_what_is_wrong_is_named(files):

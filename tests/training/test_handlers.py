@@ -151,6 +151,7 @@ def test_the_auxiliarys_loss_is_watched_too():
         ("mutual", "better", 0.6, 0.5, False),
         ("mutual", "better", 0.5, 0.5, False),
         ("mutual", "main", 0.5, 0.6, False),
+        ("mutual", "both", 0.5, 0.6, False),
         ("ema", "better", 0.5, 0.6, True),
         ("ema", "main", 0.5, 0.6, False),
         ("frozen", "better", 0.5, 0.6, False),
@@ -159,7 +160,8 @@ def test_the_auxiliarys_loss_is_watched_too():
 def test_the_better_student_goes_on_after_distillation(
     monkeypatch, auxiliary, deploy, main_metric, auxiliary_metric, promoted
 ):
-    trainer = make_trainer(auxiliary=auxiliary, deploy=deploy, max_epochs=4, distillation_epochs=3)
+    epochs = 4 if deploy == "both" else 3  # both learn to the end
+    trainer = make_trainer(auxiliary=auxiliary, deploy=deploy, max_epochs=4, distillation_epochs=epochs)
     validator = StubEvaluator(trainer.network, dict.fromkeys(range(1, 5), main_metric))
     auxiliary_validator = StubEvaluator(trainer.auxiliary_network, dict.fromkeys(range(1, 5), auxiliary_metric))
     BetterStudentHandler(validator, auxiliary_validator, interval=2).attach(trainer)

@@ -311,7 +311,12 @@ def test_promotion_exchanges_weights_and_optimizer_states(auxiliary):
     [
         ({"auxiliary": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
         ({"views": "three"}, "views must be one of same, two"),
-        ({"deploy": "worse"}, "deploy must be one of better, main"),
+        ({"deploy": "worse"}, "deploy must be one of better, main, both"),
+        (
+            {"deploy": "both", "distillation_epochs": 1},
+            "two students that learn to the end: .*, or 2; got 1",
+        ),
+        ({"deploy": "both", "distillation_epochs": 0.0}, r"distillation_epochs 1.0, or 2; got 0.0"),
         ({"amp": "yes"}, "amp must be one of auto, True, False; got 'yes'"),
         ({"max_epochs": 0}, "max_epochs"),
         ({"distillation_epochs": 3}, r"distillation_epochs must be in \[0, 2\]; got 3"),

@@ -115,7 +115,7 @@ class _Attempt:
         if self.run.method.trains:
             record = self._trained()
             result |= _figures(record)
-            if record["students"] == 2 and not self.run.tuning:
+            if record["students"] == 2 and record.get("deploy") != "both" and not self.run.tuning:
                 combinations = COMBINATIONS
         result |= self._evaluated(combinations)
         result["needed_seconds"] = 0.0 if self.needed is None else read_json(self.needed / RESULT)["training_seconds"]
@@ -135,7 +135,7 @@ class _Attempt:
             "path": str(path),
             "validator": "@validate#evaluator",
             "best_model_saver": "@validate#best_model_saver",
-            "facts": {name: f"@{name}" for name in ("checkpoint", "max_epochs", "learning_rate")},
+            "facts": {name: f"@{name}" for name in ("checkpoint", "max_epochs", "learning_rate", "deploy")},
         }
         resume = {"resume": (self.folder / _STATE).is_file()}
         self._run("training", self.folder, resume, {"train#handlers": [recorder]})

@@ -25,13 +25,14 @@ def description(trained: TrainedBundle) -> dict[str, str]:
     settings = trained.settings
     metadata = trained.bundle.metadata
     classes = settings.class_names
+    name = settings["network_def"]["model_name"]
     size = settings["image_size"]
     channels = settings["in_chans"]
     content: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
         "intended_use": metadata["intended_use"],
-        "network": settings["network_def"]["model_name"],
+        "network": f"the mean of two {name}" if settings.deploys_both else name,
         "weights_sha256": settings.sha256,
         "classes": classes,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},

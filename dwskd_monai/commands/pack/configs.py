@@ -30,6 +30,7 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
 
     Inference uses the code in ``scripts`` and, if no other images are named, classifies the sample. Training begins
     with the settings that the network was trained with; if this package is missing, it says which version is needed.
+    If the network is the mean of two students, ``train`` is there as YAML only.
 
     Args:
         bundle: the bundle; its overrides are settings for later trainings.
@@ -44,6 +45,8 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
         text = texts[name] if name not in ("train", "inference") else as_text(content)
         files[f"configs/{name}.yaml"] = text
         files[f"configs/{name}.json"] = json.dumps(yaml.safe_load(text), indent=2) + "\n"
+    if settings.deploys_both:  # monai.bundle.load would make one student of it, and silently load no weights
+        del files["configs/train.json"]
     return files
 
 
@@ -75,9 +78,13 @@ def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -
 
 
 def _prepare_inference(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
-    """Write the network into the config itself: ``monai.bundle.load`` cannot import what travels with it."""
+    """Write the network into the config itself: ``monai.bundle.load`` cannot import what travels with it.
+
+    The mean of two students is not a network of timm, so its class must travel.
+    """
     _set_known(content, {key: value for key, value in bundle.overrides.items() if not settings.decides(key)})
-    content["network_def"] = copy.deepcopy(settings["network_def"])
+    if not settings.deploys_both:
+        content["network_def"] = copy.deepcopy(settings["network_def"])
     set_id(content, "dataset_dir", _SAMPLE_DIR)
     _take_from_scripts(content)
 

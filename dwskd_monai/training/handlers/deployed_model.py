@@ -19,14 +19,14 @@ class DeployedModelHandler:
     """If training starts from the deployed network, replace it only by a better one.
 
     MONAI Label continues to train the network that it serves, and ``monai.handlers.CheckpointLoader`` loads a network
-    for fine-tuning. The first epoch, however bad, would replace this network. So if main has the weights in ``path``
-    when training starts, it is validated first, and the validator's
+    for fine-tuning. The first epoch, however bad, would replace this network. So if the network that would be saved has
+    the weights in ``path`` when training starts, it is validated first, and the validator's
     :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver` keeps the file until another network is better.
     MONAI's ``ValidationHandler(exec_at_start=True)`` would also validate, and save, a student that has learned nothing.
 
     Args:
         path: of the deployed state dict.
-        validator: main's evaluator.
+        validator: evaluates the network that is saved.
     """
 
     def __init__(self, path: str | Path, validator: Evaluator) -> None:
@@ -38,8 +38,8 @@ class DeployedModelHandler:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: DualStudentTrainer) -> None:
-        """Validate main if it is the deployed network."""
-        if engine.state.epoch == 0 and holds_weights(self.path, unwrap(engine.network).state_dict()):
+        """Validate the network if it is the deployed one."""
+        if engine.state.epoch == 0 and holds_weights(self.path, unwrap(self.validator.network).state_dict()):
             self.validator.run(0)
             state = self.validator.state
             measured = f"{state.key_metric_name} {state.metrics[state.key_metric_name]:.4f}"

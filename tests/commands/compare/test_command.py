@@ -69,6 +69,16 @@ def test_the_tables_figures_and_the_page_are_there(whole):
 
 
 @on_the_whole_grid
+def test_both_students_deployed_are_one_network_of_twice_the_size(whole, tmp_path, own, phantoms):
+    more = ("--fractions", "1.0", "--seeds", "0", "--baseline", "both_deployed")
+    run(*grid(phantoms / "train", tmp_path, own, "both_deployed", *more))
+    (row,) = pd.read_csv(tmp_path / "results.csv").to_dict("records")
+    assert row["parameters"] == 2 * pd.read_csv(whole / "results.csv")["parameters"][0]
+    assert 0 <= row["balanced_accuracy"] <= 1
+    assert not [name for name in row if "ensemble" in name or "soup" in name], "it is the ensemble itself"
+
+
+@on_the_whole_grid
 def test_a_grid_that_was_killed_and_continued_has_the_same_results(whole, tmp_path, own, phantoms):
     more = ("--fractions", "1.0", "--seeds", "0")
     command = grid(phantoms / "train", tmp_path, own, "selection,dws_skd_mutual", *more, epochs=6)
