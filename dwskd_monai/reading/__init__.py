@@ -1,9 +1,10 @@
 """Reading files of every format as images: slices of one orientation, with their spacing.
 
-``read`` has a file read by the module that ``formats`` names for it: ``pictures`` PNG and JPEG, ``dicom`` files, series
-and multi-frame files, ``nifti`` NIfTI. ``geometry`` brings a ``Volume`` to one orientation, cut as ``slice_axis`` says,
-as an ``Image``. ``refusal`` is the error of an image that is not read. ``find`` lists the images of a folder. Without
-the libraries that only volumes need (pydicom, itk, nibabel) pictures are still read.
+``read`` passes a file to the module that ``formats`` names for it: ``pictures`` reads PNG and JPEG; ``dicom`` reads
+files, series and multi-frame files; ``nifti`` reads NIfTI. ``geometry`` turns a ``Volume`` to one orientation and cuts
+it, as ``slice_axis`` says, into the slices of an ``Image``. ``refusal`` has the error for an image that is not read.
+``find`` lists the images of a folder. Pictures can be read without the libraries that only volumes need (pydicom, itk,
+nibabel).
 """
 
 from dwskd_monai.reading.image import Image

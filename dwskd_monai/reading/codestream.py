@@ -1,6 +1,6 @@
-"""What a compressed picture of JPEG, JPEG-LS or JPEG 2000 says of itself: its size and depth, and whether it is whole.
+"""What a JPEG, JPEG-LS or JPEG 2000 picture says about itself: its size and depth, and whether it is complete.
 
-Decoders believe it, whatever the header of the file around it says.
+Decoders believe the picture, whatever the header of the file around it says.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ _JPEG_2000 = b"\xff\x4f\xff\x51"  # start of a codestream, and of its sizes
 _BOX = b"\x0d\x0a\x87\x0a"  # in the first box of a JP2 file, which holds a codestream
 _NOT_SIZES = (0xC4, 0xC8, 0xCC)  # among the markers of a frame's header: tables
 _END = b"\xff\xd9"
-_FILLING = 16  # bytes, more than what follows the end marker to make lengths even
+_FILLING = 16  # bytes; more than the filling after the end marker that makes lengths even
 _NEAR = 2**16  # bytes in which a JP2 file's codestream begins
 
 
 class Codestream(NamedTuple):
-    """What a compressed picture says of itself.
+    """What a compressed picture says about itself.
 
     Args:
-        rows: of pixels.
-        columns: of pixels.
-        samples: of each pixel, 3 in color.
-        bits: of each sample.
+        rows: number of rows of pixels.
+        columns: number of columns of pixels.
+        samples: number of samples of each pixel, 3 in color.
+        bits: number of bits of each sample.
     """
 
     rows: int
@@ -34,7 +34,7 @@ class Codestream(NamedTuple):
 
 
 def described(picture: bytes) -> Codestream | None:
-    """What it says; None if it is of another kind (run lengths say nothing), or damaged.
+    """What a picture says about itself; None if it is damaged, or of another kind (run lengths say nothing).
 
     An example, the header of the frame in a gray JPEG of 12 bits, 40 rows and 56 columns::
 
@@ -48,11 +48,11 @@ def described(picture: bytes) -> Codestream | None:
         return None
     right, bottom, left, top = struct.unpack(">4I", picture[start + 8 : start + 24])
     samples, depth = struct.unpack(">HB", picture[start + 40 : start + 43])
-    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1)  # its first bit is that of the sign
+    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1)  # its first bit is the sign
 
 
 def is_cut_off(picture: bytes) -> bool:
-    """Whether a JPEG or JPEG-LS ends before its end marker: decoders fill up with gray, and say nothing."""
+    """Whether a JPEG or JPEG-LS ends before its end marker: decoders fill the rest with gray, and report nothing."""
     return picture[:2] == _JPEG and _END not in picture[-_FILLING:]
 
 

@@ -1,4 +1,4 @@
-"""What every image must show, whatever its format: pixels that are numbers, of three values or more, in an area."""
+"""What every image must have, whatever its format: finite pixels, three or more values, and an area."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from dwskd_monai.reading.image import Image
 from dwskd_monai.reading.refusal import RefusedImage
 
-_SHORTEST = 4  # pixels of a side; less is no picture
+_SHORTEST = 4  # pixels of a side; fewer are not a picture
 
 
 def refuse_empty(image: Image, path: Path) -> None:
@@ -41,7 +41,7 @@ def _refuse_non_finite(image: Image, path: Path) -> None:
 
 
 def _first_values(image: Image) -> list[float]:
-    """Up to three values that pixels have, row by row; most images have them in one of the first."""
+    """Up to three values of the pixels, found row by row; most images have three in one of the first rows."""
     found: list[float] = []
     for row in itertools.chain.from_iterable(image.pixels):
         rest = row

@@ -1,10 +1,10 @@
 """DICOM files, series and multi-frame files.
 
 Headers are checked before any pixel is read (``dicom_header``, ``dicom_slices``), since decoders read a folder with two
-series, a missing slice or a slope of 0 without an error. What kind of image a header tells of (``dicom_kind``,
+series, a missing slice or a slope of 0 without an error. The kind of image that a header names (``dicom_kind``,
 ``dicom_series``) is judged first, so that a picture of a screen is refused as one. ``dicom_pixels`` gives the stored
-numbers, ``dicom_values`` says what they mean. Of a header nothing but geometry, the modality, the kind of image,
-identifiers of series and instance and that of the patient leaves this module; no name is ever read.
+numbers, ``dicom_values`` says what they mean. From a header, only geometry, modality, the kind of image, and the
+identifiers of series, instance and patient leave this module; no name is ever read.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _MOST_PIXELS = 2**31  # of a volume: 8 GiB once it is read
 
 
 def is_multiframe(path: Path) -> bool:
-    """Whether a DICOM file has several frames; False where its header cannot be read."""
+    """Whether a DICOM file has several frames; False if its header cannot be read."""
     if not is_dicom(path):
         return False
     try:
@@ -71,7 +71,7 @@ def is_multiframe(path: Path) -> bool:
 
 @functools.cache
 def patient_of(path: Path) -> str | None:
-    """The patient's identifier in a DICOM file, or in the first file of a series; None where there is none."""
+    """The patient's identifier in a DICOM file, or in the first file of a series; None if there is none."""
     paths = files_of_series(path) if path.is_dir() else [path]
     if not paths or not is_dicom(paths[0]):
         return None
@@ -80,7 +80,7 @@ def patient_of(path: Path) -> str | None:
 
 @functools.cache
 def series_of(path: Path) -> tuple[str, ...]:
-    """The study and the series of a DICOM file, or of the first file of a series, as messages call them."""
+    """The study and the series of a DICOM file, or of the first file of a series, as messages name them."""
     paths = files_of_series(path) if path.is_dir() else [path]
     if not paths or not is_dicom(paths[0]):
         return ()
@@ -93,8 +93,8 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
     """One DICOM file: a picture, a slice, or a multi-frame volume.
 
     Raises:
-        RefusedImage: if it is damaged, of a kind that is not wanted, has color, values without a meaning, or frames
-            that do not make a volume.
+        RefusedImage: if it is damaged, is of an unwanted kind, or has color, values without a meaning, or frames that
+            do not make a volume.
     """
     header = read_header(path, _TAGS)
     refuse_no_image(header)
@@ -116,7 +116,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
 
 
 def read_series(folder: Path, slice_axis: str, spacing_tolerance: float, judge: Judge | None = None) -> Image:
-    """A folder with the files of one series, each one slice.
+    """A folder with the files of one series, each of them one slice.
 
     Raises:
         RefusedImage: if there is no DICOM file, a second series, a slice of another size or orientation, a missing
@@ -149,7 +149,7 @@ def read_series(folder: Path, slice_axis: str, spacing_tolerance: float, judge: 
 
 
 def _each(headers: Sequence[Header], of: Callable[[Header], _T]) -> tuple[list[_T], list[RefusedImage]]:
-    """What a function gives of each header, and a refusal for each header that it refuses."""
+    """What a function returns for each header, and a refusal for each header that it refuses."""
     results = []
     refusals = []
     for header in headers:
@@ -166,21 +166,21 @@ def _image(header: Header) -> Header:
 
 
 def _slice(header: Header) -> Slice:
-    """Where a slice lies; refused for what its own header says, without its neighbors and its pixels."""
+    """Where a slice lies; refused for what its own header says, before its neighbors and pixels are looked at."""
     refuse_color(header)
     layout_of(header, _frame_count(header))
     return slice_of(header)
 
 
 def _frame_count(header: Header) -> int:
-    count = header.whole("NumberOfFrames", 1) or 1  # 0 is what some write of one
+    count = header.whole("NumberOfFrames", 1) or 1  # some programs write 0 for one frame
     if count < 0:
         raise header.refusal(f"NumberOfFrames is {count}; expected 1 or more")
     return count
 
 
 def _slices(header: Header) -> list[Slice]:
-    """Where the frames of a file lie; functional groups (Enhanced CT and MR) overrule the file's own attributes."""
+    """Where the frames of a file lie; functional groups (Enhanced CT and MR) override the file's own attributes."""
     count = _frame_count(header)
     shared = groups_of(header, header.items("SharedFunctionalGroupsSequence"))
     own = header.items("PerFrameFunctionalGroupsSequence")

@@ -1,4 +1,4 @@
-"""The numbers in the words of DICOM pixels, whose other bits hold a sign, an overlay, or what BitsStored forgot."""
+"""The numbers in the words of DICOM pixels; other bits hold a sign, an overlay, or what BitsStored leaves out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dwskd_monai.reading.dicom_header import Header
 from dwskd_monai.reading.dicom_pixels import LOSSY, Layout
 from dwskd_monai.reading.refusal import RefusedImage
 
-_OVERSHOOT = 1.0  # of the range, by which lossy compression may exceed it beside sharp edges
+_OVERSHOOT = 1.0  # share of the range by which lossy compression may overshoot beside sharp edges
 
 
 def numbers_of(words: NDArray[Any], layout: Layout, header: Header) -> tuple[NDArray[Any], bool]:
-    """The stored numbers in the words of a frame, and whether bits of something else, as of an overlay, were cleared.
+    """The stored numbers in the words of a frame, and whether other bits, such as an overlay's, were cleared.
 
-    The sign is extended. Lossy compression may overshoot: a number of 12 bits that became 4097 is 4095, and not 1.
+    The sign is extended. Lossy compression may overshoot: a 12-bit number that became 4097 is read as 4095, not as 1.
 
     Raises:
         RefusedImage: if the numbers have more bits than BitsStored.
@@ -47,10 +47,10 @@ def numbers_of(words: NDArray[Any], layout: Layout, header: Header) -> tuple[NDA
 
 
 def _roughness(numbers: NDArray[Any]) -> float:
-    """How much neighbors differ, in sum.
+    """The sum of the differences between neighbors.
 
-    Numbers that lost their upper bits begin anew at 0 in the middle of what is bright, 4095 beside 0, where the whole
-    ones are 4095 and 4096. Bits of an overlay do not go on where the numbers end, so that the whole is the rougher::
+    Numbers that lost their upper bits wrap around to 0 within bright areas: 4095 lies beside 0, where the whole numbers
+    are 4095 and 4096. The bits of an overlay do not continue the numbers, so there the whole words are rougher::
 
         too few bits   whole 4000 4090 4100 4200   stored 4000 4090    4  104    rougher without the upper bits
         an overlay     whole  700 4800 4810  720   stored  700  704  714  720    smoother without them
@@ -59,7 +59,7 @@ def _roughness(numbers: NDArray[Any]) -> float:
 
 
 def _padding_word(header: Header, layout: Layout) -> int | None:
-    """The value of padding, which may have more bits than numbers have, as it stands in a word."""
+    """The padding value as it stands in a word; it may have more bits than the numbers."""
     value = header.number("PixelPaddingValue")
     if value is None:
         return None

@@ -1,6 +1,7 @@
 """Compressed frames: taken out of a DICOM file, and written into small files of their own.
 
-The files are written byte by byte, since pydicom 2, which MONAI Label needs, and 3 write files in different ways.
+The files are written byte by byte, since pydicom 2, which MONAI Label needs, and pydicom 3 write files in different
+ways.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ _END = 0xE0DD
 
 
 def frames_of(value: bytes, count: int) -> list[bytes]:
-    """The frames in the value of PixelData, each put together of its fragments."""
+    """The frames in the value of PixelData, each put together from its fragments."""
     if hasattr(encaps, "generate_frames"):  # pydicom 3
         return list(encaps.generate_frames(value, number_of_frames=count))
     return list(encaps.generate_pixel_data_frame(value, count))
 
 
 def file_of_frame(frame: bytes, described: Mapping[int, int], syntax: str) -> bytes:
-    """A DICOM file with one frame, and what decoding it needs.
+    """A DICOM file with one frame and the attributes that decoding needs.
 
     Args:
         frame: compressed.
@@ -49,7 +50,7 @@ def file_of_frame(frame: bytes, described: Mapping[int, int], syntax: str) -> by
             _element(0x0008, 0x0018, b"UI", b"1.2.3"),
             *(numbers[number] for number in sorted(numbers)),
             struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF),  # pixels of unknown length, in items
-            _item(_ITEM, b""),  # the table of offsets, which one frame needs not
+            _item(_ITEM, b""),  # the table of offsets, which one frame does not need
             _item(_ITEM, frame),
             _item(_END, b""),
         )

@@ -1,7 +1,7 @@
-"""The header of a DICOM file: its attributes as numbers and texts, each checked where it is taken.
+"""The header of a DICOM file: its attributes as numbers and texts, each checked when it is read.
 
 Values are parsed from the bytes of the file, not by pydicom, which fails over a decimal comma without saying where, and
-reads ``5\\5`` of another value representation as a text. An attribute that is empty counts as one that is missing.
+reads ``5\\5`` of another value representation as a text. An empty attribute counts as missing.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class Header:
 
     @property
     def place(self) -> str:
-        """How messages call the file, or its frame."""
+        """How messages name the file, or its frame."""
         return self.path.name if self._frame is None else f"{self.path.name}, frame {self._frame}"
 
     def of_frame(self, number: int | None, groups: Sequence[Dataset]) -> Header:
-        """The header of one frame, whose functional groups overrule the file's own attributes."""
+        """The header of one frame, whose functional groups override the file's own attributes."""
         return Header(self.path, [*groups, *self._datasets], self.syntax, number)
 
     @property
@@ -82,7 +82,7 @@ class Header:
             return str(self._datasets[-1].get(name) or "").strip()
 
     def text(self, name: str) -> str:
-        """An attribute's text, empty where there is none."""
+        """An attribute's text; empty if there is none."""
         raw = self._bytes(name)[0]
         return raw.decode("ascii", "replace").strip(" \0") if raw else ""
 
@@ -102,12 +102,12 @@ class Header:
         return int(value)
 
     def number(self, name: str) -> float | None:
-        """An attribute's number; None where there is none."""
+        """An attribute's number; None if there is none."""
         numbers = self.numbers(name, 1)
         return None if numbers is None else numbers[0]
 
     def numbers(self, name: str, count: int | None = None) -> tuple[float, ...] | None:
-        """An attribute's numbers; None where there are none.
+        """An attribute's numbers; None if there are none.
 
         Raises:
             RefusedImage: if it has another count, or anything but finite numbers.
@@ -132,16 +132,16 @@ class Header:
         return tuple(values)
 
     def raw(self, name: str) -> bytes:
-        """An attribute's bytes; none where there is none."""
+        """An attribute's bytes; empty if there is no such attribute."""
         return self._bytes(name)[0]
 
     @property
     def is_big_endian(self) -> bool:
-        """Whether words of several bytes begin with the greatest."""
+        """Whether words of several bytes begin with the most significant one."""
         return self.syntax == ExplicitVRBigEndian
 
     def items(self, name: str) -> list[Dataset]:
-        """The items of a sequence; none where there is no such sequence."""
+        """The items of a sequence; none if there is no such sequence."""
         with refusing(self.path, f"{_DAMAGED}: {name}"):
             for dataset in self._datasets:
                 if name in dataset:
@@ -156,11 +156,11 @@ class Header:
         return Header(self.path, [dataset], self.syntax, self._frame)
 
     def named(self, name: str) -> str:
-        """How messages call an attribute."""
+        """How messages name an attribute."""
         return name if self._frame is None else f"{name} of frame {self._frame}"
 
     def _identifier(self, name: str) -> str | None:
-        """None for anything else than digits and points: in a damaged header the patient's name may stand there."""
+        """None for anything but digits and points: in a damaged header, the patient's name may stand there."""
         try:
             text = self.text(name)
         except RefusedImage:  # what is refused already needs no second reason
@@ -175,7 +175,7 @@ class Header:
         raise self.refusal(f"{self.named(name)} is {text[:_SHOWN]!r}; expected numbers in decimal notation{hint}")
 
     def _bytes(self, name: str) -> tuple[bytes, str, str]:
-        """An attribute's bytes, value representation and byte order; no bytes where there is none."""
+        """An attribute's bytes, value representation and byte order; no bytes if there is no such attribute."""
         tag, known = _tag(name)
         for dataset in self._datasets:
             if tag not in dataset:
@@ -183,7 +183,7 @@ class Header:
             with refusing(self.path, f"{_DAMAGED}: {name}"):
                 element: Any = dataset.get_item(tag)
                 value = element.value
-            if not isinstance(value, bytes):  # not raw: pydicom took it already, as it does the character set
+            if not isinstance(value, bytes):  # not raw: pydicom has parsed it, as it does the character set
                 shown = "" if value is None else str(value)
                 return shown.encode("ascii", "replace"), "LO", "<"
             kind = element.VR if element.VR not in (None, "UN") else known
@@ -201,7 +201,7 @@ class Header:
 
 @functools.cache
 def _tag(name: str) -> tuple[BaseTag, str]:
-    """The tag and value representation that the standard gives a name."""
+    """The tag and value representation that the standard gives to a name."""
     tag = tag_for_keyword(name)
     assert tag is not None, name
     return BaseTag(tag), dictionary_VR(tag)
@@ -217,7 +217,7 @@ def read_header(path: Path, tags: Sequence[str]) -> Header:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=not has_preamble(path))
         meta = getattr(dataset, "file_meta", None)
         syntax = str(meta.get("TransferSyntaxUID", "") or "") if meta is not None else ""
-        if not syntax:  # a file without a preamble tells nothing; pydicom found out how it is written
+        if not syntax:  # a file without a preamble names none; pydicom found out how it is written
             encoding = getattr(dataset, "original_encoding", None)  # of pydicom 3
             implicit, little = encoding or (dataset.read_implicit_vr, dataset.read_little_endian)
             syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

@@ -1,4 +1,4 @@
-"""What kind of image a DICOM header says that its pixels are; judged before the pixels are."""
+"""The kind of image that a DICOM header names; it is judged before the pixels are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydicom.uid import UID
 
 from dwskd_monai.reading.dicom_header import Header
 
-# What a header says of the kind of image, and the attribute that says it
+# What a header says about the kind of image, and the attribute that says it
 SAYS = {
     "modality": "Modality",
     "sop_class": "SOPClassUID",
@@ -24,7 +24,7 @@ TAGS = (*SAYS.values(), "PatientOrientation", "ViewCodeSequence", "AnatomicRegio
 
 _NO_IMAGES = {"SEG": "masks of a segmentation", "RTDOSE": "doses of a radiotherapy plan"}  # by Modality
 _ACROSS = ("A", "P")  # where the rows of a lateral view go: to anterior or posterior
-# The words of an ImageType that tell sorts of images of one study apart, the first that fits
+# Words of an ImageType that tell apart the sorts of images in one study; the first that fits counts
 _SORTS = {
     "localizer": {"LOCALIZER", "SCOUT", "SURVIEW", "TOPOGRAM", "SCANOGRAM"},
     "picture of a screen": {"SCREEN SAVE", "SCREEN", "SAVE", "DOSE", "DOSE_INFO", "PROTOCOL", "REPORT"},
@@ -49,7 +49,7 @@ def says_of(header: Header) -> dict[str, str]:
 
 
 def says_of_series(headers: Sequence[Header]) -> dict[str, str]:
-    """What the headers of the slices of a series say: the image types of all of them, the rest of the first."""
+    """What the headers of the slices of a series say: the image types of all slices, and the rest of the first one."""
     says = says_of(headers[0])
     types = sorted({header.text("ImageType").upper() for header in headers} - {""})
     if types:
@@ -65,7 +65,7 @@ def sort_of(header: Header) -> str:
 
 
 def refuse_no_image(header: Header) -> None:
-    """Refuse a file that has no pixels, or pixels that are not of an image."""
+    """Refuse a file that has no pixels, or pixels that are not an image."""
     modality = header.text("Modality")
     if not header.raw("Rows") or not header.raw("Columns"):
         raise header.refusal("a DICOM file without pixels, such as a report; expected an image", "format")
@@ -81,6 +81,6 @@ def refuse_color(header: Header) -> None:
 
 
 def _meaning(header: Header, sequence: str) -> str:
-    """What the first code of a sequence means, in capitals; empty where there is none."""
+    """What the first code of a sequence means, in capitals; empty if there is none."""
     items = header.items(sequence)
     return str(items[0].get("CodeMeaning") or "").upper() if items else ""

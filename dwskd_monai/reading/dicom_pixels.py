@@ -2,8 +2,8 @@
 
 Pixels that are not compressed are taken from the file as they stand. ITK's GDCM decodes all compressed transfer
 syntaxes, each frame from a small file of its own that holds only the attributes that decoding needs, already checked.
-So GDCM never sees the rest of a header (a missing palette makes it end the process), applies no slope and turns nothing
-round, and needs memory for one frame only.
+So GDCM never sees the rest of a header (a missing palette makes it end the process), applies no slope, inverts nothing,
+and needs memory for one frame only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from dwskd_monai.reading.refusal import refusing
 _LARGE = 2**16  # bytes; larger values stay in the file
 LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, JPEGLSNearLossless)
 _DAMAGED = "a damaged DICOM file, its pixels cannot be decoded"
-Frame = Callable[[int], NDArray[Any]]  # of its number, from 0, the stored numbers ``(H, W)``
+Frame = Callable[[int], NDArray[Any]]  # from a frame's number, from 0 on, to its stored numbers ``(H, W)``
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Layout:
     """How a file stores its pixels.
 
     Args:
-        frames: how many.
-        rows: of each.
-        columns: of each.
+        frames: number of frames.
+        rows: of each frame.
+        columns: of each frame.
         allocated: bits of each pixel.
-        stored: bits of these that hold its number.
-        high: the highest of these, counted from 0.
+        stored: how many of these bits hold the number.
+        high: the highest of those that hold the number, counted from 0.
         signed: whether the number is in two's complement.
     """
 
@@ -87,7 +87,7 @@ class Layout:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the words that hold the numbers."""
+        """The type of the words that hold the numbers."""
         return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
 
 
@@ -95,7 +95,7 @@ def layout_of(header: Header, frames: int) -> Layout:
     """How a file stores its pixels.
 
     Raises:
-        RefusedImage: if an attribute is missing, or has a value that is not of gray pixels.
+        RefusedImage: if an attribute is missing, or has a value that gray pixels cannot have.
     """
     rows, columns = header.whole("Rows"), header.whole("Columns")
     if rows < 1 or columns < 1:
@@ -122,12 +122,12 @@ def read_frames(header: Header, layout: Layout) -> Frame:
     """The words of a file's frames, decoded when they are asked for.
 
     Raises:
-        RefusedImage: if there are fewer than announced, or they cannot be decoded; some of it when a frame is asked
-            for.
+        RefusedImage: if there are fewer frames than announced, or they cannot be decoded; for some faults, only when a
+            frame is asked for.
     """
     path = header.path
     with refusing(path, _DAMAGED):
-        # deferring seeks in the file, where a deflated dataset has no place of its own
+        # deferred reading seeks in the file, where a deflated dataset has no place of its own
         defer = None if header.syntax == DeflatedExplicitVRLittleEndian else _LARGE
         names = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
         dataset = pydicom.dcmread(path, defer_size=defer, specific_tags=names, force=not has_preamble(path))
@@ -154,11 +154,11 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
     asked = f"{layout.frames} × {layout.rows} × {layout.columns} pixels of {8 * dtype.itemsize} bits"
     if there < size or (in_file and there < element.length):
         raise header.refusal(f"{_DAMAGED} (expected {size} bytes of {asked}, got {there})", "damaged")
-    # some writers fill up to a whole number of words; what is more says that the header has another size
+    # some writers fill up to a whole number of words; more bytes mean that the size in the header is wrong
     if there - size >= min(layout.rows, layout.columns) * dtype.itemsize and there - size > 16:
         raise header.refusal(f"Rows and Columns do not fit PixelData: {size} bytes of {asked}, got {there}")
     if dtype.itemsize == 1 and element.VR == "OW" and header.syntax == ExplicitVRBigEndian:
-        # bytes in words of big endian stand in pairs, the second first
+        # in big-endian words, bytes stand in pairs, the second one first
         words = np.fromfile(header.path, "<u2", (size + 1) // 2, offset=element.value_tell)
         frames: NDArray[Any] = words.byteswap().view(dtype)[:size].reshape(shape)
     elif in_file:
@@ -202,7 +202,7 @@ def _refuse_contradictions(frame: bytes, layout: Layout, header: Header) -> None
 
 def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
     with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
-        if syntax == RLELossless:  # of which GDCM would clear upper bits before anybody has seen them
+        if syntax == RLELossless:  # GDCM would clear its upper bits before anybody has seen them
             layout = dataclasses.replace(layout, stored=layout.allocated, high=layout.allocated - 1)
         file.write(file_of_frame(frame, layout.described(), syntax))
         file.flush()

@@ -16,11 +16,11 @@ _OF_ONE_SERIES = ("Modality", "SOPClassUID", "RescaleType", "StudyInstanceUID", 
 
 
 def strays(folder: Path, paths: Sequence[Path]) -> list[RefusedImage]:
-    """What lies among the files of a series and is not one of them, though it may be meant.
+    """Files among those of a series that are not part of it, though they may be meant to be.
 
     Args:
         folder: of the series.
-        paths: its files that are DICOM, or are called so.
+        paths: its files that are DICOM, or have the name of one.
     """
     found = []
     for path in paths:
@@ -70,7 +70,7 @@ def refuse_several_series(folder: Path, headers: Sequence[Header], bad: Sequence
     Args:
         folder: of the files.
         headers: of those that can be read.
-        bad: what is wrong with others, which is told too.
+        bad: what is wrong with the others, which the message includes.
 
     Raises:
         RefusedImage: with each series: its SeriesInstanceUID, number of files, modality, sort and image type.
@@ -110,7 +110,7 @@ def refuse_mixtures(folder: Path, headers: Sequence[Header], frames: Sequence[in
         frames: number of frames of each.
 
     Raises:
-        RefusedImage: if an attribute differs that they have in common.
+        RefusedImage: if an attribute differs that must be the same for all.
     """
     multiframe = [header.path.name for header, count in zip(headers, frames) if count > 1]
     if multiframe:

@@ -1,4 +1,4 @@
-"""Where the slices of a DICOM series or multi-frame file lie: their order, their distance, and what is amiss."""
+"""Where the slices of a DICOM series or multi-frame file lie: their order, their distance, and what is wrong."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _REPEATED = (
     "ImageType", "AcquisitionNumber", "TemporalPositionIdentifier", "TriggerTime", "EchoTime", "DiffusionBValue",
 )  # fmt: skip
 TAGS = ("ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", *_SHAPES, *_REPEATED)
-_ROUNDING = 0.1  # mm, to which many exports round positions: no gap, and no slice that is missing
-_SKEW = 0.05  # by which direction cosines may miss a length of 1, and a right angle
+_ROUNDING = 0.1  # mm, to which many exports round positions; not a gap, and not a missing slice
+_SKEW = 0.05  # by how much direction cosines may miss a length of 1, and a right angle
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Slice:
 
     @property
     def thickness(self) -> float:
-        """In mm; 1 where there is none."""
+        """In mm; 1 if there is none."""
         thickness = self.header.number("SliceThickness") or 1.0
         if thickness < 0:
             raise self.header.refusal(f"{self.header.named('SliceThickness')} is {thickness:g}; expected more than 0")
@@ -53,7 +53,7 @@ def slice_of(header: Header) -> Slice:
     """Where a slice lies.
 
     Raises:
-        RefusedImage: if an attribute has a value that says nothing.
+        RefusedImage: if an attribute has a value without a meaning.
     """
     orientation = header.numbers("ImageOrientationPatient", 6)
     position = header.numbers("ImagePositionPatient", 3)
@@ -79,7 +79,7 @@ def _checked(orientation: NDArray[np.float64], header: Header) -> NDArray[np.flo
 
 
 def _pixel_spacing(header: Header, is_slice: bool) -> tuple[float, float]:
-    """In mm between rows and columns, by the first attribute that tells; ones where none does.
+    """In mm between rows and columns, by the first attribute that tells; ones if none does.
 
     Spacing on a detector or a film is larger than in the patient, by the same factor along rows and columns. An aspect
     ratio, such as ``2\\1`` of pixels that are twice as high as wide, has no unit at all. A picture without a place may
@@ -105,7 +105,7 @@ def sort_slices(slices: Sequence[Slice], path: Path, tolerance: float) -> tuple[
     """Order of the slices along their normal, and the step in mm from one to the next.
 
     Raises:
-        RefusedImage: if they are not parallel, two are at one place, or one is missing.
+        RefusedImage: if they are not parallel, two are at one position, or one is missing.
     """
     for place in slices:
         if place.orientation is None or place.position is None:
@@ -176,6 +176,6 @@ def _pair(slices: Sequence[Slice], index: int) -> str:
 
 
 def _in_frame(place: Slice, reason: str) -> str:
-    """A reason with the frame that it is of, where a file has several."""
+    """A reason with the number of its frame, if the file has several."""
     number = place.header.frame
     return reason if number is None else f"frame {number}: {reason}"

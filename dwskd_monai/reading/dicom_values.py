@@ -2,7 +2,7 @@
 
 The order is that of the standard (PS3.4 N.2). The modality transform (slope and intercept, or a table) gives the values
 that the device measured, in CT Hounsfield units. The transforms after it are for a display. They are applied only if
-they turn brightness round, since intensities are scaled later anyway, and never to CT, whose values have a meaning.
+they invert brightness, since intensities are scaled later anyway, and never to CT, whose values have a meaning.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TAGS = (
 )
 _FOR_PROCESSING = ("1.2.840.10008.5.1.4.1.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2.1", "1.2.840.10008.5.1.4.1.1.1.3.1")
 _PALETTE = "PALETTE COLOR"
-_HUE = 1 / 8  # of the range, as of pictures: a palette whose entries differ by more is of color
+_HUE = 1 / 8  # of the range, as in pictures: a palette with colors that differ by more is not gray
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Table:
     """A look-up table.
 
     Args:
-        first: the number that the first entry is of; smaller ones have the same.
-        entries: of the numbers that follow; greater ones have that of the last.
+        first: the number that the first entry belongs to; smaller numbers have the same entry.
+        entries: of this number and those that follow; greater numbers have the last entry.
     """
 
     first: int
     entries: NDArray[np.float32]
 
     def of(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """The entries of values."""
+        """The entries for values."""
         index = np.rint(values).astype(np.int64) - self.first
         return self.entries[index.clip(0, len(self.entries) - 1)]
 
@@ -67,10 +67,10 @@ class Meaning:
 
     Args:
         slope, intercept: of the linear transform.
-        table: in its place, if the file has one.
-        display: a table that turns brightness round, if the file has one.
+        table: used in place of slope and intercept, if the file has one.
+        display: a table that inverts brightness, if the file has one.
         inverted: whether the greatest value is the darkest.
-        padding: least and greatest number of pixels that are no part of the image.
+        padding: the least and the greatest number that pixels outside the image have.
     """
 
     slope: float
@@ -81,7 +81,7 @@ class Meaning:
     padding: tuple[float, float] | None
 
     def padding_of(self, numbers: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Which pixels are no part of the image; None if it has no padding."""
+        """Which pixels are not part of the image; None if it has no padding."""
         if self.padding is None:
             return None
         mask: NDArray[np.bool_] = (numbers >= self.padding[0]) & (numbers <= self.padding[1])
@@ -96,7 +96,7 @@ class Meaning:
         if self.table:
             values = self.table.of(numbers)
         elif self.slope == 1 and self.intercept == int(self.intercept) and layout.allocated <= 16:
-            values = numbers.astype(np.float32) + np.float32(self.intercept)  # exact, and half the time
+            values = numbers.astype(np.float32) + np.float32(self.intercept)  # exact, and takes half the time
         else:
             values = numbers * self.slope + self.intercept
         if self.display:
@@ -113,7 +113,7 @@ def meaning_of(header: Header, layout: Layout) -> Meaning:
     """How the stored numbers of a file, or of one of its frames, become values.
 
     Raises:
-        RefusedImage: if they have no meaning, or one that is not of gray pixels.
+        RefusedImage: if they have no meaning, or one that gray pixels cannot have.
     """
     photometric = header.text("PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2", _PALETTE):
@@ -137,7 +137,7 @@ def meaning_of(header: Header, layout: Layout) -> Meaning:
     if slope == 0:
         raise header.refusal(f"{header.named('RescaleSlope')} is 0; its pixels have no meaning")
     display = None if is_ct else _table(header, "VOILUTSequence", layout.signed or (intercept or 0) < 0)
-    inverse = photometric == "MONOCHROME1" or header.text("PresentationLUTShape") == "INVERSE"  # one, said twice
+    inverse = photometric == "MONOCHROME1" or header.text("PresentationLUTShape") == "INVERSE"  # the same, twice
     return Meaning(
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
@@ -151,10 +151,10 @@ def meaning_of(header: Header, layout: Layout) -> Meaning:
 def darken_padding(
     pixels: NDArray[np.float32], masks: dict[int, NDArray[np.bool_]], is_ct: bool, header: Header
 ) -> float:
-    """Set padding, which any number may stand for, to the darkest value of the others, and tell its share.
+    """Set padding, which may have any value, to the darkest value of the other pixels, and return its share.
 
-    Padding that is as dark already stays as it is, so that an image reads as its file has it: a value of CT that is
-    less than any other (Hounsfield units are windowed, it is black), or a value of others that is close to the darkest.
+    Padding that is dark already stays as the file has it: in CT, a value below all others (Hounsfield units are
+    windowed, so it becomes black); in other images, a value close to the darkest.
 
     Args:
         pixels: of all slices ``(D, H, W)``, changed in place.
@@ -163,7 +163,7 @@ def darken_padding(
         header: for messages.
 
     Raises:
-        RefusedImage: if there is nothing else.
+        RefusedImage: if all pixels are padding.
     """
     if not masks:
         return 0.0
@@ -210,7 +210,7 @@ def _table(header: Header, sequence: str, signed: bool) -> Table | None:
 
 
 def _palette(header: Header) -> Table:
-    """A palette of grays; a picture that was saved with one."""
+    """The palette of a gray picture that was saved with one."""
     tables = []
     for color in ("Red", "Green", "Blue"):
         name = f"{color}PaletteColorLookupTable"

@@ -14,7 +14,7 @@ _OF_SYSTEMS = ("@eadir", "__macosx", "$recycle.bin", "system volume information"
 _FILES_OF_SYSTEMS = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 _IMAGES = ("image", "images", "img", "imgs")
 _MASKS = ("mask", "masks", "seg", "segmentation", "segmentations")  # beside a folder called as above
-# What describes images, and is none
+# Files that describe images, and are not images
 _DOCUMENTS = (
     ".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".ini",
     ".xls", ".xlsx", ".doc", ".docx", ".py", ".ipynb", ".pt", ".bval", ".bvec", ".sh",
@@ -22,20 +22,20 @@ _DOCUMENTS = (
 
 
 def find_images(root: Path, dicom_series: bool, root_is_series: bool = False) -> tuple[list[Path], list[RefusedImage]]:
-    """All images below a folder, in the order of their names, and what is there and not an image.
+    """All images below a folder, in the order of their names, and everything there that is not an image.
 
-    An image is a file that is called like one (``formats``), a DICOM file of any other name, or a picture without a
+    An image is a file with the suffix of one (``formats``), a DICOM file of any other name, or a picture without a
     suffix. Links are followed.
 
     Args:
         root: the folder.
         dicom_series: whether two or more DICOM files in a folder below ``root`` are the slices of one volume: the
-            folder is the image then. (Not where each of them is a multi-frame file, a volume of its own.)
+            folder is the image then. (Not if each of them is a multi-frame file, a volume of its own.)
         root_is_series: whether that holds for ``root`` itself too.
 
     Returns:
-        The images, and a refusal for everything else. Its kind is ``aside`` for what cannot be meant (hidden files,
-        thumbnails, masks beside images, documents), otherwise that of a file that somebody may miss.
+        The images, and a refusal for everything else. Its kind is ``aside`` for files that nobody means as images
+        (hidden files, thumbnails, masks beside images, documents), otherwise that of a file that somebody may miss.
     """
     images: list[Path] = []
     others: list[RefusedImage] = []

@@ -13,20 +13,20 @@ from pathlib import Path
 from dwskd_monai.reading.refusal import RefusedImage
 
 _BEGINNING = 512  # bytes that tell what a file is
-_DIRECTORY = b"1.2.840.10008.1.3.10"  # what the table of contents of a DICOM disc says that it is
+_DIRECTORY = b"1.2.840.10008.1.3.10"  # the class of the table of contents of a DICOM disc
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")  # PNG, JPEG, TIFF in both byte orders
 _EXPLICIT = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split()
 
 
 def has_preamble(path: Path) -> bool:
-    """Whether the file begins as DICOM files do since 1993."""
+    """Whether the file begins as DICOM files have done since 1993."""
     return _beginning(path)[128:132] == b"DICM"
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM files do, or with the first attributes that such a file without preamble has.
+    """Whether the file begins as DICOM files do, or with the first attributes of a DICOM file without a preamble.
 
-    The table of contents of a disc counts as none, whatever it is called: it lists images, and is not one.
+    The table of contents of a disc does not count, whatever its name: it lists images, and is not one.
     """
     beginning = _beginning(path)
     if beginning[128:132] == b"DICM":
@@ -41,7 +41,7 @@ def is_picture(path: Path) -> bool:
 
 
 def _is_element(beginning: bytes) -> bool:
-    """Whether it is an attribute of the first groups, and another of these follows it.
+    """Whether these are an attribute of the first groups, and another of them that follows it.
 
     An example, SOPClassUID without value representation, and the SOPInstanceUID that follows::
 
@@ -63,7 +63,7 @@ def _is_element(beginning: bytes) -> bool:
 
 
 def _beginning(path: Path) -> bytes:
-    """Nothing of what is not a file, such as a pipe, or cannot be opened: reading it tells what is wrong."""
+    """The first bytes; none if it is not a file (a pipe), or cannot be opened: reading it says what is wrong."""
     try:
         if not path.is_file():
             return b""
@@ -75,11 +75,11 @@ def _beginning(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """How files of a format are known and read.
+    """How files of a format are recognized and read.
 
     Args:
-        name: as messages call it.
-        suffixes: of its files, in small letters.
+        name: as messages have it.
+        suffixes: of its files, in lower case.
         module: of this folder, which reads them.
         libraries: that it needs beyond Pillow, as ``pip install`` takes them.
     """
@@ -90,7 +90,7 @@ class Format:
     libraries: tuple[str, ...] = ()
 
     def has_name(self, path: Path) -> bool:
-        """Whether a file is called like one, in capitals or not."""
+        """Whether a file has one of the suffixes, in capitals or not."""
         return path.name.lower().endswith(self.suffixes)
 
 
@@ -107,12 +107,12 @@ SUFFIXES = tuple(suffix for row in FORMATS for suffix in row.suffixes)
 
 
 def is_called_image(path: Path) -> bool:
-    """Whether a file is called like one of any format."""
+    """Whether a file has a suffix of any format."""
     return any(row.has_name(path) for row in FORMATS)
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is called like an image; or is DICOM, whatever it is called; or a picture without a suffix."""
+    """Whether a file has a suffix of an image, is DICOM under any name, or is a picture without a suffix."""
     return is_called_image(path) or is_dicom(path) or (not path.suffix and is_picture(path))
 
 
@@ -120,14 +120,14 @@ def format_of(path: Path) -> Format:
     """The format of a file, by its content or else its name; a picture if neither tells.
 
     Raises:
-        RefusedImage: if it is empty, or its name says a format that its content is not of.
+        RefusedImage: if it is empty, or its content is not of the format that its name says.
     """
     if path.stat().st_size == 0:
         raise RefusedImage(path, "an empty file (0 bytes); copy it again from its source", "damaged")
     if _DIRECTORY in _beginning(path):
         reason = "the table of contents of a DICOM disc; expected an image, or the folder of a series"
         raise RefusedImage(path, reason, "format")
-    path.open("rb").close()  # what cannot be opened is said to be so, not to be of no format
+    path.open("rb").close()  # a file that cannot be opened is named as that, not as one of no format
     if is_dicom(path):
         return DICOM
     row = next((row for row in FORMATS if row.has_name(path)), PICTURE)
@@ -142,6 +142,6 @@ def is_aside(name: str) -> bool:
 
 
 def files_of_series(folder: Path) -> list[Path]:
-    """The files directly in a folder that are DICOM, or are called so, in the order of their names."""
+    """The files directly in a folder that are DICOM, or have the name of one, in the order of their names."""
     files = (path for path in folder.iterdir() if path.is_file() and not is_aside(path.name))
     return sorted(path for path in files if DICOM.has_name(path) or is_dicom(path))

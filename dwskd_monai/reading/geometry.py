@@ -49,11 +49,11 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
 
 
 def refuse_implausible(spacing: tuple[float, float, float], count: int, kind: str, path: Path) -> None:
-    """Refuse distances that no image of a patient has, such as those in another unit than mm.
+    """Refuse distances that no image of a patient has, such as those in a unit other than mm.
 
     Args:
         spacing: mm between slices, rows and columns.
-        count: of the slices; of one alone the first distance means nothing.
+        count: of slices; if there is only one, the first distance means nothing.
         kind: of the image, for messages.
         path: of the image.
 
@@ -72,7 +72,7 @@ def refuse_implausible(spacing: tuple[float, float, float], count: int, kind: st
 
 
 def _within(size: float, limits: tuple[float, float]) -> bool:
-    """Whether it is, up to rounding; NaN is not."""
+    """Whether a size is within the limits, up to rounding; NaN is not."""
     return limits[0] * 0.99 <= size <= limits[1] * 1.01
 
 

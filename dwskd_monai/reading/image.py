@@ -1,4 +1,4 @@
-"""What reading gives: a volume as its file has it, and an image, the same in slices of one orientation."""
+"""What reading returns: a volume as its file has it, and an image, the same pixels as slices of one orientation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
-Judge = Callable[[Mapping[str, str]], str | None]  # of what a header says: why such an image is not wanted, or None
+Judge = Callable[[Mapping[str, str]], str | None]  # from what a header says to why it is not wanted, or None
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Image:
     Args:
         pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left.
         spacing: mm between slices, rows and columns; ones for a picture.
-        plane: ``axial``, ``coronal`` or ``sagittal``; None where the file does not tell.
+        plane: ``axial``, ``coronal`` or ``sagittal``; None if the file does not tell.
         kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.
-        padding: share of the pixels that are no part of the image, around what a detector saw; they have the darkest
-            value, and percentiles leave them out.
-        says: what a header says of the kind of image, by the names of ``dicom_kind.SAYS``; empty for pictures.
+        padding: share of the pixels that are not part of the image, around the area that a detector saw; they have the
+            darkest value, and percentiles leave them out.
+        says: what a header says about the kind of image, by the names of ``dicom_kind.SAYS``; empty for pictures.
     """
 
     pixels: Pixels

@@ -1,8 +1,8 @@
-"""Label maps, the masks of a segmentation: volumes whose values are names of organs, and not how bright they are.
+"""Label maps, the masks of a segmentation: volumes whose values stand for organs, not for brightness.
 
-They are told by their values alone. An image that was saved with few gray values still has noise, so that neighbors
-differ by one value here and there; a label map has large areas of one value with clean borders. The darkest, brightest
-and most frequent values are left out, since images too have areas of these: background, saturation.
+They are recognized by their values alone. An image that was saved with few gray values still has noise, so that
+neighbors differ by one value here and there; a label map has large areas of one value with clean borders. The darkest,
+brightest and most frequent values are left out, since images too have areas of these: background, saturation.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def refuse_label_map(image: Image, path: Path) -> None:
 
 
 def _sample(pixels: Pixels) -> NDArray[np.float32]:
-    """Some of the values of an image, for a fraction of the time that all take."""
+    """Some of the values of an image, in a fraction of the time that all would take."""
     across = max(1, int(np.sqrt(pixels[:: _step(pixels)].size / _SAMPLED)))
     return np.unique(pixels[:: _step(pixels), ::across, ::across])
 
@@ -61,7 +61,7 @@ def _step(pixels: Pixels) -> int:
 
 
 def _values(pixels: Pixels) -> NDArray[np.float32]:
-    """All values of an image, or the first that are too many for labels."""
+    """All values of an image; if they are too many for labels, the first of them."""
     values = np.empty(0, np.float32)
     for plane in pixels:
         values = np.union1d(values, plane)

@@ -1,4 +1,4 @@
-"""NIfTI files, 2-D and 3-D, by nibabel.
+"""NIfTI files, 2-D and 3-D, read by nibabel.
 
 The header is checked before nibabel takes it, since nibabel replaces some wrong values (a ``pixdim`` of 0 becomes 1)
 and ignores others. A compressed file is read to its end, where its checksum is.
@@ -44,8 +44,8 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
         judge: of what its header says; see :func:`~dwskd_monai.reading.read.read_image`.
 
     Raises:
-        RefusedImage: if the file is damaged, has color or complex numbers, is neither 2-D nor 3-D, or says two things
-            about its orientation.
+        RefusedImage: if the file is damaged, has color or complex numbers, is neither 2-D nor 3-D, or contradicts
+            itself about its orientation.
     """
     with _opened(path) as file:
         header, kind = _header(file, path)
@@ -98,7 +98,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[Any, Any]:
 
 
 def _says(header: Any, path: Path) -> dict[str, str]:
-    """What the header says of the kind of image: the name that it gives its values, as of ``dicom_kind.SAYS``.
+    """What the header says about the kind of image: the name of its values, under a name of ``dicom_kind.SAYS``.
 
     Raises:
         RefusedImage: if its values are labels, statistics, vectors or points.

@@ -21,7 +21,7 @@ _ROUNDING = 0.01  # by which sform and qform may differ, as a share of a spacing
 
 
 def affine_of(header: Any, path: Path) -> NDArray[np.float64]:
-    """The matrix that the header prefers, in mm, if the header does not say two things."""
+    """The matrix that the header prefers, in mm, if the header does not contradict itself."""
     sform, qform = codes_of(header)
     if sform == 0:
         pixdim = [float(size) for size in header["pixdim"][1:4]]
@@ -65,7 +65,7 @@ def _in_mm(affine: NDArray[np.float64], header: Any, path: Path | None = None) -
 
 
 def _warn_of_void(affine: NDArray[np.float64], header: Any, path: Path) -> None:
-    """Say that an sform or qform which its code declares void would turn or mirror the image."""
+    """Warn if an sform or qform that its code declares void would turn or mirror the image."""
     sform, qform = codes_of(header)
     if sform > 0 and qform == 0 and _has_quaternion(header):
         void = "qform"
@@ -93,7 +93,7 @@ def _is_turned(affine: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
 
 
 def _hand(affine: NDArray[np.float64]) -> bool:
-    """Whether axes are those of a right hand; a mirror image has the other."""
+    """Whether axes are right-handed; those of a mirror image are not."""
     return bool(np.linalg.det(affine[:3, :3]) > 0)
 
 
@@ -103,7 +103,7 @@ def codes_of(header: Any) -> tuple[int, int]:
 
 
 def tells_nothing(header: Any, affine: NDArray[np.float64]) -> bool:
-    """Whether an orientation is missing, or is the one that programs write which know none."""
+    """Whether an orientation is missing, or is the one that programs write if they know none."""
     return codes_of(header) == (0, 0) or np.array_equal(affine[:3, :3], np.eye(3))
 
 

@@ -1,7 +1,7 @@
 """How a file was made: its format, size and bit depth, and the scanner if its header tells.
 
-No network should see any of it, and many do: where the images of one class come from another place than the others',
-these facts tell the class.
+No network should use any of this, and many do: if the images of one class come from another place than the rest, these
+facts tell the class.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _TAGS = ("BitsStored", "PhotometricInterpretation", "ViewPosition", *_SCANNER.va
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file says of how it was made; an empty text where it says nothing. Nothing of a patient.
+    """What a file says about how it was made, and nothing about a patient; empty texts if it says nothing.
 
     Args:
         format: ``PNG``, ``JPEG``, …, ``DICOM``, ``NIfTI``.
         bits: of a pixel.
-        colors: ``L`` (gray), ``RGB``, ``P`` (palette), …; of DICOM its PhotometricInterpretation.
+        colors: ``L`` (gray), ``RGB``, ``P`` (palette), …; for DICOM, its PhotometricInterpretation.
         view: of an X-ray.
         manufacturer, model, site: of the scanner.
     """

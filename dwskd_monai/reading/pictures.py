@@ -13,12 +13,12 @@ from dwskd_monai.reading import image
 from dwskd_monai.reading.formats import FORMAT_NAMES
 from dwskd_monai.reading.refusal import RefusedImage, refusing
 
-# What Pillow may take a file for: its other formats are no pictures of patients, and some start other programs.
+# The formats that Pillow may read: its others are not pictures of patients, and some start other programs.
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "JPEG2000")
 # A gray picture saved in color has equal channels, up to the rounding of JPEG; a mark or a ruler in color is small.
 _HUE = 32
 _COLORED_SHARE = 0.02
-_HIDDEN_SHARE = 0.02  # of pixels under a transparency; a background that was cut out is of one value
+_HIDDEN_SHARE = 0.02  # of pixels that transparency hides; a background that was cut out is of one value
 _WHITE_IS_ZERO = 0  # a TIFF's PhotometricInterpretation
 _TIFF_PHOTOMETRIC = 262
 _TIFF_BITS = 258
@@ -31,7 +31,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: imag
         path: the file.
         slice_axis: of volumes; a picture is one slice.
         spacing_tolerance: of series; a picture has no spacing.
-        judge: of headers; a picture says nothing of its kind.
+        judge: of headers; a picture says nothing about its kind.
 
     Raises:
         RefusedImage: as :func:`read_gray`.
@@ -71,7 +71,7 @@ def read_gray(path: Path) -> NDArray[np.float32]:
 def _verified(file: BinaryIO, path: Path) -> Image.Image:
     """The picture in a file, its pixels not yet decoded.
 
-    A PNG has a checksum of each part, which Pillow looks at in some parts only, unless it is asked to.
+    A PNG has a checksum for each part. Pillow compares only some of them, unless it is asked to compare all.
     """
     picture = _opened(file, path)
     if picture.format == "PNG":
@@ -104,7 +104,7 @@ def _colored_share(picture: Image.Image) -> float:
 
 
 def _hidden_share(picture: Image.Image) -> float:
-    """Share of the pixels that are there, differ from each other, and are not seen."""
+    """Share of the pixels that transparency hides, and that differ from the background."""
     if picture.mode not in ("LA", "La", "RGBA", "RGBa"):
         return 0.0
     hidden = np.asarray(picture.getchannel("A")) < 128
@@ -116,7 +116,7 @@ def _hidden_share(picture: Image.Image) -> float:
 
 
 def _black_is_zero(gray: NDArray[np.float32], picture: Image.Image) -> NDArray[np.float32]:
-    """Turn round a TIFF whose 0 is white, which Pillow does for 8 bits and fewer."""
+    """Invert a TIFF in which 0 is white; for 8 bits and fewer, Pillow has done so."""
     tags = getattr(picture, "tag_v2", None)
     if picture.format != "TIFF" or tags is None or tags.get(_TIFF_PHOTOMETRIC) != _WHITE_IS_ZERO:
         return gray

@@ -21,7 +21,7 @@ def _import(row: Format) -> ModuleType | ModuleNotFoundError:
         return error
 
 
-# A network that was packed runs with monai and timm alone, which bring no library for volumes. Readers are looked for
+# A packed network runs with monai and timm alone, which bring no library for volumes. Readers are looked for
 # now, not when there is a file for them: MONAI Label forgets where a bundle's code lies once it has its transforms.
 _READERS = {row.name: _import(row) for row in FORMATS}
 
@@ -36,13 +36,13 @@ def read_image(
         slice_axis: how a volume is cut, one of :data:`~dwskd_monai.reading.slice_axis.SLICE_AXES`.
         spacing_tolerance: how much a distance between neighboring DICOM slices may differ from the usual one, as a
             share of it.
-        judge: tells why an image of a kind is not wanted, by what its header says (``Image.says``); None if it is.
-            It is asked before pixels are read and checked.
+        judge: says why an image is not wanted, by what its header says (``Image.says``), or None if it is wanted. It is
+            called before pixels are read and checked.
 
     Raises:
-        RefusedImage: if there is nothing at ``path``, it cannot be read, or does not hold a gray picture or volume with
-            finite pixels of three values or more, one slice after the other, or holds labels of a segmentation; the
-            message names the file and what is wrong.
+        RefusedImage: if there is nothing at ``path``, if it cannot be read, if it is neither a gray picture nor a
+            volume without missing slices, if its pixels are not finite or have fewer than three values, or if they are
+            labels of a segmentation; the message names the file and what is wrong.
         ValueError: for an unknown ``slice_axis``.
         ModuleNotFoundError: if the library that decodes the format is not installed.
 
@@ -63,7 +63,7 @@ def read_image(
         raise RefusedImage(path, "neither a file nor a folder (a pipe, socket or device)", "missing")
     try:
         image = _read(path, slice_axis, spacing_tolerance, judge)
-    except OSError as error:  # decoders' own are refusals already
+    except OSError as error:  # errors of decoders are refusals already
         raise RefusedImage(path, f"cannot be opened ({error})", "missing") from error
     except MemoryError as error:
         raise RefusedImage(path, f"its pixels do not fit the memory ({error})", "content") from error

@@ -1,4 +1,4 @@
-"""An image that is not read: the error that says which file, why, and what kind of reason that is."""
+"""The error for an image that is not read: it says which file, why, and what kind of reason that is."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class RefusedImage(ValueError):
 
     Args:
         path: of the file, or of the folder of a series.
-        reason: what was expected, what came, what to do; nothing of a patient.
+        reason: what was expected, what came, what to do; nothing about a patient.
         kind: one of :data:`KINDS`.
-        series: SeriesInstanceUID, where DICOM tells.
-        instance: SOPInstanceUID, where DICOM tells.
+        series: SeriesInstanceUID, if DICOM tells.
+        instance: SOPInstanceUID, if DICOM tells.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RefusedImage(ValueError):
         series: str | None = None,
         instance: str | None = None,
     ) -> None:
-        # without a reason, path is the whole text: so torch makes anew what a worker of a DataLoader raised
+        # without a reason, path is the whole text: torch makes the error of a DataLoader's worker again like this
         super().__init__(f"{path}: {reason}" if reason else str(path))
         self.path = Path(path)
         self.reason = reason
@@ -62,7 +62,7 @@ def refuse_unwanted(
     Args:
         path: of the image.
         says: what its header says.
-        judge: tells why such an image is not wanted; None: any is.
+        judge: says why such an image is not wanted; None: every image is wanted.
     """
     problem = None if judge is None else judge(says)
     if problem is not None:
@@ -70,15 +70,15 @@ def refuse_unwanted(
 
 
 def raise_all(refusals: Sequence[RefusedImage], folder: Path, count: int) -> None:
-    """Raise what is wrong with the files of a folder, all at once, each reason with the files that it is of.
+    """Raise what is wrong with the files of a folder, all at once, each reason with its files.
 
     Args:
         refusals: of its files; none: nothing is raised.
-        folder: whose image they are.
+        folder: of the image that they make.
         count: of all files.
 
     Raises:
-        RefusedImage: the only one itself, or one of the folder.
+        RefusedImage: the refusal itself if there is only one, else one of the folder.
     """
     if len(refusals) == 1:
         raise refusals[0]
@@ -93,7 +93,7 @@ def raise_all(refusals: Sequence[RefusedImage], folder: Path, count: int) -> Non
 
 
 def listed(refusals: Sequence[RefusedImage]) -> str:
-    """Each reason with the names of its files, the first of many; reasons that differ in numbers alone are one."""
+    """Each reason with the names of its first files; reasons that differ in numbers alone count as one."""
     reasons: dict[str, str] = {}
     files: dict[str, list[str]] = {}
     for refusal in refusals:
@@ -111,13 +111,13 @@ def shortened(words: Sequence[str], between: str = ", ") -> str:
 
 @contextmanager
 def refusing(path: Path, what: str, kind: str = "damaged") -> Iterator[None]:
-    """Whatever a library raises over the bytes of a file becomes a refusal.
+    """Turn whatever a library raises over the bytes of a file into a refusal.
 
     Decoders raise errors of any type over damaged files, and do not document which.
 
     Args:
         path: of the file.
-        what: cannot be done, ``a damaged DICOM file, its header cannot be read``.
+        what: what cannot be done, such as ``a damaged DICOM file, its header cannot be read``.
         kind: one of :data:`KINDS`.
 
     Raises:

@@ -12,7 +12,7 @@ from dwskd_monai.reading.refusal import RefusedImage
 
 PLANES = ("sagittal", "coronal", "axial")  # slices across the axes left-right, anterior-posterior, up-down
 Spacing = NDArray[np.float64]  # mm along each pixel axis
-Rule = Callable[[Spacing, Sequence[str]], str]  # of the spacing, and the plane across each pixel axis, the plane
+Rule = Callable[[Spacing, Sequence[str]], str]  # from the spacing and the plane across each pixel axis to the plane
 
 
 def thickest(spacing: Spacing, planes: Sequence[str]) -> str:
@@ -47,7 +47,7 @@ def choose_plane(slice_axis: str, shape: tuple[int, ...], spacing: Spacing, plan
         slice_axis: one of ``SLICE_AXES``.
         shape: of the pixels; an axis of length 1 leaves no choice.
         spacing: mm along each axis.
-        planes: that the slices across each axis are.
+        planes: the plane of the slices across each axis.
         path: of the volume, for messages.
 
     Raises:
