@@ -1,8 +1,8 @@
-"""Commands as processes of their own, without the seconds in which each imports torch and MONAI.
+"""Run commands as processes of their own, without the seconds that each takes to import torch and MONAI.
 
-For each command, a process that has imported them, and has done nothing else, forks. The fork is what ``python -m
-MODULE`` would be: it has its own arguments, environment, folder, output and exit code, and signals end it. Only what
-importing itself does is not tested so; ``tests/bundle/test_running.py`` and others start Python itself.
+For each command, a process that has imported them, and has done nothing else, forks. The fork behaves like ``python -m
+MODULE``: it has its own arguments, environment, folder, output and exit code, and signals end it. Only the effects of
+importing are not tested this way; for these, ``tests/bundle/test_running.py`` and others start Python itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 MODULES = ("monai.bundle", "dwskd_monai")
-# Where the process listens: what it forks may let it fork too
+# Where the process listens: its forks may ask it for forks too
 _ADDRESS = "DWSKD_TESTS_FORKS"
 _LARGEST = 2**17  # bytes of a request
 
@@ -35,7 +35,7 @@ class Fork:
     Args:
         command: its words, Python first.
         cwd, env, stdout, stderr, start_new_session: as of ``Popen``; output goes to files.
-        options: that change nothing here.
+        options: others, which change nothing here.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ def _forked(connection: socket.socket) -> dict[str, Any]:
 
 
 def _become(request: Mapping[str, Any]) -> None:
-    """Be the process that was asked for, and let it ask for others."""
+    """Become the process that was asked for, and let it ask for others."""
     os.setpgid(0, request["group"])  # 0: one of its own, which can be killed with all that it starts
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()

@@ -23,8 +23,8 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
 
     Args:
         checkpoint: the network that the training will write, with its settings beside it.
-        training_state: what it will write to be continued.
-        resume: whether it continues the earlier training, of which nothing is lost then.
+        training_state: the file that it will write to be continued from.
+        resume: whether it continues the earlier training; nothing of that is lost then.
 
     Raises:
         DiskFullError: if there is no space for the copies.
@@ -52,6 +52,6 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
 
 
 def _are_in(folder: Path, files: list[Path]) -> bool:
-    """Whether files were copied before, by a training that then changed nothing; copies have the time of the file."""
+    """Whether files were copied before, by a training that then changed nothing; copies keep the file's time."""
     copies = [folder / file.name for file in files]
     return all(copy.is_file() and filecmp.cmp(copy, file) for copy, file in zip(copies, files, strict=True))

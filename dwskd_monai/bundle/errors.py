@@ -37,7 +37,7 @@ def end_with_one_message(parser: ConfigParser, run: object) -> None:
 
     Args:
         parser: of the config that runs.
-        run: the object that lives as long as the run, the workflow. Later errors of a script are not changed.
+        run: the object that lives as long as the run: the workflow. Later errors of a script are not changed.
     """
     hook = _OneMessage(parser)
     sys.excepthook = hook
@@ -74,7 +74,7 @@ class _OneMessage:
         if message is None or self._parser.get("verbose", False):
             sys.__excepthook__(kind, error, trace)
             if message is None:
-                if cause is not error:  # the cause, which is a hundred lines above
+                if cause is not error:  # the cause would be a hundred lines above
                     sys.stderr.write(f"\n{type(cause).__name__}: {cause}\n")
                 return
         else:
@@ -105,14 +105,14 @@ class _OneMessage:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The first cause of an error that was not raised by MONAI's config machinery itself."""
+    """The first in an error's chain of causes that MONAI's config machinery did not raise itself."""
     while error.__cause__ is not None and _raised_by_machinery(error):
         error = error.__cause__
     return error
 
 
 def parsed_content(parser: ConfigParser, name: str) -> Any:
-    """The object that a config makes of an id; an error in one of its parts is raised as it was, not wrapped."""
+    """The object that a config makes of an id; an error in one of its parts is raised itself, not wrapped."""
     try:
         return parser.get_parsed_content(name)
     except RuntimeError as error:

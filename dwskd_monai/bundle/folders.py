@@ -1,4 +1,4 @@
-"""Folders that a run writes to: whether it can, before it begins."""
+"""Check, before a run begins, that it can write to its folders."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 
 class UnusableFolderError(OSError):
-    """A folder cannot be made or written to. As an exit code of a command: 2; no file can have the traceback."""
+    """A folder cannot be made or written to. A command ends with exit code 2; no file has the traceback."""
 
     exit_code = 2
 
 
 def require_writable(key: str, folder: str | Path) -> None:
-    """Refuse a folder that cannot be written to, or if it does not exist yet, cannot be made. It is not made here.
+    """Refuse a folder that cannot be written to or, if it does not exist yet, cannot be made. It is not made here.
 
     Args:
         key: the setting that names it, for the message.
         folder: the folder.
 
     Raises:
-        UnusableFolderError: if it is a file, lies below one, or the system lets nobody write there.
+        UnusableFolderError: if it is a file, lies below one, or the system does not allow writing there.
     """
     folder = Path(folder)
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -16,19 +16,19 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle.monai_command import quoted
 from dwskd_monai.files import partial_of
 
-INTERRUPTED = 130  # exit code: what a shell makes of SIGINT
+INTERRUPTED = 130  # exit code: the one that a shell reports for SIGINT
 _RESUME = "resume"
 _MODULE = ("monai", "bundle", "__main__.py")
 
 
-_runs: WeakSet[Any] = WeakSet()  # during which workers ignore Ctrl-C
+_runs: WeakSet[Any] = WeakSet()  # while one of them lives, workers ignore Ctrl-C
 
 
 def keep_from_workers(run: object) -> None:
-    """Let the processes that this one forks, such as workers of a DataLoader, ignore Ctrl-C as long as a run lives.
+    """Let the processes that this one forks, such as a DataLoader's workers, ignore Ctrl-C as long as a run lives.
 
-    A terminal sends it to all of them. This process ends its workers itself; one that is just starting or ending would
-    print a traceback.
+    A terminal sends Ctrl-C to all of them. This process ends its workers itself; a worker that is just starting or
+    ending would print a traceback.
     """
     _runs.add(run)
     _at_forks()
@@ -46,7 +46,7 @@ def _ignore_in_child() -> None:
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether Ctrl-C is the reason, also of an error while the run ended: Ctrl-C ends worker processes too."""
+    """Whether Ctrl-C caused an error, also one that came while the run ended: Ctrl-C ends worker processes too."""
     reason: BaseException | None = error
     seen: set[int] = set()
     while reason is not None and id(reason) not in seen:  # causes may form a circle

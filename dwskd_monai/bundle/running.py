@@ -1,7 +1,7 @@
 """The bundle that runs: where it is, what was overridden, and how it reports an error.
 
-``monai.bundle`` tells a config nowhere which workflow evaluates it. The callers of a config's function know: the
-workflow, and the command that made it with its overrides. This module is the only one that looks for them.
+``monai.bundle`` does not tell a config which workflow evaluates it. The callers of a config's function know: the
+workflow, and the command that made the workflow with its overrides. Only this module looks for these callers.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ OF_TRACKING = ("tracking_uri", "experiment_name", "run_name", "save_execute_conf
 
 
 def find_bundle_root() -> str:
-    """Folder of the bundle that runs.
+    """Find the folder of the bundle that runs.
 
-    A command may be started from any working directory. The workflow that is evaluating the config knows, or the
-    command of ``monai.bundle`` that was given its file; one that has begun to run has put the bundle's folder on
-    ``sys.path``. Without any, the working directory.
+    A command may be started from any working directory. The folder is known to the workflow that is evaluating the
+    config, or to the command of ``monai.bundle`` that was given the config's file; a workflow that has begun to run has
+    put the folder on ``sys.path``. If none of these exists, it is the working directory.
     """
     for folder in (*_folders_of_configs(), *sys.path[1:]):
         if (Path(folder) / "configs" / "metadata.json").is_file():
@@ -62,25 +62,25 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
     """Prepare a run; each config of a bundle begins with this.
 
     - It is refused if another run writes to the same folders, or if they cannot be written to.
-    - Results of an earlier run that lie where this one will put its own become ``<stem>.previous<suffix>``: however
-      this run ends, nobody takes them for its results.
+    - Results of an earlier run that lie where this run will write its own are renamed to ``<stem>.previous<suffix>``:
+      however this run ends, nobody takes them for its results.
 
-    - A command line has words only: ``--resume false`` gives the text ``"false"``, which Python takes for true, and
-      ``--cache_dir null`` the text ``"null"``. They become the values that YAML has for them, so that no constructor
-      needs to know that there is a command line.
+    - A command line has only words: ``--resume false`` gives the text ``"false"``, which Python takes for true, and
+      ``--cache_dir null`` gives the text ``"null"``. These words become the values that they have in YAML, so that no
+      constructor needs to know about the command line.
     - An override that no config knows is refused, with the nearest known id; MONAI would ignore it.
     - A setting that contradicts what the network was trained with is refused, if the config uses a trained one.
     - An error ends the run with one message (:func:`~dwskd_monai.bundle.errors.end_with_one_message`).
 
     Args:
         results: names of the files that the run makes in its ``output_dir``.
-        alone_in: folders that no other process may run in meanwhile.
+        alone_in: folders that no other run may use at the same time.
 
     Raises:
         BlockingIOError: if another process runs in one of the folders.
         UnusableFolderError: if a folder cannot be written to.
         FileNotFoundError: if the config uses a network that has not been trained yet.
-        ValueError: for an override that is unknown, of another type than the setting, or contradicts the training; for
+        ValueError: for an override that is unknown, has another type than the setting, or contradicts the training; for
             weights without their settings.
     """
     workflow = _running_workflow()
@@ -89,7 +89,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
     end_with_one_message(workflow.parser, workflow)
     _require_writable_folders(workflow.parser, alone_in)
     for folder in alone_in:
-        if Path(folder).is_dir():  # one that is not there yet is made only once the settings are right
+        if Path(folder).is_dir():  # a folder that is not there yet is made once the settings are right
             require_alone(folder, workflow)
     for name in results:
         set_aside(Path(str(workflow.parser.get_parsed_content("output_dir"))) / name)
@@ -117,7 +117,7 @@ def _check(workflow: ConfigWorkflow, call: Mapping[str, Any]) -> None:
         raise ValueError(f"{inside[0]}: what a network was trained with cannot be set; --checkpoint names its weights")
     _put_values(workflow.parser, overrides)
     _keep_number_signs(workflow.parser, overrides)
-    files = ConfigParser()  # as they are, nothing overridden
+    files = ConfigParser()  # as they are in the files, nothing overridden
     files.read_config(call["config_file"])
     ids = [key for key in overrides if key not in OF_TRACKING]
     known = [files]
@@ -135,7 +135,7 @@ def _keep_number_signs(parser: ConfigParser, overrides: Mapping[str, Any]) -> No
     """MONAI takes ``#`` in any text for its old ``::``; a path of images keeps it, others are refused.
 
     Raises:
-        ValueError: for another path with one.
+        ValueError: for any other path with a ``#``.
     """
     for key in (name for name in PLACES if "#" in str(overrides.get(name, ""))):
         if key != "dataset_dir":
@@ -145,7 +145,7 @@ def _keep_number_signs(parser: ConfigParser, overrides: Mapping[str, Any]) -> No
 
 
 def _check_without_call(workflow: ConfigWorkflow) -> None:
-    """Check a workflow that Python code made; what it was given is found by comparing it with the bundle's configs.
+    """Check a workflow that Python code made; its overrides are found by comparing it with the bundle's configs.
 
     Its code may have added settings of its own, so an unknown one is refused only if it is like a known one.
     """
@@ -175,7 +175,7 @@ def _configs_in(folder: Path) -> dict[str, ConfigParser]:
 
 
 def _put_values(parser: ConfigParser, overrides: Mapping[str, Any]) -> None:
-    """Words become values, and what was overridden with None becomes that; MONAI leaves such an override out."""
+    """Words become values, and a setting that was overridden with None becomes None; MONAI ignores that override."""
     nothing = [key for key, value in overrides.items() if value is None and key in parser]
     if not nothing and not has_words(overrides.values()):
         return
@@ -261,7 +261,7 @@ def _call_of_run() -> Mapping[str, Any] | None:
 
 
 def _call(given: Mapping[str, Any], args_file: str | None, options: Iterable[str]) -> dict[str, Any]:
-    """A command's config files and overrides, of its options and of those in its file of options."""
+    """A command's config files and overrides, from its options and from its file of options."""
     args = {} if args_file is None else dict(ConfigParser.load_config_file(str(args_file)))
     both = {**args, **{key: value for key, value in given.items() if key != "config_file" or value is not None}}
     override = {key: value for key, value in both.items() if key not in options}

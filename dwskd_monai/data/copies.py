@@ -16,8 +16,8 @@ _SAMPLE = 4096  # bytes at the start and in the middle of a file
 def copies(paths: Sequence[Path]) -> dict[int, int]:
     """The first image with the same content, for each image that has a copy; both by their places among the paths.
 
-    Only files of one size whose first bytes are equal are read as a whole, so that a dataset without copies is not.
-    Files without content, and those that cannot be read, are not copies: reading them says what is wrong.
+    Only files with the same size and the same first bytes are read as a whole; in a dataset without copies, few are.
+    Empty files, and those that cannot be read, do not count as copies: reading them says what is wrong.
 
     Args:
         paths: of files, or of folders with a DICOM series.
@@ -30,7 +30,7 @@ def copies(paths: Sequence[Path]) -> dict[int, int]:
 
 
 def _divided(group: Sequence[int], paths: Sequence[Path], trait: Callable[[Path], Hashable]) -> list[list[int]]:
-    """Parts of a group of images in which a trait is the same, if they have several."""
+    """Parts of a group of images in which a trait is the same; only parts of several images."""
     parts: dict[Hashable, list[int]] = defaultdict(list)
     for index in group:
         try:
@@ -48,7 +48,7 @@ def _sizes(image: Path) -> Hashable:
 
 
 def _samples(image: Path) -> Hashable:
-    """A digest of a few bytes of each file, in an order of its own, as that of the whole content."""
+    """A digest of a few bytes of each file; like that of the whole content, it does not depend on the files' order."""
     digests = []
     for path in files_of(image):
         with path.open("rb") as file:

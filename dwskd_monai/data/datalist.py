@@ -50,37 +50,38 @@ def load_split(
 
     - a folder with one folder per class, or with folders ``train``/``val``/``test`` that have these;
     - a CSV with columns ``image`` and ``label``, and optionally ``patient``, ``study``, ``split`` and ``fold``;
-    - a JSON datalist as of the Medical Segmentation Decathlon: ``{"training": [{"image": …, "label": …}, …], …}``,
-      each item with an optional ``patient``, ``study`` and ``fold``.
+    - a JSON datalist like those of the Medical Segmentation Decathlon:
+      ``{"training": [{"image": …, "label": …}, …], …}``, each item with an optional ``patient``, ``study`` and
+      ``fold``.
 
-    An image is a file or the folder of a DICOM series; paths in files are relative to the file. Where the source names
-    no validation images, those with ``fold`` are taken for validation, or if it names no folds either, fold ``fold`` of
-    ``folds`` stratified folds of the training images. Images of one patient, of one study and with one content stay
-    together. Where the source names no patient, DICOM images have that of their header; without one, those of a study
-    or series stay together. Else a folder below that of a class is a patient.
+    An image is a file or the folder of a DICOM series; paths in files are relative to the file. If the source names no
+    validation images, the images whose fold is ``fold`` are used for validation; if it names no folds either, ``fold``
+    is one of ``folds`` stratified folds of the training images. Images of one patient, of one study or with the same
+    content stay together. If the source names no patient, DICOM images have that of their header; without one, images
+    of a study or series stay together. Otherwise a folder below that of a class is a patient.
 
     Args:
         dataset_dir: the source.
         class_names: names in the order of the labels, or metadata's ``channel_def``.
         split: ``training``, ``validation``, ``test``, or ``all`` for every image.
         folds: number of folds, 2 or more.
-        fold: the fold used for validation, from 0; only where the source names no validation images.
+        fold: the fold used for validation, from 0; only used if the source names no validation images.
         seed: of the folds and of the subset.
         train_fraction: share of the training images to use, in (0, 1], stratified; at least one of each class.
         dicom_series: whether DICOM files in a folder below that of a class are the slices of one volume.
-        dicom_patients: whether to take patients from DICOM headers; False for files that were given all the same one.
+        dicom_patients: whether to take patients from DICOM headers; False for files that were all given the same one.
         folder_patients: whether folders below those of the classes are patients.
-        ignored_columns: columns of a CSV, or keys of a JSON datalist's items, to leave aside. Others that are not known
-            are refused; see :mod:`~dwskd_monai.data.columns`.
+        ignored_columns: columns of a CSV, or keys of a JSON datalist's items, to ignore. Other unknown ones are
+            refused; see :mod:`~dwskd_monai.data.columns`.
         refused: lists the files of a folder that are not images. A run has one such list: a source that is loaded again
-            with it, for another split, is not read again, and what is to be said of it is said once.
-        others_of: split whose files are listed so; None: ``split``.
+            with it, for another split, is not read again, and each message about it appears once.
+        others_of: the split for which such files are listed; None: ``split``.
 
     Raises:
         FileNotFoundError: if the source, or an image of it, does not exist.
         ValueError: for an unknown class or column, a missing or unknown label, a class without a training image,
-            a patient, study or content in two splits, a study or content with two labels, a split that the source does
-            not have, or an argument out of range.
+            a patient, a study or the same content in two splits, a study or the same content with two labels, a split
+            that the source does not have, or an argument out of range.
     """
     if split not in (*SPLITS, "all"):
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, all; got {split!r}")
@@ -121,7 +122,7 @@ def in_splits(images: Sequence[LabeledImage]) -> dict[str, list[LabeledImage]]:
 
 
 class _Loading(NamedTuple):
-    """A source, and how it is read, as :func:`load_split` has it."""
+    """A source, and how it is read; fields as the arguments of :func:`load_split`."""
 
     source: Path
     names: tuple[str, ...]
@@ -171,7 +172,7 @@ def _folds_of(images: Sequence[LabeledImage]) -> list[int]:
 def _split_named_fold(
     images: Sequence[LabeledImage], fold: int, source: str | Path
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
-    """The folds that the source names, as MONAI's Auto3DSeg takes them: an image without one is trained on in each."""
+    """The folds that the source names, as in MONAI's Auto3DSeg: an image without one is trained on in each."""
     named = _folds_of(images)
     if fold not in named:
         raise ValueError(f"fold {fold}: {source} names the folds {', '.join(map(str, named))}; choose one of these")
@@ -189,13 +190,13 @@ def divide(
     """Take the validation images from the training images, unless the source names them.
 
     Args:
-        parts: of :func:`in_splits`, which is changed.
+        parts: of :func:`in_splits`; they are changed.
         names: of the classes.
         folds, fold, seed: as of :func:`load_split`.
         source: for messages.
 
     Raises:
-        ValueError: if a class has no training image, or too few for the folds; or if ``fold`` is none of the source's.
+        ValueError: if a class has no training image, or too few for the folds; or if the source has no fold ``fold``.
     """
     refuse_missing_classes(parts["training"], names, source)
     has_folds = any(image.fold is not None for image in parts["training"])
@@ -227,7 +228,7 @@ def _split_fold(
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     _, validation = list(splitter.split(np.zeros(len(images)), labels, groups))[fold]
     validates = np.isin(np.arange(len(images)), validation).tolist()
-    # A copy follows the first image with its content: folds stay what they are without it
+    # A copy goes where the first image with its content goes: the folds are the same with and without it
     of_group: dict[str, bool] = {}
     for index, group in enumerate(groups_of(images, with_copies=True)):
         validates[index] = of_group.setdefault(group, validates[index])

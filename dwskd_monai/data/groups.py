@@ -1,4 +1,4 @@
-"""Images that must stay together: of one patient, of one study, of one DICOM series, or with one content."""
+"""Images that must stay together: of one patient, of one study, of one DICOM series, or with the same content."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _logger = logging.getLogger(__name__)
 
 
 def groups_of(images: Sequence[LabeledImage], with_copies: bool = False) -> list[str]:
-    """A name for each image, equal for those that must not be divided, however they are connected.
+    """A name for each image, equal for those that must stay together, however they are connected.
 
-    The group of a patient is called by the patient: with patients A of the images 1 and 2, and B of 3, which is a copy
-    of 2, all three are "patient A".
+    The group of a patient has the patient's name. If images 1 and 2 are of patient A, and image 3 of patient B is a
+    copy of 2, all three are "patient A".
 
     Args:
         images: of one split.
@@ -56,10 +56,10 @@ def _group_alone(image: LabeledImage, index: int) -> str:
 
 
 def with_content(images: Sequence[LabeledImage], class_names: Sequence[str], source: Path) -> list[LabeledImage]:
-    """The images, those that have copies with their content.
+    """The images; those that have copies get their ``content``.
 
     Raises:
-        ValueError: if images with one content have two labels, or are in two splits; the message names the pairs.
+        ValueError: if images with the same content have two labels, or are in two splits; the message names the pairs.
     """
     first = copies([image.image for image in images])
     known = list(images)
@@ -92,7 +92,7 @@ def refuse_divided_studies(images: Sequence[LabeledImage], source: str | Path) -
     """A study is predicted as a whole, so all its images have one label, patient and split.
 
     Raises:
-        ValueError: if one has two.
+        ValueError: if a study has two labels, patients, splits or folds.
     """
     seen: dict[str, LabeledImage] = {}
     for image in images:
@@ -110,7 +110,7 @@ def refuse_divided_studies(images: Sequence[LabeledImage], source: str | Path) -
 
 
 def refuse_leaks(images: Sequence[LabeledImage], source: Path) -> None:
-    """A patient in two splits would make the measured quality a lie.
+    """Refuse a patient in two splits, who would make the measured quality too good.
 
     Raises:
         ValueError: if a patient, or a DICOM study or series, is in two splits or folds; the message names the first.
@@ -137,7 +137,7 @@ def refuse_leaks(images: Sequence[LabeledImage], source: Path) -> None:
 def _in_several_parts(
     images: Sequence[LabeledImage], keys_of: Callable[[LabeledImage], tuple[str, ...]]
 ) -> dict[str, dict[str, LabeledImage]]:
-    """The first image in each part, by part, of each key that is in several."""
+    """For each key that is in several parts: the first image in each part, by part."""
     parts: dict[str, dict[str, LabeledImage]] = defaultdict(dict)
     for image in images:
         for key in keys_of(image):

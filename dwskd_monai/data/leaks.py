@@ -1,4 +1,4 @@
-"""Validation images that a training sees as copies: what is measured on them is what the network remembers."""
+"""Validation images that are copies of training images: they measure what the network remembers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Pictured(Protocol):
 
 
 def warn_near_copies(training: Pictured, validation: Pictured) -> None:
-    """Say in the log which validation images show the same as training images, resized, mirrored or saved again.
+    """Log which validation images show the same as training images: resized, mirrored or saved again.
 
-    Exact copies in two splits were refused when the images were listed. The command ``check`` finds copies in all
-    splits, and shows them.
+    Exact copies in two splits were refused when the images were listed. The command ``check`` finds and shows copies in
+    all splits.
 
     Args:
         training, validation: datasets that have read their images.

@@ -1,9 +1,9 @@
 """Images that show the same picture: resized, compressed again, mirrored, turned, or with another brightness.
 
 Two thumbnails are compared by the correlation of what sets each apart from the average image of the dataset: images of
-one body part all look alike, and copies are alike in what is theirs alone. The whole and its middle must both be so: a
-frame that some images have would make these alike. Perceptual hashes keep 64 bits of an image, too few to tell two
-slices of one head from a slice and its copy.
+one body part all look alike, but only copies also agree in these differences. Both the whole image and its middle must
+agree: otherwise a frame that some images have would make these look alike. Perceptual hashes keep 64 bits of an image,
+too few to tell two slices of one head from a slice and its copy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 32  # pixels of a thumbnail
-SIMILARITY = 0.96  # correlation from which two images are copies; see benchmarks/near_copies.py for what it finds
+SIMILARITY = 0.96  # least correlation of two copies; see benchmarks/near_copies.py for what it finds
 _MARGIN = SIDE // 8  # pixels around the middle
 _COMPONENTS = 48  # numbers of a thumbnail that are compared first
 _SAMPLED = 2000  # thumbnails from which the components are found
@@ -33,7 +33,7 @@ class NearCopy:
     Args:
         first, second: their places among the thumbnails, first < second.
         similarity: correlation of their thumbnails without the average one, at most 1.
-        change: how the second must be changed to lie as the first: "mirrored", "turned by 90°"; empty if not.
+        change: how the second must be changed to lie like the first: "mirrored", "turned by 90°"; empty if not.
     """
 
     first: int
@@ -45,7 +45,7 @@ class NearCopy:
 def near_copies(thumbnails: Thumbnails, similarity: float = SIMILARITY) -> list[NearCopy]:
     """All pairs of images that show the same, the most similar first; each pair once, as it fits best.
 
-    An image that was cropped, or turned by a few degrees, counts as another one.
+    An image that was cropped, or turned by a few degrees, counts as a different one.
 
     Args:
         thumbnails: ``(N, 32, 32)``, each image resized by area, whatever its aspect and range of values.
@@ -127,7 +127,7 @@ def _candidates(
     for start in range(0, len(queries), _BLOCK):
         for other in range(start, len(targets), _BLOCK):
             products = queries[start : start + _BLOCK] @ targets[other : other + _BLOCK].T
-            hits = np.flatnonzero(products.max(1) >= similarity - 1e-4)  # few, and nonzero is slow over all
+            hits = np.flatnonzero(products.max(1) >= similarity - 1e-4)  # few rows; nonzero over all of them is slow
             rows, columns = np.nonzero(products[hits] >= similarity - 1e-4)
             first, second = hits[rows] + start, columns + other
             for part in range(0, len(first), _BLOCK):  # of many pairs, a few at a time are looked at

@@ -1,4 +1,4 @@
-"""Which patient an image belongs to, if the source does not say it."""
+"""Which patient an image belongs to, if the source does not say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of images that are refused while the others are used; processes share it."""
+"""The list of images that are refused while the others are used; several processes share it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RefusedImages:
         self._write(error, rank)
 
     def add_companions(self, study: str, items: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
-        """List the other images of a study with a refused image: the study would be judged by only a part of it.
+        """List the other images of a study with a refused image: otherwise only a part of the study would be judged.
 
         Args:
             study: its name.
@@ -161,7 +161,7 @@ class RefusedImages:
         return rows
 
     def _write(self, error: RefusedImage, rank: int) -> None:
-        if not _is_first():  # processes that train together all meet the same images
+        if not _is_first():  # processes that train together all read the same images
             return
         text = io.StringIO()
         csv.writer(text).writerow(
@@ -184,7 +184,7 @@ def require_images(
         datasets: of the training and of the validation images, which they have read.
         refused: the list to which they, and the listing of their folders, have added.
         class_names: names in the order of the labels, or ``channel_def`` of the metadata.
-        skip_refused: go on without the refused images; the log and the trained settings have their number.
+        skip_refused: go on without the refused images; the log and the trained settings record their number.
 
     Raises:
         ValueError: with each image and the reason; or if a class has no training image left.
@@ -210,7 +210,7 @@ def require_images(
 
 
 def raise_all(failures: Sequence[BaseException], count: int) -> None:
-    """Raise one error for everything that is wrong with images.
+    """Raise one error for everything that is wrong with some images.
 
     Args:
         failures: of the images; if there are none, nothing is raised.

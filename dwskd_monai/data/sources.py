@@ -31,8 +31,8 @@ class LabeledImage:
         patient: identifier of the patient, if it is known.
         study: identifier of the examination, if the source names it; an image is a study of its own otherwise.
         folder: the folder below that of its class in which it lies, if there is one.
-        ties: what else it shares with images that it must stay together with, as messages call it.
-        content: what it shares with its copies.
+        ties: what else it shares with images that it must stay together with, as messages name it.
+        content: a name that it shares with its copies.
     """
 
     image: Path
@@ -54,18 +54,18 @@ class LabeledImage:
 
 @dataclass(frozen=True)
 class Source:
-    """What a folder or a datalist has.
+    """What a folder or a datalist contains.
 
     Args:
         images: all that have a label.
-        others: files of a folder that are not images, by the split whose folder they are in, if it is divided so.
+        others: files of a folder that are not images, by the split whose folder they are in, if there are such folders.
     """
 
     images: list[LabeledImage]
     others: dict[str | None, list[RefusedImage]] = field(default_factory=dict)
 
     def others_of(self, split: str) -> list[RefusedImage]:
-        """The files beside the images of a split; those beside training images that are divided into folds count too.
+        """The files beside the images of a split, also beside training images that are divided into folds.
 
         Args:
             split: of the images, or ``all``.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 _RESAMPLES = 1000
-_AT_A_TIME = 100  # resamples, whose weights are in memory
+_AT_A_TIME = 100  # resamples, which bounds the memory for their weights
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def auc_interval(
     Args:
         scores: ``(N,)``, higher for positive images.
         positive: ``(N,)``; both kinds must occur.
-        groups: patient, or whatever is sampled as a whole, of each image.
+        groups: of each image, its patient, or whatever else is sampled as a whole.
         seed: of the resamples.
 
     Raises:
@@ -65,7 +65,7 @@ def auc_interval(
 def _weighted_auc(
     scores: NDArray[np.floating], positive: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """AUC for each row of weights ``(R, N)``; equal scores count half. NaN where a row leaves one kind out."""
+    """AUC for each row of weights ``(R, N)``; equal scores count half. NaN if a row leaves one kind out."""
     order = np.argsort(scores, kind="stable")
     _, starts = np.unique(scores[order], return_index=True)
     ordered, of_positive = weights[:, order], positive[order]

@@ -24,12 +24,12 @@ class Expectation:
         expected: the values that a header may have, by name (:data:`dwskd_monai.reading.dicom_kind.SAYS`). If a value
             has several words, such as ``CHEST_PA``, one of them is enough. A header that says nothing is accepted.
         unexpected: the values that a header may not have, even if they are expected too.
-        most_slices: of an image; None: any number.
+        most_slices: the most slices that an image may have; None: any number.
         hounsfield: whether pixels must be Hounsfield units.
         accept: what is accepted nevertheless, as ``name=value``: ``view=LATERAL``, ``slices=any``, ``hounsfield=any``.
 
     Raises:
-        ValueError: if ``accept`` has another form, or a name that is not judged.
+        ValueError: if an entry of ``accept`` has another form, or a name that is not judged.
     """
 
     expected: Values = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Expectation:
         return self.problem_of_header(says) or self._problem_of_content(pixels)
 
     def problem_of_header(self, says: Mapping[str, str]) -> str | None:
-        """Why an image is not one of these by its header, before its pixels are known; None if it may be one."""
+        """Why an image's header rules it out, before its pixels are known; None if it does not."""
         for name in (*self.unexpected, *self.expected):
             value = says.get(name, "")
             if not value or self._accepts(name, value):
@@ -106,7 +106,7 @@ def _fitting(value: str, words: Collection[str]) -> str | None:
     return next(fits, None)
 
 
-_SAMPLED = 128  # rows and columns that are looked at; all would take longer than resizing them
+_SAMPLED = 128  # rows and columns that are looked at; to look at all would take longer than to resize them
 _FAT_OR_AIR = -30.0  # HU; every part of a body contains fat or air
 _PADDING = -1100.0  # HU; lower values are outside the circle that the scanner sees
 _SOFT = (-200.0, 300.0)

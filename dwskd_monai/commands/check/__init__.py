@@ -1,1 +1,1 @@
-"""Images that are to be trained with, looked at before: ``preflight`` says in which order."""
+"""Checks the images before a training; ``preflight`` has the order of the checks."""

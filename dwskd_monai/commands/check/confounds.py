@@ -1,8 +1,8 @@
 """What tells the class without showing the disease: the size of an image, its file type, the scanner, its borders.
 
-A network learns whatever separates the classes. Where a small forest of trees tells a class from such facts alone, a
-high accuracy of the network says little; see Zech et al. 2018 (doi 10.1371/journal.pmed.1002683) and DeGrave et al.
-2021 (doi 10.1038/s42256-021-00338-7).
+A network learns whatever separates the classes. If a small random forest tells a class from such facts alone, a high
+accuracy of the network says little; see Zech et al. 2018 (doi 10.1371/journal.pmed.1002683) and DeGrave et al. 2021
+(doi 10.1038/s42256-021-00338-7).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from dwskd_monai.evaluation.intervals import Interval, auc_interval
 WARNING_LEVEL = 0.7  # AUC
 _FOLDS = 5
 _LEAST_GROUPS = 10  # patients of a class, below which nothing can be said
-_MOST_IMAGES = 2000  # that are looked at, drawn at random; more would not make the intervals matter less
+_MOST_IMAGES = 2000  # that are looked at, drawn at random; the intervals are narrow enough with them
 _BORDER = (round(0.15 * SIDE), round(0.1 * SIDE))  # rows and columns: all but the central 70 % by 80 %
 
 
 @dataclass(frozen=True)
 class Confound:
-    """How well something that is no disease tells one class from the others.
+    """How well something that is not the disease tells one class from the others.
 
     Args:
-        what: is known of the images.
+        what: the facts that are used.
         class_name: the class.
-        auc: cross-validated, with its 95 % interval; None: too few patients to say.
+        auc: cross-validated, with its 95 % interval; None if there are too few patients.
         count: of images.
         groups: of patients of the class.
     """
@@ -56,12 +56,12 @@ def find_confounds(
 ) -> list[Confound]:
     """How well each set of facts tells each class, by a random forest that is cross-validated by patient.
 
-    What is equal for all images is left out.
+    Facts that are equal for all images are left out.
 
     Args:
         facts: of images.
         labels: class indices.
-        groups: patients; images of one are never on both sides.
+        groups: patients; images of one patient are never both trained on and tested on.
         class_names: names in the order of the labels.
         seed: of the choice of images, the folds and the trees.
     """
@@ -114,7 +114,7 @@ def _scores(
 
 
 def _chosen(groups: Sequence[Hashable], seed: int) -> list[int]:
-    """Images of whole patients in random order, as many as are looked at."""
+    """The images that are looked at: those of whole patients, in random order."""
     if len(groups) <= _MOST_IMAGES:
         return list(range(len(groups)))
     names = [str(group) for group in groups]

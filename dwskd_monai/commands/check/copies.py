@@ -1,4 +1,4 @@
-"""Pairs of images that show the same, and what is wrong with each."""
+"""Pairs of images that show the same, and what is wrong with each pair."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pair:
     Args:
         first, second: the images.
         similarity: see :class:`~dwskd_monai.data.near_copies.NearCopy`.
-        change: how the second lies; empty: as the first.
+        change: how the second lies; empty if it lies like the first.
         problem: a row of ``PROBLEMS``; empty if they are in one split, with one label.
     """
 

@@ -11,7 +11,7 @@ from dwskd_monai.commands.check.listing import ListedImage
 
 _MOST_ROWS = 12
 _OTHERS = "others"
-# What is counted, and how it is called
+# What is counted, and its name
 PROPERTIES: dict[str, Callable[[ListedImage, Facts], str]] = {
     "split": lambda image, facts: image.part,
     "file type": lambda image, facts: facts.origin.format,

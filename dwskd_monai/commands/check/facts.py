@@ -1,4 +1,4 @@
-"""One pass over all images: each is read as a training reads it, and what a check needs of it is kept."""
+"""One pass over all images: each is read as a training reads it, and what a check needs to know about it is kept."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from dwskd_monai.reading.origin import Origin, origin_of
 from dwskd_monai.reading.refusal import RefusedImage
 
 _FILE = "facts.jsonl"
-_VERSION = 1  # of what a line holds; another one is read anew
+_VERSION = 1  # of the content of a line; images with lines of another version are read again
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a check knows of an image.
+    """What a check knows about an image.
 
     Args:
         thumbnail: its middle slice, ``(32, 32)`` in 8 bits.
         slices, rows, columns: of its pixels.
-        spacing: mm between slices, rows and columns; ones where the file does not tell.
+        spacing: mm between slices, rows and columns; ones if the file does not tell.
         origin: how the file was made.
     """
 
@@ -54,14 +54,14 @@ class Facts:
 def read_facts(
     images: Sequence[str], transforms: Sequence[Any], cache_dir: str | Path | None, num_workers: int
 ) -> list[Facts | RefusedImage]:
-    """The facts of all images, in their order, or why one is refused; with a progress bar.
+    """The facts of all images, in their order, or the reason why one is refused; with a progress bar.
 
-    Facts are kept in ``cache_dir`` by the content of each image, one line each as soon as it is known, so that a check
-    that was interrupted goes on where it was, and a second one reads only what is new.
+    Facts are kept in ``cache_dir`` by the content of each image, one line each as soon as it is known, so that an
+    interrupted check continues where it stopped, and a second one reads only new images.
 
     Args:
         images: paths.
-        transforms: that make an image's volume, as in a training; the first one reads it.
+        transforms: the ones that make an image's volume, as in a training; the first one reads it.
         cache_dir: of the training; None: nothing is kept.
         num_workers: processes that read.
     """
@@ -134,7 +134,7 @@ def _in_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
 
 
 def _digests(images: Sequence[str], cache: ImageCache | None) -> list[str]:
-    """Of the contents of the images; empty for one that cannot be opened, which reading refuses."""
+    """The digests of the images' contents; empty for an image that cannot be opened, which reading refuses."""
     if cache is None:
         return [""] * len(images)
     digests = []

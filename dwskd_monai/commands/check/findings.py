@@ -20,7 +20,7 @@ class Finding:
         level: ``error``, ``warning`` or ``note``.
         kind: in a word or two, ``near copies`` for instance.
         message: what was found, and what to do.
-        images: that it is about, or pairs of them with what they have in common.
+        images: the images that it is about, or pairs of them with what they have in common.
     """
 
     level: str
@@ -30,7 +30,7 @@ class Finding:
 
 
 class _Listener(logging.Handler):
-    """What the code of a training warns of is a warning of a check."""
+    """A warning of the training's code becomes a warning of the check."""
 
     def __init__(self, findings: Findings, kind: str, least: int) -> None:
         super().__init__(least)
@@ -49,15 +49,15 @@ class Findings:
     all: list[Finding] = field(default_factory=list)
 
     def error(self, kind: str, message: str, images: Sequence[str] = ()) -> None:
-        """Add what stops a training."""
+        """Add something that stops a training."""
         self.all.append(Finding(ERROR, kind, message, images))
 
     def warn(self, kind: str, message: str, images: Sequence[str] = ()) -> None:
-        """Add what makes its result doubtful."""
+        """Add something that makes the result of a training doubtful."""
         self.all.append(Finding(WARNING, kind, message, images))
 
     def note(self, kind: str, message: str, images: Sequence[str] = ()) -> None:
-        """Add what is good to know."""
+        """Add something that is good to know."""
         self.all.append(Finding(NOTE, kind, message, images))
 
     @contextmanager

@@ -34,7 +34,7 @@ class ListedImage:
         name: how it is shown: its path in the folder of the data.
         part: ``training``, ``validation``, ``test`` or ``unlabeled``.
         patient: if it is known.
-        labeled: what the datalist says of it; None for an unlabeled one.
+        labeled: what the datalist says about it; None for an unlabeled image.
     """
 
     path: str
@@ -59,10 +59,10 @@ def list_labeled(
 ) -> list[ListedImage]:
     """The labeled images, each in the split that the bundle's training gives it.
 
-    A training stops at the first thing that is wrong; here each is a finding, and the next is looked for.
+    A training stops at the first thing that is wrong; here each one becomes a finding, and the search goes on.
 
     Args:
-        bundle: whose ``train.yaml`` says how images are listed.
+        bundle: its ``train.yaml`` says how images are listed.
         dataset_dir: the source; None: that of the bundle.
         refused: lists the files that are not images.
         findings: what is wrong is added.

@@ -23,7 +23,7 @@ from dwskd_monai.reading import RefusedImage, read_image
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 _SIDE = 144  # pixels of a picture on the page
 _MOST_PAIRS = 24
-_MOST_LINES = 100  # of images below a finding; check.json has all
+_MOST_LINES = 100  # of images below a finding; check.json has all of them
 
 
 def write_json(path: Path, checked: Preflight, facts: dict[str, str]) -> None:
@@ -80,7 +80,7 @@ def _described(pair: Pair) -> dict[str, Any]:
 
 
 def _most_telling(pairs: Sequence[Pair]) -> list[Pair]:
-    """Pairs of each kind of problem, the least similar among them, since a person is to judge those."""
+    """For each kind of problem, the least similar pairs, since a person has to judge those."""
     shown: list[Pair] = []
     for problem in (*PROBLEMS, ""):
         of_kind = [pair for pair in pairs if pair.problem == problem]

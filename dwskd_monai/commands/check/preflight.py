@@ -1,4 +1,4 @@
-"""All that is checked, in the order in which it is; ``page`` shows it."""
+"""All checks, in their order; ``page`` shows what they find."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
 _MOST_OUTLIERS = 12
 _LEAST_FOR_OUTLIERS = 50  # images
-_SAMPLED = 2000  # images from which it is found what images differ in
+_SAMPLED = 2000  # images from which the main differences between images are found
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Preflight:
 
     Args:
         findings: with their levels.
-        images: that can be read, and ``facts`` of each.
+        images: those that can be read.
         facts: of each image.
         tables: counts by class.
         pairs: images that show the same.
@@ -131,7 +131,7 @@ def _lines(rows: Sequence[dict[str, str]]) -> list[str]:
 
 
 def _report_patients(images: Sequence[ListedImage], findings: Findings) -> None:
-    """Unlabeled images of patients whose other images a network is measured on."""
+    """Report unlabeled images of patients who have validation or test images."""
     measured = {image.patient for image in images if image.part in ("validation", "test")} - {None}
     seen = [image.name for image in images if image.part == UNLABELED and image.patient in measured]
     if seen:
@@ -170,7 +170,7 @@ def _shown(confound: Confound) -> str:
 
 
 def _outliers(images: Sequence[ListedImage], facts: Sequence[Facts]) -> list[ListedImage]:
-    """By an isolation forest (Liu et al. 2008, doi 10.1109/ICDM.2008.17) on what thumbnails differ in."""
+    """By an isolation forest (Liu et al. 2008, doi 10.1109/ICDM.2008.17) on the main differences between thumbnails."""
     if len(images) < _LEAST_FOR_OUTLIERS:
         return []
     pixels = np.stack([one.thumbnail for one in facts]).reshape(len(facts), -1).astype(np.float32) / 255

@@ -1,1 +1,1 @@
-"""What watches a training and saves it, one handler a file; ignite and MONAI lack them."""
+"""Handlers that watch a training and save it, one in each file; ignite and MONAI lack them."""

@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Record(Protocol):
-    """What is written beside the weights, so that a later use knows what they were trained with."""
+    """What is written beside the weights, so that later commands know what they were trained with."""
 
     def file_of(self, weights: Path) -> Path:
         """Where the record of a file of weights is."""
@@ -92,7 +92,7 @@ class BestModelSaver:
             self.record.write(record_file, file, self._best(metric_name))
 
     def _renew_record(self, metric_name: str) -> None:
-        """Write the record of weights that are there already: they may come from a training with other settings."""
+        """Write the record of existing weights again: they may come from a training with other settings."""
         if self.record is not None and self.best_epoch:  # 0: the network that was served, before any epoch
             with replacing(self.record.file_of(self.path)) as file:
                 self.record.write(file, self.path, self._best(metric_name))

@@ -18,7 +18,7 @@ class BetterStudentHandler:
     Every ``interval`` epochs of distillation the auxiliary is evaluated. At the end of distillation the student with
     the better key metric becomes main, which is then fine-tuned. This happens only if the
     :class:`~dwskd_monai.training.auxiliary.Auxiliary` ``competes``. Attach it after the ``ValidationHandler`` of main.
-    MONAI's handler validates one network, and cannot replace it by another.
+    MONAI's ``ValidationHandler`` validates one network, and cannot replace it by another.
 
     Args:
         validator: main's evaluator.

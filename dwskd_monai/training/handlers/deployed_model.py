@@ -1,4 +1,4 @@
-"""Let the deployed network be the one to beat."""
+"""Replace the deployed network only by a better one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DeployedModelHandler:
     """If training starts from the deployed network, replace it only by a better one.
 
     MONAI Label continues to train the network that it serves, and ``monai.handlers.CheckpointLoader`` loads a network
-    for fine-tuning. The first epoch, however bad, would replace this network. So if the network that would be saved has
-    the weights in ``path`` when training starts, it is validated first, and the validator's
+    for fine-tuning. Without this handler, the first epoch, however bad, would replace this network. So if the network
+    to be saved has the weights in ``path`` when training starts, it is validated first, and the validator's
     :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver` keeps the file until another network is better.
     MONAI's ``ValidationHandler(exec_at_start=True)`` would also validate, and save, a student that has learned nothing.
 

@@ -44,7 +44,7 @@ class EpochLogHandler:
         """
         epoch = engine.state.epoch
         parts = [", ".join(_shown(engine.state.metrics))]
-        if self.validator.state.epoch == epoch:  # else it was not validated
+        if self.validator.state.epoch == epoch:  # otherwise this epoch was not validated
             parts += [", ".join(_shown(self._chosen(self.validator.state.metrics))), self._best(epoch)]
         _logger.info("epoch %d/%d: %s", epoch, engine.state.max_epochs, "; ".join(filter(None, parts)))
 

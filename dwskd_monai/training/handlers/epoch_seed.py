@@ -12,9 +12,9 @@ from torch.utils.data import Dataset
 class EpochSeedHandler:
     """Seed order, augmentation and dropout from (seed, epoch, rank) when an epoch starts.
 
-    A run that is continued at epoch n then sees the same as an uninterrupted one. The state of ignite's engine holds no
-    random state. Its ``DeterministicEngine`` seeds torch, numpy and random, but MONAI's transforms have random states
-    of their own, which MONAI seeds only when a worker process starts.
+    A run that is continued at epoch n then sees the same images as an uninterrupted one. The state of ignite's engine
+    holds no random state. Its ``DeterministicEngine`` seeds torch, numpy and random, but MONAI's transforms have random
+    states of their own, which MONAI seeds only when a worker process starts.
 
     Args:
         seed: of the run.

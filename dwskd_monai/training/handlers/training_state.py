@@ -29,11 +29,11 @@ class TrainingStateHandler:
     which it saves, has neither the best metric nor the scaler.
 
     Args:
-        path: file of the state. The state before it is kept as ``<stem>.previous<suffix>``: a training that is ended at
-            any moment leaves a whole state, and one that the disk damaged has one before it.
+        path: file of the state. The state before it is kept as ``<stem>.previous<suffix>``: a training that ends at any
+            moment leaves a complete state, and if the disk damages one, there is one before it.
         objects: all that has a state, by name: networks, optimizer, scheduler, and the
             :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver`. An optimizer comes before its scheduler.
-        resume: restore from ``path`` before the first epoch, or from the state before it if that is damaged.
+        resume: restore from ``path`` before the first epoch, or, if that file is damaged, from the state before it.
         interval: epochs between writes; the last epoch is always written.
     """
 
@@ -45,12 +45,12 @@ class TrainingStateHandler:
         self.previous = previous_of(self.path)
         self.objects = dict(objects)
         self.resume = resume
-        self._damaged = False  # whether the file at ``path`` is
+        self._damaged = False  # whether the file at ``path`` is damaged
         if self.resume and not self.path.is_file() and not self.previous.is_file():
             raise FileNotFoundError(f"resume: there is no training state {self.path} to continue from")
 
     def attach(self, engine: Engine) -> None:
-        """Restore at the start, save after epochs; attach it after the handlers that change state then."""
+        """Restore at the start, save after epochs; attach this handler after the handlers that change state then."""
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.STARTED, self.try_to_write)
@@ -77,11 +77,11 @@ class TrainingStateHandler:
         link.unlink(missing_ok=True)
         try:
             os.link(self.path, link)
-        except OSError:  # a file system without links: for a moment there is the state before it alone
+        except OSError:  # a file system without links: for a moment there is only the state before
             os.replace(self.path, self.previous)
             return
         os.replace(link, self.previous)
-        link.unlink(missing_ok=True)  # which stays if both were links to one file
+        link.unlink(missing_ok=True)  # the link stays if both were links to one file
 
     def try_to_write(self, engine: DualStudentTrainer) -> None:
         """Before the first epoch, write the state and remove it: a full disk is found now and not after hours.
@@ -119,7 +119,7 @@ class TrainingStateHandler:
         """Read the state into the objects and the engine.
 
         Raises:
-            ValueError: if the file does not fit this configuration, or no state is whole; the message names what
+            ValueError: if the file does not fit this configuration, or no state is complete; the message names what
                 differs.
         """
         path, state = self._whole_state(engine.state.device)
@@ -138,7 +138,7 @@ class TrainingStateHandler:
         _logger.info("continuing after epoch %d of %d from %s", engine.state.epoch, engine.state.max_epochs, path)
 
     def _whole_state(self, device: torch.device) -> tuple[Path, dict[str, Any]]:
-        """The last state; the one before it if that is damaged, or was not yet in its place when the run was ended."""
+        """The last state, or the one before it if the last is damaged, or was not in its place when the run ended."""
         try:
             return self.path, checkpoints.load(self.path, device)
         except FileNotFoundError:
@@ -156,7 +156,7 @@ def _stateful(value: Any) -> Any:
 
 
 def _moments_to_come(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    """As many bytes as Adam's two moments, which it keeps from its first step on; nothing if it keeps them already."""
+    """As many bytes as the two moments that Adam keeps from its first step on; nothing if it has them already."""
     if optimizer.state:
         return []
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
