@@ -141,9 +141,8 @@ class RefusedImages:
             )
         refused = [row for row in rows if row["kind"] != ASIDE]
         if refused:
-            kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(row["kind"] for row in refused).items())
             count = f"{len(refused)} image{'s were' if len(refused) > 1 else ' was'} refused"
-            raise RefusedImagesError(f"{count} ({kinds}), all others were used; {self.path} says why")
+            raise RefusedImagesError(f"{count} ({shown_kinds(refused)}), all others were used; {self.path} says why")
 
     def keep(self) -> None:
         """Give the file its final name."""
@@ -230,6 +229,11 @@ def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:
     path = str(item[CommonKeys.IMAGE])
     reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
     return RefusedImage(path, reason, "missing" if isinstance(error, OSError) else "content")
+
+
+def shown_kinds(rows: Iterable[Mapping[str, str]]) -> str:
+    """How many refused images there are of each kind, for a message: "2 damaged, 1 content"."""
+    return ", ".join(f"{number} {kind}" for kind, number in Counter(row["kind"] for row in rows).items())
 
 
 def shown_counts(reasons: Iterable[str]) -> str:

@@ -68,7 +68,7 @@ def find_confounds(
     chosen = _chosen(groups, seed)
     kept = [facts[index] for index in chosen]
     classes = np.array([labels[index] for index in chosen])
-    members = [str(groups[index]) for index in chosen]
+    members = np.array([str(groups[index]) for index in chosen])
     confounds: list[Confound] = []
     for what, features in _features(kept).items():
         if (features == features[0]).all():
@@ -81,22 +81,21 @@ def _of_features(
     what: str,
     features: NDArray[np.float64],
     labels: NDArray[np.integer],
-    groups: Sequence[str],
+    groups: NDArray[np.str_],
     class_names: Sequence[str],
     seed: int,
 ) -> list[Confound]:
-    members = np.array(groups)
-    patients = [len(set(members[labels == index])) for index in range(len(class_names))]
+    patients = [len(set(groups[labels == index])) for index in range(len(class_names))]
     tested = [index for index, count in enumerate(patients) if count >= _LEAST_GROUPS]
     used = np.isin(labels, tested)
     scores = None
     if len(tested) > 1:
-        scores = _scores(features[used], labels[used], members[used], seed)
+        scores = _scores(features[used], labels[used], groups[used], seed)
     result = []
     for index, name in enumerate(class_names):
         auc = None
         if scores is not None and index in tested:
-            auc = auc_interval(scores[:, tested.index(index)], labels[used] == index, list(members[used]), seed)
+            auc = auc_interval(scores[:, tested.index(index)], labels[used] == index, list(groups[used]), seed)
         result.append(Confound(what, name, auc, int(used.sum()), patients[index]))
     return result
 

@@ -48,11 +48,6 @@ class ListedImage:
         """Index of its class."""
         return None if self.labeled is None else self.labeled.label
 
-    @property
-    def content(self) -> str | None:
-        """Equal for exact copies; None if it has none."""
-        return None if self.labeled is None else self.labeled.content
-
 
 def list_labeled(
     bundle: Bundle, dataset_dir: str | None, refused: RefusedImages, findings: Findings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from dwskd_monai.commands.check.counts import Table, count
 from dwskd_monai.commands.check.facts import Facts, read_facts
 from dwskd_monai.commands.check.findings import Findings
 from dwskd_monai.commands.check.listing import UNLABELED, ListedImage, list_labeled, list_unlabeled
-from dwskd_monai.data.refused import RefusedImages, shown_counts
+from dwskd_monai.data.refused import RefusedImages, shown_counts, shown_kinds
 from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
 _MOST_OUTLIERS = 12
@@ -122,8 +121,7 @@ def _report_refused(bundle: Bundle, listed: Sequence[ListedImage], refused: Refu
 
 
 def _counted(rows: Sequence[dict[str, str]]) -> str:
-    kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(row["kind"] for row in rows).items())
-    return f"{len(rows)} image{'s' if len(rows) > 1 else ''} ({kinds})"
+    return f"{len(rows)} image{'s' if len(rows) > 1 else ''} ({shown_kinds(rows)})"
 
 
 def _lines(rows: Sequence[dict[str, str]]) -> list[str]:
