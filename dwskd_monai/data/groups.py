@@ -68,11 +68,12 @@ def with_content(images: Sequence[LabeledImage], class_names: Sequence[str], sou
     for index, original in first.items():
         image, other = images[index], images[original]
         known[index] = replace(image, content=f"content of image {original}")
+        shown, shown_other = path_in(source, image.image), path_in(source, other.image)
         unequal = [(what, of) for what, of in _must_be_equal(class_names) if of(image) != of(other)]
         for what, of in unequal:
-            different[what].append(f"{_shown(other, source)} ({of(other)}) and {_shown(image, source)} ({of(image)})")
+            different[what].append(f"{shown_other} ({of(other)}) and {shown} ({of(image)})")
         if index != original and not unequal:
-            same.append(f"{_shown(image, source)} of {_shown(other, source)}")
+            same.append(f"{shown} of {shown_other}")
     if different:
         found = [f"{what}: {listed(pairs)}" for what, pairs in different.items()]
         raise ValueError(f"{source}: images with the same content {'; and '.join(found)}; remove one of each two")
@@ -124,7 +125,7 @@ def refuse_leaks(images: Sequence[LabeledImage], source: Path) -> None:
     divided = _in_several_parts(images, lambda image: image.ties)
     if divided:
         shown = [
-            f"{tie}: " + " and ".join(f"{_shown(image, source)} ({part})" for part, image in found.items())
+            f"{tie}: " + " and ".join(f"{path_in(source, image.image)} ({part})" for part, image in found.items())
             for tie, found in divided.items()
         ]
         raise ValueError(
@@ -145,7 +146,8 @@ def _in_several_parts(
     return {key: found for key, found in parts.items() if len(found) > 1}
 
 
-def _shown(image: LabeledImage, source: Path) -> str:
-    """The path of an image, from the folder that all of them are in if there is one."""
+def path_in(source: Path, image: Path) -> str:
+    """The path of an image, as messages show it: from the folder of the source, if the image lies below it."""
     folder = source if source.is_dir() else source.parent
-    return str(image.image.relative_to(folder)) if image.image.is_relative_to(folder) else str(image.image)
+    is_below = image != folder and image.is_relative_to(folder)
+    return str(image.relative_to(folder)) if is_below else str(image)

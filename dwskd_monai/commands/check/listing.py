@@ -13,7 +13,7 @@ from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.commands.check.findings import Findings
 from dwskd_monai.data.class_counts import say_missing_classes
 from dwskd_monai.data.datalist import divide, in_splits
-from dwskd_monai.data.groups import refuse_divided_studies, refuse_leaks, with_content
+from dwskd_monai.data.groups import path_in, refuse_divided_studies, refuse_leaks, with_content
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.patients import with_patients
 from dwskd_monai.data.refused import RefusedImages
@@ -94,7 +94,8 @@ def list_labeled(
                 say_missing_classes(parts[part], names, part, source)
     listed = [(part, image) for part in parts for image in parts[part]]
     return [
-        ListedImage(str(image.image), _name(image.image, source), part, image.patient, image) for part, image in listed
+        ListedImage(str(image.image), path_in(source, image.image), part, image.patient, image)
+        for part, image in listed
     ]
 
 
@@ -108,14 +109,9 @@ def list_unlabeled(bundle: Bundle, unlabeled_dir: str, refused: RefusedImages, f
     listed = []
     for item in items:
         path = Path(item["image"])
-        name = _name(path, Path(unlabeled_dir))
+        name = path_in(Path(unlabeled_dir), path)
         listed.append(ListedImage(str(path), name, UNLABELED, item.get("patient") or _patient_of(path)))
     return listed
-
-
-def _name(path: Path, source: Path) -> str:
-    folder = source if source.is_dir() else source.parent
-    return str(path.relative_to(folder)) if path != folder and path.is_relative_to(folder) else str(path)
 
 
 def _patient_of(image: Path) -> str | None:
