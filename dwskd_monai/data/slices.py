@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         slices_per_study: how many slices are drawn from each image per epoch, at most as many as it has. The image is
             divided into this number of equal parts, and one slice is drawn from each (Wang et al., Temporal Segment
             Networks, arXiv 1608.00859, section 3.1). None: all slices, in order.
+        min_slices: how many slices an epoch has at least. If the images have fewer, slices are drawn from all of them
+            again, equally often from each, until there are as many.
         num_workers: how many images are read at a time.
         progress: whether to show a progress bar while images are read.
         class_names: names of the labels, or ``channel_def`` of the metadata, if labels are not indices but names or
@@ -60,6 +63,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         transform: Compose,
         cache_dir: str | Path | None = None,
         slices_per_study: int | None = None,
+        min_slices: int = 0,
         num_workers: int = 0,
         progress: bool = True,
         class_names: ClassNames | None = None,
@@ -85,6 +89,10 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             length = image.kept.length
             count = length if slices_per_study is None else min(slices_per_study, length)
             self._slots += [_Slot(image, number, count) for number in range(count)]
+        times = max(1, math.ceil(min_slices / len(self._slots)))
+        if times > 1:
+            _logger.info("each epoch goes through the studies %d times, for min_steps", times)
+        self._slots *= times
 
     def __len__(self) -> int:
         return len(self._slots)

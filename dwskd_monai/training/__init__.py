@@ -41,6 +41,7 @@ _MODULES = {
     "is_not_first": "distributed",
     "leave_process_group": "distributed",
     "open_teacher": "teachers",
+    "slices_per_epoch": "schedule",
     "stochastic_depth": "teachers",
     "start_process_group": "distributed",
     "wrap": "distributed",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+import ignite.distributed as idist
+
 from dwskd_monai.training.checks import in_range
 
 
@@ -106,6 +108,31 @@ class Accumulation(NamedTuple):
         start = index - index % steps
         batches = min(steps, epoch_length - start)  # the last step of an epoch may have fewer
         return cls(batches, index == start, index == start + batches - 1)
+
+
+def slices_per_epoch(min_steps: int, max_epochs: int, batch_size: int, accumulation_steps: int = 1) -> int:
+    """How many slices each epoch needs, in all processes together, for a training of ``min_steps``.
+
+    Few images make short epochs: 40 epochs of 60 images are 160 steps in batches of 16, too few to learn all that they
+    can teach. Epochs that go through the images several times leave everything that is counted in epochs as it is:
+    warm-up, phases, validation.
+
+    Args:
+        min_steps: optimizer steps of the whole training, at least.
+        max_epochs: its epochs.
+        batch_size: slices of a batch of one process.
+        accumulation_steps: batches of an optimizer step.
+
+    Raises:
+        ValueError: for a number outside its range; the message names it.
+
+    Examples:
+        >>> slices_per_epoch(min_steps=2000, max_epochs=40, batch_size=16)
+        800
+    """
+    in_range("min_steps", min_steps, 0, math.inf)
+    in_range("max_epochs", max_epochs, 1, math.inf)
+    return math.ceil(min_steps / max_epochs) * accumulation_steps * batch_size * idist.get_world_size()
 
 
 def _whole_epochs(name: str, epochs: float, of: int) -> int:

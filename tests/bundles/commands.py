@@ -28,17 +28,20 @@ SMALL_SETTINGS = {
     "network_def#depths": json.loads(DEPTHS),
     "image_size": 32,
     "num_workers": 0,
+    "min_steps": 0,
 }
 SMALL_STUDENT = ("--student", "convnext_atto", "--network_def#dims", DIMS, "--network_def#depths", DEPTHS)
 SMALL = (
     *SMALL_STUDENT,
     *("--teacher", "convnext_atto", "--teacher_def#dims", TEACHER_DIMS, "--teacher_def#depths", DEPTHS),
     *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0", "--ramp_up_epochs", "1"),
+    *("--min_steps", "0"),
 )
 SMALL_TEACHER = (
     *("--teacher", "convnext_atto", "--network_def#dims", TEACHER_DIMS, "--network_def#depths", DEPTHS),
     *("--first_weights#dims", TEACHER_DIMS, "--first_weights#depths", DEPTHS),
     *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0"),
+    *("--min_steps", "0"),
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections import Counter
@@ -89,6 +90,18 @@ def test_training_draws_one_slice_from_each_part_of_a_study(tmp_path, studies, c
     counts = [seen[value] for value in range(12)]
     assert min(counts) > 60, "each slice is drawn, about 100 times"
     assert set(range(100, 105)) <= set(seen)
+
+
+@pytest.mark.parametrize(("min_slices", "times"), [(0, 1), (9, 1), (10, 2), (18, 2), (19, 3)])
+def test_an_epoch_has_enough_slices_and_as_many_of_each_study(studies, min_slices, times, caplog):
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        dataset = SliceDataset(studies, preparing(), slices_per_study=4, min_slices=min_slices, progress=False)
+    assert len(dataset) == 9 * times >= min_slices
+    drawn = Counter(item["study"] for item in (dataset[index] for index in range(len(dataset))))
+    assert drawn == {"S0": 4 * times, "S1": 4 * times, "S2": times}
+    assert len(dataset.contents()) == 3, "the images themselves are the same"
+    said = f"each epoch goes through the studies {times} times, for min_steps"
+    assert (said in caplog.messages) == (times > 1)
 
 
 def test_draws_and_augmentation_are_seeded(studies):

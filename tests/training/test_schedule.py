@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase
+from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase, slices_per_epoch
 
 INDEPENDENT, DISTILLING, FINE_TUNING = Phase
 
@@ -66,3 +66,19 @@ def test_batches_are_accumulated_within_an_epoch(epoch_length, steps, groups):
             for batch in group:
                 got = Accumulation.at(epoch * epoch_length + batch, epoch_length, steps)
                 assert got == (len(group), batch == group[0], batch == group[-1])
+
+
+@pytest.mark.parametrize("min_steps", [0, 1, 999, 1000, 1001])
+@pytest.mark.parametrize("accumulation_steps", [1, 3])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_epochs_are_long_enough_for_the_steps_and_no_longer(min_steps, accumulation_steps, processes, monkeypatch):
+    monkeypatch.setattr("ignite.distributed.get_world_size", lambda: processes)
+    max_epochs, batch_size = 40, 16
+    slices = slices_per_epoch(min_steps, max_epochs, batch_size, accumulation_steps)
+    steps_per_epoch = slices / processes / batch_size / accumulation_steps
+    assert min_steps <= max_epochs * steps_per_epoch < min_steps + max_epochs
+
+
+def test_a_negative_length_is_refused():
+    with pytest.raises(ValueError, match=r"min_steps must be in \[0, inf\]; got -1"):
+        slices_per_epoch(-1, 40, 16)
