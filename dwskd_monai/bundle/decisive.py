@@ -55,7 +55,7 @@ def used_roots(parser: ConfigParser) -> dict[str, Any]:
 
 
 def put_back_taken_roots(parser: ConfigParser) -> None:
-    """Take a root from the trained settings again, if a command has repeated the function of its training.
+    """Take a root, or a copy of it, from the trained settings again, if a command has repeated its function.
 
     If a training had ``--network_def#_target_ my_package.create_model``, and a later command repeats this option, it
     replaces the function that takes the network from the trained settings. Check first that it does not contradict
@@ -66,8 +66,8 @@ def put_back_taken_roots(parser: ConfigParser) -> None:
     """
     room = parser["trained"]["_target_"].rpartition(".")[0]
     changed = False
-    for name, function in _TAKEN.items():
-        content = parser.get(name)
+    for name, content in parser.get().items():
+        function = _TAKEN.get(name, _TAKEN["network_def"])  # auxiliary_def is a copy of network_def
         if _is_taken(content) and content["_target_"] != f"{room}.{function}":
             parser[f"{name}{ReferenceResolver.sep}_target_"] = f"{room}.{function}"
             changed = True

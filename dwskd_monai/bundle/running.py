@@ -36,7 +36,17 @@ from dwskd_monai.class_order import in_order
 from dwskd_monai.files import set_aside
 
 # Where files lie on the machine of a run
-PLACES = ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir")
+PLACES = (
+    "bundle_root",
+    "dataset_dir",
+    "output_dir",
+    "ckpt_dir",
+    "checkpoint",
+    "training_state",
+    "cache_dir",
+    "unlabeled_dir",
+)
+_READ = ("dataset_dir", "unlabeled_dir")
 _WRITTEN = ("output_dir", "ckpt_dir", "cache_dir")  # those of them that a run writes to
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"
@@ -138,7 +148,7 @@ def _keep_number_signs(parser: ConfigParser, overrides: Mapping[str, Any]) -> No
         ValueError: for any other path with a ``#``.
     """
     for key in (name for name in PLACES if "#" in str(overrides.get(name, ""))):
-        if key != "dataset_dir":
+        if key not in _READ:
             raise ValueError(f"{key}: MONAI cannot take {overrides[key]}, a path with #; choose another folder")
         parser[key] = Path(overrides[key])  # MONAI changes texts only
         parser.parse(reset=True)

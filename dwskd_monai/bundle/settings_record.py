@@ -45,6 +45,15 @@ class Images(Protocol):
         """The digest of the content of each image, and its label."""
 
 
+class SoftLabels(Protocol):
+    """What is known about images without labels; see ``training.SoftLabels``."""
+
+    agreement: float | None
+
+    def unlabeled_contents(self) -> Sequence[str]:
+        """The digest of the content of each image without a label."""
+
+
 class SettingsRecord:
     """All that decides the predictions of the network that is trained, and where the network comes from.
 
@@ -55,13 +64,19 @@ class SettingsRecord:
         validation: the images that are validated on.
         teacher: timm name of the teacher; None if there is none.
         teacher_weights: as :func:`~dwskd_monai.training.create_teacher` takes them.
+        soft_labels: the images without labels; None: there are none.
 
     Raises:
         RuntimeError: if no config is being evaluated.
     """
 
     def __init__(
-        self, training: Images, validation: Images, teacher: str | None = None, teacher_weights: str | None = None
+        self,
+        training: Images,
+        validation: Images,
+        teacher: str | None = None,
+        teacher_weights: str | None = None,
+        soft_labels: SoftLabels | None = None,
     ) -> None:
         parser = evaluating_parser()
         if parser is None:
@@ -70,6 +85,8 @@ class SettingsRecord:
             )
         images = {"training": training, "validation": validation}  # their contents now; files may change later
         self._contents = {split: list(one.contents()) for split, one in images.items()}
+        self._soft_labels = soft_labels
+        self._unlabeled = [] if soft_labels is None else sorted(soft_labels.unlabeled_contents())
         self._settings = decisive_settings(parser)
         self._config = _tunables(parser.get())
         metadata = parser.get("_meta_") or {}
@@ -106,6 +123,12 @@ class SettingsRecord:
             "datalist_sha256": hashlib.sha256(listing.encode()).hexdigest(),
             "images": images,
         }
+        if self._unlabeled and self._soft_labels is not None:
+            origin["unlabeled"] = {
+                "images": len(self._unlabeled),
+                "sha256": hashlib.sha256("\n".join(self._unlabeled).encode()).hexdigest(),
+                "agreement": self._soft_labels.agreement,
+            }
         write_settings(file, weights, self._settings, self._classes, origin)
 
     def state_dict(self) -> dict[str, Any]:
@@ -139,7 +162,8 @@ class SettingsRecord:
             )
 
     def _all_contents(self) -> dict[str, list[list[Any]]]:
-        return {split: [list(pair) for pair in contents] for split, contents in self._contents.items()}
+        contents = {split: [list(pair) for pair in pairs] for split, pairs in self._contents.items()}
+        return contents | {"unlabeled": [[digest, None] for digest in self._unlabeled]}
 
 
 def _may_change(key: str) -> bool:

@@ -4,7 +4,7 @@
 them by patient (``patients``, ``groups``, ``copies``); ``images`` finds images without labels. ``slices`` and
 ``stream`` make datasets of slices: ``slices`` from images in a ``store``, which keeps them in a ``cache`` or in memory,
 ``stream`` from one image after the other. ``near_copies`` finds images that show the same, ``leaks`` those among the
-validation images. ``phantoms`` makes synthetic images.
+validation images; ``unlabeled`` leaves them out of the images without labels. ``phantoms`` makes synthetic images.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -18,6 +18,7 @@ _MODULES = {
     "list_images": "images",
     "load_evaluation_split": "evaluation_split",
     "load_split": "datalist",
+    "open_unlabeled": "unlabeled",
     "require_images": "refused",
     "warn_near_copies": "leaks",
 }

@@ -16,6 +16,7 @@ def list_images(
     dicom_series: bool = True,
     ignored_columns: Collection[str] | str = (),
     refused: RefusedImages | None = None,
+    setting: str = "dataset_dir",
 ) -> list[dict[str, str]]:
     """Items ``{"image": path, "study": identifier}`` of one image, of a folder or of a datalist.
 
@@ -30,6 +31,7 @@ def list_images(
         dicom_series: whether DICOM files in one folder are the slices of one volume.
         ignored_columns: columns of a datalist to ignore.
         refused: lists the files of a folder that are not images. None: all images of a datalist must exist.
+        setting: the setting that named ``dataset_dir``, for messages.
 
     Raises:
         FileNotFoundError: if the path or an image of the datalist does not exist, or there is no image.
@@ -43,7 +45,7 @@ def list_images(
         >>> [Path(item["image"]).name for item in items], items[0]["study"] == items[0]["image"]
         (['xray.png'], True)
     """
-    root = existing(dataset_dir)
+    root = existing(dataset_dir, setting)
     if root.is_file() and is_datalist(root):
         rows = read_rows(root, ("image",), lambda row: row, ignored_columns, missing_ok=refused is not None)
         _refuse_studies_of_two_patients(rows, root)
@@ -56,7 +58,7 @@ def list_images(
             refused.list_others(others)
         items = [(image, None, None) for image in images]
     if not items:
-        raise FileNotFoundError(f"dataset_dir: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")
+        raise FileNotFoundError(f"{setting}: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")
     return [_item(*item) for item in items]
 
 
@@ -75,11 +77,10 @@ def _refuse_studies_of_two_patients(rows: Sequence[Row], source: Path) -> None:
             )
 
 
-def existing(dataset_dir: str | Path) -> Path:
-    """The path of a source; raises FileNotFoundError if there is nothing there."""
+def existing(dataset_dir: str | Path, setting: str = "dataset_dir") -> Path:
+    """The path of a source, which a setting names; raises FileNotFoundError if there is nothing there."""
     root = Path(dataset_dir).expanduser()
     if not root.exists():
-        raise FileNotFoundError(
-            f"dataset_dir: {root} does not exist; give a folder with one folder per class, a CSV or a JSON datalist"
-        )
+        what = "a folder with one folder per class" if setting == "dataset_dir" else "a folder of images"
+        raise FileNotFoundError(f"{setting}: {root} does not exist; give {what}, a CSV or a JSON datalist")
     return root

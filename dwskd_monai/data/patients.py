@@ -37,7 +37,7 @@ def with_patients(
     return known
 
 
-def _of_header(path: Path) -> tuple[str | None, tuple[str, ...]]:
+def of_header(path: Path) -> tuple[str | None, tuple[str, ...]]:
     """The patient of a DICOM header, or else its study and series; nothing for a file that reading will refuse."""
     try:
         patient = dicom.patient_of(path)
@@ -49,7 +49,7 @@ def _of_header(path: Path) -> tuple[str | None, tuple[str, ...]]:
 def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:
     if image.patient is not None:
         return image
-    patient, ties = _of_header(image.image) if dicom_patients else (None, ())
+    patient, ties = of_header(image.image) if dicom_patients else (None, ())
     if patient is None and folder_patients:
         patient = image.folder
     return replace(image, patient=patient, ties=ties)

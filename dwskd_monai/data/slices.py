@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,11 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             length = image.kept.length
             count = length if slices_per_study is None else min(slices_per_study, length)
             self._slots += [_Slot(image, number, count) for number in range(count)]
-        times = max(1, math.ceil(min_slices / len(self._slots)))
-        if times > 1:
-            _logger.info("each epoch goes through the studies %d times, for min_steps", times)
-        self._slots *= times
+        self.times = max(1, math.ceil(min_slices / len(self._slots)))
+        """How often an epoch goes through the images."""
+        if self.times > 1:
+            _logger.info("each epoch goes through the studies %d times, for min_steps", self.times)
+        self._slots *= self.times
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -110,6 +112,20 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             middle = self._store.slice_of(image.kept, image.kept.length // 2)[:1]
             thumbnails.append(adaptive_avg_pool2d(middle, side)[0].numpy())
         return np.stack(thumbnails)
+
+    def places(self) -> list[int]:
+        """Of each item of an epoch, the place of its image in ``data``."""
+        place_of = {id(image): place for place, image in enumerate(self._images)}
+        return [place_of[id(slot.image)] for slot in self._slots]
+
+    def only(self, places: Collection[int]) -> SliceDataset:
+        """The same dataset with a part of its images, given by their places in ``data``."""
+        part = copy.copy(self)
+        part.data = [self.data[place] for place in places]
+        part._images = [self._images[place] for place in places]
+        kept = {id(image) for image in part._images}
+        part._slots = [slot for slot in self._slots if id(slot.image) in kept]
+        return part
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> SliceDataset:
         """Seed the choice of slices and the random transforms."""

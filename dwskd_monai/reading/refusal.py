@@ -16,9 +16,11 @@ from pathlib import Path
 #   content   pixels that show nothing: constant, not finite, too few
 #   unexpected  an image that can be read, and is not of the kind that a network is for
 #   study     another image of its study is refused
+#   held out  an image without a label that is, or belongs to, an image of validation or test, or is labeled elsewhere
 #   aside     a file that was not meant: hidden, a thumbnail, a mask, a document; never an error
 ASIDE = "aside"
-KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", "study", ASIDE)
+HELD_OUT = "held out"
+KINDS = ("missing", "damaged", "format", "header", "geometry", "content", "unexpected", "study", HELD_OUT, ASIDE)
 _MOST_SHOWN = 10
 _NUMBERS = re.compile(r"[-+.,\d]*\d[-+.,\d]*")
 

@@ -1,8 +1,9 @@
 """Training two students together, one of which is deployed; nothing outside this package knows that there are two.
 
 ``teachers`` gives networks their first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule``
-(when), ``learning_rate`` and ``losses`` are the method. ``views`` augments images, ``handlers`` watch and save,
-``distributed`` is for several processes, and ``both_students`` combines the two students of a finished training.
+(when), ``learning_rate`` and ``losses`` are the method. ``views`` augments images, ``softly_labeled`` adds those
+without labels, ``soft_labels`` asks the students about them. ``handlers`` watch and save, ``distributed`` is for
+several processes, and ``both_students`` combines the two students of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -28,6 +29,9 @@ _MODULES = {
     "SelfDistillationLoss": "losses.objective",
     "SimilarityPreserving": "losses.similarity_preserving",
     "SoftenedKL": "losses.softened_kl",
+    "SoftLabelHandler": "handlers.soft_labels",
+    "SoftLabels": "soft_labels",
+    "SoftlyLabeledSlices": "softly_labeled",
     "StudentOutput": "losses.term",
     "TrainingStateHandler": "handlers.training_state",
     "WarmupCosine": "learning_rate",
@@ -41,6 +45,7 @@ _MODULES = {
     "is_not_first": "distributed",
     "leave_process_group": "distributed",
     "open_teacher": "teachers",
+    "restart_epoch": "schedule",
     "slices_per_epoch": "schedule",
     "stochastic_depth": "teachers",
     "start_process_group": "distributed",

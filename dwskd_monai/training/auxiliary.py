@@ -1,4 +1,4 @@
-"""What main learns from: a second student, a moving average of main, a fixed network, or nothing.
+"""What main learns from: a second student, a moving average of main, a fixed network, soft labels, or nothing.
 
 The trainer uses an :class:`Auxiliary` without knowing its kind; a config names the kind by a word, which
 :func:`create_auxiliary` understands.
@@ -21,7 +21,7 @@ from dwskd_monai.training.checks import in_range, one_of
 from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.schedule import Phase
 
-KINDS = ("ema", "frozen", "mutual", "none")
+KINDS = ("ema", "frozen", "mutual", "none", "own_soft_labels", "soft_labels")
 DEPLOY = ("better", "main", "both")
 
 
@@ -39,6 +39,9 @@ class Auxiliary:
 
     is_trained = False
     """Whether the network has a loss and a gradient of its own, so that the optimizer must hold its parameters."""
+
+    labels_images = False
+    """Whether main starts again after ``label_epochs`` and learns what :meth:`labelers` say about all images."""
 
     def __init__(self, network: nn.Module | None, competes: bool = False, joins: bool = False) -> None:
         self.network = network
@@ -72,6 +75,10 @@ class Auxiliary:
             main: the network that made the step.
             progress: share of the epochs with the auxiliary that has passed, in [0, 1].
         """
+
+    def labelers(self, main: nn.Module) -> list[nn.Module]:
+        """The networks that label images, if any do."""
+        return []
 
     def deployed(self, main: nn.Module) -> nn.Module:
         """The network that is validated and saved: main, or the mean of both, with the weights that they have then."""
@@ -186,13 +193,42 @@ class NoAuxiliary(Auxiliary):
         return False
 
 
+class SoftLabeler(MutualPeer):
+    """A second student that learns on its own, and then labels all images together with main.
+
+    Args:
+        network: of main's architecture.
+    """
+
+    labels_images = True
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network, competes=False)
+
+    def labelers(self, main: nn.Module) -> list[nn.Module]:
+        """Both students."""
+        assert self.network is not None
+        return [main, self.network]
+
+
+class OwnSoftLabels(NoAuxiliary):
+    """No second student: main labels all images alone, before it starts again."""
+
+    labels_images = True
+
+    def labelers(self, main: nn.Module) -> list[nn.Module]:
+        """Main."""
+        return [main]
+
+
 def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.99, deploy: str = "better") -> Auxiliary:
     """The auxiliary that a config names.
 
     Args:
         kind: ``mutual``: :class:`MutualPeer`; ``ema``: :class:`MovingAverage`; ``frozen``: :class:`FrozenPeer`;
-            ``none``: :class:`NoAuxiliary`.
-        network: the auxiliary's; with ``none`` it is not used, and may be None.
+            ``none``: :class:`NoAuxiliary`; ``soft_labels``: :class:`SoftLabeler`; ``own_soft_labels``:
+            :class:`OwnSoftLabels`.
+        network: the auxiliary's; with ``none`` and ``own_soft_labels`` it is not used, and may be None.
         momentum: μ of the moving average at the start, in [0, 1].
         deploy: ``better``: the student with the better validation metric is fine-tuned and deployed; ``main``: always
             main; ``both``: the mean of their probabilities, as one network.
@@ -205,7 +241,7 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
         'MovingAverage'
         >>> create_auxiliary("average", None)
         Traceback (most recent call last):
-        ValueError: auxiliary must be one of ema, frozen, mutual, none; got 'average'
+        ValueError: auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'average'
     """
     one_of("auxiliary", kind, KINDS)
     one_of("deploy", deploy, DEPLOY)
@@ -217,10 +253,14 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
         )
     if kind == "none":
         return NoAuxiliary()
+    if kind == "own_soft_labels":
+        return OwnSoftLabels()
     if network is None:
         raise ValueError(f"auxiliary={kind!r} needs an auxiliary_network")
     if kind == "frozen":
         return FrozenPeer(network)
+    if kind == "soft_labels":
+        return SoftLabeler(network)
     competes = deploy == "better"
     joins = deploy == "both"
     if kind == "ema":

@@ -1,6 +1,7 @@
 """Which phase each epoch of a training belongs to, and which batches make one optimizer step.
 
-In the first epochs each student learns alone, then both learn together, and in the last epochs main learns alone.
+In the first epochs each student learns alone, then both learn together, and in the last epochs main learns alone; it
+starts again for these if the students have labeled images.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Phase(Enum):
 
     INDEPENDENT = "each student learns from the labels alone"
     DISTILLING = "each student learns from the labels and from the other student"
-    FINE_TUNING = "main learns from the labels, the auxiliary rests"
+    FINE_TUNING = "main learns from the labels, and from soft labels if there are any; the auxiliary rests"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,25 @@ class EpochSchedule:
         independent_epochs = _whole_epochs("independent_epochs", independent_epochs, distillation_epochs)
         return cls(max_epochs, distillation_epochs, independent_epochs)
 
+    @classmethod
+    def with_restart(cls, max_epochs: int, label_epochs: float) -> EpochSchedule:
+        """A schedule for students that learn alone and then label images, after which main starts again.
+
+        Args:
+            max_epochs: epochs in all.
+            label_epochs: those before the images are labeled, an int; or a float, their share of ``max_epochs``.
+
+        Raises:
+            ValueError: for a number outside its range, or if either part has no epoch.
+        """
+        epochs = _whole_epochs("label_epochs", label_epochs, max_epochs)
+        if not 0 < epochs < max_epochs:
+            raise ValueError(
+                f"label_epochs: the students need epochs to learn, and main needs some after its restart: got {epochs} "
+                f"of {max_epochs}; give 0.5, or a number from 1 to {max_epochs - 1}"
+            )
+        return cls(max_epochs, epochs, epochs)
+
     def phase(self, epoch: int) -> Phase:
         """The phase of an epoch, counted from 1."""
         if epoch <= self.independent_epochs:
@@ -108,6 +128,18 @@ class Accumulation(NamedTuple):
         start = index - index % steps
         batches = min(steps, epoch_length - start)  # the last step of an epoch may have fewer
         return cls(batches, index == start, index == start + batches - 1)
+
+
+def restart_epoch(auxiliary: str, max_epochs: int, label_epochs: float) -> int | None:
+    """The epoch after which main starts again, and with it the learning rate; None if it does not.
+
+    Args:
+        auxiliary: its kind, as :func:`~dwskd_monai.training.auxiliary.create_auxiliary` knows it.
+        max_epochs, label_epochs: as of :meth:`EpochSchedule.with_restart`.
+    """
+    if not auxiliary.endswith("soft_labels"):
+        return None
+    return EpochSchedule.with_restart(max_epochs, label_epochs).distillation_epochs
 
 
 def slices_per_epoch(min_steps: int, max_epochs: int, batch_size: int, accumulation_steps: int = 1) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -21,14 +21,16 @@ from torch.utils.data import DataLoader
 
 from dwskd_monai.training.auxiliary import Auxiliary, NoAuxiliary
 from dwskd_monai.training.checks import in_range, one_of
-from dwskd_monai.training.distributed import naming_frozen_processes
+from dwskd_monai.training.distributed import naming_frozen_processes, unwrap
 from dwskd_monai.training.features import PooledFeatures
 from dwskd_monai.training.losses.objective import SelfDistillationLoss
 from dwskd_monai.training.losses.term import StudentOutput
 from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase
+from dwskd_monai.training.softly_labeled import NO_LABEL, SOFT_LABEL
 from dwskd_monai.training.views import AUXILIARY_VIEW, VIEWS
 
 AUXILIARY_LOSS = "auxiliary_loss"
+_SHOWN = (CommonKeys.IMAGE, CommonKeys.LABEL, CommonKeys.PRED)  # of each image of a batch
 
 
 class DualStudentTrainer(Trainer):
@@ -59,6 +61,8 @@ class DualStudentTrainer(Trainer):
             all by default.
         independent_epochs: how many of these pass before the students learn from each other and the ramp of λ starts:
             an int is their number, a float their share of ``distillation_epochs``.
+        label_epochs: in place of these two, if the auxiliary labels images: epochs after which it does so, and main
+            starts again; an int is their number, a float their share of ``max_epochs``.
         clip_grad_norm: largest norm of each student's gradient; None for no clipping.
         accumulation_steps: batches per optimizer step.
         amp: automatic mixed precision: True, False, or ``auto`` (True on CUDA). On the CPU it is bfloat16.
@@ -93,6 +97,7 @@ class DualStudentTrainer(Trainer):
         views: str = "same",
         distillation_epochs: int | float | None = None,
         independent_epochs: int | float = 0,
+        label_epochs: int | float = 0.5,
         clip_grad_norm: float | None = None,
         accumulation_steps: int = 1,
         epoch_length: int | None = None,
@@ -119,7 +124,10 @@ class DualStudentTrainer(Trainer):
             raise ValueError(f"clip_grad_norm must be greater than 0, or null for no clipping; got {clip_grad_norm}")
         self.network = network
         self.auxiliary = NoAuxiliary() if auxiliary is None else auxiliary
-        self.schedule = EpochSchedule.of(max_epochs, distillation_epochs, independent_epochs)
+        if self.auxiliary.labels_images:
+            self.schedule = EpochSchedule.with_restart(max_epochs, label_epochs)
+        else:
+            self.schedule = EpochSchedule.of(max_epochs, distillation_epochs, independent_epochs)
         if self.auxiliary.joins and self.schedule.distillation_epochs < max_epochs:
             raise ValueError(
                 f"deploy: both needs two students that learn to the end: distillation_epochs 1.0, or {max_epochs}; got "
@@ -190,6 +198,12 @@ class DualStudentTrainer(Trainer):
         """How many students this training makes: 2 if the auxiliary is a student and takes part, else 1."""
         return 2 if self.auxiliary.is_student and self.schedule.distillation_epochs > 0 else 1
 
+    def restart(self, first_weights: Mapping[str, Tensor]) -> None:
+        """Let main start again: with these weights, and without what the optimizer knows about its parameters."""
+        unwrap(self.network).load_state_dict(first_weights)
+        for parameter in self.network.parameters():
+            self.optimizer.state.pop(parameter, None)
+
     def promote_auxiliary(self) -> None:
         """Exchange the students, with their weights and optimizer states."""
         self.auxiliary.promote(self.network, self.optimizer)
@@ -225,7 +239,7 @@ class DualStudentTrainer(Trainer):
             self.optimizer.zero_grad(set_to_none=self.optim_set_to_none)
         with torch.autocast(self.state.device.type, enabled=self.amp, **self.amp_kwargs):
             main, auxiliary = self._forward(inputs, batchdata)
-            loss = self._losses(main, auxiliary, targets)
+            loss = self._losses(main, auxiliary, targets, batchdata.get(SOFT_LABEL))
         assert self.scaler is not None
         self.scaler.scale(loss / accumulation.batches).backward()
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
@@ -246,9 +260,14 @@ class DualStudentTrainer(Trainer):
         self.fire_event(IterationEvents.FORWARD_COMPLETED)
         return main, auxiliary
 
-    def _losses(self, main: StudentOutput, auxiliary: StudentOutput | None, targets: Tensor) -> Tensor:
+    def _losses(
+        self, main: StudentOutput, auxiliary: StudentOutput | None, targets: Tensor, soft_labels: Tensor | None
+    ) -> Tensor:
         """Write the losses of this batch into ``state.output``; returns the loss to differentiate."""
-        loss = self._objective(main, auxiliary, targets)
+        if soft_labels is None:
+            loss = self._objective(main, auxiliary, targets)
+        else:
+            loss = self._soft_objective(main, targets, _plain(soft_labels).to(targets.device))
         self.state.output[CommonKeys.LOSS] = loss.detach()
         if auxiliary is not None:
             auxiliary_loss = self.auxiliary.loss(lambda: self._objective(auxiliary, main, targets))
@@ -264,6 +283,13 @@ class DualStudentTrainer(Trainer):
             return self.loss_function(student, targets)
         epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.independent_epochs
         return self.loss_function(student, targets, peer, epoch=epochs)
+
+    def _soft_objective(self, main: StudentOutput, targets: Tensor, soft_labels: Tensor) -> Tensor:
+        """Main's loss with soft labels ``(B, C)``; metrics of the training see only the images with labels."""
+        labeled = targets != NO_LABEL
+        self.state.output |= {key: self.state.output[key][labeled] for key in _SHOWN}
+        epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.distillation_epochs
+        return self.loss_function.from_soft_labels(main, targets, labeled, soft_labels, epochs)
 
     def _auxiliary_view(self, batchdata: dict[str, Tensor]) -> Tensor:
         if AUXILIARY_VIEW not in batchdata:

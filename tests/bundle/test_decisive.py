@@ -6,7 +6,7 @@ import pytest
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle import Bundle
-from dwskd_monai.bundle.decisive import decisive_settings
+from dwskd_monai.bundle.decisive import decisive_settings, put_back_taken_roots
 from tests.conftest import BUNDLES
 
 CONFIG = {
@@ -61,3 +61,15 @@ def test_the_bundles_settings_are_all_there(bundle):
     } <= set(settings)  # fmt: skip
     assert settings["network_def"]["dims"] == [8, 16]
     assert not {"learning_rate", "max_epochs", "device", "batch_size", "slices_per_study"} & set(settings)
+
+
+def test_a_function_that_a_command_repeats_is_replaced_also_in_a_copy():
+    room = "dwskd_monai.bundle"
+    taken = {"_target_": f"{room}.trained_network", "trained": "@trained"}
+    repeated = {"network_def": taken | {"_target_": "own.create_model"}, "auxiliary_def": "%network_def"}
+    parser = ConfigParser({"trained": {"_target_": f"{room}.open_trained"}, **repeated, "other_def": {"trained": "no"}})
+    parser.parse()
+    assert parser["auxiliary_def"]["_target_"] == "own.create_model"
+    put_back_taken_roots(parser)
+    assert parser["network_def"] == parser["auxiliary_def"] == taken
+    assert parser["other_def"] == {"trained": "no"}

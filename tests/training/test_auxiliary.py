@@ -58,7 +58,10 @@ def test_a_student_competes_only_if_the_better_one_is_deployed(kind, deploy):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
+        (
+            {"kind": "foo"},
+            "auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'foo'",
+        ),
         ({"kind": "mutual", "deploy": "worse"}, "deploy must be one of better, main, both; got 'worse'"),
         ({"kind": "mutual", "momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
         ({"kind": "ema", "network": None}, "auxiliary='ema' needs an auxiliary_network"),

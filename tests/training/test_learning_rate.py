@@ -22,11 +22,13 @@ def expected(epoch: int, length: int) -> float:
     return HIGHEST * (1 + math.cos(math.pi * (done - WARMUP) / (length - WARMUP))) / 2
 
 
-def rates_of_a_training(path: Path, length: int, resume: bool = False, until: int | None = None) -> list[float]:
+def rates_of_a_training(
+    path: Path, length: int, resume: bool = False, until: int | None = None, restart: int | None = None
+) -> list[float]:
     """The learning rate of each epoch that is trained."""
     network = Student()
     optimizer = torch.optim.SGD(network.parameters(), lr=HIGHEST)
-    scheduler = WarmupCosine(optimizer, warmup_steps=WARMUP, t_total=length, warmup_multiplier=FACTOR)
+    scheduler = WarmupCosine(optimizer, WARMUP, length, restart, warmup_multiplier=FACTOR)
     trainer = make_trainer(auxiliary="none", network=network, optimizer=optimizer, max_epochs=length)
     LrScheduleHandler(scheduler, print_lr=False).attach(trainer)
     objects = {"network": network, "optimizer": optimizer, "lr_scheduler": scheduler}
@@ -57,3 +59,11 @@ def test_a_training_that_is_resumed_with_more_epochs_goes_on_as_one_of_that_leng
     rest = rates_of_a_training(tmp_path / "state.pt", longer, resume=True)
     assert rest == pytest.approx([expected(epoch, longer) for epoch in range(5, longer + 1)])
     assert rest == sorted(rest, reverse=True), "it never rises again"
+
+
+def test_it_starts_again_where_main_does(tmp_path):
+    whole = rates_of_a_training(tmp_path / "whole.pt", 11, restart=5)
+    assert whole == pytest.approx([expected(epoch, 5) for epoch in range(1, 6)] + [expected(e, 6) for e in range(1, 7)])
+    first = rates_of_a_training(tmp_path / "state.pt", 11, until=7, restart=5)
+    rest = rates_of_a_training(tmp_path / "state.pt", 11, resume=True, restart=5)
+    assert first + rest == whole, "to the last bit"

@@ -235,3 +235,25 @@ def test_a_term_without_a_forward_says_so():
     student = StudentOutput(torch.randn(2, 3))
     with pytest.raises(NotImplementedError, match=r"Unfinished has no forward\(student, peer\)"):
         Unfinished()(student, student)
+
+
+def test_soft_labels_are_learned_from_all_images_and_labels_from_those_that_have_one():
+    logits, soft = torch.randn(5, 3), torch.rand(5, 3).softmax(1)
+    target = torch.tensor([0, -100, 2, -100, -100])
+    labeled = target >= 0
+    objective = SelfDistillationLoss(term=SoftenedKL(2.0), weight=9.0, ramp_up_epochs=4, soft_label_weight=0.7)
+    own = sum(-math.log(softmax(logits[row].tolist(), 1.0)[target[row]]) for row in (0, 2)) / 2
+    from_others = naive_kl(logits.tolist(), soft.log().tolist(), 2.0)
+    for epoch, ramp in ((1, math.exp(-5 * 0.75**2)), (4, 1.0), (9, 1.0)):
+        loss = objective.from_soft_labels(StudentOutput(logits), target, labeled, soft, epoch)
+        assert loss.item() == pytest.approx(own + 0.7 * ramp * from_others, rel=1e-5)
+    alone = objective.from_soft_labels(StudentOutput(logits), target, torch.zeros(5, dtype=torch.bool), soft, 9)
+    assert alone.item() == pytest.approx(0.7 * from_others, rel=1e-5), "a batch without any label"
+
+
+def test_a_soft_label_of_0_has_a_finite_loss():
+    soft = torch.tensor([[1.0, 0.0, 0.0]])
+    loss = SelfDistillationLoss().from_soft_labels(
+        StudentOutput(torch.randn(1, 3)), torch.tensor([0]), torch.tensor([True]), soft
+    )
+    assert torch.isfinite(loss)

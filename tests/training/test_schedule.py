@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase, slices_per_epoch
+from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase, restart_epoch, slices_per_epoch
 
 INDEPENDENT, DISTILLING, FINE_TUNING = Phase
 
@@ -66,6 +66,20 @@ def test_batches_are_accumulated_within_an_epoch(epoch_length, steps, groups):
             for batch in group:
                 got = Accumulation.at(epoch * epoch_length + batch, epoch_length, steps)
                 assert got == (len(group), batch == group[0], batch == group[-1])
+
+
+@pytest.mark.parametrize(("given", "epochs"), [(0.5, 2), (0.26, 1), (3, 3)])
+def test_main_starts_again_after_the_epochs_of_learning_alone(given, epochs):
+    schedule = EpochSchedule.with_restart(4, given)
+    assert phases(schedule) == [INDEPENDENT] * epochs + [FINE_TUNING] * (4 - epochs)
+    assert restart_epoch("soft_labels", 4, given) == restart_epoch("own_soft_labels", 4, given) == epochs
+    assert restart_epoch("mutual", 4, given) is None
+
+
+@pytest.mark.parametrize("given", [0, 0.1, 4, 1.0])
+def test_both_parts_of_a_training_with_a_restart_have_epochs(given):
+    with pytest.raises(ValueError, match=r"label_epochs: .* got \d of 4; give 0.5, or a number from 1 to 3"):
+        EpochSchedule.with_restart(4, given)
 
 
 @pytest.mark.parametrize("min_steps", [0, 1, 999, 1000, 1001])

@@ -309,7 +309,10 @@ def test_promotion_exchanges_weights_and_optimizer_states(auxiliary):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"auxiliary": "foo"}, "auxiliary must be one of ema, frozen, mutual, none; got 'foo'"),
+        (
+            {"auxiliary": "foo"},
+            "auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'foo'",
+        ),
         ({"views": "three"}, "views must be one of same, two"),
         ({"deploy": "worse"}, "deploy must be one of better, main, both"),
         (

@@ -15,10 +15,9 @@ from dwskd_monai.data.class_counts import say_missing_classes
 from dwskd_monai.data.datalist import divide, in_splits
 from dwskd_monai.data.groups import path_in, refuse_divided_studies, refuse_leaks, with_content
 from dwskd_monai.data.images import existing, list_images
-from dwskd_monai.data.patients import with_patients
+from dwskd_monai.data.patients import of_header, with_patients
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.sources import LabeledImage, read_dataset
-from dwskd_monai.reading import RefusedImage, dicom
 
 _DATALIST = "train#dataset#data"
 _KIND = "datalist"
@@ -110,12 +109,5 @@ def list_unlabeled(bundle: Bundle, unlabeled_dir: str, refused: RefusedImages, f
     for item in items:
         path = Path(item["image"])
         name = path_in(Path(unlabeled_dir), path)
-        listed.append(ListedImage(str(path), name, UNLABELED, item.get("patient") or _patient_of(path)))
+        listed.append(ListedImage(str(path), name, UNLABELED, item.get("patient") or of_header(path)[0]))
     return listed
-
-
-def _patient_of(image: Path) -> str | None:
-    try:
-        return dicom.patient_of(image)
-    except (RefusedImage, OSError):  # reading names what is wrong
-        return None

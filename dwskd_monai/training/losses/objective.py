@@ -26,6 +26,7 @@ class SelfDistillationLoss(nn.Module):
             0 for none.
         feature_term: what is learned from the peer's features; :class:`SimilarityPreserving` by default.
         feature_weight: γ >= 0; 0 leaves the feature term out.
+        soft_label_weight: w >= 0, the final weight of ``term`` if it compares with soft labels.
 
     Raises:
         ValueError: for a value outside the ranges above, or a term that is not a :class:`DistillationTerm`.
@@ -49,12 +50,14 @@ class SelfDistillationLoss(nn.Module):
         ramp_up_epochs: float = 0.0,
         feature_term: DistillationTerm | None = None,
         feature_weight: float = 0.0,
+        soft_label_weight: float = 1.0,
     ) -> None:
         super().__init__()
         for name, value in (
             ("weight", weight),
             ("ramp_up_epochs", ramp_up_epochs),
             ("feature_weight", feature_weight),
+            ("soft_label_weight", soft_label_weight),
         ):
             if not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"{name} must be 0 or greater, got {value}")
@@ -66,6 +69,7 @@ class SelfDistillationLoss(nn.Module):
         self.weight = weight
         self.ramp_up_epochs = ramp_up_epochs
         self.feature_weight = feature_weight
+        self.soft_label_weight = soft_label_weight
 
     @property
     def needs_features(self) -> bool:
@@ -74,13 +78,14 @@ class SelfDistillationLoss(nn.Module):
 
     def weight_at(self, epoch: float) -> float:
         """λ(t) after ``epoch`` epochs (a fraction within an epoch)."""
-        if epoch >= self.ramp_up_epochs:
-            return self.weight
-        remaining = 1 - epoch / self.ramp_up_epochs
-        return self.weight * math.exp(-5 * remaining**2)
+        return self.weight * self._ramp(epoch)
 
     def forward(
-        self, student: StudentOutput, target: Tensor, peer: StudentOutput | None = None, epoch: float = math.inf
+        self,
+        student: StudentOutput,
+        target: Tensor,
+        peer: StudentOutput | None = None,
+        epoch: float = math.inf,
     ) -> Tensor:
         """The objective of one student.
 
@@ -106,6 +111,35 @@ class SelfDistillationLoss(nn.Module):
             if self.feature_weight > 0:
                 loss = loss + self.feature_weight * self.feature_term(student, peer)
         return torch.as_tensor(loss)
+
+    def from_soft_labels(
+        self, student: StudentOutput, target: Tensor, labeled: Tensor, soft_labels: Tensor, epoch: float = math.inf
+    ) -> Tensor:
+        """The objective of a student that learns soft labels, as it would the predictions of a peer.
+
+        ``L = task_loss(z, y) + w(t) · term``: the task loss of the images with labels, the term of all images.
+
+        Args:
+            student: logits of the student.
+            target: labels, ``(B,)``; those of images without one are not used.
+            labeled: which images have a label, ``(B,)`` of bool.
+            soft_labels: probabilities ``(B, C)``.
+            epoch: epochs of learning soft labels so far, for the ramp of w, which is that of λ.
+
+        Returns:
+            Scalar, in float32 whatever the precision of the logits.
+        """
+        student = student.float()
+        peer = StudentOutput(soft_labels.float().clamp_min(torch.finfo(torch.float32).tiny).log())
+        loss = self.soft_label_weight * self._ramp(epoch) * self.term(student, peer)
+        if labeled.any():  # the mean of no image would be NaN
+            loss = loss + self.task_loss(student.logits[labeled], target[labeled])
+        return torch.as_tensor(loss)
+
+    def _ramp(self, epoch: float) -> float:
+        if epoch >= self.ramp_up_epochs:
+            return 1.0
+        return math.exp(-5 * (1 - epoch / self.ramp_up_epochs) ** 2)
 
 
 def _checked_term(name: str, term: DistillationTerm) -> DistillationTerm:

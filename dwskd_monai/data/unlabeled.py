@@ -1,0 +1,156 @@
+"""Images without labels that a training may learn from: none that validates or tests it, and none of their patients."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+from monai.transforms import Compose
+from monai.utils.enums import CommonKeys
+
+from dwskd_monai.class_order import ClassNames
+from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.images import list_images
+from dwskd_monai.data.items import study_of
+from dwskd_monai.data.near_copies import SIDE, near_copies
+from dwskd_monai.data.patients import of_header
+from dwskd_monai.data.refused import RefusedImages, shown_kinds
+from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.reading import RefusedImage
+from dwskd_monai.reading.refusal import HELD_OUT
+
+_MOST_SHOWN = 3
+_logger = logging.getLogger(__name__)
+Item = Mapping[str, Any]
+
+
+def open_unlabeled(
+    unlabeled_dir: str | Path | None,
+    training: SliceDataset,
+    validation: SliceDataset,
+    transform: Compose,
+    dataset_dir: str | Path,
+    class_names: ClassNames,
+    refused: RefusedImages,
+    labeled_refused: RefusedImages | None = None,
+    dicom_series: bool = True,
+    dicom_patients: bool = True,
+    folder_patients: bool = True,
+    ignored_columns: Collection[str] | str = (),
+    cache_dir: str | Path | None = None,
+    slices_per_study: int | None = None,
+    num_workers: int = 0,
+) -> SliceDataset | None:
+    """The images of ``unlabeled_dir`` that a training may learn from; None if there is no such folder.
+
+    Images of the training may be among them; they are used with their labels. Left out are images that cannot be read,
+    or are of another kind, as at inference; and, because they would make validation and test look better than they are,
+    images of validation and test, near copies of them (resized, compressed again, mirrored, turned), and other images
+    of their patients. The log counts them, and ``refused`` lists them with the reason.
+
+    Args:
+        unlabeled_dir: a folder of images, or a datalist, whose labels are not read.
+        training, validation: the labeled images.
+        transform: as of the training's dataset.
+        dataset_dir, class_names, folder_patients: where the test images are listed, as for
+            :func:`~dwskd_monai.data.datalist.load_split`.
+        refused: the list of images that are left out; it never stops the run.
+        labeled_refused: the list of the labeled images, so that ``dataset_dir`` is read once.
+        dicom_series: whether DICOM files in one folder are the slices of one volume.
+        dicom_patients: whether to take patients from DICOM headers.
+        ignored_columns: columns of a datalist to ignore.
+        cache_dir, slices_per_study, num_workers: as of :class:`~dwskd_monai.data.slices.SliceDataset`.
+
+    Raises:
+        FileNotFoundError: if ``unlabeled_dir`` does not exist, or there is no image.
+        ValueError: if no image can be used.
+    """
+    if unlabeled_dir is None:
+        return None
+    refused.begin()
+    items = list_images(unlabeled_dir, dicom_series, ignored_columns, refused, setting="unlabeled_dir")
+    reading: dict[str, Any] = {"transform": transform, "cache_dir": cache_dir, "num_workers": num_workers}
+    images = SliceDataset(items, slices_per_study=slices_per_study, refused=refused, **reading)
+    test_items = load_split(
+        dataset_dir, class_names, "test", dicom_series=dicom_series, dicom_patients=dicom_patients,
+        folder_patients=folder_patients, ignored_columns=ignored_columns, refused=labeled_refused, required=False,
+    )  # fmt: skip
+    held_out = [validation]
+    if test_items:
+        held_out.append(SliceDataset(test_items, refused=refused, **reading))
+    labeled = {digest for digest, _ in training.contents()}
+    known = {place for place, (digest, _) in enumerate(images.contents()) if digest in labeled}
+    reasons: dict[int, str] = {}
+    for split, held in zip(("validation", "test"), held_out):
+        reasons |= _of_same_patients(images, held, split, dicom_patients)
+        reasons |= _near_copies(images, held, split)
+        reasons |= _copies(images, held, f"a {split} image")
+    for place, reason in sorted(reasons.items()):
+        item = images.data[place]
+        refused.add(RefusedImage(item[CommonKeys.IMAGE], f"{reason}; it is left out", HELD_OUT), item, place)
+    kept = [place for place in range(len(images.data)) if place not in known | reasons.keys()]
+    _report(unlabeled_dir, len(kept), len(known), refused)
+    return images.only(kept)
+
+
+def _copies(images: SliceDataset, others: SliceDataset, what: str) -> dict[int, str]:
+    """Places of images with the content of another one, and how to say it."""
+    contents = {digest for digest, _ in others.contents()}
+    return {place: f"a copy of {what}" for place, (digest, _) in enumerate(images.contents()) if digest in contents}
+
+
+def _near_copies(images: SliceDataset, held: SliceDataset, split: str) -> dict[int, str]:
+    count = len(images.data)
+    pictures = np.concatenate([images.middle_slices(SIDE), held.middle_slices(SIDE)])
+    pairs = [pair for pair in near_copies(pictures) if pair.first < count <= pair.second]
+    return {
+        pair.first: f"shows the same as the {split} image {_name(held.data[pair.second - count])}"
+        for pair in reversed(pairs)  # the most similar ones come first, and stay
+    }
+
+
+def _of_same_patients(images: SliceDataset, held: SliceDataset, split: str, dicom_patients: bool) -> dict[int, str]:
+    names: dict[str, str] = {}
+    for item in held.data:
+        names |= dict.fromkeys(_ties(item, dicom_patients), _name(item))
+    reasons = {}
+    for place, item in enumerate(images.data):
+        shared = sorted(_ties(item, dicom_patients) & names.keys())
+        if shared:
+            reasons[place] = f"of the same patient, study or series as the {split} image {names[shared[0]]}"
+    return reasons
+
+
+def _ties(item: Item, dicom_patients: bool) -> set[str]:
+    """What an image has in common with all that must be in its split: its patient, its study, its series."""
+    patient = item.get("patient")
+    in_header: tuple[str, ...] = ()
+    if dicom_patients:
+        of_the_header, in_header = of_header(Path(item[CommonKeys.IMAGE]))
+        patient = patient or of_the_header
+    return {f"study {study_of(item)}", *in_header, *([f"patient {patient}"] if patient else [])}
+
+
+def _report(unlabeled_dir: str | Path, count: int, known: int, refused: RefusedImages) -> None:
+    """Say how many images there are besides the ``known`` ones of the training, and which were left out.
+
+    Raises:
+        ValueError: if there is no image.
+    """
+    rows = refused.rows_of_images()
+    refused.keep()
+    names = ", ".join(Path(row["path"]).name for row in rows[:_MOST_SHOWN]) + (", …" if len(rows) > _MOST_SHOWN else "")
+    besides = [f"{known} that are training images"] if known else []
+    besides += [f"{len(rows)} left out ({shown_kinds(rows)}): {names}; {refused.path} says why"] if rows else []
+    if not count:
+        raise ValueError(f"unlabeled_dir: {unlabeled_dir} has no further image to learn from; {', '.join(besides)}")
+    if idist.get_rank() == 0:
+        _logger.info("%s: %s", unlabeled_dir, ", ".join([f"{count} images without labels", *besides]))
+
+
+def _name(item: Item) -> str:
+    return Path(str(item[CommonKeys.IMAGE])).name

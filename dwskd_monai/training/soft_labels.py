@@ -1,0 +1,149 @@
+"""Soft labels: what the students of a training say about each image, with a label or without."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from monai.data import DataLoader
+from monai.data.utils import set_rnd
+from monai.inferers import Inferer
+from monai.utils.enums import CommonKeys
+from torch import Tensor, nn
+from torch.utils.data import Subset
+from tqdm import tqdm
+
+from dwskd_monai.training.checks import in_range
+from dwskd_monai.training.softly_labeled import SoftlyLabeledSlices
+
+_logger = logging.getLogger(__name__)
+
+
+class SoftLabels:
+    """Make soft labels of all images, and keep what must survive an interruption after that.
+
+    A soft label is the mean of the networks' probabilities over the slices of an image and over several augmented views
+    of each.
+
+    Args:
+        dataset: of the images; it gets the soft labels.
+        views: how many augmented views of each slice are looked at.
+        match_classes: whether the soft labels of unlabeled images are corrected to the shares of the classes among the
+            labeled ones (:func:`with_prior`).
+        batch_size: slices at a time.
+        num_workers: processes that read and augment them.
+        seed: of the views.
+    """
+
+    def __init__(
+        self,
+        dataset: SoftlyLabeledSlices,
+        views: int = 4,
+        match_classes: bool = True,
+        batch_size: int = 16,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        in_range("views", views, 1, float("inf"))
+        self.dataset = dataset
+        self.views = views
+        self.match_classes = match_classes
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.first_weights: dict[str, Tensor] = {}
+        """Main's before the training, with which it starts again."""
+        self.agreement: float | None = None
+        """Share of the images to which all networks give the same class; None before."""
+
+    @property
+    def there(self) -> bool:
+        """Whether they have been made."""
+        return self.dataset.soft_labels is not None
+
+    def make(self, networks: Sequence[nn.Module], inferer: Inferer, device: torch.device) -> None:
+        """Ask the networks about all images; several processes share the work.
+
+        Args:
+            networks: they give logits ``(B, C)``.
+            inferer: applies them.
+            device: where they are.
+        """
+        opinions = torch.stack([self._opinion(network.eval(), inferer, device) for network in networks])
+        soft_labels = opinions.mean(0)
+        self.agreement = float((opinions.argmax(2) == opinions[0].argmax(1)).all(0).float().mean())
+        count = self.dataset.every_slice.labeled_count
+        if self.match_classes and len(soft_labels) > count:
+            soft_labels[count:] = with_prior(soft_labels[count:], self._prior(soft_labels.shape[1]))
+        self.dataset.soft_labels = soft_labels
+        if idist.get_rank() == 0:
+            _logger.info(
+                "soft labels of %d images, %d of them without a label; the students agree on %.1f %% of all; main "
+                "starts again with its first weights",
+                len(soft_labels), len(soft_labels) - count, 100 * self.agreement,
+            )  # fmt: skip
+
+    def unlabeled_contents(self) -> list[str]:
+        """The digest of the content of each image without a label."""
+        unlabeled = self.dataset.unlabeled
+        return [] if unlabeled is None else [digest for digest, _ in unlabeled.contents()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive an interruption."""
+        return {
+            "first_weights": self.first_weights,
+            "soft_labels": self.dataset.soft_labels,
+            "agreement": self.agreement,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state_dict`'s content."""
+        self.first_weights = dict(state["first_weights"])
+        soft_labels = state["soft_labels"]
+        self.dataset.soft_labels = None if soft_labels is None else soft_labels.cpu()
+        self.agreement = state["agreement"]
+
+    def _prior(self, classes: int) -> Tensor:
+        labels = [int(item[CommonKeys.LABEL]) for item in self.dataset.labeled.data]
+        return torch.bincount(torch.tensor(labels), minlength=classes) / len(labels)
+
+    @torch.no_grad()
+    def _opinion(self, network: nn.Module, inferer: Inferer, device: torch.device) -> Tensor:
+        """Mean probabilities ``(N, C)`` of one network."""
+        slices = self.dataset.every_slice
+        own = Subset(slices, range(idist.get_rank(), len(slices), idist.get_world_size()))
+        loader = DataLoader(own, num_workers=self.num_workers, batch_size=self.batch_size)
+        sums: Tensor | None = None
+        counts = torch.zeros(slices.images, 1, device=device)
+        hidden = None if idist.get_rank() == 0 else True
+        for view in tqdm(range(self.views), desc="labeling images", disable=hidden):
+            torch.manual_seed(self.seed * 1_009 + view)
+            set_rnd(self.dataset, self.seed * 1_009 + view)
+            for batch in loader:
+                probabilities = inferer(batch[CommonKeys.IMAGE].to(device), network).float().softmax(1)
+                sums = probabilities.new_zeros(slices.images, probabilities.shape[1]) if sums is None else sums
+                places = batch["place"].to(device)
+                sums.index_add_(0, places, probabilities)
+                counts.index_add_(0, places, torch.ones_like(probabilities[:, :1]))
+        assert sums is not None
+        if idist.get_world_size() > 1:
+            sums, counts = idist.all_reduce(sums), idist.all_reduce(counts)
+        return (sums / counts).cpu()
+
+
+def with_prior(soft_labels: Tensor, prior: Tensor) -> Tensor:
+    """Soft labels ``(N, C)`` whose mean is closer to the shares of the classes ``(C,)``.
+
+    q ∝ p · prior / mean(p) (*distribution alignment*; Berthelot et al., ReMixMatch, arXiv 1911.09785, section 3.1).
+    Without it, a class that the students prefer by mistake would be preferred even more by one that learns from them.
+
+    Examples:
+        >>> with_prior(torch.tensor([[0.9, 0.1], [0.7, 0.3]]), torch.tensor([0.5, 0.5]))
+        tensor([[0.6923, 0.3077],
+                [0.3684, 0.6316]])
+    """
+    scaled = soft_labels * prior / soft_labels.mean(0).clamp_min(torch.finfo(soft_labels.dtype).tiny)
+    return scaled / scaled.sum(1, keepdim=True)

@@ -1,0 +1,138 @@
+"""A training that also learns from images without labels, as its users run it."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dwskd_monai.data.phantoms import make_phantoms
+from tests.bundles.commands import SMALL, config, run, run_here, start
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = ("--max_epochs", "4", "--teacher_weights", "random", "--label_views", "2")
+
+
+@pytest.fixture(scope="module")
+def unlabeled(tmp_path_factory, phantoms) -> Path:
+    """Phantoms of other patients, and all labeled images."""
+    folder = tmp_path_factory.mktemp("unlabeled")
+    make_phantoms("chest_xray", folder / "others", count=60, seed=9)
+    (folder / "others" / "datalist.csv").unlink()
+    for path in folder.glob("others/**/*.dcm"):
+        path.unlink()  # their headers name the same patients as the labeled ones
+    shutil.copytree(phantoms, folder / "labeled")
+    (folder / "labeled" / "datalist.csv").unlink()
+    return folder
+
+
+def training(phantoms: Path, unlabeled: Path, folder: Path) -> tuple[str | Path, ...]:
+    return (
+        *("run", "training", "--config_file", config("train"), "--dataset_dir", phantoms, *EPOCHS, *SMALL),
+        *("--unlabeled_dir", unlabeled, "--ckpt_dir", folder, "--output_dir", folder, "--cache_dir", folder / "cache"),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(phantoms, unlabeled, tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a finished training, and what it printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, run(*training(phantoms, unlabeled, folder), cwd=folder)
+
+
+def test_it_says_what_it_learns_from_and_leaves_out_what_is_held_out(trained, phantoms, unlabeled):
+    folder, printed = trained
+    (said,) = re.findall(r"(\d+) images without labels, (\d+) that are training images, (\d+) left out", printed)
+    count, labeled, left_out = map(int, said)
+    with (folder / "refused_unlabeled.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == left_out
+    assert {row["kind"] for row in rows} == {"held out"}
+    held_out = [*(phantoms / "test").glob("*/*"), *(path for path in phantoms.glob("train/*/*") if is_held(path, rows))]
+    assert {path.name for path in held_out} <= {Path(row["path"]).name for row in rows}
+    assert count + labeled + left_out == sum(path.is_file() for path in unlabeled.rglob("*"))
+    assert f"soft labels of {count + labeled} images, {count} of them without a label" in printed
+    assert "epoch 4/4: train_accuracy" in printed
+    origin = yaml.safe_load((folder / "model.yaml").read_text())["training"]
+    assert origin["unlabeled"]["images"] == count
+    assert re.fullmatch("[0-9a-f]{64}", origin["unlabeled"]["sha256"])
+
+
+def is_held(path: Path, rows: list[dict[str, str]]) -> bool:
+    return any(row["path"].endswith(f"labeled/train/{path.parent.name}/{path.name}") for row in rows)
+
+
+def test_one_network_is_deployed_and_predicts_as_any_other(trained, phantoms, tmp_path):
+    folder, _ = trained
+    run_here(
+        *("run", "--config_file", config("inference"), "--dataset_dir", phantoms / "test", "--ckpt_dir", folder),
+        *("--output_dir", tmp_path, "--num_workers", "0"),
+    )
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 16
+
+
+@pytest.mark.parametrize("epoch", [1, 3], ids=["before there are soft labels", "afterwards"])
+def test_killed_and_resumed_it_comes_to_the_same_end(trained, phantoms, unlabeled, tmp_path, epoch):
+    whole, _ = trained
+    state = tmp_path / "training_state.pt"
+    shutil.copytree(whole / "cache", tmp_path / "cache")
+    process = start_until(epoch, state, training(phantoms, unlabeled, tmp_path), tmp_path)
+    assert process.wait() == -signal.SIGKILL
+    stopped_after = torch.load(state, weights_only=True)["trainer"]["epoch"]
+    assert stopped_after < 4
+    printed = run(*training(phantoms, unlabeled, tmp_path), "--resume", "true", cwd=tmp_path)
+    assert f"continuing after epoch {stopped_after} of 4" in printed
+    resumed, expected = (torch.load(path / state.name, weights_only=True) for path in (tmp_path, whole))
+    assert resumed["best_model"] == expected["best_model"]
+    assert torch.equal(resumed["soft_labels"]["soft_labels"], expected["soft_labels"]["soft_labels"])
+    for name in ("network", "auxiliary_network"):
+        for key, tensor in expected[name].items():
+            assert torch.equal(resumed[name][key], tensor), f"{name} {key}"
+
+
+def start_until(epoch: int, state: Path, arguments: tuple[str | Path, ...], folder: Path):
+    """Start a training, and kill it when the state of an epoch is there."""
+    process = start(*arguments, cwd=folder)
+    while not state.exists() or torch.load(state, weights_only=True)["trainer"]["epoch"] < epoch:
+        assert process.poll() is None, "it ended too early"
+        time.sleep(0.01)
+    process.kill()
+    return process
+
+
+def test_the_same_images_are_needed_to_resume(trained, phantoms, unlabeled, tmp_path):
+    whole, _ = trained
+    for path in whole.glob("*.pt"):
+        shutil.copy(path, tmp_path)
+    shutil.copytree(unlabeled, tmp_path / "fewer")
+    next((tmp_path / "fewer" / "others" / "train").glob("*/*.png")).unlink()
+    printed = run(
+        *training(phantoms, tmp_path / "fewer", tmp_path), "--resume", "true", "--cache_dir", whole / "cache",
+        cwd=tmp_path, expect=2,
+    )  # fmt: skip
+    assert "unlabeled images: 1 of" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--auxiliary", "mutual"), "unlabeled_dir: nothing is learned from its images with a MutualPeer"),
+        (
+            ("--deploy", "both"),
+            "deploy: both needs two students, auxiliary: mutual or ema, but auxiliary is soft_labels",
+        ),
+    ],
+    ids=["another auxiliary", "both students deployed"],
+)
+def test_what_contradicts_it_stops_the_run(phantoms, unlabeled, tmp_path, options, message):
+    given = [*training(phantoms, unlabeled, tmp_path), *options]
+    printed = run(*given, cwd=tmp_path, expect=2)
+    assert message in printed

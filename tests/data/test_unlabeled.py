@@ -1,0 +1,207 @@
+"""Images without labels that a training may learn from, and those that it must not."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from monai.transforms import Compose, CopyItemsd
+from PIL import Image, ImageOps
+
+from dwskd_monai.data import RefusedImages, SliceDataset, load_split, open_unlabeled
+from dwskd_monai.preprocessing import ExpectImaged, FitSlicesd, LoadSlicesd, ScalePercentilesd
+from tests.data.test_near_copies import smooth
+
+CLASSES = ["ill", "well"]
+TRANSFORM = Compose(
+    [
+        CopyItemsd("image", names="file"),
+        LoadSlicesd("image", expected={"modality": ["DX"]}),
+        ExpectImaged("image", expected={"modality": ["DX"]}, most_slices=1),
+        FitSlicesd("image", 64),
+        ScalePercentilesd("image"),
+    ]
+)
+
+
+@pytest.fixture
+def places(tmp_path) -> tuple[Path, Path]:
+    """Labeled pictures in three splits, and a folder of 20 others."""
+    labeled, unlabeled = tmp_path / "labeled", tmp_path / "unlabeled"
+    unlabeled.mkdir()
+    splits = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
+    for number, picture in enumerate(smooth(40)):
+        folder = labeled / splits[number] / CLASSES[number % 2] if number < 20 else unlabeled
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{number}.png")
+    return labeled, unlabeled
+
+
+def opened(labeled: Path, unlabeled: Path | None, **options) -> tuple[SliceDataset | None, Path]:
+    """The dataset of unlabeled images, and the file that lists those that were left out."""
+    splits = [load_split(labeled, CLASSES, split) for split in ("training", "validation")]
+    training, validation = (SliceDataset(items, TRANSFORM, progress=False) for items in splits)
+    refused = RefusedImages(unlabeled.parent / "refused.csv" if unlabeled else labeled / "refused.csv")
+    dataset = open_unlabeled(unlabeled, training, validation, TRANSFORM, labeled, CLASSES, refused, **options)
+    return dataset, refused.path
+
+
+def names(dataset: SliceDataset) -> list[str]:
+    return [Path(item["image"]).name for item in dataset.data]
+
+
+def left_out(path: Path) -> dict[str, str]:
+    with path.open(newline="") as file:
+        return {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+
+
+def test_without_a_folder_there_are_none(places):
+    assert opened(places[0], None)[0] is None
+
+
+def test_all_images_of_a_folder_are_used_and_nothing_is_written(places):
+    dataset, path = opened(*places)
+    assert names(dataset) == sorted(f"{number}.png" for number in range(20, 40))
+    assert len(dataset) == 20
+    assert "label" not in dataset[0]
+    assert not path.exists()
+
+
+def test_training_images_may_be_among_them(places, caplog):
+    labeled, unlabeled = places
+    shutil.copytree(labeled / "train", unlabeled / "labeled")
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        dataset, path = opened(labeled, unlabeled)
+    assert len(dataset.data) == 20
+    assert f"{unlabeled}: 20 images without labels, 12 that are training images" in caplog.messages
+    assert not path.exists()
+
+
+def test_validation_and_test_images_are_left_out_by_content_and_near_copies_too(places, caplog):
+    labeled, unlabeled = places
+    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "other_name.png")
+    shutil.copy(labeled / "test" / "ill" / "16.png", unlabeled / "tested.png")
+    mirrored = ImageOps.mirror(Image.open(labeled / "val" / "well" / "13.png")).resize((100, 90))
+    mirrored.save(unlabeled / "mirrored.jpg", quality=70)
+    Image.open(labeled / "test" / "well" / "17.png").save(unlabeled / "again.jpg", quality=80)
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        dataset, path = opened(labeled, unlabeled)
+    assert names(dataset) == sorted(f"{number}.png" for number in range(20, 40))
+    assert left_out(path) == {
+        "other_name.png": "a copy of a validation image; it is left out",
+        "tested.png": "a copy of a test image; it is left out",
+        "mirrored.jpg": "shows the same as the validation image 13.png; it is left out",
+        "again.jpg": "shows the same as the test image 17.png; it is left out",
+    }
+    (said,) = [message for message in caplog.messages if "without labels" in message]
+    assert said == (
+        f"{unlabeled}: 20 images without labels, 4 left out (4 held out): again.jpg, mirrored.jpg, other_name.png, …; "
+        f"{path} says why"
+    )
+
+
+def test_other_images_of_their_patients_are_left_out(places, tmp_path):
+    labeled, unlabeled = places
+    rows = [("image", "label", "split", "patient")]
+    for path in sorted(labeled.glob("*/*/*.png")):
+        split = {"train": "training", "val": "validation", "test": "test"}[path.parts[-3]]
+        rows.append((path, path.parent.name, split, f"P{path.stem}"))
+    listed = [("image", "patient"), *((path, f"Q{path.stem}") for path in sorted(unlabeled.glob("*.png")))]
+    listed[1] = (listed[1][0], "P13")  # a validation patient
+    listed[2] = (listed[2][0], "P18")  # a test patient
+    listed[3] = (listed[3][0], "P3")  # a training patient
+    for name, content in (("labeled.csv", rows), ("unlabeled.csv", listed)):
+        with (tmp_path / name).open("w", newline="") as file:
+            csv.writer(file).writerows(content)
+    dataset, path = opened(tmp_path / "labeled.csv", tmp_path / "unlabeled.csv")
+    assert names(dataset) == [f"{number}.png" for number in range(22, 40)]
+    assert left_out(path) == {
+        "20.png": "of the same patient, study or series as the validation image 13.png; it is left out",
+        "21.png": "of the same patient, study or series as the test image 18.png; it is left out",
+    }
+
+
+def write_dicom(path: Path, picture: Image.Image, patient: str, modality: str = "DX") -> None:
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = (pydicom.uid.generate_uid() for _ in range(2))
+    dataset.PatientID, dataset.Modality = patient, modality
+    dataset.Rows, dataset.Columns = picture.height, picture.width
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelData = picture.convert("L").tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize("dicom_patients", [True, False])
+def test_patients_are_those_of_dicom_headers(places, dicom_patients):
+    labeled, unlabeled = places
+    pictures = smooth(44)[40:]
+    write_dicom(labeled / "val" / "ill" / "held.dcm", pictures[0], "Anna")
+    write_dicom(unlabeled / "same.dcm", pictures[1], "Anna")
+    write_dicom(unlabeled / "other.dcm", pictures[2], "Berta")
+    dataset, path = opened(labeled, unlabeled, dicom_series=False, dicom_patients=dicom_patients)
+    assert ("same.dcm" in names(dataset)) is not dicom_patients
+    assert "other.dcm" in names(dataset)
+    if dicom_patients:
+        assert left_out(path)["same.dcm"].startswith(
+            "of the same patient, study or series as the validation image held"
+        )
+
+
+def test_images_of_another_kind_are_left_out_as_at_inference(places):
+    labeled, unlabeled = places
+    write_dicom(unlabeled / "slice.dcm", smooth(41)[40], "Berta", modality="CT")
+    volume = np.random.default_rng(0).integers(0, 100, (16, 16, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), unlabeled / "volume.nii")
+    (unlabeled / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
+    dataset, path = opened(labeled, unlabeled, dicom_series=False)
+    assert len(dataset.data) == 20
+    reasons = left_out(path)
+    assert set(reasons) == {"slice.dcm", "volume.nii", "broken.png"}
+    assert "modality is CT; expected DX" in reasons["slice.dcm"]
+
+
+def test_volumes_are_drawn_from_as_labeled_ones_are(places, tmp_path):
+    labeled = tmp_path / "volumes"
+    generator = np.random.default_rng(0)
+    for folder, name in (("train/ill", "a"), ("train/well", "b"), ("val/ill", "c"), (".", "d"), (".", "e")):
+        place = tmp_path / "more" if folder == "." else labeled / folder
+        place.mkdir(parents=True, exist_ok=True)
+        volume = generator.integers(0, 1000, (16, 16, 6)).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), place / f"{name}.nii.gz")
+    transform = Compose([LoadSlicesd("image"), FitSlicesd("image", 16), ScalePercentilesd("image")])
+    training, validation = (
+        SliceDataset(load_split(labeled, CLASSES, split), transform, slices_per_study=3, progress=False)
+        for split in ("training", "validation")
+    )
+    shutil.copy(labeled / "val" / "ill" / "c.nii.gz", tmp_path / "more" / "copy.nii.gz")
+    dataset = open_unlabeled(
+        tmp_path / "more", training, validation, transform, labeled, CLASSES, RefusedImages(tmp_path / "refused.csv"),
+        slices_per_study=3,
+    )  # fmt: skip
+    assert names(dataset) == ["d.nii.gz", "e.nii.gz"]
+    assert dataset.places() == [0, 0, 0, 1, 1, 1]
+    assert dataset[5]["slice"] in (4, 5)
+
+
+def test_nothing_usable_is_an_error_that_says_what_there_was(places, tmp_path):
+    labeled, _ = places
+    with pytest.raises(
+        ValueError, match=r"labeled has no further image to learn from; 12 that are training images, 8 left"
+    ):
+        opened(labeled, labeled)
+    with pytest.raises(FileNotFoundError, match="unlabeled_dir: .*nowhere does not exist; give a folder of images"):
+        opened(labeled, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="unlabeled_dir: no image"):
+        opened(labeled, tmp_path / "empty")

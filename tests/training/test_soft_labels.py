@@ -1,0 +1,263 @@
+"""Soft labels: made once by the students, learned by main, which starts again from its first weights."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Events
+from monai.data import DataLoader
+from torch import nn
+from torch.utils.data import Dataset
+
+from dwskd_monai.training import (
+    DualStudentTrainer,
+    EpochSeedHandler,
+    SelfDistillationLoss,
+    SoftenedKL,
+    SoftLabelHandler,
+    SoftLabels,
+    SoftlyLabeledSlices,
+    StudentOutput,
+    TrainingStateHandler,
+)
+from dwskd_monai.training.soft_labels import with_prior
+from dwskd_monai.training.softly_labeled import NO_LABEL, SOFT_LABEL
+from tests.training.test_trainer import Student, assert_same, make_trainer
+
+LABELS = [0, 1, 2, 0, 1, 0]
+
+
+class Slices(Dataset):
+    """Images (1, 2, 2); the number of slices of each one is given, and how often an epoch goes through them."""
+
+    def __init__(self, counts: list[int], labels: list[int] | None = None, times: int = 1, first: int = 0) -> None:
+        self.data = [{} if labels is None else {"label": label} for label in labels or counts]
+        self._places = [place for place, count in enumerate(counts) for _ in range(count)] * times
+        self._first = first
+        self.times = times
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        place = self._places[index]
+        generator = torch.Generator().manual_seed(self._first + place)
+        return {"image": torch.randn(1, 2, 2, generator=generator), "index": index, **self.data[place]}
+
+    def places(self) -> list[int]:
+        return self._places
+
+    def contents(self) -> list[tuple[str, int | None]]:
+        return [(str(self._first + place), None) for place in range(len(self.data))]
+
+
+def make_slices(times: int = 2) -> SoftlyLabeledSlices:
+    return SoftlyLabeledSlices(Slices([1] * 6, LABELS, times), Slices([3, 1, 2, 2], first=100), labeled_share=0.25)
+
+
+def test_before_there_are_soft_labels_an_epoch_is_that_of_the_labeled_images():
+    slices = make_slices()
+    assert len(slices) == 12
+    assert [slices[index]["label"] for index in range(12)] == LABELS * 2
+    assert SOFT_LABEL not in slices[0]
+
+
+def test_then_it_has_as_many_items_a_share_of_them_with_labels_and_each_with_its_soft_label():
+    slices = make_slices().set_random_state(0)
+    slices.soft_labels = torch.arange(30, dtype=torch.float32).reshape(10, 3)
+    seen: Counter[int] = Counter()
+    without = 0
+    for _ in range(300):
+        for index in range(len(slices)):
+            item = slices[index]
+            place = int(item[SOFT_LABEL][0]) // 3
+            seen[place] += 1
+            without += item["label"] == NO_LABEL
+            assert item["label"] == (LABELS[place] if place < 6 else NO_LABEL)
+            first = place if place < 6 else 100 + place - 6
+            expected = torch.randn(1, 2, 2, generator=torch.Generator().manual_seed(first))
+            assert torch.equal(item["image"], expected), "the soft label is that of the image"
+    drawn = 300 * 12
+    assert without / drawn == pytest.approx(0.75 * 8 / 14, abs=0.03), "8 of the 14 slices have no label"
+    assert seen[6] / seen[7] == pytest.approx(3, rel=0.2), "3 slices to 1"
+    assert max(seen[place] for place in range(6)) / min(seen[place] for place in range(6)) < 1.3
+
+
+def test_every_slice_is_labeled_once_however_often_an_epoch_sees_it():
+    every = make_slices(times=5).every_slice
+    assert [every[index]["place"] for index in range(len(every))] == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 8, 9, 9]
+    assert every.images == 10
+    one_image = SoftlyLabeledSlices(Slices([2], [0], times=3)).every_slice
+    assert (len(one_image), one_image.images) == (2, 1)
+
+
+def test_draws_are_seeded_and_differ_between_workers():
+    slices = make_slices(times=20)
+    slices.soft_labels = torch.zeros(10, 3)
+
+    def labels(seed: int) -> list[int]:
+        slices.set_random_state(seed)
+        return [slices[index]["label"] for index in range(len(slices))]
+
+    assert labels(1) == labels(1) != labels(2)
+    torch.manual_seed(0)
+    halves = [batch["label"].tolist() for batch in DataLoader(slices, batch_size=60, num_workers=2)]
+    assert halves[0] != halves[1]
+
+
+def test_the_prior_is_that_of_the_formula():
+    soft = torch.rand(50, 3).softmax(1)
+    prior = torch.tensor([0.2, 0.3, 0.5])
+    corrected = with_prior(soft, prior)
+    expected = soft.numpy() * prior.numpy() / soft.numpy().mean(0)
+    assert corrected.numpy() == pytest.approx(expected / expected.sum(1, keepdims=True), rel=1e-5)
+    before, after = (np.abs(each.mean(0).numpy() - prior.numpy()).max() for each in (soft, corrected))
+    assert after < before / 5
+    assert torch.isfinite(with_prior(torch.tensor([[1.0, 0.0]]), torch.tensor([0.5, 0.5]))).all()
+
+
+class Watch:
+    """Calls a function when an epoch ends, at its place among the handlers."""
+
+    def __init__(self, function: Callable[[DualStudentTrainer], None]) -> None:
+        self.function = function
+
+    def attach(self, engine: DualStudentTrainer) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.function)
+
+
+class Training:
+    """Four epochs, of which main learns soft labels in the last two."""
+
+    def __init__(
+        self, kind: str = "soft_labels", path: Path | None = None, resume: bool = False, max_epochs: int = 4, **options
+    ) -> None:
+        torch.manual_seed(3)
+        self.slices = make_slices()
+        self.main, self.peer = Student(), Student()
+        self.first = copy.deepcopy(self.main)
+        self.optimizer = torch.optim.AdamW([*self.main.parameters(), *self.peer.parameters()], lr=0.01)
+        self.soft_labels = SoftLabels(self.slices, batch_size=4, **{"views": 1, **options})
+        self.before: dict[int, list[nn.Module]] = {}
+        self.after: dict[int, list[nn.Module]] = {}
+        objects = {
+            "network": self.main, "auxiliary_network": self.peer, "optimizer": self.optimizer,
+            "soft_labels": self.soft_labels,
+        }  # fmt: skip
+        saving = [] if path is None else [TrainingStateHandler(path, objects, resume=resume)]
+        self.loader = DataLoader(self.slices, batch_size=4, shuffle=True)
+        self.objective = SelfDistillationLoss(term=SoftenedKL(2.0), weight=99.0, soft_label_weight=0.5)
+        self.trainer = make_trainer(
+            auxiliary=kind, max_epochs=max_epochs, network=self.main, auxiliary_network=self.peer,
+            optimizer=self.optimizer, train_data_loader=self.loader, loss_function=self.objective, decollate=True,
+            train_handlers=[
+                EpochSeedHandler(0, self.slices), Watch(self.keep_in(self.before)), SoftLabelHandler(self.soft_labels),
+                Watch(self.keep_in(self.after)), *saving,
+            ],
+        )  # fmt: skip
+
+    def keep_in(self, place: dict[int, list[nn.Module]]) -> Callable[[DualStudentTrainer], None]:
+        return lambda engine: place.update({engine.state.epoch: copy.deepcopy([self.main, self.peer])})
+
+
+def probabilities(networks: list[nn.Module], slices: SoftlyLabeledSlices) -> torch.Tensor:
+    """Mean over the networks, and over the slices of each image."""
+    every = slices.every_slice
+    images = torch.stack([every[index]["image"] for index in range(len(every))])
+    places = torch.tensor([every[index]["place"] for index in range(len(every))])
+    with torch.no_grad():
+        each = torch.stack([network.eval()(images).softmax(1) for network in networks]).mean(0)
+    return torch.stack([each[places == place].mean(0) for place in range(every.images)])
+
+
+@pytest.mark.parametrize("match_classes", [True, False])
+@pytest.mark.parametrize("kind", ["soft_labels", "own_soft_labels"])
+def test_the_students_label_all_images_once(kind, match_classes, caplog):
+    training = Training(kind, match_classes=match_classes, views=3)
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        training.trainer.run()
+    labelers = training.before[2] if kind == "soft_labels" else training.before[2][:1]
+    expected = probabilities(labelers, training.slices)
+    if match_classes:
+        expected[6:] = with_prior(expected[6:], torch.tensor([3, 2, 1]) / 6)
+    torch.testing.assert_close(training.slices.soft_labels, expected)
+    opinions = [probabilities([network], training.slices).argmax(1) for network in labelers]
+    agreement = float((opinions[0] == opinions[-1]).float().mean())
+    assert training.soft_labels.agreement == pytest.approx(agreement)
+    (said,) = [message for message in caplog.messages if message.startswith("soft labels")]
+    assert said == (
+        f"soft labels of 10 images, 4 of them without a label; the students agree on {100 * agreement:.1f} % of all; "
+        "main starts again with its first weights"
+    )
+
+
+def test_main_starts_again_and_learns_what_the_formula_says_while_the_other_rests():
+    training = Training()
+    training.trainer.run()
+    assert_same(training.after[2][0], training.first)
+    for before, after in zip(training.before[2][1].parameters(), training.peer.parameters(), strict=True):
+        assert torch.equal(before, after)
+    main = copy.deepcopy(training.first).train()
+    optimizer = torch.optim.AdamW(main.parameters(), lr=0.01)
+    for epoch in (3, 4):
+        EpochSeedHandler(0, training.slices)(SimpleNamespace(state=SimpleNamespace(epoch=epoch)))
+        for batch in training.loader:
+            optimizer.zero_grad()
+            output = StudentOutput(main(batch["image"]))
+            labeled = batch["label"] != NO_LABEL
+            training.objective.from_soft_labels(output, batch["label"], labeled, batch[SOFT_LABEL]).backward()
+            optimizer.step()
+    assert_same(training.main, main)
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+def test_a_resumed_training_is_bit_equal(tmp_path, stopped_after):
+    whole = Training(path=tmp_path / "whole.pt")
+    whole.trainer.run()
+    stopped = Training(path=tmp_path / "state.pt")
+    stopped.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=stopped_after), lambda engine: engine.terminate())
+    stopped.trainer.run()
+    resumed = Training(path=tmp_path / "state.pt", resume=True)
+    for network in (resumed.main, resumed.peer):
+        nn.init.zeros_(network.fc.weight)  # first weights too are those of the state
+    resumed.trainer.run()
+    for name in ("main", "peer"):
+        for key, value in getattr(whole, name).state_dict().items():
+            assert torch.equal(getattr(resumed, name).state_dict()[key], value), key
+    assert torch.equal(resumed.slices.soft_labels, whole.slices.soft_labels)
+    assert resumed.soft_labels.agreement == whole.soft_labels.agreement
+
+
+def test_a_training_does_not_go_back_before_its_soft_labels(tmp_path):
+    Training(path=tmp_path / "state.pt").trainer.run()
+    longer = Training(path=tmp_path / "state.pt", resume=True, max_epochs=12)
+    with pytest.raises(ValueError, match="main has already started again, but epoch 5 is now one of the 6 before that"):
+        longer.trainer.run()
+
+
+@pytest.mark.parametrize("kind", ["mutual", "ema", "none", "frozen"])
+def test_unlabeled_images_that_nothing_is_learned_from_are_refused(kind):
+    with pytest.raises(ValueError, match="unlabeled_dir: nothing is learned from its images .* auxiliary: soft_labels"):
+        Training(kind)
+
+
+def test_without_unlabeled_images_the_labeled_ones_get_soft_labels():
+    slices = SoftlyLabeledSlices(Slices([1] * 6, LABELS, times=2))
+    main, peer = Student(), Student()
+    soft_labels = SoftLabels(slices, views=1)
+    loader = DataLoader(slices, batch_size=4, shuffle=True)
+    make_trainer(
+        auxiliary="soft_labels", network=main, auxiliary_network=peer, train_data_loader=loader,
+        optimizer=torch.optim.SGD([*main.parameters(), *peer.parameters()], lr=0.1),
+        train_handlers=[SoftLabelHandler(soft_labels)],
+    ).run()  # fmt: skip
+    assert slices.soft_labels.shape == (6, 3)
+    assert soft_labels.unlabeled_contents() == []
