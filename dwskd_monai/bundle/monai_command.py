@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_PATHS = ("dataset_dir", "unlabeled_dir", "output_dir", "ckpt_dir", "checkpoint", "cache_dir", "teacher_weights")
+_PATHS = (
+    "dataset_dir",
+    "unlabeled_dir",
+    "held_out_dir",
+    "output_dir",
+    "ckpt_dir",
+    "checkpoint",
+    "cache_dir",
+    "teacher_weights",
+)
 _VALUES = ("None", "True", "False", "null", "true", "false")
 
 

@@ -45,8 +45,9 @@ PLACES = (
     "training_state",
     "cache_dir",
     "unlabeled_dir",
+    "held_out_dir",
 )
-_READ = ("dataset_dir", "unlabeled_dir")
+_READ = ("dataset_dir", "unlabeled_dir", "held_out_dir")
 _WRITTEN = ("output_dir", "ckpt_dir", "cache_dir")  # those of them that a run writes to
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"

@@ -37,6 +37,7 @@ def open_unlabeled(
     class_names: ClassNames,
     refused: RefusedImages,
     labeled_refused: RefusedImages | None = None,
+    held_out_dir: str | Path | None = None,
     dicom_series: bool = True,
     dicom_patients: bool = True,
     folder_patients: bool = True,
@@ -60,6 +61,8 @@ def open_unlabeled(
             :func:`~dwskd_monai.data.datalist.load_split`.
         refused: the list of images that are left out; it never stops the run.
         labeled_refused: the list of the labeled images, so that ``dataset_dir`` is read once.
+        held_out_dir: further images that must not be learned from, such as test images in a place of their own: a
+            folder or a datalist, whose labels are not read.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
         dicom_patients: whether to take patients from DICOM headers.
         ignored_columns: columns of a datalist to ignore.
@@ -72,20 +75,23 @@ def open_unlabeled(
     if unlabeled_dir is None:
         return None
     refused.begin()
-    items = list_images(unlabeled_dir, dicom_series, ignored_columns, refused, setting="unlabeled_dir")
+    listing: dict[str, Any] = {"dicom_series": dicom_series, "ignored_columns": ignored_columns, "refused": refused}
+    items = list_images(unlabeled_dir, setting="unlabeled_dir", **listing)
     reading: dict[str, Any] = {"transform": transform, "cache_dir": cache_dir, "num_workers": num_workers}
     images = SliceDataset(items, slices_per_study=slices_per_study, refused=refused, **reading)
     test_items = load_split(
         dataset_dir, class_names, "test", dicom_series=dicom_series, dicom_patients=dicom_patients,
         folder_patients=folder_patients, ignored_columns=ignored_columns, refused=labeled_refused, required=False,
     )  # fmt: skip
-    held_out = [validation]
-    if test_items:
-        held_out.append(SliceDataset(test_items, refused=refused, **reading))
+    further = [] if held_out_dir is None else list_images(held_out_dir, setting="held_out_dir", **listing)
+    held_out = {"validation": validation}
+    for name, listed in (("test", test_items), ("held-out", further)):
+        if listed:
+            held_out[name] = SliceDataset(listed, refused=refused, **reading)
     labeled = {digest for digest, _ in training.contents()}
     known = {place for place, (digest, _) in enumerate(images.contents()) if digest in labeled}
     reasons: dict[int, str] = {}
-    for split, held in zip(("validation", "test"), held_out):
+    for split, held in held_out.items():
         reasons |= _of_same_patients(images, held, split, dicom_patients)
         reasons |= _near_copies(images, held, split)
         reasons |= _copies(images, held, f"a {split} image")

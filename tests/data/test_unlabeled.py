@@ -106,6 +106,20 @@ def test_validation_and_test_images_are_left_out_by_content_and_near_copies_too(
     )
 
 
+def test_further_images_can_be_held_out(places, tmp_path):
+    labeled, unlabeled = places
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(unlabeled / "30.png", elsewhere / "tested.png")
+    ImageOps.flip(Image.open(unlabeled / "31.png")).save(elsewhere / "flipped.png")
+    dataset, path = opened(labeled, unlabeled, held_out_dir=elsewhere)
+    assert len(dataset.data) == 18
+    assert left_out(path) == {
+        "30.png": "a copy of a held-out image; it is left out",
+        "31.png": "shows the same as the held-out image flipped.png; it is left out",
+    }
+
+
 def test_other_images_of_their_patients_are_left_out(places, tmp_path):
     labeled, unlabeled = places
     rows = [("image", "label", "split", "patient")]

@@ -21,7 +21,7 @@ COMPARED = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema
 INCLUDE = "include"
 _PATHS = ("bundle", "dataset_dir", "out", "test_dir", "methods_file")
 _NEEDED = ("bundle", "dataset_dir", "out")
-_WEIGHTS = "teacher_weights"  # the override that names a file
+_PATHS_OF_TRAINING = ("teacher_weights", "unlabeled_dir")  # overrides that name a file or a folder
 _HEADER = "# The options of `python -m dwskd_monai compare`; with this file as its argument, it continues.\n"
 
 
@@ -93,8 +93,9 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
 def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The content of a grid's file, including the files that it includes, with absolute paths.
 
-    Paths, including that of ``teacher_weights``, are relative to the file that they are written in. ``include: FILE``
-    takes over the options of another file; the keys and single overrides of the including file replace them.
+    Paths, including those of ``teacher_weights`` and ``unlabeled_dir``, are relative to the file that they are written
+    in. ``include: FILE`` takes over the options of another file; the keys and single overrides of the including file
+    replace them.
 
     Args:
         file: YAML.
@@ -130,7 +131,7 @@ def absolute(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             result[key] = str((folder / Path(str(result[key])).expanduser()).resolve())
     overrides = dict(result.get("overrides", {}))
     for key, value in overrides.items():
-        if key.partition("@")[0] == _WEIGHTS and value not in (PRETRAINED, RANDOM):
+        if key.partition("@")[0] in _PATHS_OF_TRAINING and value not in (PRETRAINED, RANDOM, None):
             overrides[key] = str((folder / Path(str(value)).expanduser()).resolve())
     return result | ({"overrides": overrides} if overrides else {})
 

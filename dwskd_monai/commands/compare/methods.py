@@ -23,6 +23,7 @@ class Method:
         configs: files of the bundle's configs that are run, in this order.
         needs: another method, whose best network is available as ``@needed_weights``.
         trains: False: the network is evaluated without training.
+        unlabeled: True: it learns from the images of ``unlabeled_dir``, if the grid has any; others are not given them.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Method:
     configs: Sequence[str] = field(default=("train.yaml",), hash=False)
     needs: str | None = None
     trains: bool = True
+    unlabeled: bool = False
 
 
 def read_methods(file: str | Path | None = None) -> dict[str, Method]:

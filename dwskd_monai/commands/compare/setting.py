@@ -14,6 +14,7 @@ from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.files import read_json
 
 SETTINGS = "settings.json"  # in the folder of a run
+UNLABELED = "unlabeled_dir"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Setting:
             elif float(fraction) == run.fraction:
                 for_its_fraction[name] = value
         overrides |= for_its_fraction
+        if not run.method.unlabeled:
+            overrides.pop(UNLABELED, None)
+        elif UNLABELED in overrides and self.test_dir is not None:
+            overrides["held_out_dir"] = str(self.test_dir)
         overrides |= {"seed": run.seed, "fold": run.fold, "train_fraction": run.fraction}
         if self.folds is not None:
             overrides["folds"] = self.folds

@@ -26,7 +26,11 @@ def test_the_options_of_the_command_are_the_keys_of_the_file():
 
 
 def test_paths_are_relative_to_the_file_that_they_are_written_in(tmp_path):
-    write(tmp_path / "base.yaml", bundle="bundles/ct", overrides={"teacher_weights": "teacher.pt", "momentum": 0.9})
+    write(
+        tmp_path / "base.yaml",
+        bundle="bundles/ct",
+        overrides={"teacher_weights": "teacher.pt", "momentum": 0.9, "unlabeled_dir": "more"},
+    )
     own = {"dataset_dir": "../data", "out": "/results", "test_dir": None}
     path = write(
         tmp_path / "grids" / "few.yaml", include="../base.yaml", overrides={"teacher_weights@0.1": "b.pt"}, **own
@@ -37,6 +41,7 @@ def test_paths_are_relative_to_the_file_that_they_are_written_in(tmp_path):
         out=Path("/results"),
         overrides={
             "teacher_weights": str(tmp_path / "teacher.pt"),
+            "unlabeled_dir": str(tmp_path / "more"),
             "momentum": 0.9,
             "teacher_weights@0.1": str(tmp_path / "grids" / "b.pt"),
         },

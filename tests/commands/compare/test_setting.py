@@ -35,6 +35,16 @@ def test_what_is_given_for_a_fraction_comes_before_what_is_given_for_all_in_any_
     assert setting.overrides_of(Run(SELECTION, 1.0, 0, 0))["max_epochs"] == 2
 
 
+def test_only_methods_that_learn_from_unlabeled_images_are_given_them_and_never_test_images():
+    setting = make_setting(overrides={"unlabeled_dir": "/more"}, test_dir=Path("/test"))
+    assert setting.overrides_of(Run(METHODS["soft_labels"], 1.0, 0, 0)) == {
+        "unlabeled_dir": "/more", "held_out_dir": "/test", "seed": 0, "fold": 0, "train_fraction": 1.0,
+        "dataset_dir": "/data",
+    }  # fmt: skip
+    for name in ("selection", "dws_skd_mutual", "teacher"):
+        assert not {"unlabeled_dir", "held_out_dir"} & setting.overrides_of(Run(METHODS[name], 1.0, 0, 0)).keys()
+
+
 def test_without_folds_the_configs_split_stays():
     assert "folds" not in make_setting().overrides_of(Run(SELECTION, 1.0, 0, 0))
 
