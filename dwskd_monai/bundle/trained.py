@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.trained_settings import read_settings
+from dwskd_monai.bundle.settings_file import read_settings
 
 
 class TrainedBundle:
