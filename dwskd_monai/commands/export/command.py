@@ -45,7 +45,9 @@ def export(
             "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and the "
             f"loss of accuracy is measured; got format={format}, dataset_dir={dataset_dir}"
         )
-    trained = TrainedBundle(Bundle(bundle, overrides), "export")
+    given = Bundle(bundle, overrides)
+    given.refuse_unknown_overrides("export", "inference", "train")
+    trained = TrainedBundle(given)
     result = export_network(
         trained,
         format,

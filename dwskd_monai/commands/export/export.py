@@ -14,15 +14,13 @@ from torch import Tensor, nn
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import description
 from dwskd_monai.commands.export.formats import FORMATS
-from dwskd_monai.commands.export.labeled import evaluate, slices_of
-from dwskd_monai.commands.export.quantize import quantize
-from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.commands.export.quantize import quantize_and_measure
+from dwskd_monai.commands.export.studies import labeled_slices, phantom_slices
 from dwskd_monai.evaluation.exported import Runner
 from dwskd_monai.files import replacing
 
 TOLERANCE = 1e-4
 _IMAGES = 32  # number of images that are compared
-_CALIBRATION = 128  # number of slices on which int8 is calibrated
 
 
 class ParityError(ValueError):
@@ -65,12 +63,15 @@ def export_network(
             measured instead.)
         FileNotFoundError, ValueError: for bad input, or a missing library; the message names it.
     """
-    images = _phantom(trained) if dataset_dir is None else slices_of(trained.bundle, dataset_dir, split, _IMAGES)
+    if dataset_dir is None:
+        images = phantom_slices(trained.bundle, _IMAGES)
+    else:
+        images = labeled_slices(trained.bundle, dataset_dir, split, _IMAGES)
     if len(images) == 1:
         images = torch.cat([images, images.flip(-1)])  # a batch, so that its size may become free
     kind = FORMATS[form]
     out = trained.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
-    metrics: dict[str, Mapping[str, float]] = {}
+    metrics: Mapping[str, Mapping[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / f"model{kind.suffix}"
         kind.write(trained.network, images[:2], written, description(trained))
@@ -83,11 +84,9 @@ def export_network(
         if int8:
             assert dataset_dir is not None
             quantized = written.with_name("quantized.onnx")
-            quantize(written, slices_of(trained.bundle, dataset_dir, "training", _CALIBRATION), quantized)
-            for name, file in (("float32", written), ("int8", quantized)):
-                metrics[name] = evaluate(trained.bundle, file, dataset_dir, split)
-            written = quantized
+            metrics = quantize_and_measure(trained.bundle, written, quantized, dataset_dir, split)
             difference = largest_difference(trained.network, kind.read(quantized), images)
+            written = quantized
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)
     return Exported(out, difference, len(images), metrics)
@@ -98,10 +97,3 @@ def largest_difference(network: nn.Module, exported: Runner, images: Tensor) -> 
     """The largest difference between the logits of both networks, for images one by one and as a batch."""
     together = [images, *images.split(1)]
     return max(float((network(batch) - exported(batch)).abs().max()) for batch in together)
-
-
-def _phantom(trained: TrainedBundle) -> Tensor:
-    with tempfile.TemporaryDirectory() as name:
-        advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
-        file = make_phantom_of(trained.bundle.name, Path(name) / "phantom", advice)
-        return trained.slices(file, _IMAGES)

@@ -39,7 +39,7 @@ SMALL_VIT = {
 
 
 def export(bundle: Path, form: str, out: Path | None = None, *, models: Path) -> Exported:
-    return export_network(TrainedBundle(Bundle(bundle, {"ckpt_dir": str(models)}), "export"), form, out)
+    return export_network(TrainedBundle(Bundle(bundle, {"ckpt_dir": str(models)})), form, out)
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,23 @@
-"""Slices of labeled studies, and how well an exported network classifies these studies."""
+"""The studies on which an exported network is tried: their slices, and how well it classifies them."""
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 
 import torch
-from monai.bundle import ConfigParser
 from torch import Tensor
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.errors import parsed_content
+from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.files import read_json
 
+_CONFIGS = ("train", "evaluate", "evaluate_exported")
+_STRICT = {"refused": None}  # an image that cannot be used raises an error
 
-def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
+
+def labeled_slices(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
     """Slices ``(N, C, H, W)`` of a split, spread over its studies, as the bundle's validation reads them.
 
     They come from the cache of the training; missing ones are added to it.
@@ -29,11 +32,24 @@ def slices_of(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tenso
         FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`, or for an image that cannot be
             read.
     """
-    config = _evaluation(bundle, dataset_dir=str(dataset_dir), split=split)
-    dataset = parsed_content(config, "validate#dataset")
+    settings = {"dataset_dir": str(dataset_dir), "split": split, **_STRICT}
+    dataset = bundle.parsed("validate#dataset", *_CONFIGS, **settings)
     step = max(1, len(dataset) // most)
     chosen = range(0, len(dataset), step)[:most]
     return torch.stack([dataset[index]["image"] for index in chosen])
+
+
+def phantom_slices(bundle: Bundle, most: int) -> Tensor:
+    """The first slices ``(N, C, H, W)`` of a synthetic study, as the bundle's inference reads them.
+
+    Raises:
+        ValueError: if there is no synthetic study of the bundle's modality.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
+        phantom = make_phantom_of(bundle.name, Path(folder) / "phantom", advice)
+        dataset = bundle.parsed("dataset", "inference", dataset_dir=str(phantom), **_STRICT)
+        return torch.stack([item["image"] for item in itertools.islice(dataset, most)])
 
 
 def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[str, float]:
@@ -46,17 +62,11 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
         split: ``validation``, ``test`` or ``all``.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`slices_of`.
+        FileNotFoundError, ValueError: as :func:`labeled_slices`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        config = _evaluation(bundle, dataset_dir=str(dataset_dir), split=split, exported=str(file), output_dir=folder)
-        parsed_content(config, "evaluator").run()
+        settings = {"exported": str(file), "dataset_dir": str(dataset_dir), "split": split, "output_dir": folder}
+        bundle.parsed("evaluator", *_CONFIGS, **settings, **_STRICT).run()
         metrics = read_json(Path(folder) / "metrics.json")
     overall: dict[str, float | None] = metrics["study"]["overall"]
     return {name: float("nan") if value is None else value for name, value in overall.items()}
-
-
-def _evaluation(bundle: Bundle, **settings: str) -> ConfigParser:
-    """The configs that evaluate an exported network, with settings in addition to the bundle's overrides."""
-    overrides = bundle.overrides | settings | {"refused": None}  # an image that cannot be used raises an error
-    return Bundle(bundle.folder, overrides).config("train", "evaluate", "evaluate_exported")
