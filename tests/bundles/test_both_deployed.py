@@ -103,8 +103,9 @@ def test_predictions_are_the_mean_of_both_students_probabilities(bundle, phantom
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_one_exported_file_is_the_mean_of_both_students(bundle, form, tmp_path):
-    file = export_network(TrainedBundle(Bundle(bundle)), form, tmp_path / f"x{FORMATS[form].suffix}").file
     images = torch.randn(3, 1, 32, 32)
+    trained = TrainedBundle(Bundle(bundle))
+    file = export_network(trained, form, images, tmp_path / f"x{FORMATS[form].suffix}").file
     expected = mean_of_probabilities(bundle / "models" / "model.pt", images)
     torch.testing.assert_close(FORMATS[form].read(file)(images).softmax(1), expected, atol=1e-5, rtol=0)
     assert json.loads(FORMATS[form].describe(file)["network"]) == "the mean of two convnext_atto"

@@ -21,6 +21,7 @@ from dwskd_monai.bundle.errors import cause_of
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.create.create import create_bundle
 from dwskd_monai.commands.export.export import TOLERANCE, export_network
+from dwskd_monai.commands.export.studies import comparison_slices
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
 from tests.bundles.commands import as_options, config, run_here
@@ -104,7 +105,8 @@ def test_both_students_are_evaluated_together(trained):
 
 @pytest.mark.parametrize("form", ["onnx", "torchscript"])
 def test_an_exported_network_takes_the_size(trained, form, tmp_path):
-    exported = export_network(TrainedBundle(Bundle(trained.bundle)), form, tmp_path / "model")
+    bundle = Bundle(trained.bundle)
+    exported = export_network(TrainedBundle(bundle), form, comparison_slices(bundle), tmp_path / "model")
     assert exported.difference <= TOLERANCE
 
 

@@ -13,8 +13,29 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.files import read_json
 
+_COMPARED = 32  # number of slices on which networks are compared
 _CONFIGS = ("train", "evaluate", "evaluate_exported")
 _STRICT = {"refused": None}  # an image that cannot be used raises an error
+
+
+def comparison_slices(bundle: Bundle, dataset_dir: Path | None = None, split: str = "validation") -> Tensor:
+    """Slices ``(N, C, H, W)`` with N >= 2, on which an exported network is compared with PyTorch.
+
+    Args:
+        bundle: the bundle that was trained.
+        dataset_dir: labeled images, as for training; None: a synthetic study of the bundle's modality.
+        split: of ``dataset_dir``: ``validation``, ``test`` or ``all``.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`labeled_slices`, or if there is no synthetic study of the modality.
+    """
+    if dataset_dir is None:
+        slices = _phantom_slices(bundle, _COMPARED)
+    else:
+        slices = labeled_slices(bundle, dataset_dir, split, _COMPARED)
+    if len(slices) == 1:
+        slices = torch.cat([slices, slices.flip(-1)])  # a batch, so that its size may become free
+    return slices
 
 
 def labeled_slices(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
@@ -39,12 +60,8 @@ def labeled_slices(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> 
     return torch.stack([dataset[index]["image"] for index in chosen])
 
 
-def phantom_slices(bundle: Bundle, most: int) -> Tensor:
-    """The first slices ``(N, C, H, W)`` of a synthetic study, as the bundle's inference reads them.
-
-    Raises:
-        ValueError: if there is no synthetic study of the bundle's modality.
-    """
+def _phantom_slices(bundle: Bundle, most: int) -> Tensor:
+    """The first slices ``(N, C, H, W)`` of a synthetic study, as the bundle's inference reads them."""
     with tempfile.TemporaryDirectory() as folder:
         advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
         phantom = make_phantom_of(bundle.name, Path(folder) / "phantom", advice)
