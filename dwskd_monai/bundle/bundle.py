@@ -77,13 +77,13 @@ class Bundle:
             names: see :meth:`config`.
             settings: values for ids in addition to the overrides; the object is then made anew.
         """
-        config = self._read(names, self.overrides | settings) if settings else self.config(*names)
+        config = self._read(names, self.overrides, settings) if settings else self.config(*names)
         return parsed_content(config, key)
 
     def refuse_unknown_overrides(self, command: str, *names: str) -> None:
         """Raise ValueError for an override that no config of ``names`` knows, or of another type than the setting."""
         shown = " or ".join(f"{name}.yaml" for name in names)
-        files = [self._read((name,), {}) for name in names]
+        files = [self._read((name,)) for name in names]
         refuse_unknown(self.overrides, files, f"an option of {command}, nor a setting of {self.name}'s {shown}")
         check_types(self.overrides, files)
 
@@ -101,17 +101,19 @@ class Bundle:
         Raises:
             FileNotFoundError, ValueError: if something is wrong with the data.
         """
-        choice = {"split": split, "fold": fold, "train_fraction": 1.0} | ({} if folds is None else {"folds": folds})
-        settings = {"dataset_dir": str(dataset_dir), **{f"{_ITEMS}#{name}": value for name, value in choice.items()}}
-        items: list[dict[str, Any]] = self.parsed(_ITEMS, "train", **settings)
+        parser = self._read(("train",), self.overrides, {"dataset_dir": str(dataset_dir)})
+        settings = {"split": split, "fold": fold, "train_fraction": 1.0}
+        parser[_ITEMS] = parser[_ITEMS] | settings | ({} if folds is None else {"folds": folds})
+        items: list[dict[str, Any]] = parsed_content(parser, _ITEMS)
         return items
 
-    def _read(self, names: Sequence[str], overrides: Mapping[str, Any]) -> ConfigParser:
+    def _read(self, names: Sequence[str], *overrides: Mapping[str, Any]) -> ConfigParser:
         parser = ConfigParser()
         parser.read_config([self._existing(f"{name}.yaml") for name in names])
         parser.read_meta(self._existing("metadata.json"))
         parser["bundle_root"] = str(self.folder.resolve())
-        parser.update(pairs={key: value for key, value in overrides.items() if knows(parser, key)})
+        for values in overrides:
+            parser.update(pairs={key: value for key, value in values.items() if knows(parser, key)})
         return parser
 
     def _existing(self, file: str) -> Path:

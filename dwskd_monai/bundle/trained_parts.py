@@ -29,7 +29,8 @@ def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -
         bundle_root: folder of the bundle.
 
     Raises:
-        ValueError: see :func:`read_settings`; also if the bundle's classes are not those of the training.
+        ValueError: see :func:`~dwskd_monai.bundle.settings_file.read_settings`; also if the bundle's classes are not
+            those of the training.
     """
     bundle = Bundle(bundle_root)
     if weights is not None and Path(weights).is_file():
