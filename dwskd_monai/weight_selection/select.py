@@ -164,8 +164,8 @@ def _select(
         layers = select_layers(teacher.network, student, rules.layers)
         traced_student = TracedNetwork.of(student, input_shape)
         counterparts = find_counterparts(traced_student, traced_teacher, weights, layers)
-        kinds, student_coupling = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
-        pairing = pair_dimensions(kinds, student_coupling, traced_teacher.coupling)
+        kinds = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
+        pairing = pair_dimensions(kinds)
         scores = None
         if rules.elements == "importance":
             scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())
