@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from dwskd_monai import checkpoints
-from dwskd_monai.bundle.trained_settings import read_settings
+from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.files import previous_of
 

@@ -13,6 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +96,23 @@ def load(
         raise ValueError(f"{path}: {_why_refused(error)}") from error
 
 
-def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
+def load_tensors(
+    path: str | Path, under: Sequence[str] = (), mmap: bool = False, known_whole: bool = False
+) -> dict[str, torch.Tensor]:
     """The state dict that a file holds, on the CPU.
+
+    Args:
+        path: of the file.
+        under: keys under which the state dict may be, in a map.
+        mmap, known_whole: see :func:`load`.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`load`; also if the file holds something else, which the message names.
     """
-    return as_tensors(load(path), path)
-
-
-def as_tensors(content: Any, path: str | Path) -> dict[str, torch.Tensor]:
-    """The content of a file as a state dict; raises ValueError, which says what it is, if it is something else."""
+    content = load(path, mmap=mmap, known_whole=known_whole)
+    for key in under:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
     if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         return content
     shown = (

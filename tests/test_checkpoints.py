@@ -26,6 +26,14 @@ def test_what_was_written_is_loaded(tmp_path, state):
         assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
 
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"model": state, "epoch": 3}])
+def test_a_state_dict_may_be_under_a_key_in_the_file(tmp_path, state, wrap):
+    path = tmp_path / "x.pt"
+    checkpoints.write(wrap(state), path)
+    loaded = checkpoints.load_tensors(path, under=("state_dict", "model"), mmap=True)
+    assert loaded.keys() == state.keys()
+
+
 def test_the_size_of_a_file_is_known_before_it_is_written(tmp_path, state):
     checkpoints.write(state, tmp_path / "x.pt")
     assert checkpoints.size_of(state) == (tmp_path / "x.pt").stat().st_size

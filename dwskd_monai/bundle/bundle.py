@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ class Bundle:
 
     def __init__(self, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
         self.folder = Path(folder)
-        self.overrides: dict[str, Any] = as_values(dict(overrides or {}))
         self._existing("metadata.json")
+        self.overrides: dict[str, Any] = as_values(dict(overrides or {}))
         self._configs: dict[tuple[str, ...], ConfigParser] = {}
 
     @property
@@ -54,7 +54,7 @@ class Bundle:
     @property
     def checkpoint(self) -> Path:
         """The file of the deployed network's weights."""
-        return Path(parsed_content(self.config("train"), "checkpoint"))
+        return Path(self.parsed("checkpoint", "train"))
 
     def config(self, *names: str) -> ConfigParser:
         """Configs, each laid over the one before, with the overrides that they know; parsed once.
@@ -66,18 +66,24 @@ class Bundle:
             FileNotFoundError: if the file does not exist.
         """
         if names not in self._configs:
-            parser = ConfigParser()
-            parser.read_config([self._existing(f"{name}.yaml") for name in names])
-            parser.read_meta(self._existing("metadata.json"))
-            parser["bundle_root"] = str(self.folder.resolve())
-            parser.update(pairs={key: value for key, value in self.overrides.items() if knows(parser, key)})
-            self._configs[names] = parser
+            self._configs[names] = self._read(names, self.overrides)
         return self._configs[names]
+
+    def parsed(self, key: str, *names: str, **settings: Any) -> Any:
+        """The object that configs make of an id; an error in one of its parts is raised as it was.
+
+        Args:
+            key: the id.
+            names: see :meth:`config`.
+            settings: values for ids in addition to the overrides; the object is then made anew.
+        """
+        config = self._read(names, self.overrides, settings) if settings else self.config(*names)
+        return parsed_content(config, key)
 
     def refuse_unknown_overrides(self, command: str, *names: str) -> None:
         """Raise ValueError for an override that no config of ``names`` knows, or of another type than the setting."""
         shown = " or ".join(f"{name}.yaml" for name in names)
-        files = [Bundle(self.folder).config(name) for name in names]
+        files = [self._read((name,)) for name in names]
         refuse_unknown(self.overrides, files, f"an option of {command}, nor a setting of {self.name}'s {shown}")
         check_types(self.overrides, files)
 
@@ -95,12 +101,20 @@ class Bundle:
         Raises:
             FileNotFoundError, ValueError: if something is wrong with the data.
         """
-        parser = Bundle(self.folder, self.overrides).config("train")  # a copy of its own, since it is changed below
-        parser["dataset_dir"] = str(dataset_dir)
+        parser = self._read(("train",), self.overrides, {"dataset_dir": str(dataset_dir)})
         settings = {"split": split, "fold": fold, "train_fraction": 1.0}
         parser[_ITEMS] = parser[_ITEMS] | settings | ({} if folds is None else {"folds": folds})
         items: list[dict[str, Any]] = parsed_content(parser, _ITEMS)
         return items
+
+    def _read(self, names: Sequence[str], *overrides: Mapping[str, Any]) -> ConfigParser:
+        parser = ConfigParser()
+        parser.read_config([self._existing(f"{name}.yaml") for name in names])
+        parser.read_meta(self._existing("metadata.json"))
+        parser["bundle_root"] = str(self.folder.resolve())
+        for values in overrides:
+            parser.update(pairs={key: value for key, value in values.items() if knows(parser, key)})
+        return parser
 
     def _existing(self, file: str) -> Path:
         path = self.folder / "configs" / file

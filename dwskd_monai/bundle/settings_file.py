@@ -1,7 +1,7 @@
 """The file of trained settings, ``model.yaml`` beside ``model.pt``, and the digest that binds it to the weights.
 
-A training writes it (:mod:`~dwskd_monai.bundle.settings_record`); everything later reads it
-(:mod:`~dwskd_monai.bundle.trained_settings`).
+A training writes it (:mod:`~dwskd_monai.bundle.settings_record`); everything later reads it, as
+:class:`~dwskd_monai.bundle.trained_settings.TrainedSettings`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from dwskd_monai.bundle.trained_settings import NOT_TRAINED, TrainedSettings
 from dwskd_monai.checkpoints import check_whole
 from dwskd_monai.files import next_of
 
@@ -42,10 +43,10 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def require_weights(weights: Path | None) -> Path:
+def require_weights(weights: Path) -> Path:
     """The file of weights; raises FileNotFoundError if it does not exist."""
-    if weights is None or not weights.is_file():
-        raise FileNotFoundError(f"{weights} does not exist; train the bundle first, or give the file: --checkpoint")
+    if not weights.is_file():
+        raise FileNotFoundError(NOT_TRAINED.format(weights))
     return weights
 
 
@@ -70,39 +71,45 @@ def write_settings(
     file.write_text(text, encoding="utf-8")
 
 
-def read_content(weights: Path) -> dict[str, Any]:
-    """The settings that belong to a file of weights.
+def read_settings(weights: str | Path) -> TrainedSettings:
+    """The settings that the network of a file of weights was trained with.
+
+    Args:
+        weights: the file of the network's state dict; its settings are beside it.
 
     Raises:
         FileNotFoundError: if there are no weights.
         ValueError: if the weights are damaged or are not a file of weights; if the settings are missing, belong to
             other weights, or cannot be read. The message says what to do.
     """
-    check_whole(require_weights(weights))
+    weights = require_weights(Path(weights))
     sha256 = digest_of(weights)
     file = settings_beside(weights)
     following = next_of(file)
-    remedy = (
-        f"for weights that were made elsewhere, write the settings: python -m dwskd_monai settings BUNDLE --checkpoint "
-        f"{weights}"
-    )
-    if not file.is_file() and not following.is_file():
+    content = _content(file, sha256)
+    if content is None:
+        content = _content(following, sha256)
+        if content is not None:
+            with suppress(OSError):  # an interrupted training left it; in a read-only folder it may stay
+                os.replace(following, file)
+    if content is None:
+        check_whole(weights)  # if they are damaged, their digest is another one too
+        remedy = (
+            "for weights that were made elsewhere, write the settings: python -m dwskd_monai settings BUNDLE "
+            f"--checkpoint {weights}"
+        )
+        if file.is_file() or following.is_file():
+            raise ValueError(
+                f"{file} has the settings of other weights than {weights}. Copy both files together; {remedy}"
+            )
         raise ValueError(
             f"{weights} has no trained settings: {file} does not exist. Copy this file with the weights; {remedy}"
         )
-    content = _content(file)
-    if content is not None and content["weights"]["sha256"] == sha256:
-        return content
-    content = _content(following)
-    if content is None or content["weights"]["sha256"] != sha256:
-        raise ValueError(f"{file} has the settings of other weights than {weights}. Copy both files together; {remedy}")
-    with suppress(OSError):  # an interrupted training left it; in a read-only folder it may stay
-        os.replace(following, file)
-    return content
+    return TrainedSettings(content["settings"], list(content["classes"]), content["training"], weights, sha256)
 
 
-def _content(file: Path) -> dict[str, Any] | None:
-    """The content of a file of settings; None if it does not exist."""
+def _content(file: Path, sha256: str) -> dict[str, Any] | None:
+    """The content of a file of settings; None if it does not exist, or belongs to weights with another digest."""
     if not file.is_file():
         return None
     try:
@@ -113,9 +120,9 @@ def _content(file: Path) -> dict[str, Any] | None:
             )
         for key in ("settings", "classes", "training"):
             content[key]
-        content["weights"]["sha256"]
+        belongs = content["weights"]["sha256"] == sha256
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file} is not a file of trained settings, or is damaged: {error!r}; copy it again"
         ) from error
-    return content
+    return content if belongs else None

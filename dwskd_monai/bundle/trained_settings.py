@@ -16,13 +16,10 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from dwskd_monai import checkpoints
-from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.decisive import decisive_settings
-from dwskd_monai.bundle.overrides import as_id, knows, parts_of
-from dwskd_monai.bundle.running import files_of_run, overrides_of_run
-from dwskd_monai.bundle.settings_file import read_content, require_weights
+from dwskd_monai.bundle.overrides import as_id, parts_of
 from dwskd_monai.ensemble import Ensemble
 
+NOT_TRAINED = "{} does not exist; train the bundle first, or give the file: --checkpoint"
 _logger = logging.getLogger(__name__)
 # A prediction may be made with other values of these; the log and the output then say so.
 MAY_DIFFER = ("aggregate", "top_k", "aggregation", "accept")
@@ -111,8 +108,8 @@ class TrainedSettings(Mapping[str, Any]):
             FileNotFoundError: if the network has not been trained yet.
             ValueError: for a contradiction.
         """
-        if self.sha256 is None and self.weights is not None:
-            require_weights(self.weights)
+        if self.sha256 is None and self.weights is not None and not self.weights.is_file():
+            raise FileNotFoundError(NOT_TRAINED.format(self.weights))
         for key, value in self.check(given).items():
             _logger.info("%s is %r here, but was %r in the training", key, value, self.get(key))
         for names in class_names:
@@ -142,14 +139,15 @@ class TrainedSettings(Mapping[str, Any]):
             FileNotFoundError: if it has not been trained yet.
             ValueError: if the weights do not fit, or are not a state dict.
         """
-        weights = require_weights(self.weights)
+        if self.weights is None or not self.weights.is_file():
+            raise FileNotFoundError(NOT_TRAINED.format(self.weights))
         network = self.create_network()
         try:
-            network.load_state_dict(checkpoints.load_tensors(weights))
+            network.load_state_dict(checkpoints.load_tensors(self.weights))
         except RuntimeError as error:
             raise ValueError(
-                f"{weights} does not fit the network that its settings describe; give the settings of its training: "
-                f"{error}"
+                f"{self.weights} does not fit the network that its settings describe; give the settings of its "
+                f"training: {error}"
             ) from error
         return network.eval()
 
@@ -194,77 +192,6 @@ class TrainedSettings(Mapping[str, Any]):
     def _contradiction(self, key: str, trained: str, value: Any) -> str:
         source = f"{self.weights} was trained with" if self.sha256 else "configs/train.yaml has"
         return f"{key}: {source} {trained}, got {value!r}; leave {key} out, its value comes from the training"
-
-
-def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -> TrainedSettings:
-    """The settings that a bundle's network was trained with; before any training, those it would be trained with.
-
-    Args:
-        weights: the file of the network's state dict; None for a network that is not trained by a bundle, such as a
-            probe of a frozen one.
-        bundle_root: folder of the bundle.
-
-    Raises:
-        ValueError: see :func:`read_settings`; also if the bundle's classes are not those of the training.
-    """
-    bundle = Bundle(bundle_root)
-    if weights is not None and Path(weights).is_file():
-        trained = read_settings(weights)
-        trained.check_classes(bundle.class_names)
-        return trained
-    file = None if weights is None else Path(weights)
-    return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, file, None)
-
-
-def _training_config(bundle: Bundle) -> ConfigParser:
-    """The config that would train: that of the command with its overrides, or else the bundle's ``train.yaml``."""
-    files = [file for file in files_of_run() if "trained" not in ConfigParser.load_config_file(file)]
-    if not files:
-        return bundle.config("train")
-    parser = ConfigParser()
-    parser.read_config(files)
-    parser["_meta_"] = bundle.metadata
-    parser.update(pairs={key: value for key, value in overrides_of_run().items() if knows(parser, key)})
-    return parser
-
-
-def trained_network(trained: TrainedSettings, **given: Any) -> nn.Module:
-    """The network that was trained, without its weights.
-
-    Args:
-        trained: its settings.
-        given: arguments that a command repeats, such as ``network_def#img_size``.
-
-    Raises:
-        ValueError: if one of them contradicts the training.
-    """
-    trained.check({f"network_def#{name}": value for name, value in given.items()})
-    return trained.create_network()
-
-
-def trained_transforms(trained: TrainedSettings, accept: Sequence[str] | None = None) -> list[Any]:
-    """The transforms that a network was trained with, from the files of an image to its input.
-
-    Args:
-        trained: its settings.
-        accept: which unexpected images are accepted, for a transform with this argument; None: as in the training.
-    """
-    return trained.create_transforms(accept)
-
-
-def read_settings(weights: str | Path) -> TrainedSettings:
-    """The settings that the network of a file of weights was trained with.
-
-    Args:
-        weights: the file of the network's state dict; its settings are beside it.
-
-    Raises:
-        FileNotFoundError, ValueError: see :func:`~dwskd_monai.bundle.settings_file.read_content`.
-    """
-    content = read_content(Path(weights))
-    return TrainedSettings(
-        content["settings"], list(content["classes"]), content["training"], Path(weights), content["weights"]["sha256"]
-    )
 
 
 def _plain(value: Any) -> Any:

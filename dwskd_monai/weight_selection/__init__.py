@@ -10,8 +10,8 @@ Read ``select`` first: it uses these modules one after the other, in this order.
 - ``counterparts``: which tensor of the teacher each tensor of the student comes from;
 - ``kinds``: which elements of both networks occur in the same places;
 - ``dimensions``: the student's dimensions, which are made of kinds, paired with those of the teacher;
-- ``rules`` and ``importance``: how candidates are chosen;
-- ``choosing``: one index set for each dimension;
+- ``rules``: how candidates are chosen;
+- ``choosing``: one index set for each dimension, and how important an element is;
 - ``plan`` and ``tensors``: what will be taken from where, tensor by tensor;
 - ``copying``: copies it;
 - ``adaptation``: positions and input channels, which are not selected but resampled and adapted;

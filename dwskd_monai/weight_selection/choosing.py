@@ -14,15 +14,17 @@ chosen row, for each member. With ``[0]`` for the rows and ``[0, 2]`` inside::
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dwskd_monai.weight_selection.coupling import Numbers
+from dwskd_monai.weight_selection.coupling import Coupling, Numbers
 from dwskd_monai.weight_selection.dimensions import Member, PairedDimension, Pairing
 from dwskd_monai.weight_selection.kinds import layer_of
 from dwskd_monai.weight_selection.rules import Choice, Rules, choose
+from dwskd_monai.weight_selection.weights import Weights
 
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -76,7 +78,7 @@ def choose_elements(
     Args:
         pairing: the student's dimensions with the teacher's.
         rules: the rule for elements, with its settings.
-        scores: importance of each of the teacher's elements; None if the rule does not use it.
+        scores: of each of the teacher's elements, see :func:`element_scores`; None if the rule does not use them.
         avoid: for each of the teacher's elements, whether the other student has it. Such elements are taken only if no
             others are left.
 
@@ -135,3 +137,34 @@ def _choose_inside(
         choice = Choice(layer_of(member.tensor), len(group), size, group_scores, rules.offset, rules.seed)
         thinned.append(group[choose(rules.element_rule, choice, avoided)])
     return np.stack(thinned)
+
+
+def element_scores(teacher: Coupling, weights: Weights, names: Iterable[str]) -> Scores:
+    """For each element, the squared L2 norm of the weights of linear layers and convolutions in which it occurs.
+
+    Weights count both for their outputs and for their inputs, as in the group norm of DepGraph (Fang et al., arXiv
+    2301.12900). Norm layers, biases and tables are left out, since their scales differ. The scale of a convolution
+    before a batch norm means nothing either, but is counted.
+
+    Args:
+        teacher: coupling of the network.
+        weights: its tensors; one is read at a time.
+        names: the tensors that count: those that the student takes a part of.
+
+    Returns:
+        A score for each element of ``teacher`` ``(elements,)``.
+    """
+    scores = np.zeros(len(teacher.groups))
+    for name in names:
+        if name not in teacher.layers:
+            continue
+        weight = weights[name].detach().double()
+        squares = weight.reshape(*weight.shape[:2], -1).square().sum(2).cpu().numpy()  # (outputs, inputs)
+        outputs, inputs = teacher.axes[name][:2]
+        # A depthwise convolution has one input for each output, which is the same element and counts once.
+        depthwise = inputs.ndim > 1 and np.array_equal(inputs.ravel(), outputs)
+        if (name, 0) not in teacher.fixed:
+            np.add.at(scores, outputs, squares.sum(1))
+        if (name, 1) not in teacher.fixed and not depthwise:
+            np.add.at(scores, inputs, squares if inputs.ndim > 1 else squares.sum(0))
+    return scores

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dwskd_monai.weight_selection.coupling import Coupling, Numbers
-from dwskd_monai.weight_selection.kinds import Kind, distinct
+from dwskd_monai.weight_selection.coupling import Numbers
+from dwskd_monai.weight_selection.kinds import Kind, Kinds, distinct
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,7 @@ class Pairing:
 
     Args:
         dimensions: in the order in which they are met.
-        axes: for each tensor of the student and each of its axes, the elements along it, as in :class:`Coupling`. If
-            the student couples what the teacher does not, each of the teacher's dimensions has its own elements here.
-        student_count: how many elements there are in ``axes``; some of them are in no dimension.
-        teacher_count: how many elements the teacher has.
+        axes, student_count, teacher_count: see :class:`~.kinds.Kinds`.
     """
 
     dimensions: list[PairedDimension]
@@ -92,20 +89,17 @@ class _RowOrder:
         student_groups: numbers of groups in the student's coupling.
         teacher_groups: numbers of groups in the teacher's coupling.
         parts: each of the teacher's groups is divided into this many parts, and each part is a row.
+        is_whole: whether some of the groups are only taken whole.
     """
 
     student_groups: Numbers
     teacher_groups: Numbers
     parts: int
+    is_whole: bool
 
 
-def pair_dimensions(kinds: Iterable[Kind], student_coupling: Coupling, teacher_coupling: Coupling) -> Pairing:
+def pair_dimensions(kinds: Kinds) -> Pairing:
     """Pair each coupled dimension of the student with one of the teacher.
-
-    Args:
-        kinds: the kinds of both networks, in the order in which they are met.
-        student_coupling: coupling of the student, with the elements that :func:`~.kinds.find_kinds` gave it.
-        teacher_coupling: coupling of the teacher.
 
     Raises:
         ValueError: if the student is wider than the teacher, heads differ in size, or groups do not match; the message
@@ -113,29 +107,23 @@ def pair_dimensions(kinds: Iterable[Kind], student_coupling: Coupling, teacher_c
     """
     dimensions: list[PairedDimension] = []
     row_orders: dict[int, _RowOrder] = {}  # by the number of a dimension that may get further members
-    dimension_of_group = np.full(len(student_coupling.whole), -1)
-    for kind in kinds:
+    dimension_of_group: dict[int, int] = {}
+    for kind in kinds.kinds:
         _check_grouped_alike(kind)
-        if _ignores_student_groups(kind, student_coupling):
+        if _ignores_student_groups(kind):
             dimensions.append(_dimension_of_elements(kind, dimensions))
             continue
-        owners = dimension_of_group[kind.student_groups]
-        if (owners < 0).all():
-            owners[:] = len(dimensions)
-            dimension_of_group[kind.student_groups] = owners
-            row_orders[len(dimensions)] = _row_order(kind, student_coupling)
+        groups = distinct(kind.student_groups).tolist()
+        if dimension_of_group.keys().isdisjoint(groups):
+            dimension_of_group |= dict.fromkeys(groups, len(dimensions))
+            row_orders[len(dimensions)] = _row_order(kind)
             dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer))
-        elif (owners < 0).any():
+        elif not dimension_of_group.keys() >= set(groups):
             raise ValueError(f"{kind.tensor}: a part of axis {kind.axis} is grouped with dimensions that came before")
-        for number in distinct(owners):  # usually one; several if a kind runs through the groups of several dimensions
-            member = _member(kind, row_orders[number], student_coupling, teacher_coupling)
-            dimensions[number].members.append(member)
-    return Pairing(
-        dimensions,
-        student_coupling.axes,
-        student_count=len(student_coupling.groups),
-        teacher_count=len(teacher_coupling.groups),
-    )
+        numbers = dict.fromkeys(dimension_of_group[group] for group in groups)
+        for number in numbers:  # usually one; several if a kind runs through the groups of several dimensions
+            dimensions[number].members.append(_member(kind, row_orders[number]))
+    return Pairing(dimensions, kinds.axes, kinds.student_count, kinds.teacher_count)
 
 
 def _check_grouped_alike(kind: Kind) -> None:
@@ -146,13 +134,12 @@ def _check_grouped_alike(kind: Kind) -> None:
         )
 
 
-def _ignores_student_groups(kind: Kind, student_coupling: Coupling) -> bool:
+def _ignores_student_groups(kind: Kind) -> bool:
     """Whether the student's elements are chosen one by one, although they have groups.
 
     If the student's convolution has groups and the teacher's has none, the student's groups may take any channels.
     """
-    is_whole = student_coupling.whole[kind.student_groups].any()
-    return kind.student_is_grouped and not kind.teacher_is_grouped and not is_whole
+    return kind.student_is_grouped and not kind.teacher_is_grouped and not kind.student_is_whole
 
 
 def _dimension_of_elements(kind: Kind, dimensions: Iterable[PairedDimension]) -> PairedDimension:
@@ -162,7 +149,7 @@ def _dimension_of_elements(kind: Kind, dimensions: Iterable[PairedDimension]) ->
     return PairedDimension(_free_name(kind.layer, dimensions), kind.layer, [member])
 
 
-def _row_order(kind: Kind, student_coupling: Coupling) -> _RowOrder:
+def _row_order(kind: Kind) -> _RowOrder:
     """The rows of the members of a new dimension.
 
     If the student has more and smaller groups, those of the teacher are divided: for 6 groups of 4 elements and a
@@ -171,25 +158,27 @@ def _row_order(kind: Kind, student_coupling: Coupling) -> _RowOrder:
     Raises:
         ValueError: if the student has more elements than the teacher, or more groups that are only taken whole.
     """
-    student_groups = kind.student_groups
-    teacher_groups = kind.teacher_groups
+    student_groups = distinct(kind.student_groups)
+    teacher_groups = distinct(kind.teacher_groups)
+    is_whole = kind.student_is_whole or kind.teacher_is_whole
     if not kind.student_is_grouped:
         _check_width(kind, len(kind.student), len(kind.teacher))
     if len(student_groups) <= len(teacher_groups):
-        return _RowOrder(student_groups, teacher_groups, parts=1)
-    if student_coupling.whole[student_groups].any():
+        return _RowOrder(student_groups, teacher_groups, parts=1, is_whole=is_whole)
+    if kind.student_is_whole:
         raise ValueError(
             f"{kind.tensor}: the student has more groups than the teacher ({len(student_groups)} > "
             f"{len(teacher_groups)} along axis {kind.axis}), and takes whole groups (attention heads, for instance); "
             "choose a student with fewer or a larger teacher"
         )
-    return _RowOrder(student_groups, teacher_groups, parts=math.ceil(len(student_groups) / len(teacher_groups)))
+    parts = math.ceil(len(student_groups) / len(teacher_groups))
+    return _RowOrder(student_groups, teacher_groups, parts, is_whole)
 
 
-def _member(kind: Kind, row_order: _RowOrder, student_coupling: Coupling, teacher_coupling: Coupling) -> Member:
+def _member(kind: Kind, row_order: _RowOrder) -> Member:
     """Elements of a kind as rows, one for each group of the dimension."""
-    rows = _rows(kind.student, student_coupling.groups, row_order.student_groups)
-    teacher_rows = _rows(kind.teacher, teacher_coupling.groups, row_order.teacher_groups)
+    rows = _rows(kind.student, kind.student_groups, row_order.student_groups)
+    teacher_rows = _rows(kind.teacher, kind.teacher_groups, row_order.teacher_groups)
     if rows is None or teacher_rows is None:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} has groups of different sizes, or only some elements of a group; weight "
@@ -199,9 +188,7 @@ def _member(kind: Kind, row_order: _RowOrder, student_coupling: Coupling, teache
         teacher_rows = _divided(kind, teacher_rows, row_order.parts, rows)
     size = rows.shape[1]
     teacher_size = teacher_rows.shape[1]
-    student_is_whole = student_coupling.whole[row_order.student_groups].any()
-    teacher_is_whole = teacher_coupling.whole[row_order.teacher_groups].any()
-    if (student_is_whole or teacher_is_whole) and size != teacher_size:
+    if row_order.is_whole and size != teacher_size:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is taken in whole groups (attention heads, for instance), but one has "
             f"{teacher_size} elements in the teacher and {size} in the student; choose a pair with groups of equal size"
@@ -243,12 +230,12 @@ def _rows(elements: Numbers, groups: Numbers, order: Numbers) -> Numbers | None:
 
     Args:
         elements: numbers of elements ``(n,)``.
-        groups: for each element of the network, its group.
+        groups: for each of the elements, its group ``(n,)``.
         order: the groups; elements of other groups are left out.
     """
-    row_of_group = np.full(int(groups.max()) + 1, len(order))
+    row_of_group = np.full(max(groups.max(), order.max()) + 1, len(order))
     row_of_group[order] = np.arange(len(order))
-    row = row_of_group[groups[elements]]
+    row = row_of_group[groups]
     sizes = np.bincount(row, minlength=len(order))[: len(order)]
     if sizes[0] == 0 or (sizes != sizes[0]).any():
         return None

@@ -32,8 +32,10 @@ class Kind:
         layer: the layer that makes them in the student.
         student: the student's elements ``(n,)``, in the order in which they are met.
         teacher: the teacher's elements ``(m,)``.
-        student_groups: the groups of the student's elements, each once, in the order in which they are met.
-        teacher_groups: the groups of the teacher's elements.
+        student_groups: for each of the student's elements, its group ``(n,)``.
+        teacher_groups: for each of the teacher's elements, its group ``(m,)``.
+        student_is_whole: whether some of the student's groups are only taken whole.
+        teacher_is_whole: whether some of the teacher's groups are only taken whole.
     """
 
     tensor: str
@@ -43,19 +45,39 @@ class Kind:
     teacher: Numbers
     student_groups: Numbers
     teacher_groups: Numbers
+    student_is_whole: bool
+    teacher_is_whole: bool
 
     @property
     def student_is_grouped(self) -> bool:
         """Whether some of the student's elements are taken together."""
-        return len(self.student_groups) < len(self.student)
+        return len(distinct(self.student_groups)) < len(self.student)
 
     @property
     def teacher_is_grouped(self) -> bool:
         """Whether some of the teacher's elements are taken together."""
-        return len(self.teacher_groups) < len(self.teacher)
+        return len(distinct(self.teacher_groups)) < len(self.teacher)
 
 
-def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str]) -> tuple[list[Kind], Coupling]:
+@dataclass(frozen=True)
+class Kinds:
+    """All kinds of a student and of its teacher.
+
+    Args:
+        kinds: in the order in which they are met, tensor by tensor.
+        axes: for each tensor of the student and each of its axes, the elements along it, as in :class:`Coupling`. If
+            the student couples what the teacher does not, each of the teacher's dimensions has its own elements here.
+        student_count: how many elements there are in ``axes``; some of them are of no kind.
+        teacher_count: how many elements the teacher has.
+    """
+
+    kinds: list[Kind]
+    axes: Mapping[str, tuple[Numbers, ...]]
+    student_count: int
+    teacher_count: int
+
+
+def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str]) -> Kinds:
     """Find the kinds of two networks, in the order in which they are met, tensor by tensor.
 
     If the student couples what the teacher does not, or the reverse, no elements of the teacher occur in the same
@@ -65,9 +87,6 @@ def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str])
         student: coupling of the student.
         teacher: coupling of the teacher.
         sources: for each tensor of the student that is taken from the teacher, the teacher's tensor.
-
-    Returns:
-        The kinds; and the student's coupling, in which some elements may have been replaced.
 
     Raises:
         ValueError: if the couplings of the networks do not match; the message names the tensor.
@@ -90,14 +109,24 @@ def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str])
                 elements = new[signatures[new] == signature]
                 teacher_elements = teacher_along[teacher_signatures[teacher_along] == signature]
                 if len(teacher_elements):
-                    layer = makers.get(int(elements[0]), layer_of(name))
-                    groups = distinct(student.groups[elements])
-                    teacher_groups = distinct(teacher.groups[teacher_elements])
-                    kinds.append(Kind(name, axis, layer, elements, teacher_elements, groups, teacher_groups))
+                    groups = student.groups[elements]
+                    teacher_groups = teacher.groups[teacher_elements]
+                    kind = Kind(
+                        tensor=name,
+                        axis=axis,
+                        layer=makers.get(int(elements[0]), layer_of(name)),
+                        student=elements,
+                        teacher=teacher_elements,
+                        student_groups=groups,
+                        teacher_groups=teacher_groups,
+                        student_is_whole=bool(student.whole[groups].any()),
+                        teacher_is_whole=bool(teacher.whole[teacher_groups].any()),
+                    )
+                    kinds.append(kind)
                 else:
                     more, coupling = _split(elements, coupling, teacher, sources)
                     kinds += more
-    return kinds, coupling
+    return Kinds(kinds, coupling.axes, student_count=len(coupling.groups), teacher_count=len(teacher.groups))
 
 
 def _signatures(
@@ -178,11 +207,17 @@ def _split(
             key = teacher_elements.tobytes()
             if key not in kinds:
                 added = count - len(student.groups) + np.arange(len(elements))
-                new_elements = len(student.groups) + added
-                new_groups = len(student.whole) + added
                 teacher_groups = teacher.groups[teacher_elements]  # each of its own, which _check_split saw to
                 kinds[key] = Kind(
-                    name, axis, layer_of(name), new_elements, teacher_elements, new_groups, teacher_groups
+                    tensor=name,
+                    axis=axis,
+                    layer=layer_of(name),
+                    student=len(student.groups) + added,
+                    teacher=teacher_elements,
+                    student_groups=len(student.whole) + added,
+                    teacher_groups=teacher_groups,
+                    student_is_whole=False,
+                    teacher_is_whole=bool(teacher.whole[teacher_groups].any()),
                 )
                 count += len(elements)
             replacement = np.zeros(len(student.groups), dtype=np.int64)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from dwskd_monai.weight_selection.choosing import Mask, choose_elements
+from dwskd_monai.weight_selection.choosing import Mask, choose_elements, element_scores
 from dwskd_monai.weight_selection.copying import copy_weights
 from dwskd_monai.weight_selection.counterparts import find_counterparts
 from dwskd_monai.weight_selection.dimensions import pair_dimensions
-from dwskd_monai.weight_selection.importance import element_scores
 from dwskd_monai.weight_selection.kinds import find_kinds
 from dwskd_monai.weight_selection.layers import select_layers
 from dwskd_monai.weight_selection.networks import TracedNetwork, family_of
@@ -164,8 +163,8 @@ def _select(
         layers = select_layers(teacher.network, student, rules.layers)
         traced_student = TracedNetwork.of(student, input_shape)
         counterparts = find_counterparts(traced_student, traced_teacher, weights, layers)
-        kinds, student_coupling = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
-        pairing = pair_dimensions(kinds, student_coupling, traced_teacher.coupling)
+        kinds = find_kinds(traced_student.coupling, traced_teacher.coupling, counterparts.sources)
+        pairing = pair_dimensions(kinds)
         scores = None
         if rules.elements == "importance":
             scores = element_scores(traced_teacher.coupling, weights, counterparts.sources.values())

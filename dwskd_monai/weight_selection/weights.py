@@ -17,6 +17,7 @@ from dwskd_monai import checkpoints
 MAPPED_BYTES = 64 * 2**20
 # What programs put before the names of a network's tensors: DataParallel, torch.compile, Lightning and others
 _WRAPPERS = {"module", "_orig_mod", "model", "encoder", "backbone", "network", "net"}
+_KEYS = ("state_dict", "model")  # under which programs keep a state dict in a .pt file
 _logger = logging.getLogger(__name__)
 
 
@@ -79,17 +80,17 @@ class FileWeights:
                 "'pretrained' to download timm's"
             )
         self._is_safetensors = self.path.suffix == ".safetensors"
-        checkpoints.check_whole(self.path)
-        self._open()
+        self._open(known_whole=False)
         self._prefix = _prefix(self._names_in_file(), expected)
         if self._prefix:
             _logger.info("%s: the names of the tensors begin with %r; this prefix is left out", path, self._prefix)
 
-    def _open(self) -> None:
+    def _open(self, known_whole: bool) -> None:
         self._handed_out = 0
         if not self._is_safetensors:
-            self._file: Any = _state_dict(checkpoints.load(self.path, mmap=True, known_whole=True), self.path)
+            self._file: Any = checkpoints.load_tensors(self.path, _KEYS, mmap=True, known_whole=known_whole)
             return
+        checkpoints.check_whole(self.path)
         try:
             self._file = safe_open(self.path, framework="pt")
         except SafetensorError as error:
@@ -118,7 +119,7 @@ class FileWeights:
         """A tensor that is mapped into memory, not read."""
         if self._handed_out > MAPPED_BYTES:
             self._file = None
-            self._open()
+            self._open(known_whole=True)
         name = self._name_in_file(name)
         tensor: Tensor = self._file.get_tensor(name) if self._is_safetensors else self._file[name]
         self._handed_out += tensor.nbytes
@@ -135,13 +136,6 @@ def _prefix(names: Sequence[str], expected: Collection[str]) -> str:
     prefixes = {name.removesuffix(own) for name in names for own in expected if name.endswith(f".{own}")}
     wrapping = [prefix for prefix in prefixes if set(prefix.rstrip(".").split(".")) <= _WRAPPERS]
     return wrapping[0] if len(wrapping) == 1 else ""
-
-
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    return checkpoints.as_tensors(content, path)
 
 
 @dataclass(frozen=True)

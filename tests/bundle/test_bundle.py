@@ -25,6 +25,18 @@ def test_a_config_has_the_overrides_that_it_knows_and_is_parsed_once():
     assert bundle.config("train", "evaluate")["split"] == "test"
 
 
+def test_settings_are_for_one_object_and_go_before_overrides():
+    bundle = Bundle(BUNDLE, {"ckpt_dir": "trained"})
+    assert bundle.parsed("checkpoint", "train") == "trained/model.pt"
+    assert bundle.parsed("checkpoint", "train", ckpt_dir="elsewhere") == "elsewhere/model.pt"
+    assert bundle.parsed("checkpoint", "train") == "trained/model.pt"
+
+
+def test_an_error_in_a_part_of_an_object_is_raised_as_it_was():
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Bundle(BUNDLE).parsed("validate#dataset", "train", "evaluate", dataset_dir="nowhere")
+
+
 def test_a_folder_that_is_not_a_bundle_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"bundle: .* has no configs/metadata.json; give the"):
         Bundle(tmp_path)

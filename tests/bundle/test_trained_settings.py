@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dwskd_monai.bundle import load_trained_settings, trained_network
-from dwskd_monai.bundle.settings_file import digest_of, settings_beside, write_settings
-from dwskd_monai.bundle.trained_settings import TrainedSettings, read_settings
+from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside, write_settings
+from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.files import next_of
 from tests.conftest import BUNDLE

@@ -67,6 +67,12 @@ def mean_of_probabilities(weights: Path, images: Tensor) -> Tensor:
     return (main + auxiliary) / 2
 
 
+def slices(bundle: Path, images: Path) -> Tensor:
+    """The slices of images as the bundle's inference reads them."""
+    dataset = Bundle(bundle).parsed("dataset", "inference", dataset_dir=str(images), refused=None)
+    return torch.stack([item["image"] for item in dataset])
+
+
 def predicted(folder: Path) -> list[list[float]]:
     with (folder / "predictions.csv").open(newline="") as file:
         return [[float(value) for value in row[2:5]] for row in list(csv.reader(file))[1:]]
@@ -90,15 +96,16 @@ def test_the_evaluation_measures_what_the_training_chose(bundle, phantoms, tmp_p
 def test_predictions_are_the_mean_of_both_students_probabilities(bundle, phantoms, tmp_path):
     inference = config("inference", bundle=bundle)
     run("run", "--config_file", inference, "--dataset_dir", phantoms / "test", "--output_dir", tmp_path, cwd=tmp_path)
-    images = TrainedBundle(Bundle(bundle), "predict").slices(phantoms / "test", 100)
+    images = slices(bundle, phantoms / "test")
     expected = mean_of_probabilities(bundle / "models" / "model.pt", images)
     np.testing.assert_allclose(predicted(tmp_path), expected.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_one_exported_file_is_the_mean_of_both_students(bundle, form, tmp_path):
-    file = export_network(TrainedBundle(Bundle(bundle), "export"), form, tmp_path / f"x{FORMATS[form].suffix}").file
     images = torch.randn(3, 1, 32, 32)
+    trained = TrainedBundle(Bundle(bundle))
+    file = export_network(trained, form, images, tmp_path / f"x{FORMATS[form].suffix}").file
     expected = mean_of_probabilities(bundle / "models" / "model.pt", images)
     torch.testing.assert_close(FORMATS[form].read(file)(images).softmax(1), expected, atol=1e-5, rtol=0)
     assert json.loads(FORMATS[form].describe(file)["network"]) == "the mean of two convnext_atto"
@@ -132,7 +139,7 @@ def test_packed_it_predicts_alone_what_the_bundle_predicts(bundle, unpacked, tmp
     packed = ("run", "--config_file", unpacked / "configs" / "inference.json", "--output_dir", tmp_path / "alone")
     result = alone(*packed, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
-    images = TrainedBundle(Bundle(bundle), "predict").slices(unpacked / "sample", 1)
+    images = slices(bundle, unpacked / "sample")
     expected = mean_of_probabilities(unpacked / "models" / "model.pt", images)
     np.testing.assert_allclose(predicted(tmp_path / "alone"), expected.numpy(), atol=1e-5)
 

@@ -21,6 +21,7 @@ from dwskd_monai.bundle.errors import cause_of
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.create.create import create_bundle
 from dwskd_monai.commands.export.export import TOLERANCE, export_network
+from dwskd_monai.commands.export.studies import comparison_slices
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
 from tests.bundles.commands import as_options, config, run_here
@@ -104,7 +105,8 @@ def test_both_students_are_evaluated_together(trained):
 
 @pytest.mark.parametrize("form", ["onnx", "torchscript"])
 def test_an_exported_network_takes_the_size(trained, form, tmp_path):
-    exported = export_network(TrainedBundle(Bundle(trained.bundle), "export"), form, tmp_path / "model")
+    bundle = Bundle(trained.bundle)
+    exported = export_network(TrainedBundle(bundle), form, comparison_slices(bundle), tmp_path / "model")
     assert exported.difference <= TOLERANCE
 
 
@@ -139,7 +141,7 @@ def test_monais_own_commands_take_the_size_of_the_bundle(trained, tmp_path):
     image = np.random.default_rng(0).random((1, 1, trained.size, trained.size), dtype=np.float32)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     (result,) = session.run(None, {session.get_inputs()[0].name: image})
-    network = TrainedBundle(Bundle(trained.bundle), "export").network
+    network = TrainedBundle(Bundle(trained.bundle)).network
     with torch.no_grad():
         expected = network(torch.from_numpy(image))
         torch.testing.assert_close(scripted(torch.from_numpy(image)), expected, rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from dwskd_monai.bundle.errors import cause_of
-from dwskd_monai.bundle.trained_settings import read_settings
+from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.data.refused import RefusedImagesError
 from dwskd_monai.reading import RefusedImage
 from tests.bundles.commands import SMALL_SETTINGS, as_options, config, run, run_here, save_network

@@ -18,8 +18,7 @@ import torch
 import yaml
 
 from dwskd_monai.bundle import Bundle
-from dwskd_monai.bundle.settings_file import digest_of
-from dwskd_monai.bundle.trained_settings import read_settings
+from dwskd_monai.bundle.settings_file import digest_of, read_settings
 from dwskd_monai.data import load_split
 from dwskd_monai.data.phantoms import make_phantoms
 from tests.bundles.commands import SMALL_SETTINGS

@@ -13,7 +13,7 @@ from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
-from dwskd_monai.commands.export.labeled import evaluate
+from dwskd_monai.commands.export.studies import comparison_slices, evaluate
 from dwskd_monai.evaluation.exported import DESCRIPTIONS, READERS, ExportedNetwork, weights_of
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
@@ -29,8 +29,9 @@ def models(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     network = tiny_convnext(ls_init_value=1.0)
     save_network(network, folder, **SMALL_SETTINGS)
+    trained = TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(folder)}))
     for form in FORMATS:
-        export_network(TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(folder)}), "export"), form)
+        export_network(trained, form, comparison_slices(trained.bundle))
     return folder
 
 

@@ -17,8 +17,7 @@ FIRST = Rules(elements="consecutive")
 
 
 def paired(student: Coupling, teacher: Coupling) -> Pairing:
-    kinds, split_student = find_kinds(student, teacher, {name: name for name in student.axes})
-    return pair_dimensions(kinds, split_student, teacher)
+    return pair_dimensions(find_kinds(student, teacher, {name: name for name in student.axes}))
 
 
 def taken(*elements: int, count: int) -> np.ndarray:

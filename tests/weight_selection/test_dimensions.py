@@ -11,8 +11,7 @@ from tests.weight_selection.couplings import coupling
 
 
 def paired(student: Coupling, teacher: Coupling, sources: dict[str, str] | None = None) -> Pairing:
-    kinds, split_student = find_kinds(student, teacher, sources or {name: name for name in student.axes})
-    return pair_dimensions(kinds, split_student, teacher)
+    return pair_dimensions(find_kinds(student, teacher, sources or {name: name for name in student.axes}))
 
 
 def members(pairing: Pairing) -> dict[str, list[tuple[list, list]]]:

@@ -112,7 +112,7 @@ def _report_refused(bundle: Bundle, listed: Sequence[ListedImage], refused: Refu
         message = f"{_counted(kept_out)} without a label cannot be used, and are left out"
         findings.warn("refused images", message, _lines(kept_out))
     needed = [row for row in rows if row["kind"] != ASIDE and row["path"] not in unlabeled]
-    if needed and parsed_content(bundle.config("train"), "skip_refused"):
+    if needed and bundle.parsed("skip_refused", "train"):
         message = f"{_counted(needed)} cannot be used; with skip_refused, a training goes on without them"
         findings.warn("refused images", message, _lines(needed))
     elif needed:

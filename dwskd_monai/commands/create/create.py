@@ -10,7 +10,6 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.commented_yaml import with_settings
-from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.image_size import check_image_size
 from dwskd_monai.bundle.render import METADATA, rendered_metadata, write_rendered
 from dwskd_monai.data.class_names import find_class_names
@@ -95,5 +94,5 @@ def _check_pair(bundle: Bundle) -> None:
     config = bundle.config("train")
     check_known(config["student"])
     check_image_size(config)
-    student = parsed_content(config, "network_def")
-    select_weights(open_teacher(config["teacher"], "random", config["in_chans"]), student)
+    teacher = open_teacher(config["teacher"], "random", config["in_chans"])
+    select_weights(teacher, bundle.parsed("network_def", "train"))

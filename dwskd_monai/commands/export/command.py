@@ -36,6 +36,8 @@ def export(
     from dwskd_monai.bundle.trained import TrainedBundle
     from dwskd_monai.commands.export.export import export_network
     from dwskd_monai.commands.export.formats import FORMATS
+    from dwskd_monai.commands.export.quantize import export_int8
+    from dwskd_monai.commands.export.studies import comparison_slices
     from dwskd_monai.evaluation.metrics import label_of
 
     if format not in FORMATS:
@@ -45,15 +47,16 @@ def export(
             "int8 needs --format onnx, and --dataset_dir with labeled images: training images calibrate it, and the "
             f"loss of accuracy is measured; got format={format}, dataset_dir={dataset_dir}"
         )
-    trained = TrainedBundle(Bundle(bundle, overrides), "export")
-    result = export_network(
-        trained,
-        format,
-        None if out is None else Path(out),
-        None if dataset_dir is None else Path(dataset_dir),
-        split,
-        int8,
-    )
+    given = Bundle(bundle, overrides)
+    given.refuse_unknown_overrides("export", "inference", "train")
+    trained = TrainedBundle(given)
+    file = None if out is None else Path(out)
+    labeled = None if dataset_dir is None else Path(dataset_dir)
+    images = comparison_slices(given, labeled, split)
+    if int8 and labeled is not None:
+        result = export_int8(trained, images, labeled, split, file)
+    else:
+        result = export_network(trained, format, images, file)
     for name, metrics in result.metrics.items():
         shown = ", ".join(f"{label_of(metric)} {value:.4g}" for metric, value in metrics.items())
         sys.stdout.write(f"{name}: {shown}\n")

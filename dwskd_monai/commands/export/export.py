@@ -5,24 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import description
 from dwskd_monai.commands.export.formats import FORMATS
-from dwskd_monai.commands.export.labeled import evaluate, slices_of
-from dwskd_monai.commands.export.quantize import quantize
-from dwskd_monai.data.phantoms import make_phantom_of
-from dwskd_monai.evaluation.exported import Runner
 from dwskd_monai.files import replacing
 
 TOLERANCE = 1e-4
-_IMAGES = 32  # number of images that are compared
-_CALIBRATION = 128  # number of slices on which int8 is calibrated
 
 
 class ParityError(ValueError):
@@ -43,65 +36,33 @@ class Exported:
     file: Path
     difference: float
     images: int
-    metrics: Mapping[str, Mapping[str, float]]
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def export_network(
-    trained: TrainedBundle,
-    form: str,
-    out: Path | None = None,
-    dataset_dir: Path | None = None,
-    split: str = "validation",
-    int8: bool = False,
-) -> Exported:
+def export_network(trained: TrainedBundle, form: str, images: Tensor, out: Path | None = None) -> Exported:
     """Write a bundle's network in another format, with its description, for any batch size.
 
     Args:
         trained: the bundle with its network.
-        form, out, dataset_dir, split, int8: as the options of the command; ``form`` is its ``format``.
+        form: one of ``FORMATS``.
+        images: slices ``(N, C, H, W)`` with N >= 2, on which the written network is compared with PyTorch.
+        out: the file; beside the weights by default.
 
     Raises:
-        ParityError: if a logit differs by more than ``TOLERANCE``; nothing is written then. (For int8, the accuracy is
-            measured instead.)
-        FileNotFoundError, ValueError: for bad input, or a missing library; the message names it.
+        ParityError: if a logit differs by more than ``TOLERANCE``; nothing is written then.
+        ValueError: if a library is missing; the message names it.
     """
-    images = _phantom(trained) if dataset_dir is None else slices_of(trained.bundle, dataset_dir, split, _IMAGES)
-    if len(images) == 1:
-        images = torch.cat([images, images.flip(-1)])  # a batch, so that its size may become free
     kind = FORMATS[form]
-    out = trained.models / f"model{'_int8' if int8 else ''}{kind.suffix}" if out is None else out
-    metrics: dict[str, Mapping[str, float]] = {}
+    out = trained.models / f"model{kind.suffix}" if out is None else out
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / f"model{kind.suffix}"
         kind.write(trained.network, images[:2], written, description(trained))
-        difference = largest_difference(trained.network, kind.read(written), images)
+        difference = kind.largest_difference(written, trained.network, images)
         if difference > TOLERANCE:
             raise ParityError(
                 f"{form}: its logits differ by up to {difference:.2g} from PyTorch's on {len(images)} images, more "
                 f"than {TOLERANCE:g}; nothing was written"
             )
-        if int8:
-            assert dataset_dir is not None
-            quantized = written.with_name("quantized.onnx")
-            quantize(written, slices_of(trained.bundle, dataset_dir, "training", _CALIBRATION), quantized)
-            for name, file in (("float32", written), ("int8", quantized)):
-                metrics[name] = evaluate(trained.bundle, file, dataset_dir, split)
-            written = quantized
-            difference = largest_difference(trained.network, kind.read(quantized), images)
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)
-    return Exported(out, difference, len(images), metrics)
-
-
-@torch.inference_mode()
-def largest_difference(network: nn.Module, exported: Runner, images: Tensor) -> float:
-    """The largest difference between the logits of both networks, for images one by one and as a batch."""
-    together = [images, *images.split(1)]
-    return max(float((network(batch) - exported(batch)).abs().max()) for batch in together)
-
-
-def _phantom(trained: TrainedBundle) -> Tensor:
-    with tempfile.TemporaryDirectory() as name:
-        advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
-        file = make_phantom_of(trained.bundle.name, Path(name) / "phantom", advice)
-        return trained.slices(file, _IMAGES)
+    return Exported(out, difference, len(images))

@@ -1,4 +1,4 @@
-"""The formats to which a network can be exported, and how each is written."""
+"""The formats to which a network can be exported, how each is written, and whether it gives the same results."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ class Format:
     def describe(self, path: Path) -> dict[str, str]:
         """The description that a file holds."""
         return DESCRIPTIONS[self.suffix](path)
+
+    @torch.inference_mode()
+    def largest_difference(self, path: Path, network: nn.Module, images: Tensor) -> float:
+        """The largest difference of a logit between a file and a network, for images one by one and as a batch."""
+        exported = self.read(path)
+        together = [images, *images.split(1)]
+        return max(float((network(batch) - exported(batch)).abs().max()) for batch in together)
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, description: Mapping[str, str]) -> None:

@@ -31,7 +31,9 @@ def pack(
     from dwskd_monai.commands.pack.archive import write_archive
     from dwskd_monai.commands.pack.provenance import provenance, read_metrics
 
-    trained = TrainedBundle(Bundle(bundle, overrides), "pack")
+    given = Bundle(bundle, overrides)
+    given.refuse_unknown_overrides("pack", "inference", "train")
+    trained = TrainedBundle(given)
     measured = None if metrics is None else read_metrics(Path(metrics))
     origin = provenance(trained, measured)
     version = trained.bundle.metadata["version"]

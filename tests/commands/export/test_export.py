@@ -20,6 +20,7 @@ from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.cli import main
 from dwskd_monai.commands.export.export import Exported, ParityError, export_network
 from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.commands.export.studies import comparison_slices
 from dwskd_monai.evaluation.exported import READERS
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
@@ -39,7 +40,8 @@ SMALL_VIT = {
 
 
 def export(bundle: Path, form: str, out: Path | None = None, *, models: Path) -> Exported:
-    return export_network(TrainedBundle(Bundle(bundle, {"ckpt_dir": str(models)}), "export"), form, out)
+    trained = TrainedBundle(Bundle(bundle, {"ckpt_dir": str(models)}))
+    return export_network(trained, form, comparison_slices(trained.bundle), out)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle import Bundle
-from dwskd_monai.bundle.trained_settings import read_settings
+from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.commands.pack.configs import packed_configs
 from tests.bundles.commands import save_network
 from tests.conftest import BUNDLE, BUNDLES

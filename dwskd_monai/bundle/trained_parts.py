@@ -1,0 +1,77 @@
+"""What a config takes from a training: its settings, and the network and the transforms that they describe.
+
+The template's ``trained.yaml`` names these functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from torch import nn
+
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.decisive import decisive_settings
+from dwskd_monai.bundle.overrides import knows
+from dwskd_monai.bundle.running import files_of_run, overrides_of_run
+from dwskd_monai.bundle.settings_file import read_settings
+from dwskd_monai.bundle.trained_settings import TrainedSettings
+
+
+def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -> TrainedSettings:
+    """The settings that a bundle's network was trained with; before any training, those it would be trained with.
+
+    Args:
+        weights: the file of the network's state dict; None for a network that is not trained by a bundle, such as a
+            probe of a frozen one.
+        bundle_root: folder of the bundle.
+
+    Raises:
+        ValueError: see :func:`~dwskd_monai.bundle.settings_file.read_settings`; also if the bundle's classes are not
+            those of the training.
+    """
+    bundle = Bundle(bundle_root)
+    if weights is not None and Path(weights).is_file():
+        trained = read_settings(weights)
+        trained.check_classes(bundle.class_names)
+        return trained
+    file = None if weights is None else Path(weights)
+    return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, file, None)
+
+
+def _training_config(bundle: Bundle) -> ConfigParser:
+    """The config that would train: that of the command with its overrides, or else the bundle's ``train.yaml``."""
+    files = [file for file in files_of_run() if "trained" not in ConfigParser.load_config_file(file)]
+    if not files:
+        return bundle.config("train")
+    parser = ConfigParser()
+    parser.read_config(files)
+    parser["_meta_"] = bundle.metadata
+    parser.update(pairs={key: value for key, value in overrides_of_run().items() if knows(parser, key)})
+    return parser
+
+
+def trained_network(trained: TrainedSettings, **given: Any) -> nn.Module:
+    """The network that was trained, without its weights.
+
+    Args:
+        trained: its settings.
+        given: arguments that a command repeats, such as ``network_def#img_size``.
+
+    Raises:
+        ValueError: if one of them contradicts the training.
+    """
+    trained.check({f"network_def#{name}": value for name, value in given.items()})
+    return trained.create_network()
+
+
+def trained_transforms(trained: TrainedSettings, accept: Sequence[str] | None = None) -> list[Any]:
+    """The transforms that a network was trained with, from the files of an image to its input.
+
+    Args:
+        trained: its settings.
+        accept: which unexpected images are accepted, for a transform with this argument; None: as in the training.
+    """
+    return trained.create_transforms(accept)

@@ -1,0 +1,89 @@
+"""The studies on which an exported network is tried: their slices, and how well it classifies them."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.files import read_json
+
+_COMPARED = 32  # number of slices on which networks are compared
+_CONFIGS = ("train", "evaluate", "evaluate_exported")
+_STRICT = {"refused": None}  # an image that cannot be used raises an error
+
+
+def comparison_slices(bundle: Bundle, dataset_dir: Path | None = None, split: str = "validation") -> Tensor:
+    """Slices ``(N, C, H, W)`` with N >= 2, on which an exported network is compared with PyTorch.
+
+    Args:
+        bundle: the bundle that was trained.
+        dataset_dir: labeled images, as for training; None: a synthetic study of the bundle's modality.
+        split: of ``dataset_dir``: ``validation``, ``test`` or ``all``.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`labeled_slices`, or if there is no synthetic study of the modality.
+    """
+    if dataset_dir is None:
+        slices = _phantom_slices(bundle, _COMPARED)
+    else:
+        slices = labeled_slices(bundle, dataset_dir, split, _COMPARED)
+    if len(slices) == 1:
+        slices = torch.cat([slices, slices.flip(-1)])  # a batch, so that its size may become free
+    return slices
+
+
+def labeled_slices(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
+    """Slices ``(N, C, H, W)`` of a split, spread over its studies, as the bundle's validation reads them.
+
+    They come from the cache of the training; missing ones are added to it.
+
+    Args:
+        bundle: the bundle that was trained.
+        dataset_dir: labeled images, as for training.
+        split: ``training``, ``validation``, ``test`` or ``all``.
+        most: the largest number of slices.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`~dwskd_monai.data.datalist.load_split`, or for an image that cannot be
+            read.
+    """
+    settings = {"dataset_dir": str(dataset_dir), "split": split, **_STRICT}
+    dataset = bundle.parsed("validate#dataset", *_CONFIGS, **settings)
+    step = max(1, len(dataset) // most)
+    chosen = range(0, len(dataset), step)[:most]
+    return torch.stack([dataset[index]["image"] for index in chosen])
+
+
+def _phantom_slices(bundle: Bundle, most: int) -> Tensor:
+    """The first slices ``(N, C, H, W)`` of a synthetic study, as the bundle's inference reads them."""
+    with tempfile.TemporaryDirectory() as folder:
+        advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
+        phantom = make_phantom_of(bundle.name, Path(folder) / "phantom", advice)
+        dataset = bundle.parsed("dataset", "inference", dataset_dir=str(phantom), **_STRICT)
+        return torch.stack([item["image"] for item in itertools.islice(dataset, most)])
+
+
+def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[str, float]:
+    """Overall metrics of the studies of a split, by the bundle's ``evaluate.yaml``; NaN for undefined ones.
+
+    Args:
+        bundle: the bundle that was trained.
+        file: the exported network.
+        dataset_dir: labeled images, as for training.
+        split: ``validation``, ``test`` or ``all``.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`labeled_slices`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"exported": str(file), "dataset_dir": str(dataset_dir), "split": split, "output_dir": folder}
+        bundle.parsed("evaluator", *_CONFIGS, **settings, **_STRICT).run()
+        metrics = read_json(Path(folder) / "metrics.json")
+    overall: dict[str, float | None] = metrics["study"]["overall"]
+    return {name: float("nan") if value is None else value for name, value in overall.items()}
