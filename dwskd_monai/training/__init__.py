@@ -35,6 +35,7 @@ _MODULES = {
     "StudentOutput": "losses.term",
     "TrainingStateHandler": "handlers.training_state",
     "WarmupCosine": "learning_rate",
+    "chosen_auxiliary": "auxiliary",
     "combine_students": "both_students",
     "drops_last_batch": "last_batch",
     "create_auxiliary": "auxiliary",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from monai.inferers import Inferer
@@ -22,6 +23,7 @@ from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.schedule import Phase
 
 KINDS = ("ema", "frozen", "mutual", "none", "own_soft_labels", "soft_labels")
+AUTO = "auto"
 DEPLOY = ("better", "main", "both")
 
 
@@ -219,6 +221,22 @@ class OwnSoftLabels(NoAuxiliary):
     def labelers(self, main: nn.Module) -> list[nn.Module]:
         """Main."""
         return [main]
+
+
+def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
+    """The kind of auxiliary that ``auto`` stands for: ``soft_labels`` with unlabeled images, else ``mutual``.
+
+    Args:
+        auxiliary: ``auto``, or a kind, which stays as it is.
+        unlabeled_dir: where the unlabeled images are; None: there are none.
+
+    Raises:
+        ValueError: for another word.
+    """
+    one_of("auxiliary", auxiliary, (AUTO, *KINDS))
+    if auxiliary != AUTO:
+        return auxiliary
+    return "mutual" if unlabeled_dir is None else "soft_labels"
 
 
 def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.99, deploy: str = "better") -> Auxiliary:

@@ -14,6 +14,7 @@ from dwskd_monai.training.auxiliary import (
     MovingAverage,
     MutualPeer,
     NoAuxiliary,
+    chosen_auxiliary,
     create_auxiliary,
 )
 from dwskd_monai.training.schedule import Phase
@@ -138,3 +139,11 @@ def test_an_auxiliary_of_ones_own_needs_what_differs_alone():
     late = Late(make_student())
     late.after_step(make_student(), progress=0.5)
     assert late.logits(torch.randn(2, 1, 2, 2), SimpleInferer()).shape == (2, 3)
+
+
+def test_auto_is_soft_labels_with_unlabeled_images_and_else_mutual():
+    assert chosen_auxiliary("auto", None) == "mutual"
+    assert chosen_auxiliary("auto", "images") == "soft_labels"
+    assert chosen_auxiliary("none", "images") == "none", "which is then refused, and not changed"
+    with pytest.raises(ValueError, match="auxiliary must be one of auto, ema, .*; got 'foo'"):
+        chosen_auxiliary("foo", None)
