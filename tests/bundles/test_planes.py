@@ -79,7 +79,8 @@ def test_inference_says_once_which_studies_are_in_another_plane(trained, tmp_pat
 def warnings_of_inference(caplog: pytest.LogCaptureFixture, *options: str | Path) -> list[str]:
     caplog.clear()
     run_here("run", *options, "--num_workers", "0")
-    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    said = [record for record in caplog.records if record.name.startswith("dwskd_monai.")]
+    return [record.getMessage() for record in said if record.levelname == "WARNING"]
 
 
 def test_volumes_of_the_same_plane_are_predicted_without_a_word(trained, tmp_path, caplog):
