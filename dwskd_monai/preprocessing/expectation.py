@@ -108,7 +108,7 @@ def _fitting(value: str, words: Collection[str]) -> str | None:
 
 # What is looked at of a volume, evenly spread; to look at all would take longer than to resize it
 _SLICES = 16
-_SAMPLED = 2**16  # pixels
+_SAMPLED = 2**15  # pixels, about
 _FAT_OR_AIR = -30.0  # HU; every part of a body contains fat or air
 _PADDING = -1100.0  # HU; lower values are outside the circle that the scanner sees
 _SOFT = (-200.0, 300.0)
@@ -132,7 +132,7 @@ def implausible(pixels: Pixels) -> str | None:
     if low < _LOWEST or high > _HIGHEST:
         return seen
     pixels = pixels[:, :: max(1, pixels.shape[1] // _SLICES)]
-    step = max(1, int(np.sqrt(pixels.size / _SAMPLED)))
+    step = max(1, round(np.sqrt(pixels.size / _SAMPLED)))
     pixels = pixels[..., ::step, ::step]
     dark = float(np.mean((pixels > _PADDING) & (pixels < _FAT_OR_AIR)))
     if dark < _LEAST_DARK:
