@@ -40,6 +40,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
+from dwskd_monai.commands.settings import settings as write_settings
 from dwskd_monai.data.phantoms import make_phantoms
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
 from dwskd_monai.preprocessing import LoadSlicesd
@@ -143,12 +144,12 @@ def reference_chain(modality: str, image_size: int) -> Compose:
 
 def preprocessing_chain(modality: str, image_size: int) -> Compose:
     """Reading and preprocessing as the bundle has it."""
-    configs = BUNDLES / f"{modality}_classification" / "configs"
+    bundle = BUNDLES / f"{modality}_classification"
     parser = ConfigParser()
-    parser.read_config([configs / "inference.yaml"])
-    parser.read_meta(configs / "metadata.json")
-    parser["image_size"] = image_size
-    return parser.get_parsed_content("preprocessing")
+    parser.read_config([bundle / "configs" / "train.yaml"])
+    parser.read_meta(bundle / "configs" / "metadata.json")
+    parser.update({"image_size": image_size, "bundle_root": str(bundle)})
+    return Compose(parser.get_parsed_content("study_transforms"))
 
 
 def time_of_preprocessing(name: str, modality: str, image: Path, image_size: int, rounds: int) -> str:
@@ -190,12 +191,14 @@ def _write(format_name: str, folder: str, *shape: str) -> None:
 
 def _predict(volume: str, folder: str, num_workers: str) -> None:
     """Inference by the bundle's config; says when all but the volume is loaded."""
-    configs = BUNDLES / "lung_ct_classification" / "configs"
+    bundle = BUNDLES / "lung_ct_classification"
     parser = ConfigParser()
-    parser.read_config([configs / "inference.yaml"])
-    parser.read_meta(configs / "metadata.json")
+    parser.read_config([bundle / "configs" / "inference.yaml"])
+    parser.read_meta(bundle / "configs" / "metadata.json")
     torch.save(timm.create_model("convnext_femto", in_chans=1, num_classes=2).state_dict(), Path(folder) / "model.pt")
-    parser.update({"bundle_root": folder, "ckpt_dir": folder, "dataset_dir": volume, "num_workers": int(num_workers)})
+    write_settings(str(bundle), force=True, ckpt_dir=folder)
+    places = {"bundle_root": str(bundle), "ckpt_dir": folder, "output_dir": f"{folder}/eval/inference"}
+    parser.update({**places, "dataset_dir": volume, "num_workers": int(num_workers)})
     evaluator = parser.get_parsed_content("evaluator")
     print(READY, flush=True)
     time.sleep(1)

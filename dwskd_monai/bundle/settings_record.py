@@ -44,6 +44,9 @@ class Images(Protocol):
     def contents(self) -> Sequence[tuple[str, int | None]]:
         """The digest of the content of each image, and its label."""
 
+    def planes(self) -> Mapping[str, int]:
+        """How many images were cut in each plane."""
+
 
 class SoftLabels(Protocol):
     """What is known about images without labels; see ``training.SoftLabels``."""
@@ -96,6 +99,7 @@ class SettingsRecord:
             "overrides": _overrides(self._config),
             **{key: parser[key] for key in _CHOICE_OF_IMAGES if key in parser},
             "refused_images": {split: one.refused_count for split, one in images.items()},
+            "planes": dict(training.planes()),
             "teacher": {"model_name": teacher, "sha256": _digest_of_teacher(teacher_weights)},
             "versions": versions(),
         }

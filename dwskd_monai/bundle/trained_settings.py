@@ -70,6 +70,11 @@ class TrainedSettings(Mapping[str, Any]):
         """Digests of the contents of the images of ``training`` or ``validation``."""
         return list(self.origin.get("images", {}).get(split, []))
 
+    @property
+    def planes(self) -> dict[str, int]:
+        """How many training images were cut in each plane; empty if the training did not record it."""
+        return dict(self.origin.get("planes", {}))
+
     def decides(self, key: str) -> bool:
         """Whether an id is among the settings, or is a part of one of them, such as ``network_def#img_size``."""
         return as_id(key) in self._settings or parts_of(key)[0] in self._settings

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dwskd_monai.data.description import describe
-from dwskd_monai.data.items import volume_of
+from dwskd_monai.data.items import PreparedImage, prepare
 from dwskd_monai.files import remove_leftovers, replacing
 
 _INDEX = "index.json"
@@ -84,28 +84,33 @@ class ImageCache:
                 self._changed = True
         return content
 
-    def save(self, path: Path, volume: Tensor) -> None:
-        """Keep a volume.
+    def save(self, path: Path, image: PreparedImage) -> None:
+        """Keep an image.
 
         Raises:
-            OSError: if the volume cannot be written; the message has the path. A full disk leaves no broken entry.
+            OSError: if it cannot be written; the message has the path. A full disk leaves no broken entry.
         """
-        volume = volume.contiguous()
-        checksum = str(_checksum(volume))
+        volume = image.volume.contiguous()
+        described = {"checksum": str(_checksum(volume)), "plane": image.plane}
         try:
             with replacing(path) as temporary:
-                temporary.write_bytes(save({"image": volume}, {"checksum": checksum}))
+                temporary.write_bytes(save({"image": volume}, described))
         except OSError as error:
             raise OSError(error.errno, f"cache_dir: {path} cannot be written ({error.strerror})") from error
 
-    def length(self, path: Path) -> int | None:
-        """Number of slices of an entry; None if there is no entry, or it is damaged."""
+    def length_and_plane(self, path: Path) -> tuple[int, str] | None:
+        """Number of slices of an entry, and their plane.
+
+        None if there is no entry, if it is damaged, or if an earlier version wrote it, which did not keep the plane.
+        """
         if not path.exists():
             return None
         try:
             with safe_open(path, "pt") as file:
                 volume = file.get_tensor("image")
-                return int(volume.shape[1]) if file.metadata()["checksum"] == str(_checksum(volume)) else None
+                described = file.metadata()
+                known = int(volume.shape[1]), described["plane"]
+                return known if described["checksum"] == str(_checksum(volume)) else None
         except (SafetensorError, OSError, KeyError, TypeError):
             return None
 
@@ -126,9 +131,9 @@ class ImageCache:
         _logger.warning("%s: its entry %s in cache_dir is gone or damaged; the image is read again", image, path)
         if self.path_of(image) != path:
             raise ValueError(f"{image}: its content has changed since it was first read, and its entry {path} is gone")
-        volume = volume_of(self._transform, {CommonKeys.IMAGE: image})
-        self.save(path, volume)
-        return volume
+        made = prepare(self._transform, {CommonKeys.IMAGE: image})
+        self.save(path, made)
+        return made.volume
 
     def save_index(self) -> None:
         """Write what is known about the files."""

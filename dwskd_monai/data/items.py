@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from monai.transforms import Compose
@@ -11,6 +11,19 @@ from monai.utils.enums import CommonKeys
 from torch import Tensor
 
 from dwskd_monai.files import DiskFullError
+from dwskd_monai.reading.slice_axis import UNKNOWN_PLANE
+
+
+class PreparedImage(NamedTuple):
+    """An image after the deterministic transforms.
+
+    Args:
+        volume: its slices ``(C, D, H, W)``.
+        plane: in which they were cut: ``axial``, ``coronal``, ``sagittal`` or ``unknown``.
+    """
+
+    volume: Tensor
+    plane: str
 
 
 def study_of(item: Mapping[str, Any]) -> str:
@@ -18,20 +31,21 @@ def study_of(item: Mapping[str, Any]) -> str:
     return str(item.get("study", item[CommonKeys.IMAGE]))
 
 
-def volume_of(transform: Compose, item: Mapping[str, Any]) -> Tensor:
-    """The volume ``(C, D, H, W)`` that deterministic transforms make from an item's image."""
-    volume = torch.as_tensor(transform(dict(item))[CommonKeys.IMAGE])
+def prepare(transform: Compose, item: Mapping[str, Any]) -> PreparedImage:
+    """What deterministic transforms make from an item's image."""
+    result = transform(dict(item))
+    volume = torch.as_tensor(result[CommonKeys.IMAGE])
     if volume.ndim != 4:
         raise ValueError(
             f"{item[CommonKeys.IMAGE]}: expected (C, D, H, W) after preprocessing, got {tuple(volume.shape)}"
         )
-    return volume
+    return PreparedImage(volume, str(result.get(f"{CommonKeys.IMAGE}_plane", UNKNOWN_PLANE)))
 
 
-def read_volume(transform: Compose, item: Mapping[str, Any]) -> Tensor:
-    """:func:`volume_of` an item; raises what a transform raised, without MONAI's "applying transform ..." around it."""
+def read_prepared(transform: Compose, item: Mapping[str, Any]) -> PreparedImage:
+    """:func:`prepare` an item; raises what a transform raised, without MONAI's "applying transform ..." around it."""
     try:
-        return volume_of(transform, item)
+        return prepare(transform, item)
     except RuntimeError as error:
         cause: BaseException = error
         while isinstance(cause, RuntimeError) and cause.__cause__ is not None:

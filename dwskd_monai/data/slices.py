@@ -31,7 +31,8 @@ class SliceDataset(Randomizable, monai.data.Dataset):
 
     The transforms up to the first random one make an image's volume ``(C, D, H, W)``, which is kept on disk or in
     memory; the random ones and those after them see single slices. An item has ``image``, ``slice`` (its index in the
-    study), ``slices`` (how many the study has), ``study``, ``study_index``, and ``label`` if there is one.
+    study), ``slices`` (how many the study has), ``study``, ``study_index``, ``plane`` (``axial``, ``coronal``,
+    ``sagittal`` or ``unknown``), and ``label`` if there is one.
 
     MONAI's ``CacheDataset`` and ``PersistentDataset`` have one item per file; see also
     :class:`~dwskd_monai.data.cache.ImageCache`.
@@ -104,6 +105,10 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         digests = [self._store.digest_of(item[CommonKeys.IMAGE]) for item in self.data]
         labels = [image.known.get(CommonKeys.LABEL) for image in self._images]
         return list(zip(digests, labels, strict=True))
+
+    def planes(self) -> dict[str, int]:
+        """How many images were cut in each plane, the most frequent first."""
+        return dict(Counter(image.kept.plane for image in self._images).most_common())
 
     def middle_slices(self, side: int) -> NDArray[np.float32]:
         """The middle slice ``(side, side)`` of each image, resized by area, in the order of ``data``."""
@@ -215,6 +220,7 @@ def _in_studies(
     for item, image in used:
         study = study_of(item)
         known: dict[str, Any] = {"study": study, "study_index": numbers.setdefault(study, len(numbers))}
+        known["plane"] = image.plane
         if CommonKeys.LABEL in item:
             label = item[CommonKeys.LABEL]
             known[CommonKeys.LABEL] = label if class_names is None else label_index(label, class_names, study)

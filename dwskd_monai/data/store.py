@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dwskd_monai.data.cache import ImageCache, digest_of
-from dwskd_monai.data.items import is_refusal, read_volume
+from dwskd_monai.data.items import PreparedImage, is_refusal, read_prepared
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,12 @@ class KeptImage:
     Args:
         place: its volume ``(C, D, H, W)``, or the path of its entry in the cache.
         length: its number of slices D.
+        plane: in which they were cut: ``axial``, ``coronal``, ``sagittal`` or ``unknown``.
     """
 
     place: Path | Tensor
     length: int
+    plane: str
 
 
 class ImageStore:
@@ -88,26 +90,24 @@ class ImageStore:
 
     def _attempt(self, item: Mapping[str, Any]) -> KeptImage | BaseException:
         """Read an image; an error is a result too, so that all broken images are named and the others are kept."""
-        path, volume, length = None, None, None
+        path = None
         try:
             if self._cache is not None:
                 path = self._cache.path_of(item[CommonKeys.IMAGE])
-                length = self._cache.length(path)
-            if length is None:
-                volume = read_volume(self._transform, item)
+                known = self._cache.length_and_plane(path)
+                if known is not None:
+                    return KeptImage(path, *known)
+            image = read_prepared(self._transform, item)
         except (ValueError, OSError) as error:
             if not is_refusal(error):
                 raise
             return error
-        return self._kept(path, volume, length)
+        return self._kept(path, image)
 
-    def _kept(self, path: Path | None, volume: Tensor | None, length: int | None) -> KeptImage:
+    def _kept(self, path: Path | None, image: PreparedImage) -> KeptImage:
         """An image in memory or in the cache; errors here are not the fault of the image."""
-        if volume is None:
-            assert path is not None
-            assert length is not None
-            return KeptImage(path, length)
+        length = image.volume.shape[1]
         if self._cache is None or path is None:
-            return KeptImage(volume, volume.shape[1])
-        self._cache.save(path, volume)
-        return KeptImage(path, volume.shape[1])
+            return KeptImage(image.volume, length, image.plane)
+        self._cache.save(path, image)
+        return KeptImage(path, length, image.plane)

@@ -8,9 +8,8 @@ from typing import Any
 import monai.data
 from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
-from torch import Tensor
 
-from dwskd_monai.data.items import is_refusal, read_volume, study_of
+from dwskd_monai.data.items import PreparedImage, is_refusal, read_prepared, study_of
 from dwskd_monai.data.refused import RefusedImages
 
 
@@ -19,7 +18,7 @@ class SliceStream(monai.data.IterableDataset):
 
     For inference: each worker process has one study in memory, however many studies there are. The slices of a study
     are numbered consecutively, as in :class:`~dwskd_monai.data.slices.SliceDataset`. Items have ``image``, ``slice``,
-    ``slices`` (the number of the study's slices), ``study`` and ``study_index``.
+    ``slices`` (the number of the study's slices), ``study``, ``study_index`` and ``plane``.
 
     Args:
         data: items with ``image`` and, optionally, ``study``, which is equal for the images of one examination.
@@ -44,28 +43,28 @@ class SliceStream(monai.data.IterableDataset):
         for number, (study, items) in super().__iter__():
             yield from _slices_of({"study": study, "study_index": number}, self._read(study, items))
 
-    def _read(self, study: str, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Tensor]:
-        """The volumes of a study; none if one is refused."""
-        read: list[tuple[int, Mapping[str, Any], Tensor]] = []
+    def _read(self, study: str, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[PreparedImage]:
+        """The images of a study; none if one is refused."""
+        read: list[tuple[int, Mapping[str, Any], PreparedImage]] = []
         failed = False
         for rank, item in items:
             try:
-                read.append((rank, item, read_volume(self._deterministic, item)))
+                read.append((rank, item, read_prepared(self._deterministic, item)))
             except (ValueError, OSError) as error:
                 if self._refused is None or not is_refusal(error):
                     raise
                 self._refused.add(error, item, rank)
                 failed = True
         if not failed:
-            return [volume for _, _, volume in read]
+            return [image for _, _, image in read]
         if self._refused is not None:
             self._refused.add_companions(study, [(rank, item) for rank, item, _ in read])
         return []
 
 
-def _slices_of(study: Mapping[str, Any], volumes: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
-    """The slices of a study's volumes, numbered consecutively. The volumes are released after the last slice."""
-    count = sum(volume.shape[1] for volume in volumes)
-    slices = (pixels for volume in volumes for pixels in volume.unbind(1))
-    for index, pixels in enumerate(slices):
-        yield {CommonKeys.IMAGE: pixels, "slice": index, "slices": count, **study}
+def _slices_of(study: Mapping[str, Any], images: Sequence[PreparedImage]) -> Iterator[dict[str, Any]]:
+    """The slices of a study's images, numbered consecutively. The images are released after the last slice."""
+    count = sum(image.volume.shape[1] for image in images)
+    slices = ((pixels, image.plane) for image in images for pixels in image.volume.unbind(1))
+    for index, (pixels, plane) in enumerate(slices):
+        yield {CommonKeys.IMAGE: pixels, "slice": index, "slices": count, "plane": plane, **study}

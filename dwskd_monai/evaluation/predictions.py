@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.class_order import in_order
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.planes import UNKNOWN, UnusualPlanes
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 from dwskd_monai.files import GrowingCsv, write_json
 
@@ -52,8 +53,9 @@ class PredictionWriter:
     ``predictions.csv``: study (name, file or folder), label if it is known, predicted class, one probability per class,
     number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
     as soon as a study is complete; until the end, the file is ``predictions.partial.csv``, so that no finished study is
-    lost in an interruption. ``predictions.json``: the digest of the weights, the classes, and how slices became
-    studies.
+    lost in an interruption. ``predictions.json``: the digest of the weights, the classes, how slices became studies,
+    and in ``unusual_planes`` how many studies were cut in a plane in which almost none of the training images were; a
+    warning names the first of them.
 
     Args:
         output_dir: folder of the files.
@@ -62,10 +64,11 @@ class PredictionWriter:
         weights_sha256: digest of the file of the network's weights; None: unknown.
         refused: images that are not predicted; their number is written too.
         accept: which unexpected images were accepted, for the record.
+        planes: number of training images of each plane; None or empty: not known.
 
-    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, and may have ``study_index``, the study's
-    position in the datalist and in the files; its postprocessing must give probabilities ``(K,)`` in ``pred``. A study
-    that lacks slices at the end is an error.
+    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``. They may have ``plane``, and
+    ``study_index``, the study's position in the datalist and in the files. The evaluator's postprocessing must give
+    probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class PredictionWriter:
         weights_sha256: str | None = None,
         refused: Refused | None = None,
         accept: Sequence[str] = (),
+        planes: Mapping[str, int] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = in_order(class_names)
@@ -83,6 +87,7 @@ class PredictionWriter:
         self.weights_sha256 = weights_sha256
         self.refused = refused
         self.accept = list(accept)
+        self.planes = planes
         self._reset()
 
     def attach(self, engine: Engine) -> None:
@@ -93,6 +98,7 @@ class PredictionWriter:
 
     def _reset(self, engine: Engine | None = None) -> None:
         self._predictions = StudyPredictions(self.aggregation)
+        self._unusual_planes = UnusualPlanes(self.planes)
         self._study_rows = GrowingCsv(self.output_dir / "predictions.csv")
         self._slice_rows = GrowingCsv(self.output_dir / "slice_predictions.csv")
 
@@ -101,6 +107,7 @@ class PredictionWriter:
         output: Any = engine.state.output
         for item, result in zip(batch, output, strict=True):
             name = str(item["study"])
+            self._unusual_planes.add(name, str(item.get("plane", UNKNOWN)))
             probabilities = self._checked(result[CommonKeys.PRED], name)
             label = result.get(CommonKeys.LABEL)
             study = self._predictions.add(
@@ -141,6 +148,7 @@ class PredictionWriter:
             "aggregation": dataclasses.asdict(self.aggregation),
             "refused_images": 0 if self.refused is None else self.refused.count(),
             "accepted": self.accept,
+            "unusual_planes": self._unusual_planes.counts(),
         }
 
     def _refuse_to_end_without_predictions(self) -> None:
@@ -163,4 +171,5 @@ class PredictionWriter:
         if not count:
             self._refuse_to_end_without_predictions()
         write_json(self.output_dir / "predictions.json", self.origin())
+        self._unusual_planes.warn()
         _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")

@@ -14,6 +14,7 @@ from dwskd_monai.preprocessing import fitting, intensity
 from dwskd_monai.preprocessing.expectation import Expectation, Values
 from dwskd_monai.preprocessing.resizing import Pixels
 from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
+from dwskd_monai.reading.slice_axis import UNKNOWN_PLANE
 
 # Part of the key of a preprocessed image in the cache. Raise it whenever reading or preprocessing gives any other
 # pixel, so that no training mixes images of two versions; the golden pixels of the tests show when this is so.
@@ -40,8 +41,9 @@ class LoadSlicesd(_Preprocessing):
     """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
 
     Also sets ``<key>_spacing`` (mm between slices, rows and columns), ``<key>_kind`` (``picture``, ``volume``, or the
-    DICOM modality), ``<key>_padding`` (the share of the pixels that are not part of the image), and ``<key>_says``
-    (what a DICOM header says about the kind of image). See :func:`dwskd_monai.reading.read_image`.
+    DICOM modality), ``<key>_plane`` (``axial``, ``coronal``, ``sagittal``, or ``unknown``), ``<key>_padding`` (the
+    share of the pixels that are not part of the image), and ``<key>_says`` (what a DICOM header says about the kind of
+    image). See :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` is not strict enough. If a reader fails, it tries its default ones, and ITK reads a truncated
     JPEG without an error. It transposes pictures, and returns the indices of a palette. A second series or a missing
@@ -90,6 +92,7 @@ class LoadSlicesd(_Preprocessing):
             result[key] = image.pixels[None]
             result[f"{key}_spacing"] = image.spacing
             result[f"{key}_kind"] = image.kind
+            result[f"{key}_plane"] = image.plane or UNKNOWN_PLANE
             result[f"{key}_padding"] = image.padding
             result[f"{key}_says"] = dict(image.says)
         return result

@@ -7,13 +7,13 @@ reads ``5\\5`` of another value representation as a text. An empty attribute cou
 from __future__ import annotations
 
 import functools
+import math
 import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydicom
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
@@ -124,7 +124,7 @@ class Header:
             values = [float(value) for value in struct.unpack(f"{order}{len(raw) // size}{_BINARY[kind]}", raw)]
         else:
             values = self._parsed(name, raw.decode("ascii", "replace").strip(" \0"))
-        if not np.isfinite(values).all():
+        if not all(map(math.isfinite, values)):
             raise self.refusal(f"{self.named(name)} is {self._shown(values)}; expected finite numbers")
         if count is not None and len(values) != count:
             expected = "one number" if count == 1 else f"{count} numbers"
@@ -178,7 +178,7 @@ class Header:
         """An attribute's bytes, value representation and byte order; no bytes if there is no such attribute."""
         tag, known = _tag(name)
         for dataset in self._datasets:
-            if tag not in dataset:
+            if tag not in dataset.keys():  # noqa: SIM118  "in dataset" would make another tag of it
                 continue
             with refusing(self.path, f"{_DAMAGED}: {name}"):
                 element: Any = dataset.get_item(tag)

@@ -18,6 +18,7 @@ import itk
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -136,7 +137,8 @@ def read_frames(header: Header, layout: Layout) -> Frame:
             raise header.refusal("no pixels after its header; expected PixelData", "damaged")
         if name == "PixelData" and header.number("BitsStored") is None:
             raise header.refusal("BitsStored is missing")
-        element: Any = dataset.get_item(name)
+        # get_item would read it
+        element: Any = next(element for element in dataset.values() if element.tag == tag_for_keyword(name))
         if not (element.value or getattr(element, "length", 0)):  # a value that stays in the file is None here
             raise header.refusal(f"{name} is empty; export the image again", "damaged")
         if UID(header.syntax).is_encapsulated:

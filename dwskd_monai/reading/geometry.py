@@ -35,8 +35,7 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     planes = [PLANES[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
     plane = choose_plane(slice_axis, shape, spacing, planes, path)
     if volume.kind != "volume" and plane != planes[0]:  # DICOM's first axis is that of its slices; NIfTI's may be any
-        reason = "its slices are %s, and it is cut into %s ones; if training images were not, set slice_axis"
-        _logger.warning(f"%s: {reason}", path, planes[0], plane)
+        _logger.warning("%s: its slices are %s, and it is cut into %s ones (slice_axis)", path, planes[0], plane)
     target = axcodes2ornt(_AXES[plane])
     transform = ornt_transform(orientation, target)
     turned = volume.affine @ inv_ornt_aff(transform, shape)

@@ -16,7 +16,7 @@ from dwskd_monai.reading.image import Image, Pixels
 from dwskd_monai.reading.refusal import RefusedImage
 
 _SMALLEST = 1024  # pixels; a smaller image may have few values by chance
-_SAMPLED = 2**14  # pixels that tell that an image has many values
+_SAMPLED = (2**11, 2**14)  # pixels that tell that an image has many values; most do so with the first number
 _SLICES = 32  # that are looked at closely
 # No image of a patient has as few values as these, not even one that was saved with 4 bits
 _FEW = 8
@@ -35,7 +35,9 @@ def refuse_label_map(image: Image, path: Path) -> None:
         RefusedImage: with the number of values.
     """
     is_slices = image.kind == "volume" or image.plane is not None
-    if not is_slices or image.pixels.size < _SMALLEST or len(_sample(image.pixels)) > _MANY:
+    if not is_slices or image.pixels.size < _SMALLEST:
+        return
+    if any(len(_sample(image.pixels, count)) > _MANY for count in _SAMPLED):
         return
     values = _values(image.pixels)
     if len(values) <= _FEW:
@@ -50,9 +52,9 @@ def refuse_label_map(image: Image, path: Path) -> None:
     raise RefusedImage(path, reason, "content")
 
 
-def _sample(pixels: Pixels) -> NDArray[np.float32]:
-    """Some of the values of an image, in a fraction of the time that all would take."""
-    across = max(1, int(np.sqrt(pixels[:: _step(pixels)].size / _SAMPLED)))
+def _sample(pixels: Pixels, count: int) -> NDArray[np.float32]:
+    """The values of about so many pixels, in a fraction of the time that all would take."""
+    across = max(1, int(np.sqrt(pixels[:: _step(pixels)].size / count)))
     return np.unique(pixels[:: _step(pixels), ::across, ::across])
 
 

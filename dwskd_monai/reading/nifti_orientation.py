@@ -75,6 +75,8 @@ def _warn_of_void(affine: NDArray[np.float64], header: Any, path: Path) -> None:
         return
     try:
         other = _in_mm(getattr(header, f"get_{void}")(coded=False), header)
+        if np.abs((affine - other)[:3, :3]).max() <= _ROUNDING * voxel_sizes(affine).min():
+            return  # as most programs write it; what follows takes as long as reading a small file
         is_turned = bool(np.isfinite(other).all() and (voxel_sizes(other) > 0).all()) and _is_turned(affine, other)
     except (ValueError, np.linalg.LinAlgError):  # nothing that could be meant
         return

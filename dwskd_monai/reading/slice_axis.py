@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dwskd_monai.reading.refusal import RefusedImage
 
 PLANES = ("sagittal", "coronal", "axial")  # slices across the axes left-right, anterior-posterior, up-down
+UNKNOWN_PLANE = "unknown"  # of pictures, and of files that do not tell
 Spacing = NDArray[np.float64]  # mm along each pixel axis
 Rule = Callable[[Spacing, Sequence[str]], str]  # from the spacing and the plane across each pixel axis to the plane
 

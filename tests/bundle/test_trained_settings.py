@@ -45,7 +45,15 @@ def test_what_was_written_is_read(weights, trained):
     assert trained.sha256 == digest_of(weights)
     assert trained.images("validation") == ["cc"]
     assert trained.images("test") == []
+    assert trained.planes == {}, "written by an earlier version"
     assert trained.create_network().weight.shape == (2, 3)
+
+
+def test_the_planes_of_the_training_images_are_a_line_that_a_person_can_read(weights):
+    file = settings_beside(weights)
+    write_settings(file, weights, SETTINGS, ["a", "b"], {"planes": {"axial": 52, "sagittal": 3}})
+    assert read_settings(weights).planes == {"axial": 52, "sagittal": 3}
+    assert "  planes: {axial: 52, sagittal: 3}" in file.read_text().splitlines()
 
 
 def test_the_network_is_the_mean_of_two_students_if_both_are_deployed(weights):

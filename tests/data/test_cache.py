@@ -13,6 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from dwskd_monai.data.cache import ImageCache
+from dwskd_monai.data.items import PreparedImage
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
 
@@ -38,15 +39,15 @@ def image(tmp_path) -> Path:
 def kept(tmp_path: Path, image: Path, volume: torch.Tensor) -> tuple[ImageCache, Path]:
     cache = ImageCache(tmp_path / "cache", transforms())
     path = cache.path_of(image)
-    assert cache.length(path) is None
-    cache.save(path, volume)
+    assert cache.length_and_plane(path) is None
+    cache.save(path, PreparedImage(volume, "coronal"))
     cache.save_index()
     return cache, path
 
 
 def test_slices_come_back_exactly(tmp_path, image, volume):
     cache, path = kept(tmp_path, image, volume)
-    assert cache.length(path) == 5
+    assert cache.length_and_plane(path) == (5, "coronal")
     for index in range(5):
         assert torch.equal(cache.slice_of(path, index), volume[:, index])
 
@@ -97,9 +98,9 @@ def test_a_damaged_entry_is_not_taken(tmp_path, image, volume, damage):
     content[-5] ^= 1
     wrong = {"empty": b"", "truncated": content[:-9], "text": b"x" * len(content), "flipped": content}[damage]
     path.write_bytes(wrong)
-    assert cache.length(path) is None
-    cache.save(path, volume)
-    assert cache.length(path) == 5
+    assert cache.length_and_plane(path) is None
+    cache.save(path, PreparedImage(volume, "coronal"))
+    assert cache.length_and_plane(path) == (5, "coronal")
 
 
 def test_a_damaged_index_costs_nothing_but_time(tmp_path, image, volume):
@@ -113,7 +114,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, image, volume):
     (tmp_path / "cache").write_text("a file")
     cache = ImageCache(tmp_path / "cache", transforms())
     with pytest.raises(OSError, match="cache"):
-        cache.save(cache.path_of(image), volume)
+        cache.save(cache.path_of(image), PreparedImage(volume, "unknown"))
 
 
 def picture_dataset(folder: Path, pictures: list[Path], num_workers: int = 0) -> SliceDataset:

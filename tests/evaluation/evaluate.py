@@ -12,10 +12,12 @@ from torch import nn
 LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 
 
-def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), labeled=True, lost=()) -> None:
+def evaluate(
+    handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), labeled=True, lost=(), planes=None
+) -> None:
     """Predict studies of so many slices each, batches going across studies; those of ``lost`` are never predicted."""
     items = [
-        {"study": f"{number}.png", "slice": index, "slices": count, "label": label}
+        {"study": f"{number}.png", "slice": index, "slices": count, "label": label, "rank": number}
         for number, (count, label) in enumerate(zip(slices, labels))
         for index in range(count)
     ]
@@ -28,6 +30,8 @@ def evaluate(handler, logits=LOGITS, slices=(1, 1, 1, 1), labels=(0, 2, 2, 2), l
         batch = {"image": logits[first : first + 3], "study": [item["study"] for item in part]}
         keys = ("slice", "slices", "label") if labeled else ("slice", "slices")
         batch |= {key: torch.tensor([item[key] for item in part]) for key in keys}
+        if planes is not None:
+            batch["plane"] = [planes[item["rank"]] for item in part]
         batches.append(batch)
     SupervisedEvaluator(
         "cpu",

@@ -113,5 +113,5 @@ def test_the_metrics_say_which_network_and_which_images_they_are_of(tmp_path):
     origin = {"weights_sha256": "0f", "classes": list(names), "aggregation": {"method": "top_k", "k": 3}}
     assert {key: content[key] for key in origin} == origin
     assert content["trained_images"] is True
-    origin |= {"trained_images": True, "refused_images": 0, "accepted": []}
+    origin |= {"trained_images": True, "refused_images": 0, "accepted": [], "unusual_planes": {}}
     assert json.loads((tmp_path / "predictions.json").read_text()) == origin

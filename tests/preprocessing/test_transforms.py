@@ -25,6 +25,12 @@ def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
     item = LoadSlicesd(keys="image", slice_axis="coronal")({"image": str(tmp_path / "x.nii.gz"), "label": 1})
     assert item["image"].shape == (1, 7, 6, 8)
     assert (item["image_spacing"], item["image_kind"], item["label"]) == ((2, 4, 1), "volume", 1)
+    assert item["image_plane"] == "coronal"
+
+
+def test_the_plane_of_a_picture_is_unknown(tmp_path):
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "x.png")
+    assert LoadSlicesd(keys="image")({"image": str(tmp_path / "x.png")})["image_plane"] == "unknown"
 
 
 def test_an_unknown_slice_axis_is_named():

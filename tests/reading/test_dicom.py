@@ -123,6 +123,21 @@ def test_unused_upper_bits_of_frames_mean_nothing(tmp_path, volume):
     assert np.array_equal(read_image(tmp_path / "x.dcm", "axial").pixels, expected)
 
 
+def test_the_pixels_of_a_large_multi_frame_file_are_read_frame_by_frame(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(1).integers(-1000, 1500, (64, 48, 20)).astype(float)
+    affine = np.diag([1.0, 1.0, 4.0, 1.0])
+    write_nifti(pixels, affine, tmp_path / "x.nii.gz")
+    write_multiframe(pixels, affine, tmp_path / "x.dcm", "P1", "CT")
+    monkeypatch.setattr(
+        "pydicom.filereader.read_deferred_data_element", lambda *_: pytest.fail("all were read at once")
+    )
+    assert np.array_equal(read_image(tmp_path / "x.dcm").pixels, read_image(tmp_path / "x.nii.gz").pixels)
+    path = tmp_path / "x.dcm"
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(RefusedImage, match=r"expected 122880 bytes of 20 × 48 × 64 pixels of 16 bits, got 122380\)"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("cut", [20, 500])
 def test_a_truncated_multi_frame_file_is_named(tmp_path, volume, cut):
     path = tmp_path / "x.dcm"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dwskd_monai.data.cache import ImageCache
-from dwskd_monai.data.items import is_refusal, read_volume
+from dwskd_monai.data.items import is_refusal, read_prepared
 from dwskd_monai.data.near_copies import SIDE
 from dwskd_monai.data.refused import as_refusal
 from dwskd_monai.preprocessing import LoadSlicesd
@@ -101,7 +101,7 @@ class _Reading:
 
     def __call__(self, item: Mapping[str, Any]) -> tuple[int, Facts | RefusedImage]:
         try:
-            read_volume(self._transform, item)  # refuses what a training would refuse
+            read_prepared(self._transform, item)  # refuses what a training would refuse
             origin = origin_of(Path(item[CommonKeys.IMAGE]))
         except (ValueError, OSError) as error:
             if not is_refusal(error):
