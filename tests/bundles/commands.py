@@ -28,7 +28,6 @@ SMALL_SETTINGS = {
     "network_def#depths": json.loads(DEPTHS),
     "image_size": 32,
     "num_workers": 0,
-    "min_steps": 0,
 }
 SMALL_STUDENT = ("--student", "convnext_atto", "--network_def#dims", DIMS, "--network_def#depths", DEPTHS)
 SMALL = (
