@@ -77,7 +77,8 @@ def load_split(
         refused: lists the files of a folder that are not images. A run has one such list: a source that is loaded again
             with it, for another split, is not read again, and each message about it appears once.
         others_of: the split for which such files are listed; None: ``split``.
-        required: whether a source without test images is an error if ``split`` is ``test``.
+        required: False: no item, and no error, if ``split`` is ``test`` and there are no test images, or no source at
+            all, as where MONAI Label names the images of a training.
 
     Raises:
         FileNotFoundError: if the source, or an image of it, does not exist.
@@ -91,6 +92,8 @@ def load_split(
         raise ValueError(f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}")
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
+    if not required and not Path(dataset_dir).expanduser().exists():
+        return []
     names = in_order(class_names)
     ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
     loading = _Loading(existing(dataset_dir), tuple(names), dicom_series, dicom_patients, folder_patients, ignored)

@@ -185,6 +185,15 @@ def test_images_of_another_kind_are_left_out_as_at_inference(places):
     assert "modality is CT; expected DX" in reasons["slice.dcm"]
 
 
+def test_labeled_images_may_be_named_elsewhere_as_by_monai_label(places):
+    labeled, unlabeled = places
+    splits = [load_split(labeled, CLASSES, split) for split in ("training", "validation")]
+    training, validation = (SliceDataset(items, TRANSFORM, progress=False) for items in splits)
+    refused = RefusedImages(unlabeled.parent / "refused.csv")
+    dataset = open_unlabeled(unlabeled, training, validation, TRANSFORM, labeled / "nowhere", CLASSES, refused)
+    assert len(dataset.data) == 20
+
+
 def test_volumes_are_drawn_from_as_labeled_ones_are(places, tmp_path):
     labeled = tmp_path / "volumes"
     generator = np.random.default_rng(0)

@@ -80,6 +80,18 @@ def server(request, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
         yield started, studies
 
 
+def write_unlabeled(folder: Path, model: str) -> None:
+    """Studies of other patients; their files name none."""
+    rng = np.random.default_rng(1)
+    for index in range(4):
+        if model.startswith("chest"):
+            unit = np.clip(0.5 + 0.17 * chest_xray("pneumonia", rng), 0, 1)
+            Image.fromarray(np.round(unit * 255).astype(np.uint8)).save(folder / f"other{index}.png")
+        else:
+            volume, affine = lung_ct("covid", rng) if model.startswith("lung") else brain_mri("glioma", rng)
+            write_nifti(volume, affine, folder / f"other{index}.nii.gz")
+
+
 def images(studies: Path) -> list[Path]:
     """What was written there; the server adds files of its own."""
     return sorted(path for path in studies.iterdir() if path.name.startswith(("xray", "scan", "series")))
@@ -139,3 +151,17 @@ def test_a_better_network_is_used_at_once_and_a_worse_one_never(server, tmp_path
     assert digest(model) == second
     assert digest(model.parent / "earlier" / "1" / "model.pt") == first
     assert started.infer(image) == new_scores
+
+
+def test_a_training_learns_from_studies_that_nobody_has_labeled(server, tmp_path):
+    started, studies = server
+    submit(started, studies, tmp_path, agree=True)
+    write_unlabeled(studies, started.model)
+    config = started.folder / "configs" / "train.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"unlabeled_dir": str(studies)}))
+    started.train(max_epochs=2)
+    state = torch.load(started.folder / "models" / "training_state.pt", weights_only=True)
+    training = len(state["trained_settings"]["images"]["training"])
+    unlabeled = len(state["trained_settings"]["images"]["unlabeled"])
+    assert unlabeled >= 4
+    assert state["soft_labels"]["soft_labels"].shape[0] == training + unlabeled
