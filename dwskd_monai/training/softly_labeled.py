@@ -75,10 +75,12 @@ class SoftlyLabeledSlices(Randomizable, Dataset):
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
     ) -> SoftlyLabeledSlices:
-        """Seed the choice of slices, and the slices' own random states."""
+        """Seed the choice of slices, and the slices' own random states; those of ``labeled`` as if it were alone."""
         super().set_random_state(seed, state)
-        for slices in filter(None, (self.labeled, self.unlabeled)):
-            set_rnd(slices, self.R.randint(2**31))
+        other = self.R.randint(2**31)
+        set_rnd(self.labeled, other if seed is None else seed)
+        if self.unlabeled is not None:
+            set_rnd(self.unlabeled, other)
         return self
 
 

@@ -14,6 +14,8 @@ import pytest
 import torch
 from ignite.engine import Events
 from monai.data import DataLoader
+from monai.data.utils import set_rnd
+from monai.transforms import Randomizable
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -111,6 +113,18 @@ def test_draws_are_seeded_and_differ_between_workers():
     torch.manual_seed(0)
     halves = [batch["label"].tolist() for batch in DataLoader(slices, batch_size=60, num_workers=2)]
     assert halves[0] != halves[1]
+
+
+def test_labeled_slices_are_seeded_as_if_they_were_alone():
+    class Drawing(Randomizable, Slices):
+        def __getitem__(self, index: int) -> dict[str, object]:
+            return {**super().__getitem__(index), "drawn": self.R.random_sample()}
+
+    alone, within = Drawing([1] * 6, LABELS), SoftlyLabeledSlices(Drawing([1] * 6, LABELS), Drawing([2], first=100))
+    set_rnd(alone, 5)
+    set_rnd(within, 5)
+    assert [alone[index]["drawn"] for index in range(6)] == [within[index]["drawn"] for index in range(6)]
+    assert within.unlabeled[0]["drawn"] != alone[0]["drawn"]
 
 
 def test_the_prior_is_that_of_the_formula():
