@@ -103,8 +103,11 @@ class SliceDataset(Randomizable, monai.data.Dataset):
     def contents(self) -> list[tuple[str, int | None]]:
         """The digest of the content of each image, and its label, in the order of ``data``."""
         digests = [self._store.digest_of(item[CommonKeys.IMAGE]) for item in self.data]
-        labels = [image.known.get(CommonKeys.LABEL) for image in self._images]
-        return list(zip(digests, labels, strict=True))
+        return list(zip(digests, self.labels(), strict=True))
+
+    def labels(self) -> list[int | None]:
+        """The index of the class of each image, in the order of ``data``, which may have names or files instead."""
+        return [image.known.get(CommonKeys.LABEL) for image in self._images]
 
     def planes(self) -> dict[str, int]:
         """How many images were cut in each plane, the most frequent first."""

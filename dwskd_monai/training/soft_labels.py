@@ -107,8 +107,8 @@ class SoftLabels:
         self.agreement = state["agreement"]
 
     def _prior(self, classes: int) -> Tensor:
-        labels = [int(item[CommonKeys.LABEL]) for item in self.dataset.labeled.data]
-        return torch.bincount(torch.tensor(labels), minlength=classes) / len(labels)
+        labels = torch.tensor(self.dataset.labeled.labels())
+        return torch.bincount(labels, minlength=classes) / len(labels)
 
     @torch.no_grad()
     def _opinion(self, network: nn.Module, inferer: Inferer, device: torch.device) -> Tensor:

@@ -34,6 +34,9 @@ class Slices(Protocol):
     def places(self) -> list[int]:
         """Of each slice, the place of its image in ``data``."""
 
+    def labels(self) -> list[int | None]:
+        """The class of each image; None without a label."""
+
     def contents(self) -> list[tuple[str, int | None]]:
         """The digest of the content of each image, and its label."""
 

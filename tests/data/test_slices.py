@@ -104,6 +104,11 @@ def test_an_epoch_has_enough_slices_and_as_many_of_each_study(studies, min_slice
     assert (said in caplog.messages) == (times > 1)
 
 
+def test_labels_are_indices_also_where_data_has_names(studies):
+    named = [item | {"label": ["a", "b", "c"][item["label"]]} for item in studies]
+    assert SliceDataset(named, preparing(), class_names=["a", "b", "c"], progress=False).labels() == [0, 1, 2]
+
+
 def test_draws_and_augmentation_are_seeded(studies):
     noise = AugmentViewsd(Compose([RandGaussianNoised(keys="image", prob=1.0, std=0.1)]))
     dataset = SliceDataset(studies, preparing(noise), slices_per_study=3, progress=False)

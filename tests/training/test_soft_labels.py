@@ -41,7 +41,8 @@ class Slices(Dataset):
     """Images (1, 2, 2); the number of slices of each one is given, and how often an epoch goes through them."""
 
     def __init__(self, counts: list[int], labels: list[int] | None = None, times: int = 1, first: int = 0) -> None:
-        self.data = [{} if labels is None else {"label": label} for label in labels or counts]
+        self.data = [{"label": "a name"} for _ in counts]
+        self._labels = labels
         self._places = [place for place, count in enumerate(counts) for _ in range(count)] * times
         self._first = first
         self.times = times
@@ -52,10 +53,14 @@ class Slices(Dataset):
     def __getitem__(self, index: int) -> dict[str, object]:
         place = self._places[index]
         generator = torch.Generator().manual_seed(self._first + place)
-        return {"image": torch.randn(1, 2, 2, generator=generator), "index": index, **self.data[place]}
+        label = {} if self._labels is None else {"label": self._labels[place]}
+        return {"image": torch.randn(1, 2, 2, generator=generator), "index": index, **label}
 
     def places(self) -> list[int]:
         return self._places
+
+    def labels(self) -> list[int | None]:
+        return [None] * len(self.data) if self._labels is None else list(self._labels)
 
     def contents(self) -> list[tuple[str, int | None]]:
         return [(str(self._first + place), None) for place in range(len(self.data))]
