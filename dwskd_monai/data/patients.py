@@ -46,6 +46,15 @@ def of_header(path: Path) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
 
 
+def identities(path: Path) -> set[str]:
+    """The patient, the study and the series of a DICOM header, as far as it tells; nothing for other files."""
+    try:
+        patient = dicom.patient_of(path)
+        return {*dicom.series_of(path), *([] if patient is None else [f"patient {patient}"])}
+    except (RefusedImage, OSError):
+        return set()
+
+
 def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:
     if image.patient is not None:
         return image

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import monai.data
 import numpy as np
 from monai.transforms import Compose, Randomizable
@@ -93,7 +94,7 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             self._slots += [_Slot(image, number, count) for number in range(count)]
         self.times = max(1, math.ceil(min_slices / len(self._slots)))
         """How often an epoch goes through the images."""
-        if self.times > 1:
+        if self.times > 1 and idist.get_rank() == 0:
             _logger.info("each epoch goes through the studies %d times, for min_steps", self.times)
         self._slots *= self.times
 

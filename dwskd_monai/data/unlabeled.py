@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.images import list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
-from dwskd_monai.data.patients import of_header
+from dwskd_monai.data.patients import identities
 from dwskd_monai.data.refused import RefusedImages, shown_kinds
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.reading import RefusedImage
@@ -87,20 +87,43 @@ def open_unlabeled(
     held_out = {"validation": validation}
     for name, listed in (("test", test_items), ("held-out", further)):
         if listed:
-            held_out[name] = SliceDataset(listed, refused=refused, **reading)
+            held_out |= _opened(name, listed, refused.path.with_name("refused_held_out.csv"), reading)
+    if labeled_refused is not None:
+        labeled_refused.keep()
     labeled = {digest for digest, _ in training.contents()}
     known = {place for place, (digest, _) in enumerate(images.contents()) if digest in labeled}
+    ties = [_ties(item, dicom_patients) for item in images.data]
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
-        reasons |= _of_same_patients(images, held, split, dicom_patients)
+        folders = Path(unlabeled_dir) if folder_patients and Path(unlabeled_dir).is_dir() else None
+        reasons |= _of_same_patients(images, ties, held, split, dicom_patients, folders)
         reasons |= _near_copies(images, held, split)
         reasons |= _copies(images, held, f"a {split} image")
+    reasons = _with_companions(images, ties, reasons)
     for place, reason in sorted(reasons.items()):
         item = images.data[place]
         refused.add(RefusedImage(item[CommonKeys.IMAGE], f"{reason}; it is left out", HELD_OUT), item, place)
     kept = [place for place in range(len(images.data)) if place not in known | reasons.keys()]
-    _report(unlabeled_dir, len(kept), len(known), refused)
+    _report(unlabeled_dir, len(kept), len(known - reasons.keys()), refused)
     return images.only(kept)
+
+
+def _opened(name: str, items: Sequence[Item], file: Path, reading: Mapping[str, Any]) -> dict[str, SliceDataset]:
+    """The dataset of held-out images, by its name; images that cannot be read are said."""
+    refused = RefusedImages(file)
+    dataset: SliceDataset | None = None
+    try:
+        dataset = SliceDataset(items, refused=refused, **reading)
+        count = dataset.refused_count
+    except ValueError:  # none can be read
+        count = len(items)
+    refused.keep()
+    if count and idist.get_rank() == 0:
+        _logger.warning(
+            "%d %s images cannot be read, so copies of them are not found among the images without labels; %s says why",
+            count, name, file,
+        )  # fmt: skip
+    return {} if dataset is None else {name: dataset}
 
 
 def _copies(images: SliceDataset, others: SliceDataset, what: str) -> dict[int, str]:
@@ -119,26 +142,62 @@ def _near_copies(images: SliceDataset, held: SliceDataset, split: str) -> dict[i
     }
 
 
-def _of_same_patients(images: SliceDataset, held: SliceDataset, split: str, dicom_patients: bool) -> dict[int, str]:
+def _of_same_patients(
+    images: SliceDataset,
+    ties: Sequence[set[str]],
+    held: SliceDataset,
+    split: str,
+    dicom_patients: bool,
+    folders: Path | None,
+) -> dict[int, str]:
+    """Places of images that belong to a held-out one, and how to say it.
+
+    Args:
+        images, held: the datasets.
+        ties: of ``images``.
+        split: of ``held``.
+        dicom_patients: whether to take patients from DICOM headers.
+        folders: the folder of ``images`` if folders below it may be patients.
+    """
     names: dict[str, str] = {}
     for item in held.data:
         names |= dict.fromkeys(_ties(item, dicom_patients), _name(item))
     reasons = {}
     for place, item in enumerate(images.data):
-        shared = sorted(_ties(item, dicom_patients) & names.keys())
+        folder = Path(item[CommonKeys.IMAGE]).parent
+        of_folder = {f"patient {folder.name}"} if folders is not None and folder != folders else set()
+        shared = sorted((ties[place] | of_folder) & names.keys())
         if shared:
             reasons[place] = f"of the same patient, study or series as the {split} image {names[shared[0]]}"
     return reasons
 
 
+def _with_companions(images: SliceDataset, ties: Sequence[set[str]], reasons: Mapping[int, str]) -> dict[int, str]:
+    """Also the images of the patients, studies and series of those that are left out, and of theirs."""
+    left_out = dict(reasons)
+    names: dict[str, str] = {}
+    new = list(left_out)
+    while new:
+        for place in new:
+            names |= {tie: _name(images.data[place]) for tie in ties[place] - names.keys()}
+        found = {place: sorted(ties[place] & names.keys()) for place in range(len(ties)) if place not in left_out}
+        new = [place for place, shared in found.items() if shared]
+        for place in new:
+            left_out[place] = f"of the same patient, study or series as {names[found[place][0]]}, which is left out"
+    return left_out
+
+
 def _ties(item: Item, dicom_patients: bool) -> set[str]:
-    """What an image has in common with all that must be in its split: its patient, its study, its series."""
-    patient = item.get("patient")
-    in_header: tuple[str, ...] = ()
+    """What an image has in common with all that must be in its split: its patient, its study, its series.
+
+    A datalist may name patients by pseudonyms, and a header by a number: both count.
+    """
+    ties = {f"study {study_of(item)}"}
+    if "patient" in item:
+        ties.add(f"patient {item['patient']}")
     if dicom_patients:
-        of_the_header, in_header = of_header(Path(item[CommonKeys.IMAGE]))
-        patient = patient or of_the_header
-    return {f"study {study_of(item)}", *in_header, *([f"patient {patient}"] if patient else [])}
+        ties |= identities(Path(item[CommonKeys.IMAGE]))
+    return ties
 
 
 def _report(unlabeled_dir: str | Path, count: int, known: int, refused: RefusedImages) -> None:

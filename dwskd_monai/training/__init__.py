@@ -41,6 +41,7 @@ _MODULES = {
     "create_auxiliary": "auxiliary",
     "create_teacher": "teachers",
     "fixed_size": "teachers",
+    "from_labeled": "softly_labeled",
     "initialize_students": "teachers",
     "initialize_teacher": "teachers",
     "is_not_first": "distributed",

@@ -23,6 +23,7 @@ from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.schedule import Phase
 
 KINDS = ("ema", "frozen", "mutual", "none", "own_soft_labels", "soft_labels")
+LABELING = ("own_soft_labels", "soft_labels")  # those that learn from images without labels
 AUTO = "auto"
 DEPLOY = ("better", "main", "both")
 
@@ -231,9 +232,14 @@ def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
         unlabeled_dir: where the unlabeled images are; None: there are none.
 
     Raises:
-        ValueError: for another word.
+        ValueError: for another word, or a kind that learns nothing from unlabeled images, if there are any.
     """
     one_of("auxiliary", auxiliary, (AUTO, *KINDS))
+    if unlabeled_dir is not None and auxiliary not in (AUTO, *LABELING):
+        raise ValueError(
+            f"unlabeled_dir: nothing is learned from its images with auxiliary: {auxiliary}; leave it out, or set "
+            "auxiliary: soft_labels"
+        )
     if auxiliary != AUTO:
         return auxiliary
     return "mutual" if unlabeled_dir is None else "soft_labels"

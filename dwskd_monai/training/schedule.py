@@ -91,6 +91,10 @@ class EpochSchedule:
         Raises:
             ValueError: for a number outside its range, or if either part has no epoch.
         """
+        if max_epochs < 2:
+            raise ValueError(
+                f"max_epochs: soft labels are made in the middle of a training: 2 or more, got {max_epochs}"
+            )
         epochs = _whole_epochs("label_epochs", label_epochs, max_epochs)
         if not 0 < epochs < max_epochs:
             raise ValueError(

@@ -47,7 +47,7 @@ class SoftLabels:
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        in_range("views", views, 1, float("inf"))
+        in_range("label_views", views, 1, float("inf"))
         self.dataset = dataset
         self.views = views
         self.match_classes = match_classes
@@ -57,7 +57,7 @@ class SoftLabels:
         self.first_weights: dict[str, Tensor] = {}
         """Main's before the training, with which it starts again."""
         self.agreement: float | None = None
-        """Share of the images to which all networks give the same class; None before."""
+        """Share of the images to which all networks give the same class; None before, or of one network."""
 
     @property
     def there(self) -> bool:
@@ -74,16 +74,17 @@ class SoftLabels:
         """
         opinions = torch.stack([self._opinion(network.eval(), inferer, device) for network in networks])
         soft_labels = opinions.mean(0)
-        self.agreement = float((opinions.argmax(2) == opinions[0].argmax(1)).all(0).float().mean())
+        agree = (opinions.argmax(2) == opinions[0].argmax(1)).all(0).float().mean()
+        self.agreement = float(agree) if len(opinions) > 1 else None
         count = self.dataset.every_slice.labeled_count
         if self.match_classes and len(soft_labels) > count:
             soft_labels[count:] = with_prior(soft_labels[count:], self._prior(soft_labels.shape[1]))
         self.dataset.soft_labels = soft_labels
         if idist.get_rank() == 0:
             _logger.info(
-                "soft labels of %d images, %d of them without a label; the students agree on %.1f %% of all; main "
-                "starts again with its first weights",
-                len(soft_labels), len(soft_labels) - count, 100 * self.agreement,
+                "soft labels of %d images, %d of them without a label%s; main starts again with its first weights",
+                len(soft_labels), len(soft_labels) - count,
+                "" if self.agreement is None else f"; the students agree on {100 * self.agreement:.1f} % of all",
             )  # fmt: skip
 
     def unlabeled_contents(self) -> list[str]:
@@ -117,21 +118,21 @@ class SoftLabels:
         own = Subset(slices, range(idist.get_rank(), len(slices), idist.get_world_size()))
         loader = DataLoader(own, num_workers=self.num_workers, batch_size=self.batch_size)
         sums: Tensor | None = None
-        counts = torch.zeros(slices.images, 1, device=device)
+        counts = torch.zeros(slices.images, 1, dtype=torch.float64)
         hidden = None if idist.get_rank() == 0 else True
         for view in tqdm(range(self.views), desc="labeling images", disable=hidden):
             torch.manual_seed(self.seed * 1_009 + view)
             set_rnd(self.dataset, self.seed * 1_009 + view)
             for batch in loader:
-                probabilities = inferer(batch[CommonKeys.IMAGE].to(device), network).float().softmax(1)
+                # on the CPU, in one order: a GPU adds in any order, and a resumed training would differ
+                probabilities = inferer(batch[CommonKeys.IMAGE].to(device), network).float().softmax(1).cpu().double()
                 sums = probabilities.new_zeros(slices.images, probabilities.shape[1]) if sums is None else sums
-                places = batch["place"].to(device)
-                sums.index_add_(0, places, probabilities)
-                counts.index_add_(0, places, torch.ones_like(probabilities[:, :1]))
-        assert sums is not None
+                sums.index_add_(0, batch["place"], probabilities)
+                counts.index_add_(0, batch["place"], torch.ones_like(probabilities[:, :1]))
+        assert sums is not None, "each process has a slice"
         if idist.get_world_size() > 1:
-            sums, counts = idist.all_reduce(sums), idist.all_reduce(counts)
-        return (sums / counts).cpu()
+            sums, counts = (idist.all_reduce(each.to(device)).cpu() for each in (sums, counts))
+        return (sums / counts).float()
 
 
 def with_prior(soft_labels: Tensor, prior: Tensor) -> Tensor:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from monai.data.utils import set_rnd
+from monai.handlers import from_engine
 from monai.transforms import Randomizable
 from monai.utils.enums import CommonKeys
 from torch import Tensor
 from torch.utils.data import Dataset
-
-from dwskd_monai.training.checks import in_range
 
 SOFT_LABEL = "soft_label"  # of an item: (C,), probabilities
 NO_LABEL = -100  # of an image without a label; torch's losses ignore it
@@ -55,7 +54,8 @@ class SoftlyLabeledSlices(Randomizable, Dataset):
     """
 
     def __init__(self, labeled: Slices, unlabeled: Slices | None = None, labeled_share: float = 0.5) -> None:
-        in_range("labeled_share", labeled_share, 0, 1)
+        if not 0 < labeled_share <= 1:
+            raise ValueError(f"labeled_share must be greater than 0, and at most 1; got {labeled_share}")
         self.labeled = labeled
         self.unlabeled = unlabeled
         self.labeled_share = labeled_share
@@ -80,14 +80,11 @@ class SoftlyLabeledSlices(Randomizable, Dataset):
     ) -> SoftlyLabeledSlices:
         """Seed the choice of slices, and the slices' own random states; those of ``labeled`` as if it were alone."""
         super().set_random_state(seed, state)
-        other = self.R.randint(2**31)
-        set_rnd(self.labeled, other if seed is None else seed)
-        if self.unlabeled is not None:
-            set_rnd(self.unlabeled, other)
+        self.every_slice.set_random_state(seed, state)
         return self
 
 
-class EverySlice(Dataset):
+class EverySlice(Randomizable, Dataset):
     """Each slice of labeled and unlabeled images once; an item has ``image``, and ``place``, that of its image.
 
     Args:
@@ -98,9 +95,10 @@ class EverySlice(Dataset):
     def __init__(self, labeled: Slices, unlabeled: Slices | None) -> None:
         self.labeled_count = len(labeled.data)
         self.images = self.labeled_count + (0 if unlabeled is None else len(unlabeled.data))
-        self._slots = [(labeled, index, place) for index, place in _once(labeled)]
+        self._datasets = [each for each in (labeled, unlabeled) if each is not None]
+        self._slots = [(0, index, place) for index, place in _once(labeled)]
         if unlabeled is not None:
-            self._slots += [(unlabeled, index, self.labeled_count + place) for index, place in _once(unlabeled)]
+            self._slots += [(1, index, self.labeled_count + place) for index, place in _once(unlabeled)]
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -111,8 +109,33 @@ class EverySlice(Dataset):
 
     def item_and_place(self, index: int) -> tuple[dict[str, Any], int]:
         """A slice with all its keys, and the place of its image."""
-        slices, number, place = self._slots[index]
-        return slices[number], place
+        dataset, number, place = self._slots[index]
+        return self._datasets[dataset][number], place
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> EverySlice:
+        """Seed the slices' own random states; those of ``labeled`` as if it were alone."""
+        super().set_random_state(seed, state)
+        drawn = self.R.randint(2**31)
+        for dataset, own in zip(self._datasets, (drawn if seed is None else seed, drawn)):
+            set_rnd(dataset, own)
+        return self
+
+
+def from_labeled(keys: Sequence[str]) -> Callable[[Any], Any]:
+    """Values of a training's output for its metrics, as :func:`monai.handlers.from_engine` takes them.
+
+    Images without a label are left out; a batch may have no other.
+
+    Args:
+        keys: of the values.
+    """
+    take = from_engine(list(keys))
+
+    def take_labeled(output: Sequence[dict[str, Any]]) -> Any:
+        labeled = [item for item in output if int(item[CommonKeys.LABEL]) != NO_LABEL]
+        return take(labeled) if labeled else tuple([] for _ in keys)
+
+    return take_labeled
 
 
 def _once(slices: Slices) -> list[tuple[int, int]]:

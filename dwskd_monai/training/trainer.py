@@ -30,7 +30,6 @@ from dwskd_monai.training.softly_labeled import NO_LABEL, SOFT_LABEL
 from dwskd_monai.training.views import AUXILIARY_VIEW, VIEWS
 
 AUXILIARY_LOSS = "auxiliary_loss"
-_SHOWN = (CommonKeys.IMAGE, CommonKeys.LABEL, CommonKeys.PRED)  # of each image of a batch
 
 
 class DualStudentTrainer(Trainer):
@@ -285,9 +284,8 @@ class DualStudentTrainer(Trainer):
         return self.loss_function(student, targets, peer, epoch=epochs)
 
     def _soft_objective(self, main: StudentOutput, targets: Tensor, soft_labels: Tensor) -> Tensor:
-        """Main's loss with soft labels ``(B, C)``; metrics of the training see only the images with labels."""
+        """Main's loss with soft labels ``(B, C)``."""
         labeled = targets != NO_LABEL
-        self.state.output |= {key: self.state.output[key][labeled] for key in _SHOWN}
         epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.distillation_epochs
         return self.loss_function.from_soft_labels(main, targets, labeled, soft_labels, epochs)
 

@@ -64,6 +64,8 @@ def test_it_says_what_it_learns_from_and_leaves_out_what_is_held_out(trained, ph
     origin = yaml.safe_load((folder / "model.yaml").read_text())["training"]
     assert origin["unlabeled"]["images"] == count
     assert re.fullmatch("[0-9a-f]{64}", origin["unlabeled"]["sha256"])
+    assert 0 <= origin["unlabeled"]["agreement"] <= 1
+    assert origin["best"]["epoch"] in (3, 4), "the best network has learned soft labels"
 
 
 def is_held(path: Path, rows: list[dict[str, str]]) -> bool:
@@ -124,7 +126,7 @@ def test_the_same_images_are_needed_to_resume(trained, phantoms, unlabeled, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--auxiliary", "mutual"), "unlabeled_dir: nothing is learned from its images with a MutualPeer"),
+        (("--auxiliary", "mutual"), "unlabeled_dir: nothing is learned from its images with auxiliary: mutual"),
         (
             ("--deploy", "both"),
             "deploy: both needs two students, auxiliary: mutual or ema, but auxiliary is soft_labels",

@@ -141,6 +141,46 @@ def test_other_images_of_their_patients_are_left_out(places, tmp_path):
     }
 
 
+def test_what_belongs_to_an_image_that_is_left_out_is_left_out_too(places, tmp_path):
+    labeled, unlabeled = places
+    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "copy.png")
+    listed = [("image", "patient"), *((path, path.stem) for path in sorted(unlabeled.glob("*.png")))]
+    listed = [(path, "A" if Path(path).stem in ("copy", "20") else patient) for path, patient in listed]
+    with (tmp_path / "unlabeled.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(listed)
+    dataset, path = opened(labeled, tmp_path / "unlabeled.csv")
+    assert "20.png" not in names(dataset)
+    assert left_out(path) == {
+        "copy.png": "a copy of a validation image; it is left out",
+        "20.png": "of the same patient, study or series as copy.png, which is left out; it is left out",
+    }
+
+
+def test_folders_are_patients_as_among_the_labeled_images(places):
+    labeled, unlabeled = places
+    (labeled / "val" / "ill" / "patient7").mkdir()
+    (labeled / "val" / "ill" / "12.png").rename(labeled / "val" / "ill" / "patient7" / "12.png")
+    (unlabeled / "patient7").mkdir()
+    (unlabeled / "20.png").rename(unlabeled / "patient7" / "20.png")
+    assert "20.png" not in names(opened(labeled, unlabeled)[0])
+    assert "20.png" in names(opened(labeled, unlabeled, folder_patients=False)[0])
+
+
+def test_held_out_images_that_cannot_be_read_are_said_and_change_nothing_else(places, caplog):
+    labeled, unlabeled = places
+    broken = labeled / "test" / "ill" / "16.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        dataset, path = opened(labeled, unlabeled)
+    assert len(dataset.data) == 20
+    assert not path.exists()
+    held_out = path.with_name("refused_held_out.csv")
+    assert caplog.messages == [
+        "1 test images cannot be read, so copies of them are not found among the images without labels; "
+        f"{held_out} says why"
+    ]
+
+
 def write_dicom(path: Path, picture: Image.Image, patient: str, modality: str = "DX") -> None:
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
@@ -164,6 +204,7 @@ def test_patients_are_those_of_dicom_headers(places, dicom_patients):
     write_dicom(unlabeled / "same.dcm", pictures[1], "Anna")
     write_dicom(unlabeled / "other.dcm", pictures[2], "Berta")
     dataset, path = opened(labeled, unlabeled, dicom_series=False, dicom_patients=dicom_patients)
+    assert len(left_out(path)) == 1 if dicom_patients else not path.exists()
     assert ("same.dcm" in names(dataset)) is not dicom_patients
     assert "other.dcm" in names(dataset)
     if dicom_patients:

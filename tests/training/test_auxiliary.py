@@ -144,6 +144,12 @@ def test_an_auxiliary_of_ones_own_needs_what_differs_alone():
 def test_auto_is_soft_labels_with_unlabeled_images_and_else_mutual():
     assert chosen_auxiliary("auto", None) == "mutual"
     assert chosen_auxiliary("auto", "images") == "soft_labels"
-    assert chosen_auxiliary("none", "images") == "none", "which is then refused, and not changed"
+    assert chosen_auxiliary("own_soft_labels", "images") == "own_soft_labels"
+    for kind in ("mutual", "none", "ema", "frozen"):
+        assert chosen_auxiliary(kind, None) == kind
+        with pytest.raises(
+            ValueError, match=f"nothing is learned from its images with auxiliary: {kind}; leave it out"
+        ):
+            chosen_auxiliary(kind, "images")
     with pytest.raises(ValueError, match="auxiliary must be one of auto, ema, .*; got 'foo'"):
         chosen_auxiliary("foo", None)

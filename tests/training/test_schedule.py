@@ -82,6 +82,11 @@ def test_both_parts_of_a_training_with_a_restart_have_epochs(given):
         EpochSchedule.with_restart(4, given)
 
 
+def test_a_training_of_one_epoch_has_no_middle():
+    with pytest.raises(ValueError, match="soft labels are made in the middle of a training: 2 or more, got 1"):
+        EpochSchedule.with_restart(1, 0.5)
+
+
 @pytest.mark.parametrize("min_steps", [0, 1, 999, 1000, 1001])
 @pytest.mark.parametrize("accumulation_steps", [1, 3])
 @pytest.mark.parametrize("processes", [1, 2])

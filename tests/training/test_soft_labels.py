@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
+from ignite.metrics import Accuracy
 from monai.data import DataLoader
 from monai.data.utils import set_rnd
 from monai.transforms import Randomizable
@@ -20,6 +21,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from dwskd_monai.training import (
+    BestModelSaver,
     DualStudentTrainer,
     EpochSeedHandler,
     SelfDistillationLoss,
@@ -31,7 +33,7 @@ from dwskd_monai.training import (
     TrainingStateHandler,
 )
 from dwskd_monai.training.soft_labels import with_prior
-from dwskd_monai.training.softly_labeled import NO_LABEL, SOFT_LABEL
+from dwskd_monai.training.softly_labeled import NO_LABEL, SOFT_LABEL, from_labeled
 from tests.training.test_trainer import Student, assert_same, make_trainer
 
 LABELS = [0, 1, 2, 0, 1, 0]
@@ -132,6 +134,38 @@ def test_labeled_slices_are_seeded_as_if_they_were_alone():
     assert within.unlabeled[0]["drawn"] != alone[0]["drawn"]
 
 
+def test_metrics_see_the_images_with_labels_also_if_there_are_none():
+    batch = [{"pred": torch.tensor([1.0, 0.0]), "label": torch.tensor(label)} for label in (0, NO_LABEL, 1)]
+    predictions, labels = from_labeled(["pred", "label"])(batch)
+    assert (len(predictions), [int(label) for label in labels]) == (2, [0, 1])
+    accuracy = Accuracy(output_transform=from_labeled(["pred", "label"]))
+    engine = Engine(lambda engine, output: output)
+    accuracy.attach(engine, "accuracy")
+    engine.run([batch, [batch[1]], batch[:1]])
+    assert engine.state.metrics["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_the_best_network_of_a_training_that_starts_again_is_one_of_its_last_epochs(tmp_path):
+    saver = BestModelSaver(tmp_path / "model.pt")
+    network = Student()
+
+    def validated(epoch: int, value: float) -> None:
+        state = SimpleNamespace(key_metric_name="accuracy", metrics={"accuracy": value}, epoch=epoch)
+        saver(SimpleNamespace(state=state, network=network))
+
+    validated(0, 0.2)  # the network that is served
+    validated(1, 0.9)
+    saver.forget()
+    validated(2, 0.2)
+    assert (saver.best_epoch, saver.best_metric) == (0, 0.2), "no better than what is served"
+    validated(3, 0.3)
+    restored = BestModelSaver(tmp_path / "model.pt")
+    restored.load_state_dict(saver.state_dict())
+    assert (restored.best_epoch, restored.best_metric) == (3, 0.3)
+    restored.forget()
+    assert restored.best_metric == 0.2
+
+
 def test_the_prior_is_that_of_the_formula():
     soft = torch.rand(50, 3).softmax(1)
     prior = torch.tensor([0.2, 0.3, 0.5])
@@ -210,11 +244,15 @@ def test_the_students_label_all_images_once(kind, match_classes, caplog):
     torch.testing.assert_close(training.slices.soft_labels, expected)
     opinions = [probabilities([network], training.slices).argmax(1) for network in labelers]
     agreement = float((opinions[0] == opinions[-1]).float().mean())
-    assert training.soft_labels.agreement == pytest.approx(agreement)
+    agree = ""
+    if kind == "soft_labels":
+        assert training.soft_labels.agreement == pytest.approx(agreement)
+        agree = f"; the students agree on {100 * agreement:.1f} % of all"
+    else:
+        assert training.soft_labels.agreement is None, "there is one student"
     (said,) = [message for message in caplog.messages if message.startswith("soft labels")]
     assert said == (
-        f"soft labels of 10 images, 4 of them without a label; the students agree on {100 * agreement:.1f} % of all; "
-        "main starts again with its first weights"
+        f"soft labels of 10 images, 4 of them without a label{agree}; main starts again with its first weights"
     )
 
 

@@ -21,7 +21,7 @@ COMPARED = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema
 INCLUDE = "include"
 _PATHS = ("bundle", "dataset_dir", "out", "test_dir", "methods_file")
 _NEEDED = ("bundle", "dataset_dir", "out")
-_PATHS_OF_TRAINING = ("teacher_weights", "unlabeled_dir")  # overrides that name a file or a folder
+_PATHS_OF_TRAINING = ("teacher_weights", "unlabeled_dir", "held_out_dir")  # overrides that name a file or a folder
 _HEADER = "# The options of `python -m dwskd_monai compare`; with this file as its argument, it continues.\n"
 
 

@@ -15,6 +15,7 @@ from dwskd_monai.files import read_json
 
 SETTINGS = "settings.json"  # in the folder of a run
 UNLABELED = "unlabeled_dir"
+HELD_OUT = "held_out_dir"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ class Setting:
         overrides |= for_its_fraction
         if not run.method.unlabeled:
             overrides.pop(UNLABELED, None)
+            overrides.pop(HELD_OUT, None)
         elif UNLABELED in overrides and self.test_dir is not None:
-            overrides["held_out_dir"] = str(self.test_dir)
+            if HELD_OUT in overrides:
+                raise ValueError("held_out_dir: the images of test_dir are held out already; leave one of the two out")
+            overrides[HELD_OUT] = str(self.test_dir)
         overrides |= {"seed": run.seed, "fold": run.fold, "train_fraction": run.fraction}
         if self.folds is not None:
             overrides["folds"] = self.folds

@@ -48,6 +48,7 @@ class BestModelSaver:
         self.record = record
         self.best_metric = -math.inf
         self.best_epoch = 0
+        self._least = -math.inf  # the metric of the network that was there before the training
         self._saved = False
 
     def attach(self, engine: Engine) -> None:
@@ -65,6 +66,8 @@ class BestModelSaver:
         if math.isnan(metric):
             _logger.warning("epoch %d: %s is undefined (NaN), so the model is not considered", engine.state.epoch, name)
             return
+        if engine.state.epoch == 0:
+            self._least = metric
         if metric <= self.best_metric:
             return
         weights = {key: value.cpu() for key, value in unwrap(engine.network).state_dict().items()}
@@ -81,6 +84,11 @@ class BestModelSaver:
             self._save(weights, name)
         self._saved = True
         _logger.debug("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
+
+    def forget(self) -> None:
+        """Forget the networks of this training, which starts again, but not the one that was there before it."""
+        self.best_metric = self._least
+        self.best_epoch = 0
 
     def _save(self, weights: Mapping[str, Tensor], metric_name: str) -> None:
         if self.record is None:
@@ -102,12 +110,18 @@ class BestModelSaver:
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive an interruption, so that a worse model never replaces a better one."""
-        return {"best_metric": self.best_metric, "best_epoch": self.best_epoch, "saved": self._saved}
+        return {
+            "best_metric": self.best_metric,
+            "best_epoch": self.best_epoch,
+            "least": self._least,
+            "saved": self._saved,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore :meth:`state_dict`'s content."""
         self.best_metric = float(state["best_metric"])
         self.best_epoch = int(state["best_epoch"])
+        self._least = float(state["least"])
         self._saved = bool(state["saved"])
 
 

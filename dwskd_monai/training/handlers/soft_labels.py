@@ -5,6 +5,7 @@ from __future__ import annotations
 from ignite.engine import Engine, Events
 
 from dwskd_monai.training.distributed import unwrap
+from dwskd_monai.training.handlers.best_model import BestModelSaver
 from dwskd_monai.training.schedule import Phase
 from dwskd_monai.training.soft_labels import SoftLabels
 from dwskd_monai.training.trainer import DualStudentTrainer
@@ -15,16 +16,19 @@ class SoftLabelHandler:
 
     After ``label_epochs``, the students that the :class:`~dwskd_monai.training.auxiliary.Auxiliary` names say what they
     think of each image. These soft labels stay as they are. Main gets the weights back that it had before the training,
-    and learns from labels and soft labels. If the auxiliary labels no images, nothing happens.
+    and learns from labels and soft labels; the best network is then one of these epochs. If the auxiliary labels no
+    images, nothing happens.
 
     Attach it before the handler that saves the state, which must contain ``soft_labels``.
 
     Args:
         soft_labels: makes and keeps them.
+        best_model: forgets the networks that knew no soft labels; None: there is none.
     """
 
-    def __init__(self, soft_labels: SoftLabels) -> None:
+    def __init__(self, soft_labels: SoftLabels, best_model: BestModelSaver | None = None) -> None:
         self.soft_labels = soft_labels
+        self.best_model = best_model
 
     def attach(self, engine: Engine) -> None:
         """Keep main's first weights at the start; label images when the students have learned.
@@ -66,3 +70,5 @@ class SoftLabelHandler:
             labelers = [unwrap(network) for network in engine.auxiliary.labelers(engine.network)]
             self.soft_labels.make(labelers, engine.inferer, engine.state.device)
             engine.restart(self.soft_labels.first_weights)
+            if self.best_model is not None:
+                self.best_model.forget()

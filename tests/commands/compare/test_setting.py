@@ -41,6 +41,9 @@ def test_only_methods_that_learn_from_unlabeled_images_are_given_them_and_never_
         "unlabeled_dir": "/more", "held_out_dir": "/test", "seed": 0, "fold": 0, "train_fraction": 1.0,
         "dataset_dir": "/data",
     }  # fmt: skip
+    both = make_setting(overrides={"unlabeled_dir": "/more", "held_out_dir": "/other"}, test_dir=Path("/test"))
+    with pytest.raises(ValueError, match="held_out_dir: the images of test_dir are held out already"):
+        both.overrides_of(Run(METHODS["soft_labels"], 1.0, 0, 0))
     for name in ("selection", "dws_skd_mutual", "teacher"):
         assert not {"unlabeled_dir", "held_out_dir"} & setting.overrides_of(Run(METHODS[name], 1.0, 0, 0)).keys()
 
