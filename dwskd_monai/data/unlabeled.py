@@ -14,7 +14,7 @@ from monai.utils.enums import CommonKeys
 
 from dwskd_monai.class_order import ClassNames
 from dwskd_monai.data.datalist import load_split
-from dwskd_monai.data.images import list_images
+from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
 from dwskd_monai.data.patients import identities
@@ -93,9 +93,10 @@ def open_unlabeled(
     labeled = {digest for digest, _ in training.contents()}
     known = {place for place, (digest, _) in enumerate(images.contents()) if digest in labeled}
     ties = [_ties(item, dicom_patients) for item in images.data]
+    root = existing(unlabeled_dir, "unlabeled_dir")
+    folders = root if folder_patients and root.is_dir() else None
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
-        folders = Path(unlabeled_dir) if folder_patients and Path(unlabeled_dir).is_dir() else None
         reasons |= _of_same_patients(images, ties, held, split, dicom_patients, folders)
         reasons |= _near_copies(images, held, split)
         reasons |= _copies(images, held, f"a {split} image")
