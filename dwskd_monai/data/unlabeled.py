@@ -11,6 +11,7 @@ import ignite.distributed as idist
 import numpy as np
 from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
+from numpy.typing import NDArray
 
 from dwskd_monai.class_order import ClassNames
 from dwskd_monai.data.datalist import load_split
@@ -90,16 +91,17 @@ def open_unlabeled(
             held_out |= _opened(name, listed, refused.path.with_name("refused_held_out.csv"), reading)
     if labeled_refused is not None:
         labeled_refused.keep()
-    labeled = {digest for digest, _ in training.contents()}
-    known = {place for place, (digest, _) in enumerate(images.contents()) if digest in labeled}
+    digests = [digest for digest, _ in images.contents()]
+    pictures = images.middle_slices(SIDE)
     ties = [_ties(item, dicom_patients) for item in images.data]
+    known = _with_contents_of(training, digests)
     root = existing(unlabeled_dir, "unlabeled_dir")
     folders = root if folder_patients and root.is_dir() else None
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
         reasons |= _of_same_patients(images, ties, held, split, dicom_patients, folders)
-        reasons |= _near_copies(images, held, split)
-        reasons |= _copies(images, held, f"a {split} image")
+        reasons |= _near_copies(pictures, held, split)
+        reasons |= dict.fromkeys(_with_contents_of(held, digests), f"a copy of a {split} image")
     reasons = _with_companions(images, ties, reasons)
     for place, reason in sorted(reasons.items()):
         item = images.data[place]
@@ -127,16 +129,17 @@ def _opened(name: str, items: Sequence[Item], file: Path, reading: Mapping[str, 
     return {} if dataset is None else {name: dataset}
 
 
-def _copies(images: SliceDataset, others: SliceDataset, what: str) -> dict[int, str]:
-    """Places of images with the content of another one, and how to say it."""
+def _with_contents_of(others: SliceDataset, digests: Sequence[str]) -> set[int]:
+    """Places of the digests that are of a content of other images."""
     contents = {digest for digest, _ in others.contents()}
-    return {place: f"a copy of {what}" for place, (digest, _) in enumerate(images.contents()) if digest in contents}
+    return {place for place, digest in enumerate(digests) if digest in contents}
 
 
-def _near_copies(images: SliceDataset, held: SliceDataset, split: str) -> dict[int, str]:
-    count = len(images.data)
-    pictures = np.concatenate([images.middle_slices(SIDE), held.middle_slices(SIDE)])
-    pairs = [pair for pair in near_copies(pictures) if pair.first < count <= pair.second]
+def _near_copies(pictures: NDArray[np.float32], held: SliceDataset, split: str) -> dict[int, str]:
+    """Places of pictures that show a held-out image, and how to say it."""
+    count = len(pictures)
+    both = np.concatenate([pictures, held.middle_slices(SIDE)])
+    pairs = [pair for pair in near_copies(both) if pair.first < count <= pair.second]
     return {
         pair.first: f"shows the same as the {split} image {_name(held.data[pair.second - count])}"
         for pair in reversed(pairs)  # the most similar ones come first, and stay
@@ -174,7 +177,7 @@ def _of_same_patients(
 
 
 def _with_companions(images: SliceDataset, ties: Sequence[set[str]], reasons: Mapping[int, str]) -> dict[int, str]:
-    """Also the images of the patients, studies and series of those that are left out, and of theirs."""
+    """Also all other images of the patients, studies and series of images that are left out."""
     left_out = dict(reasons)
     names: dict[str, str] = {}
     new = list(left_out)

@@ -47,7 +47,7 @@ _MODULES = {
     "is_not_first": "distributed",
     "leave_process_group": "distributed",
     "open_teacher": "teachers",
-    "restart_epoch": "schedule",
+    "restart_epoch": "auxiliary",
     "slices_per_epoch": "schedule",
     "stochastic_depth": "teachers",
     "start_process_group": "distributed",

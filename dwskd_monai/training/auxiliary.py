@@ -20,10 +20,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.training.checks import in_range, one_of
 from dwskd_monai.training.distributed import unwrap
-from dwskd_monai.training.schedule import Phase
+from dwskd_monai.training.schedule import EpochSchedule, Phase
 
-KINDS = ("ema", "frozen", "mutual", "none", "own_soft_labels", "soft_labels")
 LABELING = ("own_soft_labels", "soft_labels")  # those that learn from images without labels
+KINDS = ("ema", "frozen", "mutual", "none", *LABELING)
 AUTO = "auto"
 DEPLOY = ("better", "main", "both")
 
@@ -243,6 +243,18 @@ def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
     if auxiliary != AUTO:
         return auxiliary
     return "mutual" if unlabeled_dir is None else "soft_labels"
+
+
+def restart_epoch(auxiliary: str, max_epochs: int, label_epochs: float) -> int | None:
+    """The epoch after which main starts again, and with it the learning rate; None if it does not.
+
+    Args:
+        auxiliary: its kind.
+        max_epochs, label_epochs: as of :meth:`~dwskd_monai.training.schedule.EpochSchedule.with_restart`.
+    """
+    if auxiliary not in LABELING:
+        return None
+    return EpochSchedule.with_restart(max_epochs, label_epochs).distillation_epochs
 
 
 def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.99, deploy: str = "better") -> Auxiliary:

@@ -134,18 +134,6 @@ class Accumulation(NamedTuple):
         return cls(batches, index == start, index == start + batches - 1)
 
 
-def restart_epoch(auxiliary: str, max_epochs: int, label_epochs: float) -> int | None:
-    """The epoch after which main starts again, and with it the learning rate; None if it does not.
-
-    Args:
-        auxiliary: its kind, as :func:`~dwskd_monai.training.auxiliary.create_auxiliary` knows it.
-        max_epochs, label_epochs: as of :meth:`EpochSchedule.with_restart`.
-    """
-    if not auxiliary.endswith("soft_labels"):
-        return None
-    return EpochSchedule.with_restart(max_epochs, label_epochs).distillation_epochs
-
-
 def slices_per_epoch(min_steps: int, max_epochs: int, batch_size: int, accumulation_steps: int = 1) -> int:
     """How many slices each epoch needs, in all processes together, for a training of ``min_steps``.
 

@@ -52,6 +52,26 @@ def save_network(network: nn.Module, folder: Path, bundle: Path = BUNDLE, **sett
     return folder
 
 
+def train_here(folder: Path, dataset_dir: Path, **settings: Any) -> None:
+    """Train small networks of random weights in this process; everything is written to ``folder``."""
+    small = SMALL_SETTINGS | {
+        "dataset_dir": str(dataset_dir),
+        "ckpt_dir": str(folder),
+        "output_dir": str(folder),
+        "cache_dir": None,
+        "device": torch.device("cpu"),
+        "teacher": "convnext_atto",
+        "teacher_weights": "random",
+        "teacher_def#dims": json.loads(TEACHER_DIMS),
+        "teacher_def#depths": json.loads(DEPTHS),
+        "warmup_epochs": 0,
+        "batch_size": 12,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI's and torch's own
+        monai.bundle.run(run_id="run", config_file=config("train"), **small | settings)
+
+
 def as_options(settings: Mapping[str, Any]) -> list[str]:
     """Settings as the command line of ``monai.bundle`` has them."""
     return [item for key, value in settings.items() for item in (f"--{key}", json.dumps(value).strip('"'))]

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
-import monai.bundle
 import pytest
 import torch
 
-from tests.bundles.commands import SMALL_SETTINGS
-from tests.conftest import BUNDLE
+from tests.bundles.commands import train_here
 
 pytestmark = pytest.mark.slow
 
-BATCH_SIZE, MAX_EPOCHS, MIN_STEPS = 12, 2, 11
+MAX_EPOCHS, MIN_STEPS = 2, 11
 
 
 def train(folder: Path, phantoms: Path, **more: Any) -> dict[str, Any]:
     """Train in this process; returns what training_state.pt has afterwards."""
-    settings = SMALL_SETTINGS | {
-        "dataset_dir": str(phantoms),
-        "ckpt_dir": str(folder),
-        "output_dir": str(folder),
-        "cache_dir": None,
-        "device": torch.device("cpu"),
-        "teacher": "convnext_atto",
-        "teacher_weights": "random",
-        "teacher_def#dims": [16, 32, 48, 64],
-        "teacher_def#depths": [1, 1, 2, 1],
-        "max_epochs": MAX_EPOCHS,
-        "min_steps": MIN_STEPS,
-        "warmup_epochs": 0,
-        "batch_size": BATCH_SIZE,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MONAI's and torch's own
-        monai.bundle.run(run_id="run", config_file=str(BUNDLE / "configs" / "train.yaml"), **settings | more)
+    train_here(folder, phantoms, **{"max_epochs": MAX_EPOCHS, "min_steps": MIN_STEPS, **more})
     return torch.load(folder / "training_state.pt", weights_only=True)
 
 

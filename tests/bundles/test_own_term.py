@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 
-import monai.bundle
 import pytest
-import torch
 
-from tests.bundles.commands import SMALL_SETTINGS
-from tests.conftest import BUNDLE
+from tests.bundles.commands import train_here
 
 pytestmark = pytest.mark.slow
 
@@ -50,26 +46,7 @@ def test_a_term_of_ones_own_is_trained_with(phantoms, tmp_path, monkeypatch, ove
     (tmp_path / "own_term.py").write_text(OWN_TERM)
     monkeypatch.syspath_prepend(tmp_path)
     own_term = importlib.reload(importlib.import_module("own_term"))
-    settings = {
-        "dataset_dir": str(phantoms),
-        "ckpt_dir": str(tmp_path),
-        "output_dir": str(tmp_path),
-        "cache_dir": None,
-        "device": torch.device("cpu"),
-        "teacher": "convnext_atto",
-        "teacher_weights": "random",
-        "teacher_def#dims": [16, 32, 48, 64],
-        "teacher_def#depths": [1, 1, 2, 1],
-        "max_epochs": 1,
-        "independent_epochs": 0,
-        "warmup_epochs": 0,
-        "batch_size": 12,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MONAI's and torch's own
-        monai.bundle.run(
-            run_id="run", config_file=str(BUNDLE / "configs" / "train.yaml"), **SMALL_SETTINGS | settings | override
-        )
+    train_here(tmp_path, phantoms, **{"max_epochs": 1, "independent_epochs": 0, **override})
     assert own_term.calls
     for call in own_term.calls:
         assert call == (temperature, scale, call[2], False)

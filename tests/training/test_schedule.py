@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase, restart_epoch, slices_per_epoch
+from dwskd_monai.training.auxiliary import restart_epoch
+from dwskd_monai.training.schedule import Accumulation, EpochSchedule, Phase, slices_per_epoch
 
 INDEPENDENT, DISTILLING, FINE_TUNING = Phase
 
