@@ -306,6 +306,18 @@ def test_unlabeled_images_that_nothing_is_learned_from_are_refused(kind):
         Training(kind)
 
 
+@pytest.mark.parametrize(("interval", "fits"), [(1, True), (2, True), (3, True), (4, True), (5, False)])
+def test_a_network_that_has_learned_soft_labels_is_validated(interval, fits, tmp_path):
+    training = Training()
+    handler = SoftLabelHandler(training.soft_labels, BestModelSaver(tmp_path / "model.pt"), interval)
+    assert fits == any(epoch % interval == 0 for epoch in (3, 4)), "the epochs after the restart"
+    if fits:
+        handler.attach(training.trainer)
+    else:
+        with pytest.raises(ValueError, match="val_interval: none of the epochs 3 to 4, .* give 2 or less, got 5"):
+            handler.attach(training.trainer)
+
+
 def test_without_unlabeled_images_the_labeled_ones_get_soft_labels():
     slices = SoftlyLabeledSlices(Slices([1] * 6, LABELS, times=2))
     main, peer = Student(), Student()

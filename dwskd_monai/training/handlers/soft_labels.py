@@ -24,17 +24,20 @@ class SoftLabelHandler:
     Args:
         soft_labels: makes and keeps them.
         best_model: forgets the networks that knew no soft labels; None: there is none.
+        interval: epochs between the validations that ``best_model`` needs.
     """
 
-    def __init__(self, soft_labels: SoftLabels, best_model: BestModelSaver | None = None) -> None:
+    def __init__(self, soft_labels: SoftLabels, best_model: BestModelSaver | None = None, interval: int = 1) -> None:
         self.soft_labels = soft_labels
         self.best_model = best_model
+        self.interval = interval
 
     def attach(self, engine: Engine) -> None:
         """Keep main's first weights at the start; label images when the students have learned.
 
         Raises:
-            ValueError: if there are unlabeled images that nothing is learned from.
+            ValueError: if there are unlabeled images that nothing is learned from, or if no network that has learned
+                soft labels would be validated, and so deployed.
         """
         assert isinstance(engine, DualStudentTrainer)
         if self.soft_labels.dataset.unlabeled is not None and not engine.auxiliary.labels_images:
@@ -43,9 +46,18 @@ class SoftLabelHandler:
                 "out, or set auxiliary: soft_labels"
             )
         if engine.auxiliary.labels_images:
+            self._require_validation(engine)
             engine.add_event_handler(Events.STARTED, self.keep_first_weights)
             engine.add_event_handler(Events.EPOCH_STARTED, self.check)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _require_validation(self, engine: DualStudentTrainer) -> None:
+        first, last = engine.schedule.distillation_epochs, engine.schedule.max_epochs
+        if self.best_model is not None and last // self.interval <= first // self.interval:
+            raise ValueError(
+                f"val_interval: none of the epochs {first + 1} to {last}, in which main learns soft labels, is "
+                f"validated; give {last - first} or less, got {self.interval}"
+            )
 
     def keep_first_weights(self, engine: DualStudentTrainer) -> None:
         """Remember the weights that main starts again with; a restored state replaces them."""
