@@ -1,0 +1,139 @@
+"""Many EfficientNet-Lite networks of one architecture as one network, so that they train side by side on a GPU.
+
+A small network with batches of 16 leaves a GPU idle: nearly all of a step is the time to start kernels. Here each layer
+of all networks is one operation, a batched matrix product or a convolution with groups. No network sees another one:
+``tests/benchmarks/test_grouped.py`` compares them with networks that train alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.models.efficientnet import EfficientNet
+from torch import Tensor, nn
+
+
+class Grouped:
+    """R networks; their parameters and buffers are stacked along a first axis.
+
+    Args:
+        network: one of their architecture, EfficientNet-Lite of any width; its weights are not used.
+        states: the state dict of each.
+        device: where they are.
+    """
+
+    def __init__(self, network: EfficientNet, states: Sequence[Mapping[str, Tensor]], device: torch.device) -> None:
+        self.network = network
+        self.parameters = {
+            name: torch.stack([state[name] for state in states]).to(device).requires_grad_()
+            for name, _ in network.named_parameters()
+        }
+        self.buffers = {
+            name: torch.stack([state[name] for state in states]).to(device)
+            for name, buffer in network.named_buffers()
+            if buffer.is_floating_point()
+        }
+
+    def __len__(self) -> int:
+        return len(self.parameters["classifier.weight"])
+
+    def part(self, begin: int, end: int) -> Grouped:
+        """Networks ``begin`` to ``end``, as they are now."""
+        states = [self.state(index) for index in range(begin, end)]
+        return Grouped(self.network, states, self.parameters["classifier.weight"].device)
+
+    def state(self, index: int) -> dict[str, Tensor]:
+        """The state dict of one network."""
+        return {name: value[index].detach() for name, value in (self.parameters | self.buffers).items()}
+
+    def __call__(self, images: Tensor, training: bool) -> Tensor:
+        """Logits ``(R, B, K)`` of images ``(R, B, 1, H, W)``: each network has its own."""
+        x = images.squeeze(2)  # from here on (R · C, B, H, W)
+        for name, layer in self.network.named_children():
+            if name == "blocks":
+                for stage, blocks in layer.named_children():
+                    for place, block in blocks.named_children():
+                        after = self._layers(x, f"blocks.{stage}.{place}.", block, training)
+                        x = after + x if block.has_skip else after
+            elif isinstance(layer, (nn.Conv2d, BatchNormAct2d)):
+                x = self._layer(x, name, layer, training)
+        pooled = x.mean((2, 3)).view(len(self), -1, x.shape[1])
+        logits = torch.bmm(self.parameters["classifier.weight"], pooled)
+        return logits.transpose(1, 2) + self.parameters["classifier.bias"][:, None]
+
+    def _layers(self, x: Tensor, prefix: str, block: nn.Module, training: bool) -> Tensor:
+        for name, layer in block.named_children():
+            if isinstance(layer, (nn.Conv2d, BatchNormAct2d)):
+                x = self._layer(x, prefix + name, layer, training)
+            elif not isinstance(layer, nn.Identity):
+                raise ValueError(f"{prefix}{name}: {type(layer).__name__} is not known; give an EfficientNet-Lite")
+        return x
+
+    def _layer(self, x: Tensor, name: str, layer: nn.Conv2d | BatchNormAct2d, training: bool) -> Tensor:
+        if isinstance(layer, nn.Conv2d):
+            return self._convolve(x, self.parameters[f"{name}.weight"], layer)
+        flat = x.reshape(1, len(x), -1)
+        flat = F.batch_norm(
+            flat,
+            self.buffers[f"{name}.running_mean"].view(-1),
+            self.buffers[f"{name}.running_var"].view(-1),
+            self.parameters[f"{name}.weight"].view(-1),
+            self.parameters[f"{name}.bias"].view(-1),
+            training,
+            layer.momentum or 0.0,
+            layer.eps,
+        )
+        activated: Tensor = layer.act(flat)
+        return activated.view(x.shape)
+
+    def _convolve(self, x: Tensor, weight: Tensor, layer: nn.Conv2d) -> Tensor:
+        side = layer.kernel_size[0]
+        if side == 1:
+            products = torch.bmm(weight.flatten(2), x.reshape(len(self), -1, x[0].numel()))
+            return products.view(-1, *x.shape[1:])
+        x = x.transpose(0, 1)  # (B, R · C, H, W)
+        stride = layer.stride[0]
+        if isinstance(layer, Conv2dSame):
+            rows, columns = (max((math.ceil(size / stride) - 1) * stride + side - size, 0) for size in x.shape[2:])
+            x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
+        padding = 0 if isinstance(layer, Conv2dSame) else side // 2
+        groups = len(self) * layer.groups
+        x = F.conv2d(x.contiguous(), weight.flatten(0, 1), None, stride, padding, groups=groups)
+        return x.transpose(0, 1).contiguous()
+
+
+class GroupedAdamW:
+    """AdamW as ``timm.optim.create_optimizer_v2`` makes it; the gradient of each network is clipped on its own.
+
+    Args:
+        networks: those that it trains.
+        weight_decay: of weights that are not of a norm.
+        clip_grad_norm: largest norm of the gradient of one network.
+    """
+
+    def __init__(self, networks: Grouped, weight_decay: float = 0.05, clip_grad_norm: float = 5.0) -> None:
+        self.parameters = list(networks.parameters.values())
+        self.clip_grad_norm = clip_grad_norm
+        # a vector of one network, a bias or a part of a norm, has two axes here
+        groups = [
+            {"params": [each for each in self.parameters if each.dim() > 2], "weight_decay": weight_decay},
+            {"params": [each for each in self.parameters if each.dim() <= 2], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, fused=True)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """One step, after which there are no gradients."""
+        gradients = [each.grad for each in self.parameters if each.grad is not None]
+        norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+        shrink = (self.clip_grad_norm / (norms + 1e-6)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(shrink.view(-1, *[1] * (gradient.dim() - 1)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
