@@ -53,6 +53,10 @@ class SoftLabels(Protocol):
 
     agreement: float | None
 
+    @property
+    def there(self) -> bool:
+        """Whether they have been made; main learns from images without labels only then."""
+
     def unlabeled_contents(self) -> Sequence[str]:
         """The digest of the content of each image without a label."""
 
@@ -87,9 +91,11 @@ class SettingsRecord:
                 "SettingsRecord is a part of a config: the settings that it records are those of the config"
             )
         images = {"training": training, "validation": validation}  # their contents now; files may change later
+        self._contents: dict[str, list[tuple[str, int | None]]]
         self._contents = {split: list(one.contents()) for split, one in images.items()}
         self._soft_labels = soft_labels
-        self._unlabeled = [] if soft_labels is None else sorted(soft_labels.unlabeled_contents())
+        unlabeled = [] if soft_labels is None else soft_labels.unlabeled_contents()
+        self._contents["unlabeled"] = [(content, None) for content in unlabeled]
         self._settings = decisive_settings(parser)
         self._config = _tunables(parser.get())
         metadata = parser.get("_meta_") or {}
@@ -116,7 +122,7 @@ class SettingsRecord:
             weights: the file of the state dict.
             best: the ``epoch``, ``metric`` and ``value`` by which the weights were chosen.
         """
-        contents = self._contents
+        contents = self._contents_so_far()
         listing = "".join(
             f"{split} {content} {label}\n" for split in contents for content, label in sorted(contents[split])
         )
@@ -127,18 +133,15 @@ class SettingsRecord:
             "datalist_sha256": hashlib.sha256(listing.encode()).hexdigest(),
             "images": images,
         }
-        if self._unlabeled and self._soft_labels is not None:
-            origin["unlabeled"] = {
-                "images": len(self._unlabeled),
-                "sha256": hashlib.sha256("\n".join(self._unlabeled).encode()).hexdigest(),
-                "agreement": self._soft_labels.agreement,
-            }
+        if "unlabeled" in images and self._soft_labels is not None:
+            origin["unlabeled"] = {"images": len(images["unlabeled"]), "agreement": self._soft_labels.agreement}
         write_settings(file, weights, self._settings, self._classes, origin)
 
     def state_dict(self) -> dict[str, Any]:
         """What must be the same if the training is resumed."""
         kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not _may_change(key)}
-        return {"config": kept, "images": self._all_contents()}
+        images = {split: [list(pair) for pair in pairs] for split, pairs in self._contents.items()}
+        return {"config": kept, "images": images}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare these settings with those of the training that is resumed.
@@ -154,7 +157,7 @@ class SettingsRecord:
         ]
         if self._config.get("max_epochs", 0) < former.get("max_epochs", 0):
             differences.append(f"max_epochs: {former['max_epochs']}, now only {self._config['max_epochs']}")
-        for split, contents in self._all_contents().items():
+        for split, contents in self._contents.items():
             before, now = (Counter(map(tuple, images)) for images in (state["images"][split], contents))
             if before != now:
                 gone, new = (before - now).total(), (now - before).total()
@@ -165,9 +168,11 @@ class SettingsRecord:
                 "or train again without resume"
             )
 
-    def _all_contents(self) -> dict[str, list[list[Any]]]:
-        contents = {split: [list(pair) for pair in pairs] for split, pairs in self._contents.items()}
-        return contents | {"unlabeled": [[digest, None] for digest in self._unlabeled]}
+    def _contents_so_far(self) -> dict[str, list[tuple[str, int | None]]]:
+        """The contents, without those of images without labels until the network learns from them."""
+        if self._contents["unlabeled"] and self._soft_labels is not None and self._soft_labels.there:
+            return self._contents
+        return {split: pairs for split, pairs in self._contents.items() if split != "unlabeled"}
 
 
 def _may_change(key: str) -> bool:

@@ -71,6 +71,12 @@ class TrainedSettings(Mapping[str, Any]):
         return list(self.origin.get("images", {}).get(split, []))
 
     @property
+    def unlabeled_images(self) -> list[str] | None:
+        """Digests of the images without labels that it learned from; None: an earlier version did not list them."""
+        listed = self.origin.get("images", {}).get("unlabeled")
+        return None if listed is None and "unlabeled" in self.origin else list(listed or [])
+
+    @property
     def planes(self) -> dict[str, int]:
         """How many training images were cut in each plane; empty if the training did not record it."""
         return dict(self.origin.get("planes", {}))

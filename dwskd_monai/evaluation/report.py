@@ -26,7 +26,8 @@ class EvaluationReport(PredictionWriter):
 
     Args:
         args, options: those of :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
-        trained_images: whether the evaluated images may include some that the network was trained on; None: unknown.
+        trained_images: whether the evaluated images may include some that the network learned from, with or without
+            their labels; None: unknown.
     """
 
     def __init__(self, *args: Any, trained_images: bool | None = None, **options: Any) -> None:

@@ -49,6 +49,21 @@ def test_what_was_written_is_read(weights, trained):
     assert trained.create_network().weight.shape == (2, 3)
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ({"images": {"training": ["aa"], "unlabeled": ["dd"]}, "unlabeled": {"images": 1}}, ["dd"]),
+        ({"images": {"training": ["aa"]}}, []),
+        ({"images": {}}, []),
+        ({"images": {"training": ["aa"]}, "unlabeled": {"images": 1, "sha256": "0f"}}, None),
+    ],
+    ids=["some", "none", "made elsewhere", "an earlier version did not list them"],
+)
+def test_images_without_labels_are_listed_or_known_not_to_be(weights, origin, expected):
+    write_settings(settings_beside(weights), weights, SETTINGS, ["a", "b"], origin)
+    assert read_settings(weights).unlabeled_images == expected
+
+
 def test_the_planes_of_the_training_images_are_a_line_that_a_person_can_read(weights):
     file = settings_beside(weights)
     write_settings(file, weights, SETTINGS, ["a", "b"], {"planes": {"axial": 52, "sagittal": 3}})

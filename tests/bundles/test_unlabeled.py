@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import signal
@@ -14,10 +15,11 @@ import torch
 import yaml
 
 from dwskd_monai.data.phantoms import make_phantoms
-from tests.bundles.commands import SMALL, config, run, run_here, start
+from tests.bundles.commands import SMALL, as_options, config, run, run_here, start
 
 pytestmark = pytest.mark.slow
 
+CLASSES = ("covid19", "no_findings", "pneumonia")
 EPOCHS = ("--max_epochs", "4", "--teacher_weights", "random", "--label_views", "2")
 
 
@@ -63,7 +65,8 @@ def test_it_says_what_it_learns_from_and_leaves_out_what_is_held_out(trained, ph
     assert "epoch 4/4: train_accuracy" in printed
     origin = yaml.safe_load((folder / "model.yaml").read_text())["training"]
     assert origin["unlabeled"]["images"] == count
-    assert re.fullmatch("[0-9a-f]{64}", origin["unlabeled"]["sha256"])
+    assert len(origin["images"]["unlabeled"]) == count
+    assert not {*origin["images"]["unlabeled"]} & {*origin["images"]["training"], *origin["images"]["validation"]}
     assert 0 <= origin["unlabeled"]["agreement"] <= 1
     assert origin["best"]["epoch"] in (3, 4), "the best network has learned soft labels"
 
@@ -79,6 +82,67 @@ def test_one_network_is_deployed_and_predicts_as_any_other(trained, phantoms, tm
         *("--output_dir", tmp_path, "--num_workers", "0"),
     )
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 16
+
+
+@pytest.fixture(scope="module")
+def seen(unlabeled, tmp_path_factory) -> Path:
+    """Test images of each class; two of them were learned from without their labels."""
+    folder = tmp_path_factory.mktemp("seen")
+    make_phantoms("chest_xray", folder / "new", count=60, seed=12)
+    for name in CLASSES:
+        (folder / "test" / name).mkdir(parents=True)
+        shutil.copy(next((folder / "new" / "train" / name).glob("*.png")), folder / "test" / name / "new.png")
+    for name in CLASSES[:2]:
+        shutil.copy(next((unlabeled / "others" / "train" / name).glob("*.png")), folder / "test" / name / "seen.png")
+    shutil.rmtree(folder / "new")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("split", "configs"),
+    [("test", ()), ("all", ()), ("test", ("combine_students",)), ("all", ("evaluate_exported",))],
+    ids=["test", "all", "both students", "an exported network"],
+)
+def test_an_evaluation_on_images_that_were_learned_from_is_refused_in_one_message(
+    trained, seen, tmp_path, split, configs
+):
+    code, printed = evaluated(trained[0], seen, tmp_path, *configs, split=split)
+    assert code == 2
+    message = (
+        f"error: split {split}: the network learned from 2 of the 5 images without their labels: seen.png, seen.png; "
+        "evaluate it on other images, or set allow_trained_images: true, which the report will say"
+    )
+    assert printed.splitlines()[-1] == message
+    assert printed.count("error: ") == 1
+    assert "Traceback" not in printed
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_the_report_says_it_if_they_are_allowed(trained, seen, tmp_path):
+    code, printed = evaluated(trained[0], seen, tmp_path, allow_trained_images="true")
+    assert code == 0, printed
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["study"]["overall"]["count"] == 5
+    assert metrics["trained_images"] is True
+
+
+def test_images_that_were_not_learned_from_are_evaluated(trained, seen, tmp_path):
+    shutil.copytree(seen, tmp_path / "data", ignore=shutil.ignore_patterns("seen.png"))
+    code, printed = evaluated(trained[0], tmp_path / "data", tmp_path)
+    assert code == 0, printed
+    assert json.loads((tmp_path / "metrics.json").read_text())["trained_images"] is False
+
+
+def evaluated(models: Path, data: Path, folder: Path, *configs: str, **options: str) -> tuple[int, str]:
+    """The exit code of an evaluation, and what it printed."""
+    process = start(
+        *("run", "--config_file", config("train", "evaluate", *configs), "--dataset_dir", data),
+        *("--ckpt_dir", models, "--output_dir", folder, "--cache_dir", folder / "cache", "--num_workers", "0"),
+        *as_options(options),
+        cwd=folder,
+    )
+    code = process.wait()
+    return code, (folder / "printed.txt").read_text()
 
 
 @pytest.mark.parametrize("epoch", [1, 3], ids=["before there are soft labels", "afterwards"])

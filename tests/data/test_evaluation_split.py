@@ -73,6 +73,50 @@ def test_a_copy_of_a_training_image_is_refused_under_any_name(data, images, tmp_
         load_evaluation_split(tmp_path / "new", NAMES, "all", **images)
 
 
+@pytest.fixture
+def pool(tmp_path) -> Path:
+    """Five further images, in the classes that somebody gave them later."""
+    for number in range(5):
+        save_picture(110 + number, tmp_path / "pool" / NAMES[number % 2] / f"{number}.png")
+    return tmp_path / "pool"
+
+
+def test_images_that_were_learned_from_without_their_labels_are_refused_too(images, pool):
+    unlabeled = digests([{"image": pool / "a" / "2.png"}, {"image": pool / "b" / "3.png"}])
+    message = (
+        "split all: the network learned from 2 of the 5 images without their labels: 2.png, 3.png; evaluate it on "
+        "other images, or set allow_trained_images: true, which the report will say"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        load_evaluation_split(pool, NAMES, "all", **images, unlabeled=unlabeled)
+    assert len(load_evaluation_split(pool, NAMES, "all", **images, unlabeled=unlabeled, allow_trained_images=True)) == 5
+    assert len(load_evaluation_split(pool, NAMES, "all", **images)) == 5
+
+
+def test_images_with_and_without_labels_are_told_apart_in_one_message(data, images, pool):
+    shutil.copy(load_split(data, NAMES, "training")[0]["image"], pool / "a" / "again.png")
+    message = (
+        "network was trained on 1 of the 6 images: again.png; it learned from 1 of the 6 images without their labels: "
+        "3.png; evaluate it on"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_evaluation_split(pool, NAMES, "all", **images, unlabeled=digests([{"image": pool / "b" / "3.png"}]))
+
+
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_images_of_the_training_are_evaluated_whatever_it_learned_from_besides(data, images, pool, split):
+    unlabeled = digests({"image": image} for image in pool.glob("*/*"))
+    assert digests(load_evaluation_split(data, NAMES, split, **images, unlabeled=unlabeled)) == images[split]
+
+
+def test_a_network_whose_images_without_labels_are_not_listed_is_evaluated_with_a_warning(images, pool, caplog):
+    assert len(load_evaluation_split(pool, NAMES, "all", **images, unlabeled=None)) == 5
+    assert "it is unknown whether any of the 5 images is among them" in caplog.text
+    caplog.clear()
+    load_evaluation_split(pool, NAMES, "all", **images, unlabeled=None, allow_trained_images=True)
+    assert not caplog.text, "the report says it"
+
+
 def test_images_that_are_gone_are_counted_and_none_is_an_error(data, images, caplog):
     gone = min(images["validation"])
     for item in load_split(data, NAMES, "all"):
@@ -101,13 +145,17 @@ def test_a_series_is_the_same_under_other_names_of_its_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("split", "training", "allowed", "expected"),
+    ("split", "training", "unlabeled", "allowed", "expected"),
     [
-        ("training", ["a"], False, True),
-        ("test", ["a"], False, False),
-        ("all", ["a"], True, True),
-        ("all", [], False, None),
+        ("training", ["a"], [], False, True),
+        ("test", ["a"], [], False, False),
+        ("test", ["a"], ["b"], False, False),
+        ("all", ["a"], ["b"], True, True),
+        ("all", [], [], False, None),
+        ("test", ["a"], None, False, None),
+        ("test", ["a"], None, True, True),
+        ("validation", ["a"], None, False, False),
     ],
 )
-def test_whether_images_may_have_been_trained_on(split, training, allowed, expected):
-    assert has_trained_images(split, training, allowed) is expected
+def test_whether_images_may_have_been_trained_on(split, training, unlabeled, allowed, expected):
+    assert has_trained_images(split, training, unlabeled, allowed) is expected

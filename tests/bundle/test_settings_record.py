@@ -1,0 +1,94 @@
+"""What a training writes beside its weights, about the images that it learned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dwskd_monai.bundle import Bundle, SettingsRecord
+from dwskd_monai.bundle.settings_file import read_settings, settings_beside
+from tests.conftest import BUNDLE
+
+
+class Images:
+    """A dataset of which only the contents of its images are known."""
+
+    refused_count = 0
+
+    def __init__(self, *contents: tuple[str, int]) -> None:
+        self._contents = contents
+
+    def contents(self):
+        return self._contents
+
+    def planes(self):
+        return {"unknown": len(self._contents)}
+
+
+class SoftLabels:
+    """Soft labels that a test makes when it likes."""
+
+    def __init__(self, *contents: str) -> None:
+        self._contents = contents
+        self.agreement: float | None = None
+
+    @property
+    def there(self) -> bool:
+        return self.agreement is not None
+
+    def unlabeled_contents(self):
+        return self._contents
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    torch.save({}, tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+def make_record(monkeypatch, soft_labels: SoftLabels | None) -> SettingsRecord:
+    parser = Bundle(BUNDLE).config("train")
+    for name, value in {"evaluating_parser": parser, "find_bundle_root": str(BUNDLE)}.items():
+        monkeypatch.setattr(f"dwskd_monai.bundle.settings_record.{name}", lambda value=value: value)
+    return SettingsRecord(Images(("aa", 0), ("bb", 1)), Images(("cc", 0)), soft_labels=soft_labels)
+
+
+def written(record: SettingsRecord, weights: Path) -> dict:
+    record.write(settings_beside(weights), weights, {"epoch": 1, "metric": "accuracy", "value": 0.5})
+    return yaml.safe_load(settings_beside(weights).read_text())["training"]
+
+
+def test_images_without_labels_are_listed_once_a_network_has_learned_from_them(monkeypatch, weights):
+    soft_labels = SoftLabels("ee", "dd", "dd")
+    record = make_record(monkeypatch, soft_labels)
+    before = written(record, weights)
+    assert before["images"] == {"training": ["aa", "bb"], "validation": ["cc"]}
+    assert "unlabeled" not in before
+    assert read_settings(weights).unlabeled_images == []
+    soft_labels.agreement = 0.75
+    after = written(record, weights)
+    assert after["images"] == before["images"] | {"unlabeled": ["ee", "dd", "dd"]}
+    assert after["unlabeled"] == {"images": 3, "agreement": 0.75}
+    assert read_settings(weights).unlabeled_images == ["ee", "dd", "dd"]
+
+
+def test_the_digest_of_the_datalist_is_of_all_images_that_were_learned_from(monkeypatch, weights):
+    digests = []
+    for contents in ((), ("dd",), ("dd", "ee"), ("ee", "dd")):
+        soft_labels = SoftLabels(*contents)
+        soft_labels.agreement = 0.75
+        digests.append(written(make_record(monkeypatch, soft_labels), weights)["datalist_sha256"])
+    assert len(set(digests[:3])) == 3
+    assert digests[2] == digests[3], "in any order"
+    assert digests[0] == written(make_record(monkeypatch, None), weights)["datalist_sha256"]
+
+
+def test_soft_labels_of_labeled_images_alone_leave_nothing(monkeypatch, weights):
+    soft_labels = SoftLabels()
+    soft_labels.agreement = 0.75
+    origin = written(make_record(monkeypatch, soft_labels), weights)
+    assert set(origin["images"]) == {"training", "validation"}
+    assert "unlabeled" not in origin
