@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,8 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
 from dwskd_monai.bundle.overrides import as_id, parts_of
 from dwskd_monai.bundle.running import OF_TRACKING, PLACES, evaluating_parser, find_bundle_root
-from dwskd_monai.bundle.settings_file import digest_of, settings_beside, versions, write_settings
+from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside, versions, write_settings
+from dwskd_monai.bundle.trained_settings import LEARNED
 from dwskd_monai.class_order import in_order
 
 # A training may be continued with other values of these. Images may lie elsewhere: their contents are compared.
@@ -34,6 +36,8 @@ _WIRING = (
 # Of a split: lists of images and of handlers, which MONAI Label overrides, and what several processes are given
 _OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
 _CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
+
+_logger = logging.getLogger(__name__)
 
 
 class Images(Protocol):
@@ -96,6 +100,10 @@ class SettingsRecord:
         self._soft_labels = soft_labels
         unlabeled = [] if soft_labels is None else soft_labels.unlabeled_contents()
         self._contents["unlabeled"] = [(content, None) for content in unlabeled]
+        self._earlier: set[str] | None = set()
+        teacher_file = Path(teacher_weights or "")  # it may be a word
+        if teacher_file.is_file() and settings_beside(teacher_file).is_file():  # timm's networks have no settings
+            self.start_from(teacher_file)
         self._settings = decisive_settings(parser)
         self._config = _tunables(parser.get())
         metadata = parser.get("_meta_") or {}
@@ -114,6 +122,25 @@ class SettingsRecord:
         """Where the settings of a file of weights are."""
         return settings_beside(weights)
 
+    def start_from(self, weights: Path) -> None:
+        """Take over from which images the network of a file has learned, because the training starts from it."""
+        learned = _learned_by(weights)
+        self._earlier = None if learned is None or self._earlier is None else self._earlier | learned
+        validation = {content for content, _ in self._contents["validation"]}
+        seen = 0 if learned is None else len(learned & validation)
+        if os.environ.get("RANK", "0") != "0":
+            return
+        if learned is None:
+            _logger.warning(
+                "the training starts from %s, and it is unknown from which images that has learned: its settings are "
+                "missing, belong to other weights, or do not list them", weights,
+            )  # fmt: skip
+        if seen:
+            _logger.warning(
+                "the training starts from %s, which has learned from %d of the %d validation images, so networks look "
+                "better on them than they are", weights, seen, len(validation),
+            )  # fmt: skip
+
     def write(self, file: Path, weights: Path, best: Mapping[str, Any]) -> None:
         """Write the settings of weights that were saved.
 
@@ -126,22 +153,26 @@ class SettingsRecord:
         listing = "".join(
             f"{split} {content} {label}\n" for split in contents for content, label in sorted(contents[split])
         )
+        images: dict[str, list[str] | None]
         images = {split: [content for content, _ in contents[split]] for split in contents}
+        learned = {content for split in contents if split in LEARNED for content, _ in contents[split]}
+        if self._earlier is None or self._earlier - learned:
+            images["earlier"] = None if self._earlier is None else sorted(self._earlier - learned)
         origin = {
             "best": dict(best),
             **self._training,
             "datalist_sha256": hashlib.sha256(listing.encode()).hexdigest(),
             "images": images,
         }
-        if "unlabeled" in images and self._soft_labels is not None:
-            origin["unlabeled"] = {"images": len(images["unlabeled"]), "agreement": self._soft_labels.agreement}
+        if self._soft_labels is not None and "unlabeled" in contents:
+            origin["unlabeled"] = {"images": len(contents["unlabeled"]), "agreement": self._soft_labels.agreement}
         write_settings(file, weights, self._settings, self._classes, origin)
 
     def state_dict(self) -> dict[str, Any]:
         """What must be the same if the training is resumed."""
         kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not _may_change(key)}
         images = {split: [list(pair) for pair in pairs] for split, pairs in self._contents.items()}
-        return {"config": kept, "images": images}
+        return {"config": kept, "images": images, "earlier": None if self._earlier is None else sorted(self._earlier)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare these settings with those of the training that is resumed.
@@ -162,6 +193,8 @@ class SettingsRecord:
             if before != now:
                 gone, new = (before - now).total(), (now - before).total()
                 differences.append(f"{split} images: {gone} of {before.total()} are gone, {new} new")
+        earlier = state.get("earlier", ())  # a state of an earlier version has none
+        self._earlier = None if earlier is None else set(earlier)
         if differences:
             raise ValueError(
                 f"settings differ from those of the training: {'; '.join(differences)}. Resume with the same settings, "
@@ -225,6 +258,16 @@ def _has_path(value: Any) -> bool:
     if not isinstance(value, str) or value.startswith(("$", "@", "%")):
         return False
     return os.path.isabs(value) or "://" in value or os.sep in value or os.path.exists(value)
+
+
+def _learned_by(weights: Path) -> set[str] | None:
+    """Digests of the images that the network of a file has learned from; None if its settings do not tell."""
+    try:
+        images = read_settings(weights).images
+    except ValueError:  # there are none, or they are of other weights
+        return None
+    parts = [images[part] for part in LEARNED]
+    return None if not images["training"] or None in parts else set().union(*(part or () for part in parts))
 
 
 def _digest_of_teacher(weights: str | None) -> str | None:

@@ -20,6 +20,7 @@ from dwskd_monai.bundle.overrides import as_id, parts_of
 from dwskd_monai.ensemble import Ensemble
 
 NOT_TRAINED = "{} does not exist; train the bundle first, or give the file: --checkpoint"
+LEARNED = ("training", "unlabeled", "earlier")  # those of the images of a training that its network has learned from
 _logger = logging.getLogger(__name__)
 # A prediction may be made with other values of these; the log and the output then say so.
 MAY_DIFFER = ("aggregate", "top_k", "aggregation", "accept")
@@ -66,15 +67,17 @@ class TrainedSettings(Mapping[str, Any]):
         """Whether the network is the mean of two students, each of which ``network_def`` describes."""
         return self.get("deploy") == "both"
 
-    def images(self, split: str) -> list[str]:
-        """Digests of the contents of the images of ``training`` or ``validation``."""
-        return list(self.origin.get("images", {}).get(split, []))
-
     @property
-    def unlabeled_images(self) -> list[str] | None:
-        """Digests of the images without labels that it learned from; None: an earlier version did not list them."""
-        listed = self.origin.get("images", {}).get("unlabeled")
-        return None if listed is None and "unlabeled" in self.origin else list(listed or [])
+    def images(self) -> dict[str, list[str] | None]:
+        """Digests of the contents of the images of the training; None: there were some, but they are not listed.
+
+        They are those of ``training`` and ``validation``; ``unlabeled``: those without labels that it learned from;
+        ``earlier``: others that the networks it started from had learned from.
+        """
+        listed = self.origin.get("images", {})
+        if "unlabeled" in self.origin:  # an earlier version recorded only their number
+            listed = {"unlabeled": None} | listed
+        return {part: listed.get(part, []) for part in ("validation", *LEARNED)}
 
     @property
     def planes(self) -> dict[str, int]:

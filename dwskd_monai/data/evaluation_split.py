@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,15 @@ from dwskd_monai.data.text import listed
 
 _logger = logging.getLogger(__name__)
 Item = dict[str, str | int]
+ImagesOfTraining = Mapping[str, Collection[str] | None]
+_LEARNED = {
+    "training": "was trained on {}",
+    "unlabeled": "learned from {} without their labels",
+    "earlier": "started from one that had learned from {}",
+}
 _NOT_LISTED = (
-    "split %s: the network learned from images without labels, but its settings, written by an earlier version, do not "
-    "list them; it is unknown whether any of the %d images is among them"
+    "split %s: the network learned from images that its settings do not list; it is unknown whether they are among the "
+    "%d images"
 )
 
 
@@ -24,9 +30,7 @@ def load_evaluation_split(
     dataset_dir: str | Path,
     class_names: ClassNames,
     split: str,
-    training: Collection[str] = (),
-    validation: Collection[str] = (),
-    unlabeled: Collection[str] | None = (),
+    images: ImagesOfTraining,
     allow_trained_images: bool = False,
     cache_dir: str | Path | None = None,
     **options: Any,
@@ -41,10 +45,10 @@ def load_evaluation_split(
         dataset_dir: the source.
         class_names: names in the order of the labels, or ``channel_def`` of the metadata.
         split: ``training``, ``validation``, ``test``, or ``all`` for every image.
-        training: digests of the contents of the images that the network was trained on; empty: unknown.
-        validation: digests of the images by which its best epoch was chosen.
-        unlabeled: digests of the images that it learned from without their labels; None: there are some, but the
-            settings of an earlier version do not list them, and the log says so.
+        images: digests of the contents of the images of its training: ``training``, on which it was trained (if there
+            are none, the images are unknown); ``validation``, by which its best epoch was chosen; ``unlabeled``, from
+            which it learned without their labels; ``earlier``, from which the networks it started from had learned.
+            None instead of digests: there were some, but they are not listed, and the log says so.
         allow_trained_images: for ``test`` and ``all``, use images that it learned from too.
         cache_dir: folder in which digests are kept, so that no image is read twice for its digest; None: nowhere.
         options: of ``load_split``; ``folds``, ``fold``, ``seed`` and ``train_fraction`` are used only if the images of
@@ -54,35 +58,34 @@ def load_evaluation_split(
         FileNotFoundError, ValueError: as ``load_split``; also if images were learned from (the message has the
             first names), or if no image of the training is there.
     """
-    of_the_training = {"training": set(training), "validation": set(validation)}
-    wanted = of_the_training.get(split, set())
+    wanted = set(images.get(split) or ()) if split in ("training", "validation") else set()
     if wanted:
         items = load_split(dataset_dir, class_names, "all", **options, others_of=split)
         chosen = [item for item, digest in zip(items, _digests(items, cache_dir)) if digest in wanted]
         _check_found(chosen, wanted, split, dataset_dir)
         return chosen
     items = load_split(dataset_dir, class_names, split, **options)
-    if training and not allow_trained_images:
-        if unlabeled is None:
+    if images.get("training") and not allow_trained_images:
+        if None in images.values():
             _logger.warning(_NOT_LISTED, split, len(items))
-        _refuse_learned(items, _digests(items, cache_dir), set(training), set(unlabeled or ()), split)
+        _refuse_learned(items, _digests(items, cache_dir), images, split)
     return items
 
 
-def has_trained_images(
-    split: str, training: Collection[str], unlabeled: Collection[str] | None, allowed: bool
-) -> bool | None:
+def has_trained_images(split: str, images: ImagesOfTraining, allowed: bool) -> bool | None:
     """Whether a network may have learned from images of its evaluation; None if it is unknown from which it learned.
 
     Args:
-        split, training, unlabeled: as for :func:`load_evaluation_split`.
+        split, images: as for :func:`load_evaluation_split`.
         allowed: ``allow_trained_images`` of :func:`load_evaluation_split`.
     """
-    if not training:
+    if not images.get("training"):
         return None
     if split == "training" or allowed:
         return True
-    return None if unlabeled is None and split != "validation" else False
+    if split == "validation" and set(images.get(split) or ()) & set(images.get("earlier") or ()):
+        return True
+    return None if None in images.values() else False
 
 
 def _digests(items: Sequence[Item], cache_dir: str | Path | None) -> list[str]:
@@ -111,12 +114,10 @@ def _check_found(chosen: Sequence[Item], wanted: Collection[str], split: str, so
         _logger.warning("%s: %d of the %d %s images of the training are there", source, len(chosen), len(wanted), split)
 
 
-def _refuse_learned(
-    items: Sequence[Item], digests: Sequence[str], training: Collection[str], unlabeled: Collection[str], split: str
-) -> None:
-    learned = {"was trained on {}": training, "learned from {} without their labels": unlabeled}
+def _refuse_learned(items: Sequence[Item], digests: Sequence[str], images: ImagesOfTraining, split: str) -> None:
     told = []
-    for how, contents in learned.items():
+    for part, how in _LEARNED.items():
+        contents = set(images.get(part) or ())
         names = [Path(str(item["image"])).name for item, digest in zip(items, digests) if digest in contents]
         if names:
             told.append(f"{how.format(f'{len(names)} of the {len(items)} images')}: {listed(names)}")

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from dwskd_monai.bundle import Bundle, SettingsRecord
-from dwskd_monai.bundle.settings_file import read_settings, settings_beside
+from dwskd_monai.bundle.settings_file import read_settings, settings_beside, write_settings
 from tests.conftest import BUNDLE
 
 
@@ -49,11 +49,11 @@ def weights(tmp_path) -> Path:
     return tmp_path / "model.pt"
 
 
-def make_record(monkeypatch, soft_labels: SoftLabels | None) -> SettingsRecord:
+def make_record(monkeypatch, soft_labels: SoftLabels | None = None, **options) -> SettingsRecord:
     parser = Bundle(BUNDLE).config("train")
     for name, value in {"evaluating_parser": parser, "find_bundle_root": str(BUNDLE)}.items():
         monkeypatch.setattr(f"dwskd_monai.bundle.settings_record.{name}", lambda value=value: value)
-    return SettingsRecord(Images(("aa", 0), ("bb", 1)), Images(("cc", 0)), soft_labels=soft_labels)
+    return SettingsRecord(Images(("aa", 0), ("bb", 1)), Images(("cc", 0)), soft_labels=soft_labels, **options)
 
 
 def written(record: SettingsRecord, weights: Path) -> dict:
@@ -67,12 +67,12 @@ def test_images_without_labels_are_listed_once_a_network_has_learned_from_them(m
     before = written(record, weights)
     assert before["images"] == {"training": ["aa", "bb"], "validation": ["cc"]}
     assert "unlabeled" not in before
-    assert read_settings(weights).unlabeled_images == []
+    assert read_settings(weights).images["unlabeled"] == []
     soft_labels.agreement = 0.75
     after = written(record, weights)
     assert after["images"] == before["images"] | {"unlabeled": ["ee", "dd", "dd"]}
     assert after["unlabeled"] == {"images": 3, "agreement": 0.75}
-    assert read_settings(weights).unlabeled_images == ["ee", "dd", "dd"]
+    assert read_settings(weights).images["unlabeled"] == ["ee", "dd", "dd"]
 
 
 def test_the_digest_of_the_datalist_is_of_all_images_that_were_learned_from(monkeypatch, weights):
@@ -83,7 +83,7 @@ def test_the_digest_of_the_datalist_is_of_all_images_that_were_learned_from(monk
         digests.append(written(make_record(monkeypatch, soft_labels), weights)["datalist_sha256"])
     assert len(set(digests[:3])) == 3
     assert digests[2] == digests[3], "in any order"
-    assert digests[0] == written(make_record(monkeypatch, None), weights)["datalist_sha256"]
+    assert digests[0] == written(make_record(monkeypatch), weights)["datalist_sha256"]
 
 
 def test_soft_labels_of_labeled_images_alone_leave_nothing(monkeypatch, weights):
@@ -92,3 +92,57 @@ def test_soft_labels_of_labeled_images_alone_leave_nothing(monkeypatch, weights)
     origin = written(make_record(monkeypatch, soft_labels), weights)
     assert set(origin["images"]) == {"training", "validation"}
     assert "unlabeled" not in origin
+
+
+def save_network(file: Path, **images: list[str]) -> Path:
+    """A file of weights with the settings of the training that made it."""
+    torch.save({"name": torch.tensor(len(file.name))}, file)
+    write_settings(settings_beside(file), file, {}, ["a", "b"], {"images": images})
+    return file
+
+
+def test_images_of_the_networks_that_it_starts_from_are_kept_with_its_own(monkeypatch, weights, tmp_path, caplog):
+    teacher = save_network(tmp_path / "teacher.pt", training=["aa", "t1"], validation=["t2"])
+    served = save_network(tmp_path / "served.pt", training=["bb", "s1"], unlabeled=["cc", "s2"], earlier=["s3"])
+    record = make_record(monkeypatch, teacher_weights=str(teacher))
+    assert not caplog.text
+    record.start_from(served)
+    assert f"starts from {served}, which has learned from 1 of the 1 validation images" in caplog.text
+    written(record, weights)
+    assert read_settings(weights).images == {
+        "training": ["aa", "bb"],
+        "validation": ["cc"],
+        "unlabeled": [],
+        "earlier": ["cc", "s1", "s2", "s3", "t1"],
+    }
+    resumed = make_record(monkeypatch)
+    resumed.load_state_dict(record.state_dict())
+    assert written(resumed, weights)["images"]["earlier"] == ["cc", "s1", "s2", "s3", "t1"]
+
+
+def test_networks_of_the_same_images_leave_nothing(monkeypatch, weights, tmp_path):
+    teacher = save_network(tmp_path / "teacher.pt", training=["bb", "aa"], validation=["cc"])
+    assert "earlier" not in written(make_record(monkeypatch, teacher_weights=str(teacher)), weights)["images"]
+
+
+@pytest.mark.parametrize("images", [{}, {"training": ["aa"], "earlier": None}, None])
+def test_if_images_of_a_network_are_unknown_it_is_said_and_recorded(monkeypatch, weights, tmp_path, caplog, images):
+    start = save_network(tmp_path / "start.pt", **images or {})
+    if images is None:
+        settings_beside(start).unlink()
+    record = make_record(monkeypatch)
+    record.start_from(start)
+    assert f"starts from {start}, and it is unknown from which images that has learned" in caplog.text
+    record.start_from(save_network(tmp_path / "other.pt", training=["dd"]))
+    written(record, weights)
+    assert read_settings(weights).images["earlier"] is None
+    resumed = make_record(monkeypatch)
+    resumed.load_state_dict(record.state_dict())
+    assert written(resumed, weights)["images"]["earlier"] is None
+
+
+def test_a_teacher_without_settings_is_one_of_timm(monkeypatch, weights, tmp_path, caplog):
+    torch.save({}, tmp_path / "teacher.pt")
+    record = make_record(monkeypatch, teacher_weights=str(tmp_path / "teacher.pt"))
+    assert "earlier" not in written(record, weights)["images"]
+    assert not caplog.text

@@ -43,8 +43,7 @@ def test_what_was_written_is_read(weights, trained):
     assert dict(trained) == SETTINGS
     assert trained.class_names == ["a", "b"]
     assert trained.sha256 == digest_of(weights)
-    assert trained.images("validation") == ["cc"]
-    assert trained.images("test") == []
+    assert trained.images == {"training": ["aa", "bb"], "validation": ["cc"], "unlabeled": [], "earlier": []}
     assert trained.planes == {}, "written by an earlier version"
     assert trained.create_network().weight.shape == (2, 3)
 
@@ -61,7 +60,7 @@ def test_what_was_written_is_read(weights, trained):
 )
 def test_images_without_labels_are_listed_or_known_not_to_be(weights, origin, expected):
     write_settings(settings_beside(weights), weights, SETTINGS, ["a", "b"], origin)
-    assert read_settings(weights).unlabeled_images == expected
+    assert read_settings(weights).images["unlabeled"] == expected
 
 
 def test_the_planes_of_the_training_images_are_a_line_that_a_person_can_read(weights):

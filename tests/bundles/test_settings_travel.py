@@ -280,7 +280,7 @@ def test_a_bundle_that_was_not_trained_says_so(copy, configs):
 
 @pytest.mark.parametrize("choice", [{}, {"seed": 1}, {"fold": 2}])
 def test_validation_is_of_the_trainings_images_whatever_is_chosen(chest, choice):
-    expected = set(read_settings(chest.weights).images("validation"))
+    expected = set(read_settings(chest.weights).images["validation"])
     count = chest.evaluate("validation", split="validation", dataset_dir=str(chest.data / "train"), **choice)
     assert count["study"]["overall"]["count"] == len(expected)
     assert count["trained_images"] is False
@@ -427,4 +427,4 @@ def test_lists_of_images_and_nested_paths_are_not_recorded(copy, tmp_path):
     text = copy.weights.with_suffix(".yaml").read_text()
     assert "translate_range: [3, 3]" in text
     assert str(copy.data) not in text
-    assert len(read_settings(copy.weights).images("training")) == len(items)
+    assert len(read_settings(copy.weights).images["training"]) == len(items)

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from monai.bundle import ConfigParser
 
 from dwskd_monai.data.phantoms import make_phantoms
-from tests.bundles.commands import SMALL, as_options, config, run, run_here, start
+from tests.bundles.commands import DIMS, SMALL, as_options, config, run, run_here, start, train_here
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +132,29 @@ def test_images_that_were_not_learned_from_are_evaluated(trained, seen, tmp_path
     code, printed = evaluated(trained[0], tmp_path / "data", tmp_path)
     assert code == 0, printed
     assert json.loads((tmp_path / "metrics.json").read_text())["trained_images"] is False
+
+
+def test_a_student_of_a_network_that_learned_from_images_is_not_evaluated_on_them_either(
+    trained, phantoms, seen, tmp_path
+):
+    same = {"teacher_def#dims": json.loads(DIMS), "complementary": False}
+    train_here(tmp_path, phantoms, teacher_weights=str(trained[0] / "model.pt"), max_epochs=1, **same)
+    code, printed = evaluated(tmp_path, seen, tmp_path)
+    assert code == 2
+    assert "the network started from one that had learned from 2 of the 5 images: seen.png, seen.png;" in printed
+
+
+def test_a_training_that_goes_on_with_the_network_that_is_served_remembers_its_images(trained, phantoms, tmp_path):
+    """As MONAI Label does: a handler before all others loads what is served."""
+    for name in ("model.pt", "model.yaml"):
+        shutil.copy(trained[0] / name, tmp_path)
+    images = yaml.safe_load((tmp_path / "model.yaml").read_text())["training"]["images"]
+    served = str(tmp_path / "model.pt")
+    loader = {"_target_": "CheckpointLoader", "load_path": served, "load_dict": {"model": "$@network"}}
+    handlers = ConfigParser(ConfigParser.load_config_file(config("train")))["train#handlers"]
+    train_here(tmp_path, phantoms, max_epochs=1, fold=1, **{"train#handlers": [loader, *handlers]})
+    state = torch.load(tmp_path / "training_state.pt", weights_only=True)["trained_settings"]
+    assert set(state["earlier"]) == {*images["training"], *images["unlabeled"]}
 
 
 def evaluated(models: Path, data: Path, folder: Path, *configs: str, **options: str) -> tuple[int, str]:

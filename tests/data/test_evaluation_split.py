@@ -43,15 +43,15 @@ def images(data) -> dict[str, set[str]]:
 @pytest.mark.parametrize("choice", [{}, {"seed": 1}, {"fold": 3}, {"folds": 3}])
 def test_validation_images_are_those_of_the_training_whatever_is_chosen_now(data, images, tmp_path, choice, cached):
     cache_dir = tmp_path / "cache" if cached else None
-    items = load_evaluation_split(data, NAMES, "validation", **images, cache_dir=cache_dir, **choice)
+    items = load_evaluation_split(data, NAMES, "validation", images, cache_dir=cache_dir, **choice)
     assert digests(items) == images["validation"]
-    assert digests(load_evaluation_split(data, NAMES, "training", **images, **choice)) == images["training"]
+    assert digests(load_evaluation_split(data, NAMES, "training", images, **choice)) == images["training"]
 
 
 def test_they_are_found_by_content_after_files_were_added_and_moved(data, images, tmp_path):
     save_picture(255, data / "a" / "00_first.png")
     moved = shutil.move(data, tmp_path / "elsewhere")
-    assert digests(load_evaluation_split(moved, NAMES, "validation", **images)) == images["validation"]
+    assert digests(load_evaluation_split(moved, NAMES, "validation", images)) == images["validation"]
 
 
 def test_images_that_were_trained_on_are_refused_with_count_and_first_names(data, images):
@@ -60,8 +60,8 @@ def test_images_that_were_trained_on_are_refused_with_count_and_first_names(data
         rf"trained on {trained} of the 24 images: \d\d.png, .* and {trained - 10} more; evaluate it on other images"
     )
     with pytest.raises(ValueError, match=message):
-        load_evaluation_split(data, NAMES, "all", **images)
-    assert len(load_evaluation_split(data, NAMES, "all", **images, allow_trained_images=True)) == 24
+        load_evaluation_split(data, NAMES, "all", images)
+    assert len(load_evaluation_split(data, NAMES, "all", images, allow_trained_images=True)) == 24
 
 
 def test_a_copy_of_a_training_image_is_refused_under_any_name(data, images, tmp_path):
@@ -70,7 +70,7 @@ def test_a_copy_of_a_training_image_is_refused_under_any_name(data, images, tmp_
         save_picture(value, tmp_path / "new" / name / "new.png")
     shutil.copy(trained["image"], tmp_path / "new" / "a" / "copy.png")
     with pytest.raises(ValueError, match=r"trained on 1 of the 3 images: copy.png; evaluate it on other images"):
-        load_evaluation_split(tmp_path / "new", NAMES, "all", **images)
+        load_evaluation_split(tmp_path / "new", NAMES, "all", images)
 
 
 @pytest.fixture
@@ -82,15 +82,15 @@ def pool(tmp_path) -> Path:
 
 
 def test_images_that_were_learned_from_without_their_labels_are_refused_too(images, pool):
-    unlabeled = digests([{"image": pool / "a" / "2.png"}, {"image": pool / "b" / "3.png"}])
+    learned = images | {"unlabeled": digests([{"image": pool / "a" / "2.png"}, {"image": pool / "b" / "3.png"}])}
     message = (
         "split all: the network learned from 2 of the 5 images without their labels: 2.png, 3.png; evaluate it on "
         "other images, or set allow_trained_images: true, which the report will say"
     )
     with pytest.raises(ValueError, match=f"^{message}$"):
-        load_evaluation_split(pool, NAMES, "all", **images, unlabeled=unlabeled)
-    assert len(load_evaluation_split(pool, NAMES, "all", **images, unlabeled=unlabeled, allow_trained_images=True)) == 5
-    assert len(load_evaluation_split(pool, NAMES, "all", **images)) == 5
+        load_evaluation_split(pool, NAMES, "all", learned)
+    assert len(load_evaluation_split(pool, NAMES, "all", learned, allow_trained_images=True)) == 5
+    assert len(load_evaluation_split(pool, NAMES, "all", images)) == 5
 
 
 def test_images_with_and_without_labels_are_told_apart_in_one_message(data, images, pool):
@@ -100,20 +100,27 @@ def test_images_with_and_without_labels_are_told_apart_in_one_message(data, imag
         "3.png; evaluate it on"
     )
     with pytest.raises(ValueError, match=message):
-        load_evaluation_split(pool, NAMES, "all", **images, unlabeled=digests([{"image": pool / "b" / "3.png"}]))
+        load_evaluation_split(pool, NAMES, "all", images | {"unlabeled": digests([{"image": pool / "b" / "3.png"}])})
+
+
+def test_images_that_a_network_had_learned_from_that_the_training_started_from_are_refused_too(images, pool):
+    earlier = digests([{"image": pool / "a" / "4.png"}])
+    message = "the network started from one that had learned from 1 of the 5 images: 4.png; evaluate it on"
+    with pytest.raises(ValueError, match=message):
+        load_evaluation_split(pool, NAMES, "all", images | {"earlier": earlier})
 
 
 @pytest.mark.parametrize("split", ["training", "validation"])
 def test_images_of_the_training_are_evaluated_whatever_it_learned_from_besides(data, images, pool, split):
     unlabeled = digests({"image": image} for image in pool.glob("*/*"))
-    assert digests(load_evaluation_split(data, NAMES, split, **images, unlabeled=unlabeled)) == images[split]
+    assert digests(load_evaluation_split(data, NAMES, split, images | {"unlabeled": unlabeled})) == images[split]
 
 
 def test_a_network_whose_images_without_labels_are_not_listed_is_evaluated_with_a_warning(images, pool, caplog):
-    assert len(load_evaluation_split(pool, NAMES, "all", **images, unlabeled=None)) == 5
-    assert "it is unknown whether any of the 5 images is among them" in caplog.text
+    assert len(load_evaluation_split(pool, NAMES, "all", images | {"unlabeled": None})) == 5
+    assert "it is unknown whether they are among the 5 images" in caplog.text
     caplog.clear()
-    load_evaluation_split(pool, NAMES, "all", **images, unlabeled=None, allow_trained_images=True)
+    load_evaluation_split(pool, NAMES, "all", images | {"unlabeled": None}, allow_trained_images=True)
     assert not caplog.text, "the report says it"
 
 
@@ -123,16 +130,16 @@ def test_images_that_are_gone_are_counted_and_none_is_an_error(data, images, cap
         if digest_of(item["image"]) == gone:
             Path(item["image"]).unlink()
     count = len(images["validation"])
-    assert len(load_evaluation_split(data, NAMES, "validation", **images)) == count - 1
+    assert len(load_evaluation_split(data, NAMES, "validation", images)) == count - 1
     assert f"{count - 1} of the {count} validation images of the training are there" in caplog.text
     with pytest.raises(ValueError, match="none of the 1 validation images of the training is there"):
-        load_evaluation_split(data, NAMES, "validation", training=images["training"], validation={"00"})
+        load_evaluation_split(data, NAMES, "validation", images | {"validation": {"00"}})
 
 
 def test_for_a_network_of_unknown_images_the_splits_are_those_of_a_training(data):
     for split in ("validation", "all"):
         expected = load_split(data, NAMES, split, seed=3)
-        assert load_evaluation_split(data, NAMES, split, seed=3) == expected
+        assert load_evaluation_split(data, NAMES, split, {}, seed=3) == expected
 
 
 def test_a_series_is_the_same_under_other_names_of_its_files(tmp_path):
@@ -145,17 +152,20 @@ def test_a_series_is_the_same_under_other_names_of_its_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("split", "training", "unlabeled", "allowed", "expected"),
+    ("split", "others", "allowed", "expected"),
     [
-        ("training", ["a"], [], False, True),
-        ("test", ["a"], [], False, False),
-        ("test", ["a"], ["b"], False, False),
-        ("all", ["a"], ["b"], True, True),
-        ("all", [], [], False, None),
-        ("test", ["a"], None, False, None),
-        ("test", ["a"], None, True, True),
-        ("validation", ["a"], None, False, False),
+        ("training", {}, False, True),
+        ("test", {}, False, False),
+        ("test", {"unlabeled": ["c"], "earlier": ["d"]}, False, False),
+        ("all", {"unlabeled": ["c"]}, True, True),
+        ("all", {"training": []}, False, None),
+        ("test", {"unlabeled": None}, False, None),
+        ("test", {"earlier": None}, True, True),
+        ("validation", {"earlier": ["d"]}, False, False),
+        ("validation", {"earlier": ["b", "d"]}, False, True),
+        ("validation", {"earlier": None}, False, None),
     ],
 )
-def test_whether_images_may_have_been_trained_on(split, training, unlabeled, allowed, expected):
-    assert has_trained_images(split, training, unlabeled, allowed) is expected
+def test_whether_images_may_have_been_trained_on(split, others, allowed, expected):
+    images = {"training": ["a"], "validation": ["b"], "unlabeled": [], "earlier": []}
+    assert has_trained_images(split, images | others, allowed) is expected

@@ -65,15 +65,27 @@ def test_best_model_saver_keeps_the_first_best(tmp_path, metrics, best_epoch):
     assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
 
 
-def train_from(network: nn.Module, path: Path, evaluator: StubEvaluator) -> None:
-    """Two epochs, with the handlers of train.yaml."""
+class StubRecord:
+    """Remembers from which networks the training starts."""
+
+    def __init__(self) -> None:
+        self.starts: list[Path] = []
+
+    def start_from(self, weights: Path) -> None:
+        self.starts.append(weights)
+
+
+def train_from(network: nn.Module, path: Path, evaluator: StubEvaluator) -> list[Path]:
+    """Two epochs, with the handlers of train.yaml; the files that the record is told to start from."""
+    record = StubRecord()
     make_trainer(
         auxiliary="none",
         network=network,
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
         max_epochs=2,
-        train_handlers=[ValidationHandler(1, evaluator), DeployedModelHandler(path, evaluator)],
+        train_handlers=[ValidationHandler(1, evaluator), DeployedModelHandler(path, evaluator, record)],
     ).run()
+    return record.starts
 
 
 @pytest.mark.parametrize(("metrics", "kept"), [([0.5, 0.4, 0.5], True), ([0.5, 0.6, 0.4], False)])
@@ -83,7 +95,7 @@ def test_training_that_starts_from_the_deployed_network_keeps_it_unless_it_finds
     deployed = {name: value.clone() for name, value in network.state_dict().items()}
     torch.save(deployed, path)
     evaluator = StubEvaluator(network, dict(enumerate(metrics)), [BestModelSaver(path)])
-    train_from(network, path, evaluator)
+    assert train_from(network, path, evaluator) == [path]
     assert evaluator.evaluated == [0, 1, 2]
     saved = torch.load(path, weights_only=True)
     assert all(torch.equal(saved[name], deployed[name]) for name in deployed) == kept
@@ -100,7 +112,7 @@ def test_training_that_starts_from_other_weights_validates_after_its_first_epoch
     elif content == "damaged":
         path.write_bytes(b"PK damaged")
     evaluator = StubEvaluator(network, {1: 0.1, 2: 0.1})
-    train_from(network, path, evaluator)
+    assert train_from(network, path, evaluator) == []
     assert evaluator.evaluated == [1, 2]
 
 

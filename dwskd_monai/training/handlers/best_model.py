@@ -27,6 +27,9 @@ class Record(Protocol):
     def file_of(self, weights: Path) -> Path:
         """Where the record of a file of weights is."""
 
+    def start_from(self, weights: Path) -> None:
+        """Take over what is recorded of a network that the training starts from."""
+
     def write(self, file: Path, weights: Path, best: Mapping[str, Any]) -> None:
         """Write the record of saved weights, and of the epoch and metric by which they were chosen."""
 

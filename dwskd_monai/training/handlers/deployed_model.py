@@ -9,7 +9,7 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from dwskd_monai.training.distributed import unwrap
-from dwskd_monai.training.handlers.best_model import holds_weights
+from dwskd_monai.training.handlers.best_model import Record, holds_weights
 from dwskd_monai.training.trainer import DualStudentTrainer
 
 _logger = logging.getLogger(__name__)
@@ -27,11 +27,13 @@ class DeployedModelHandler:
     Args:
         path: of the deployed state dict.
         validator: evaluates the network that is saved.
+        record: is told from which network the training starts; None: there is none.
     """
 
-    def __init__(self, path: str | Path, validator: Evaluator) -> None:
+    def __init__(self, path: str | Path, validator: Evaluator, record: Record | None = None) -> None:
         self.path = Path(path)
         self.validator = validator
+        self.record = record
 
     def attach(self, engine: Engine) -> None:
         """Compare at the start; attach this handler after those that load weights then."""
@@ -40,6 +42,8 @@ class DeployedModelHandler:
     def __call__(self, engine: DualStudentTrainer) -> None:
         """Validate the network if it is the deployed one."""
         if engine.state.epoch == 0 and holds_weights(self.path, unwrap(self.validator.network).state_dict()):
+            if self.record is not None:
+                self.record.start_from(self.path)
             self.validator.run(0)
             state = self.validator.state
             measured = f"{state.key_metric_name} {state.metrics[state.key_metric_name]:.4f}"
