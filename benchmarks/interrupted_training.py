@@ -46,7 +46,7 @@ DEPTHS = "[1,1,2,1]"
 SETTINGS = {
     "teacher": "convnext_atto", "teacher_weights": "random", "teacher_def#dims": TEACHER, "teacher_def#depths": DEPTHS,
     "student": "convnext_atto", "network_def#dims": STUDENT, "network_def#depths": DEPTHS, "image_size": "32",
-    "max_epochs": "6", "warmup_epochs": "1", "ramp_up_epochs": "1", "distillation_epochs": "4",
+    "max_epochs": "6", "min_steps": "0", "warmup_epochs": "1", "ramp_up_epochs": "1", "distillation_epochs": "4",
     "independent_epochs": "1", "num_workers": "0",
 }  # fmt: skip
 STATE = "training_state.pt"

@@ -65,6 +65,7 @@ def train_here(folder: Path, dataset_dir: Path, **settings: Any) -> None:
         "teacher_def#dims": json.loads(TEACHER_DIMS),
         "teacher_def#depths": json.loads(DEPTHS),
         "warmup_epochs": 0,
+        "min_steps": 0,
         "batch_size": 12,
     }
     with warnings.catch_warnings():

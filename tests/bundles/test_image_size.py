@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image size")]
 
 VIT, SWIN = "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"
 SIZES = {VIT: 48, SWIN: 60}
-QUICK = {"num_workers": 0, "max_epochs": 2, "warmup_epochs": 0, "ramp_up_epochs": 0}
+QUICK = {"num_workers": 0, "max_epochs": 2, "min_steps": 0, "warmup_epochs": 0, "ramp_up_epochs": 0}
 
 
 def under(key: str, arguments: dict[str, Any]) -> dict[str, Any]:

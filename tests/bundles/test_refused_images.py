@@ -122,6 +122,7 @@ def test_training_lists_all_broken_images_of_both_splits_or_goes_on_without_them
         **SMALL_SETTINGS,
         "dataset_dir": str(data),
         "max_epochs": 1,
+        "min_steps": 0,
         "auxiliary": "none",
         "teacher_weights": "random",
         "first_weights#_disabled_": True,

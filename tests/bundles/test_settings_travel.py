@@ -39,6 +39,7 @@ TRAINING = {
     "first_weights#_disabled_": True,
     "auxiliary": "none",
     "max_epochs": 2,
+    "min_steps": 0,
     "warmup_epochs": 0,
     "batch_size": 8,
 }

@@ -28,6 +28,7 @@ SMALL = SMALL_SETTINGS | {
     "teacher_def#depths": json.loads(DEPTHS),
     "learning_rate": 0.01,
     "warmup_epochs": 0,
+    "min_steps": 0,
     "translate_range": [2, 2],
 }
 
