@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "suggest": "suggest.command",
     "compare": "compare.command",
     "export": "export.command",
     "pack": "pack.command",
@@ -43,11 +44,12 @@ TEXTS = {
     "train": ["dataset_dir"],
     "evaluate": ["dataset_dir"],
     "predict": ["studies", "out"],
+    "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; bad input ends with its message and exit code 2."""
+    """Run one command; bad input ends with its message and exit code 2, a list of refused images with 3."""
     logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_TIME)
     logging.getLogger(__package__).setLevel(logging.INFO)
     words = sys.argv[1:] if arguments is None else arguments
@@ -61,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
         fire.Fire(functions, command=words, name="dwskd")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(BAD_INPUT)
+        sys.exit(getattr(error, "exit_code", BAD_INPUT))
     except KeyboardInterrupt:
         sys.stderr.write("stopped by Ctrl-C\n")
         sys.exit(INTERRUPTED)

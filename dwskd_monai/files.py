@@ -175,7 +175,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 # A name that is not UTF-8 is written with escapes; it must not end a run
-_CSV: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+CSV: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
 
 
 class GrowingCsv:
@@ -205,7 +205,7 @@ class GrowingCsv:
         if first:
             self._columns = list(row)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.partial.open("w" if first else "a", **_CSV) as file:
+        with self.partial.open("w" if first else "a", **CSV) as file:
             writer = csv.DictWriter(file, self._columns)
             if first:
                 writer.writeheader()
@@ -225,9 +225,9 @@ class GrowingCsv:
         return len(ranks)
 
     def _sort(self, ranks: Sequence[int]) -> None:
-        with self.partial.open(**_CSV) as file:
+        with self.partial.open(**CSV) as file:
             header, *rows = csv.reader(file)
-        with replacing(self.partial) as temporary, temporary.open("w", **_CSV) as file:
+        with replacing(self.partial) as temporary, temporary.open("w", **CSV) as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows[number] for number in sorted(range(len(rows)), key=ranks.__getitem__))

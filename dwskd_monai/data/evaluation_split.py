@@ -61,14 +61,14 @@ def load_evaluation_split(
     wanted = set(images.get(split) or ()) if split in ("training", "validation") else set()
     if wanted:
         items = load_split(dataset_dir, class_names, "all", **options, others_of=split)
-        chosen = [item for item, digest in zip(items, _digests(items, cache_dir)) if digest in wanted]
+        chosen = [item for item, digest in zip(items, digests_of(items, cache_dir)) if digest in wanted]
         _check_found(chosen, wanted, split, dataset_dir)
         return chosen
     items = load_split(dataset_dir, class_names, split, **options)
     if images.get("training") and not allow_trained_images:
         if None in images.values():
             _logger.warning(_NOT_LISTED, split, len(items))
-        _refuse_learned(items, _digests(items, cache_dir), images, split)
+        _refuse_learned(items, digests_of(items, cache_dir), images, split)
     return items
 
 
@@ -88,7 +88,7 @@ def has_trained_images(split: str, images: ImagesOfTraining, allowed: bool) -> b
     return None if None in images.values() else False
 
 
-def _digests(items: Sequence[Item], cache_dir: str | Path | None) -> list[str]:
+def digests_of(items: Sequence[Mapping[str, Any]], cache_dir: str | Path | None) -> list[str]:
     """Digests of the contents of images; empty for an image that cannot be opened, which reading will refuse."""
     cache = None if cache_dir is None else ImageCache(cache_dir, [])
     digests = [_digest(str(item["image"]), cache) for item in items]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -49,13 +50,11 @@ def combine_students(
         if not Path(path).is_file():
             raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")
     state = checkpoints.load(training_state)
-    trained = state.get("trainer", {}).get("students")  # with auxiliary: none the state holds an untrained network
-    if "auxiliary_network" not in state or trained != 2:
+    if not has_both(state):
         raise ValueError(
             f"combine {combine}: {training_state} has only one student; train with auxiliary: ema or mutual"
         )
-    of_the_state = [digest for digest, _ in state.get("trained_settings", {}).get("images", {}).get("training", [])]
-    if training_images and of_the_state and set(training_images) != set(of_the_state):
+    if not is_of_training(state, training_images):
         raise ValueError(f"combine {combine}: {training_state} is of another training than {main_weights}")
     main.load_state_dict(checkpoints.load_tensors(main_weights))
     auxiliary.load_state_dict(state["auxiliary_network"])
@@ -63,6 +62,22 @@ def combine_students(
         return Ensemble(main, auxiliary)
     _average_weights(main, auxiliary)
     return main
+
+
+def has_both(state: Mapping[str, Any]) -> bool:
+    """Whether a training state has two students; with ``auxiliary: none`` it holds an untrained network."""
+    return "auxiliary_network" in state and state.get("trainer", {}).get("students") == 2
+
+
+def is_of_training(state: Mapping[str, Any], training_images: Collection[str]) -> bool:
+    """Whether a training state is of a training with these images.
+
+    Args:
+        state: the content of the file.
+        training_images: digests of their contents; empty: unknown.
+    """
+    of_the_state = [digest for digest, _ in state.get("trained_settings", {}).get("images", {}).get("training", [])]
+    return not training_images or not of_the_state or set(training_images) == set(of_the_state)
 
 
 def _average_weights(main: nn.Module, auxiliary: nn.Module) -> None:

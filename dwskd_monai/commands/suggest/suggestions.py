@@ -1,0 +1,187 @@
+"""Studies to be labeled next, chosen and written."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwskd_monai.commands.suggest.candidates import Candidates, find_candidates
+from dwskd_monai.commands.suggest.choice import choose
+from dwskd_monai.commands.suggest.judges import Judges
+from dwskd_monai.commands.suggest.judging import JudgedStudy, judge
+from dwskd_monai.commands.suggest.scores import score
+from dwskd_monai.commands.suggest.sheet import Picture, draw_sheet
+from dwskd_monai.data.refused import RefusedImages
+from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.files import GrowingCsv, write_json
+
+_NAME = "suggestions"
+_STUDENTS = ("main", "auxiliary")
+_ALONE = ("deployed",)
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A study that should be labeled.
+
+    Args:
+        study: what the networks say about it.
+        score: see :func:`~dwskd_monai.commands.suggest.scores.score`.
+        slice: index of the slice with the highest score.
+    """
+
+    study: JudgedStudy
+    score: float
+    slice: int
+
+    @property
+    def classes(self) -> list[int]:
+        """The class that each student predicts."""
+        return self.study.probabilities.argmax(1).tolist()
+
+    @property
+    def reason(self) -> str:
+        """``disagreement`` if the students predict different classes, else ``uncertainty``."""
+        return "disagreement" if len(set(self.classes)) > 1 else "uncertainty"
+
+
+def write_suggestions(
+    bundle: str,
+    unlabeled_dir: str,
+    dataset_dir: str | None,
+    count: int,
+    seed: int,
+    out: str | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Choose studies and write them; arguments as of the command.
+
+    Raises:
+        FileNotFoundError, ValueError: if the bundle, the images or an argument is not what is expected.
+        RefusedImagesError: if images were refused, after all is written.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"count must be a whole number, 1 or more; got {count}")
+    judges = Judges(bundle, settings)
+    folder = judges.output_folder(out, _NAME)
+    refused = judges.refused_images(folder)
+    labeled = _read_labeled(judges, dataset_dir, folder)
+    candidates = find_candidates(judges, unlabeled_dir, labeled, refused)
+    left_out = ", ".join(f"{number} {kind}" for kind, number in Counter(candidates.left_out.values()).items())
+    if not candidates.dataset.data:
+        refused.keep()
+        raise ValueError(f"unlabeled_dir: {unlabeled_dir} has no study to suggest: all images are known ({left_out})")
+    studies = judge(judges, candidates.dataset)
+    suggestions = _chosen(studies, candidates, count, seed)
+    _write_rows(folder / f"{_NAME}.csv", suggestions, judges.class_names)
+    _draw(folder / f"{_NAME}.png", suggestions, judges.class_names)
+    write_json(folder / f"{_NAME}.json", _origin(judges, candidates, studies, suggestions, seed, refused))
+    if left_out:
+        sys.stdout.write(f"images that are known, and not suggested: {left_out}\n")
+    sys.stdout.write(
+        f"{len(suggestions)} of {len(studies)} studies, by {_how(judges)}; see {folder / f'{_NAME}.csv'}\n"
+    )
+    refused.finish()
+
+
+def _read_labeled(judges: Judges, dataset_dir: str | None, folder: Path) -> SliceDataset | None:
+    """The labeled images; None if the bundle names none that are there, and nobody gives any."""
+    source = str(judges.setting("dataset_dir", "train")) if dataset_dir is None else dataset_dir
+    if dataset_dir is None and not Path(source).expanduser().exists():
+        _logger.warning(
+            "dataset_dir: %s is not there, so images of the training are known by their contents only, and near "
+            "copies of them may be suggested; give the labeled images: --dataset_dir DIR", source,
+        )  # fmt: skip
+        return None
+    refused = RefusedImages(folder / "refused_labeled.csv")
+    dataset = judges.read(judges.labeled_items(source, refused), refused)
+    refused.keep()
+    return dataset
+
+
+def _chosen(studies: Sequence[JudgedStudy], candidates: Candidates, count: int, seed: int) -> list[Suggestion]:
+    scores = score(np.stack([study.probabilities for study in studies]))
+    features = np.stack([study.features for study in studies])
+    patients = [candidates.patients[study.name] for study in studies]
+    places = choose(scores, features, patients, count, seed)
+    if len(places) < count:
+        _logger.warning(
+            "count: %d studies were asked for; there are only %d of different patients that do not look the same",
+            count, len(places),
+        )  # fmt: skip
+    return [
+        Suggestion(studies[place], float(scores[place]), int(score(studies[place].slices).argmax())) for place in places
+    ]
+
+
+def _write_rows(path: Path, suggestions: Sequence[Suggestion], class_names: Sequence[str]) -> None:
+    file = GrowingCsv(path)
+    for number, suggestion in enumerate(suggestions, 1):
+        study = suggestion.study
+        names = _STUDENTS if len(suggestion.classes) > 1 else _ALONE
+        row: dict[str, object] = {
+            "rank": number,
+            "study": study.name,
+            "image": study.image_of(suggestion.slice),
+            "slice": suggestion.slice,
+            "slices": len(study.slices),
+            "score": f"{suggestion.score:.6f}",
+            "reason": suggestion.reason,
+            "predicted": class_names[int(study.deployed.argmax())],
+        }
+        row |= {name: class_names[index] for name, index in zip(names, suggestion.classes)}
+        for name, probabilities in zip(names, study.probabilities, strict=True):
+            row |= {f"{name}_{of_class}": f"{value:.6f}" for of_class, value in zip(class_names, probabilities)}
+        file.write(row, number)
+    file.finish()
+
+
+def _draw(path: Path, suggestions: Sequence[Suggestion], class_names: Sequence[str]) -> None:
+    pictures = []
+    for number, suggestion in enumerate(suggestions, 1):
+        classes = " / ".join(class_names[index] for index in dict.fromkeys(suggestion.classes))
+        lines = [
+            f"{number}. {Path(suggestion.study.image_of(suggestion.slice)).name}",
+            classes,
+            f"{suggestion.reason} {suggestion.score:.3f}",
+        ]
+        pictures.append(Picture(suggestion.study.picture_of(suggestion.slice), lines))
+    draw_sheet(path, pictures, "studies to label next")
+
+
+def _how(judges: Judges) -> str:
+    if len(judges.committee.students) > 1:
+        return "disagreement of the two students"
+    return "entropy of the deployed network, since only one network is there"
+
+
+def _origin(
+    judges: Judges,
+    candidates: Candidates,
+    studies: Sequence[JudgedStudy],
+    suggestions: Sequence[Suggestion],
+    seed: int,
+    refused: RefusedImages,
+) -> dict[str, Any]:
+    """Which networks chose, from what."""
+    return {
+        "weights_sha256": judges.trained.settings.sha256,
+        "score": _how(judges),
+        "students": len(judges.committee.students),
+        "classes": judges.class_names,
+        "aggregation": asdict(judges.setting("aggregation")),
+        "seed": seed,
+        "studies": len(studies),
+        "suggested": len(suggestions),
+        "refused_images": refused.count(),
+        "left_out": dict(Counter(candidates.left_out.values())),
+        "left_out_images": dict(candidates.left_out),
+    }

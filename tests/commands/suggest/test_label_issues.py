@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from dwskd_monai.commands.suggest import label_issues
+from dwskd_monai.commands.suggest.label_issues import find_label_issues
+
+NAMES = ["a", "b", "c"]
+
+
+def certain(labels: np.ndarray, probability: float = 0.8) -> np.ndarray:
+    """Predictions of these labels."""
+    rest = (1 - probability) / 2
+    return np.where(np.eye(3)[labels] > 0, probability, rest)
+
+
+def test_labels_that_confident_predictions_contradict_are_found_the_least_likely_first():
+    true = np.repeat([0, 1, 2], 20)
+    given = true.copy()
+    given[[3, 25, 44]] = [1, 2, 0]
+    probabilities = certain(true)
+    for place, own in ((3, 0.10), (25, 0.02), (44, 0.06)):  # what is left for the label that was given
+        probabilities[place] = 1 - 0.8 - own
+        probabilities[place, true[place]] = 0.8
+        probabilities[place, given[place]] = own
+    assert find_label_issues(given, probabilities, NAMES) == [25, 44, 3]
+
+
+def test_a_doubtful_prediction_contradicts_no_label():
+    labels = np.repeat([0, 1, 2], 20)
+    probabilities = certain(labels)
+    # Studies that are labeled b have b with 0.77 on average, so 0.4 for b is not enough
+    probabilities[0] = [0.35, 0.4, 0.25]
+    assert find_label_issues(labels, probabilities, NAMES) == []
+
+
+def test_a_class_that_no_audited_study_has_is_named_and_the_others_are_judged(caplog):
+    labels = np.repeat([0, 1], 10)
+    probabilities = certain(labels)
+    labels[0] = 1
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        assert find_label_issues(labels, probabilities, NAMES) == [0]
+    assert "no study that can be audited has the label c" in caplog.text
+
+
+def test_without_cleanlab_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(label_issues, "optional_import", lambda name: (None, False))
+    with pytest.raises(ValueError, match=r"pip install 'dwskd_monai\[audit\]'"):
+        find_label_issues(np.array([0]), np.ones((1, 1)), ["a"])

@@ -1,0 +1,377 @@
+"""The command ``suggest`` with networks whose predictions and training images are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from monai.transforms import Compose
+from PIL import Image, ImageOps
+from torch import nn
+
+from dwskd_monai.bundle import Bundle
+from dwskd_monai.cli import main
+from dwskd_monai.data.cache import digest_of
+from dwskd_monai.ensemble import Ensemble
+from tests.bundles.commands import SMALL_SETTINGS, save_network
+from tests.conftest import BUNDLE, tiny_convnext
+from tests.reading.dicom_files import write as write_dicom
+
+pytestmark = pytest.mark.slow  # a second for each command
+
+NAMES = ["covid19", "no_findings", "pneumonia"]
+
+
+def network(seed: int) -> nn.Module:
+    """A network whose predictions differ from image to image."""
+    torch.manual_seed(seed)
+    made = tiny_convnext().eval()
+    with torch.no_grad():
+        made.head.fc.weight *= 60
+    return made
+
+
+DEPLOYED, MAIN, AUXILIARY = (network(seed) for seed in range(3))
+
+
+def draw(path: Path, number: int) -> Path:
+    """A picture that looks like no other one."""
+    coarse = np.random.default_rng(number).integers(0, 255, (8, 8), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    return save_network(DEPLOYED, tmp_path_factory.mktemp("saved"), **SMALL_SETTINGS)
+
+
+@pytest.fixture
+def models(saved, tmp_path) -> Path:
+    """What a training leaves, without its state: the deployed network."""
+    return Path(shutil.copytree(saved, tmp_path / "models"))
+
+
+@pytest.fixture(scope="module")
+def transform(saved) -> Compose:
+    """From a file to what the network sees."""
+    return Compose(Bundle(BUNDLE, {"ckpt_dir": str(saved)}).parsed("study_transforms", "inference"))
+
+
+@pytest.fixture
+def unlabeled(tmp_path) -> Path:
+    folder = tmp_path / "unlabeled"
+    for number in range(6):
+        draw(folder / f"{number}.png", number)
+    return folder
+
+
+@pytest.fixture
+def both(models) -> Path:
+    return save_state(models)
+
+
+def save_state(models: Path, images: list[str] = [], students: int = 2) -> Path:  # noqa: B006  it is not changed
+    state = {
+        "network": MAIN.state_dict(),
+        "auxiliary_network": AUXILIARY.state_dict(),
+        "trainer": {"students": students},
+        "trained_settings": {"images": {"training": [[digest, 0] for digest in images]}},
+    }
+    torch.save(state, models / "training_state.pt")
+    return models
+
+
+def trained_on(models: Path, training: list[Path], validation: list[Path] = []) -> None:  # noqa: B006
+    """Let the settings say so."""
+    file = models / "model.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["training"]["images"] = {
+        "training": [digest_of(path) for path in training],
+        "validation": [digest_of(path) for path in validation],
+    }
+    file.write_text(yaml.safe_dump(content))
+
+
+def suggest(models: Path, unlabeled: Path | None, *more: str) -> tuple[int, list[dict[str, str]]]:
+    """The exit code, and the rows of suggestions.csv."""
+    out = models.parent / "out"
+    given = [] if unlabeled is None else ["--unlabeled_dir", str(unlabeled)]
+    places = ["--ckpt_dir", str(models), "--out", str(out), "--cache_dir", str(models.parent / "cache")]
+    code = 0
+    try:
+        main(["suggest", str(BUNDLE), *given, *places, "--num_workers", "0", *more])
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    file = out / "suggestions.csv"
+    with file.open(newline="") if file.exists() else open("/dev/null") as opened:
+        return code, list(csv.DictReader(opened))
+
+
+def names(rows: list[dict[str, str]]) -> set[str]:
+    return {Path(row["image"]).name for row in rows}
+
+
+def origin(models: Path) -> dict:
+    return json.loads((models.parent / "out" / "suggestions.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def predicted(transform) -> Callable[[nn.Module, Path], list[float]]:
+    """Probabilities of a picture as the bundle's inference reads it."""
+
+    @torch.no_grad()
+    def of(net: nn.Module, image: str | Path) -> list[float]:
+        slices = torch.as_tensor(transform({"image": str(image)})["image"]).movedim(1, 0)
+        return net(slices)[0].double().softmax(0).tolist()
+
+    return of
+
+
+def in_nats(probabilities: list[float]) -> float:
+    return -sum(value * math.log(value) for value in probabilities)
+
+
+def test_each_row_says_what_the_networks_predict_in_the_order_of_their_disagreement(both, unlabeled, predicted):
+    code, rows = suggest(both, unlabeled)
+    assert code == 0
+    expected = []
+    for image in sorted(unlabeled.iterdir()):
+        deployed, main_student, auxiliary = (predicted(net, image) for net in (DEPLOYED, MAIN, AUXILIARY))
+        mean = [(one + other) / 2 for one, other in zip(main_student, auxiliary)]
+        score = in_nats(mean) - (in_nats(main_student) + in_nats(auxiliary)) / 2
+        classes = [NAMES[int(np.argmax(one))] for one in (deployed, main_student, auxiliary)]
+        row = {"study": str(image), "image": str(image), "slice": "0", "slices": "1", "score": score}
+        row |= {"reason": "uncertainty" if classes[1] == classes[2] else "disagreement"}
+        row |= dict(zip(("predicted", "main", "auxiliary"), classes))
+        for student, values in (("main", main_student), ("auxiliary", auxiliary)):
+            row |= {f"{student}_{name}": value for name, value in zip(NAMES, values)}
+        expected.append(row)
+    expected.sort(key=lambda row: -row["score"])
+    assert {row["reason"] for row in expected} == {"uncertainty", "disagreement"}, "else one of them is not tested"
+    for rank, (row, of_formula) in enumerate(zip(rows, expected, strict=True), 1):
+        assert row.pop("rank") == str(rank)
+        assert list(row) == list(of_formula)
+        for column, value in of_formula.items():
+            same = pytest.approx(value, abs=2e-6) if isinstance(value, float) else value
+            assert (float(row[column]) if isinstance(value, float) else row[column]) == same, column
+
+
+def test_what_is_written_beside_says_how_and_the_sheet_is_drawn(both, unlabeled, capsys):
+    suggest(both, unlabeled, "--count", "4", "--seed", "5")
+    content = origin(both)
+    assert content["students"] == 2
+    assert content["score"] == "disagreement of the two students"
+    assert (content["studies"], content["suggested"], content["seed"]) == (6, 4, 5)
+    assert "4 of 6 studies, by disagreement of the two students; see " in capsys.readouterr().out
+    with Image.open(both.parent / "out" / "suggestions.png") as sheet:
+        assert sheet.height < sheet.width, "one row"
+
+
+def test_the_same_seed_makes_the_same_files(both, unlabeled):
+    out = both.parent / "out"
+    suggest(both, unlabeled, "--count", "3")
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    suggest(both, unlabeled, "--count", "3")
+    assert {path.name: path.read_bytes() for path in out.iterdir() if "previous" not in path.name} == first
+    assert (out / "suggestions.previous.csv").read_bytes() == first["suggestions.csv"]
+
+
+def test_both_deployed_students_are_compared_with_each_other(tmp_path, unlabeled, predicted):
+    folder = save_network(Ensemble(MAIN, AUXILIARY), tmp_path / "models", deploy="both", **SMALL_SETTINGS)
+    _, rows = suggest(folder, unlabeled)
+    for row in rows:
+        main_student, auxiliary = (predicted(net, row["image"]) for net in (MAIN, AUXILIARY))
+        mean = [(one + other) / 2 for one, other in zip(main_student, auxiliary)]
+        assert float(row["main_covid19"]) == pytest.approx(main_student[0], abs=2e-6)
+        assert float(row["auxiliary_covid19"]) == pytest.approx(auxiliary[0], abs=2e-6)
+        assert row["predicted"] == NAMES[int(np.argmax(mean))]
+
+
+@pytest.mark.parametrize("why", ["no state", "null", "one student"])
+def test_one_network_alone_is_judged_by_its_entropy_and_the_output_says_so(
+    models, unlabeled, predicted, why, caplog, capsys
+):
+    if why != "no state":
+        save_state(models, students=1 if why == "one student" else 2)
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        _, rows = suggest(models, unlabeled, *(["--training_state", "null"] if why == "null" else []))
+    assert "only the deployed network judges" in caplog.text
+    assert "since only one network is there" in capsys.readouterr().out
+    assert origin(models)["students"] == 1
+    assert [float(row["score"]) for row in rows] == sorted((float(row["score"]) for row in rows), reverse=True)
+    for row in rows:
+        probabilities = predicted(DEPLOYED, row["image"])
+        assert float(row["score"]) == pytest.approx(in_nats(probabilities), abs=2e-6)
+        assert float(row["deployed_pneumonia"]) == pytest.approx(probabilities[2], abs=2e-6)
+        assert row["predicted"] == NAMES[int(np.argmax(probabilities))]
+        assert row["reason"] == "uncertainty"
+        assert "main" not in row
+
+
+def test_images_that_are_known_and_copies_of_them_are_not_suggested_and_are_counted(both, unlabeled, tmp_path, capsys):
+    labeled = tmp_path / "labeled"
+    for number, name in enumerate((*NAMES, *NAMES)):
+        draw(labeled / name / f"{10 + number}.png", 10 + number)
+    training = sorted(labeled.rglob("*.png"))[:3]
+    validation, *others = sorted(labeled.rglob("*.png"))[3:]
+    trained_on(both, training, [validation])
+    save_state(both, [digest_of(path) for path in training])
+    shutil.copy(training[0], unlabeled / "renamed.png")
+    shutil.copy(validation, unlabeled / "validation.png")
+    shutil.copy(others[0], unlabeled / "tested.png")
+    Image.open(training[1]).resize((40, 40)).save(unlabeled / "smaller.jpg", quality=80)
+    ImageOps.mirror(Image.open(unlabeled / "renamed.png")).save(unlabeled / "mirrored.png")
+    _, rows = suggest(both, unlabeled, "--dataset_dir", str(labeled))
+    assert names(rows) == {f"{number}.png" for number in range(6)}
+    left_out = {Path(path).name: kind for path, kind in origin(both)["left_out_images"].items()}
+    assert left_out == {
+        "renamed.png": "trained on",
+        "validation.png": "validated on",
+        "tested.png": "labeled",
+        "smaller.jpg": "near copies of labeled images",
+        "mirrored.png": "near copies of labeled images",
+    }
+    said = "images that are known, and not suggested: 2 near copies of labeled images, 1 trained on, 1 labeled"
+    assert said in capsys.readouterr().out
+
+
+def test_without_the_labeled_images_those_of_the_training_are_still_found_by_their_contents(both, unlabeled, caplog):
+    trained_on(both, [unlabeled / "2.png"], [unlabeled / "4.png"])
+    Image.open(unlabeled / "2.png").resize((40, 40)).save(unlabeled / "smaller.png")
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        _, rows = suggest(both, unlabeled)
+    assert names(rows) == {"0.png", "1.png", "3.png", "5.png"}
+    assert "dataset_dir: data/chest_xray is not there" in caplog.text
+
+
+def test_a_study_with_a_known_image_is_not_suggested(both, unlabeled):
+    trained_on(both, [unlabeled / "0.png"])
+    rows = [f"{number}.png,S{number // 2}" for number in range(6)]
+    (unlabeled / "list.csv").write_text("\n".join(["image,study", *rows]))
+    _, rows = suggest(both, unlabeled / "list.csv")
+    assert {row["study"] for row in rows} == {"S1", "S2"}
+    assert set(origin(both)["left_out_images"].values()) == {"trained on", "of studies with such images"}
+
+
+def test_a_copy_of_an_image_that_is_suggested_is_not_suggested_too(both, unlabeled):
+    for name in ("again.png", "turned.png", "smaller.jpg"):
+        picture = Image.open(unlabeled / "3.png")
+        (picture.rotate(90) if name == "turned.png" else picture.resize((40, 40))).save(unlabeled / name)
+    _, rows = suggest(both, unlabeled)
+    assert len(rows) == 6
+    assert len(names(rows) & {"3.png", "again.png", "turned.png", "smaller.jpg"}) == 1
+
+
+@pytest.mark.parametrize("source", ["datalist", "DICOM header", "folder", "folder below one of a split and a class"])
+def test_of_each_patient_one_study_is_suggested(both, tmp_path, source):
+    folder = tmp_path / "studies"
+    lines = ["image,patient"]
+    for number in range(6):
+        patient = f"P{number // 3}"
+        if source == "DICOM header":
+            pixels = np.asarray(Image.open(draw(tmp_path / "x.png", number))).astype(np.uint16) * 16
+            folder.mkdir(exist_ok=True)
+            write_dicom(folder / f"{number}.dcm", pixels, PatientID=patient)
+            continue
+        below = {"folder": patient, "datalist": "."}.get(source, f"train/covid19/{patient}")
+        draw(folder / below / f"{number}.png", number)
+        lines.append(f"{number}.png,{patient}")
+    if source == "datalist":
+        (folder / "list.csv").write_text("\n".join(lines))
+    _, rows = suggest(both, folder / "list.csv" if source == "datalist" else folder)
+    assert sorted(int(Path(row["image"]).stem) // 3 for row in rows) == [0, 1]
+    if source == "folder":
+        _, rows = suggest(both, folder, "--folder_patients", "false")
+        assert len(rows) == 6
+
+
+def test_the_slice_on_which_the_students_disagree_most_is_named(both, unlabeled, predicted):
+    rows = [f"{number}.png,S" for number in range(6)]
+    (unlabeled / "list.csv").write_text("\n".join(["image,study", *rows]))
+    _, (row,) = suggest(both, unlabeled / "list.csv")
+    scores = []
+    for number in range(6):
+        main_student, auxiliary = (predicted(net, unlabeled / f"{number}.png") for net in (MAIN, AUXILIARY))
+        mean = [(one + other) / 2 for one, other in zip(main_student, auxiliary)]
+        scores.append(in_nats(mean) - (in_nats(main_student) + in_nats(auxiliary)) / 2)
+    expected = int(np.argmax(scores))
+    assert (row["slice"], row["slices"], Path(row["image"]).name) == (str(expected), "6", f"{expected}.png")
+
+
+def test_images_that_cannot_be_read_are_listed_the_others_are_used_and_the_exit_code_is_3(both, unlabeled, capsys):
+    (unlabeled / "broken.png").write_bytes((unlabeled / "0.png").read_bytes()[:100])
+    (unlabeled / "notes.txt").write_text("x")
+    code, rows = suggest(both, unlabeled)
+    assert code == 3
+    assert names(rows) == {f"{number}.png" for number in range(6)}
+    with (both.parent / "out" / "refused.csv").open(newline="") as file:
+        assert [(Path(row["path"]).name, row["kind"]) for row in csv.DictReader(file)] == [
+            ("broken.png", "damaged"), ("notes.txt", "aside"),
+        ]  # fmt: skip
+    assert "1 image was refused (1 damaged), all others were used" in capsys.readouterr().err
+
+
+def test_a_strict_run_ends_at_the_first_image_that_cannot_be_read(both, unlabeled, capsys):
+    (unlabeled / "broken.png").write_bytes(b"no picture")
+    code, rows = suggest(both, unlabeled, "--strict")
+    assert (code, rows) == (2, [])
+    assert "broken.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--count", "0"], "count must be a whole number, 1 or more; got 0"),
+        (["--count", "2.5"], "count must be a whole number, 1 or more; got 2.5"),
+        (["--counts", "5"], "counts is not an option of suggest"),
+        (["--audit"], "unlabeled_dir: --audit looks at labeled images"),
+        (["--dataset_dir", "nowhere"], "dataset_dir: nowhere does not exist"),
+        (["--image_size", "64"], "was trained with 32"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said(both, unlabeled, capsys, options, message):
+    code, rows = suggest(both, unlabeled, *options)
+    assert (code, rows) == (2, [])
+    assert message in capsys.readouterr().err
+
+
+def test_it_needs_images_a_trained_bundle_and_the_state_of_its_training(both, unlabeled, tmp_path, capsys):
+    assert suggest(both, None)[0] == 2
+    assert "unlabeled_dir: give images to choose from, --unlabeled_dir DIR, or" in capsys.readouterr().err
+    assert suggest(both, tmp_path / "nowhere")[0] == 2
+    assert f"unlabeled_dir: {tmp_path / 'nowhere'} does not exist" in capsys.readouterr().err
+    trained_on(both, [unlabeled / "0.png"])
+    save_state(both, ["another"])
+    assert suggest(both, unlabeled)[0] == 2
+    said = capsys.readouterr().err
+    assert "training_state.pt is of another training than" in said
+    assert "--training_state null" in said
+    torch.save({"stem": torch.zeros(1)}, both / "model.pt")
+    assert suggest(both, unlabeled)[0] == 2
+    (both / "model.pt").unlink()
+    assert suggest(both, unlabeled)[0] == 2
+    assert "model.pt does not exist; train the bundle first" in capsys.readouterr().err
+
+
+def test_if_all_images_are_known_the_message_counts_them(both, unlabeled, capsys):
+    trained_on(both, sorted(unlabeled.iterdir())[:4], sorted(unlabeled.iterdir())[4:])
+    code, rows = suggest(both, unlabeled)
+    assert (code, rows) == (2, [])
+    assert "has no study to suggest: all images are known (4 trained on, 2 validated on)" in capsys.readouterr().err
+
+
+def test_fewer_studies_than_were_asked_for_are_said(both, unlabeled, caplog):
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        suggest(both, unlabeled, "--count", "7")
+    assert "count: 7 studies were asked for; there are only 6" in caplog.text
