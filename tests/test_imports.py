@@ -43,7 +43,7 @@ TABLE = {
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "checkpoints", "ensemble", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),
-    "commands": Room({"files", "checkpoints", "bundle", *METHOD}),
+    "commands": Room({"files", "checkpoints", "ensemble", "bundle", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),
     "__init__": Room({"weight_selection"}, set()),

@@ -109,6 +109,14 @@ def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str,
     return printed
 
 
+def run_dwskd(*arguments: str | Path, cwd: Path) -> tuple[int, str]:
+    """Run ``python -m dwskd_monai …``: its exit code, and what it printed."""
+    with (cwd / "printed.txt").open("w") as printed:
+        command = [sys.executable, "-m", "dwskd_monai", *map(str, arguments)]
+        code = Fork(command, cwd=cwd, stdout=printed, stderr=subprocess.STDOUT).wait()
+    return code, (cwd / "printed.txt").read_text()
+
+
 def run_here(*arguments: str | Path) -> None:
     """The same command in this process, where a process of its own is not the point: importing MONAI takes seconds."""
     words = [*map(str, arguments), "--logging_file", "False"]  # it would change how the tests that follow log

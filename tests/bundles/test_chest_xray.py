@@ -19,9 +19,21 @@ import numpy as np
 import pytest
 import timm
 import torch
+import yaml
 
 from tests.bundles import processes
-from tests.bundles.commands import DEPTHS, DIMS, SMALL, SMALL_STUDENT, SMALL_TEACHER, config, run, run_here, start
+from tests.bundles.commands import (
+    DEPTHS,
+    DIMS,
+    SMALL,
+    SMALL_STUDENT,
+    SMALL_TEACHER,
+    config,
+    run,
+    run_dwskd,
+    run_here,
+    start,
+)
 from tests.bundles.tracking import (
     TRACKING,
     check_evaluation_is_tracked,
@@ -151,6 +163,32 @@ def test_inference_agrees_with_the_evaluation(trained, evaluated, phantoms, tmp_
     assert len(expected) == len(rows)
     for row in rows:
         assert row["predicted"] == expected[row["study"]]["predicted"]
+
+
+def test_studies_that_it_does_not_know_are_suggested_and_their_labels_audited(trained, phantoms, tmp_path):
+    bundle, _ = trained
+    images = yaml.safe_load((bundle / "models" / "model.yaml").read_text())["training"]["images"]
+    command = ("suggest", bundle, "--num_workers", "0", "--out", tmp_path / "out")
+    code, printed = run_dwskd(*command, "--unlabeled_dir", phantoms, "--count", "5", cwd=tmp_path)
+    assert code == 0, printed
+    with (tmp_path / "out" / "suggestions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    tested = {str(path) for path in (phantoms / "test").glob("*/*")}
+    assert len({row["image"] for row in rows} & tested) == len(rows) == 5
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert {row[student] for row in rows for student in ("predicted", "main", "auxiliary")} <= set(CLASSES)
+    left_out = json.loads((tmp_path / "out" / "suggestions.json").read_text())["left_out"]
+    assert (left_out["trained on"], left_out["validated on"]) == tuple(map(len, images.values()))
+    code, printed = run_dwskd(*command, "--audit", "--dataset_dir", phantoms, cwd=tmp_path)
+    assert code == 0, printed
+    audit = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert tested <= set(audit["audited"])
+    assert (len(audit["audited"]), len(audit["not_audited"])) == (
+        15 + len(images["validation"]),
+        len(images["training"]),
+    )
+    assert f"{len(images['training'])} not audited, because all networks were trained on them" in printed
 
 
 def test_a_terminal_shows_a_progress_bar(trained, phantoms, tmp_path):

@@ -13,7 +13,7 @@ import torch
 
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
-from tests.bundles.commands import SMALL, config, run, run_here
+from tests.bundles.commands import SMALL, config, run, run_dwskd, run_here
 from tests.bundles.tracking import (
     TRACKING,
     check_evaluation_is_tracked,
@@ -91,6 +91,27 @@ def test_evaluation_and_inference_agree_on_studies_and_slices(trained, tmp_path)
         for key, row in theirs.items():
             assert {column: ours[key][column] for column in row} == row
     assert "Phantom" not in printed
+
+
+def test_volumes_are_suggested_with_the_slice_on_which_the_students_disagree_most(trained, tmp_path):
+    bundle, phantoms, _ = trained
+    code, printed = run_dwskd(
+        *("suggest", bundle, "--unlabeled_dir", phantoms / "test", "--dataset_dir", phantoms / "train"),
+        *("--count", "4", "--num_workers", "0", "--out", tmp_path / "out"),
+        cwd=tmp_path,
+    )
+    assert code == 0, printed
+    rows = read_rows(tmp_path / "out" / "suggestions.csv")
+    assert len(rows) == 4
+    assert all(int(row["slices"]) > 1 and 0 <= int(row["slice"]) < int(row["slices"]) for row in rows)
+    run_here(
+        *("run", "--config_file", config("inference", bundle=bundle), "--dataset_dir", phantoms / "test"),
+        *("--output_dir", tmp_path / "predicted", *SIZE),
+    )
+    predicted = {row["study"]: row["predicted"] for row in read_rows(tmp_path / "predicted" / "predictions.csv")}
+    assert {row["study"]: row["predicted"] for row in rows}.items() <= predicted.items()
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"Phantom" in path.read_bytes()]
 
 
 def test_no_patient_name_in_any_output(trained):

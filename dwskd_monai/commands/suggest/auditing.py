@@ -177,11 +177,17 @@ def _origin(
         "weights_sha256": [judges.trained.settings.sha256 for judges in all_judges],
         "students": [len(judges.committee.students) for judges in all_judges],
         "classes": all_judges[0].class_names,
+        "predicted_share": _predicted(audited),
         "doubtful": len(doubtful),
         "refused_images": refused.count(),
         "audited": [study.judged[0].name for study in audited],
         "not_audited": sorted(seen_by_all),
     }
+
+
+def _predicted(audited: Sequence[AuditedStudy]) -> float:
+    """The share of the labels that are the most likely class."""
+    return sum(study.label == study.suggested for study in audited) / len(audited)
 
 
 def _say(
@@ -193,4 +199,8 @@ def _say(
             f"{len(seen_by_all)} not audited, because all networks were trained on them; {_MORE_FOLDS}; "
             f"{folder / f'{_NAME}.json'} lists both\n"
         )
+    sys.stdout.write(
+        f"the networks predict {_predicted(audited):.0%} of the audited labels; the fewer, the more of their doubts "
+        "are mistakes of their own\n"
+    )
     sys.stdout.write(f"{len(doubtful)} labels are probably wrong; see {folder / f'{_NAME}.csv'}\n")

@@ -127,7 +127,10 @@ def test_each_image_is_judged_by_the_networks_that_were_not_trained_on_it(
         assert (row["slice"], row["slices"], row["networks"]) == ("0", "1", str(len(judges[path])))
         assert float(row["self_confidence"]) == pytest.approx(mean[labels[place]], abs=2e-6)
         assert [float(row[name]) for name in NAMES] == pytest.approx(mean.tolist(), abs=2e-6)
+    share = np.mean(probabilities.argmax(1) == labels)
+    assert content["predicted_share"] == pytest.approx(share)
     said = capsys.readouterr().out
+    assert f"the networks predict {share:.0%} of the audited labels" in said
     assert f"{len(judges)} studies audited by networks that were not trained on them" in said
     assert (
         f"{24 - len(judges)} not audited, because all networks were trained on them; train bundles with other" in said
