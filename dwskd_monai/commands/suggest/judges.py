@@ -17,6 +17,7 @@ from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.files import set_aside
 
+REFUSED, REFUSED_LABELED = "refused.csv", "refused_labeled.csv"
 _CONFIG = "inference"
 
 
@@ -91,12 +92,12 @@ class Judges:
         """
         folder = self.bundle.folder / "eval" / name if out is None else Path(out)
         require_writable("out", folder)
-        for file in (f"{name}.csv", f"{name}.png", f"{name}.json", "refused.csv"):
+        for file in (f"{name}.csv", f"{name}.png", f"{name}.json", REFUSED, REFUSED_LABELED):
             set_aside(folder / file)
         return folder
 
     def refused_images(self, folder: Path) -> RefusedImages:
         """The list of images that cannot be used."""
-        refused = RefusedImages(folder / "refused.csv", strict=bool(self.setting("strict")))
+        refused = RefusedImages(folder / REFUSED, strict=bool(self.setting("strict")))
         refused.begin()
         return refused

@@ -55,11 +55,11 @@ class JudgedStudy:
 
 @dataclass
 class _Slices:
-    """The slices of a study that were judged so far."""
+    """The slices of a study that were judged so far; of their features only the sum is kept."""
 
     places: list[int] = field(default_factory=list)
     probabilities: list[Values] = field(default_factory=list)
-    features: list[Values] = field(default_factory=list)
+    features: Values | float = 0.0
 
 
 def judge(judges: Judges, dataset: SliceDataset) -> list[JudgedStudy]:
@@ -83,7 +83,7 @@ def judge(judges: Judges, dataset: SliceDataset) -> list[JudgedStudy]:
             study = found[name]
             study.places.append(place)
             study.probabilities.append(probabilities)
-            study.features.append(features)
+            study.features = study.features + features
             place += 1
     return [_study(name, slices, dataset, judges) for name, slices in found.items()]
 
@@ -121,7 +121,7 @@ def _study(name: str, found: _Slices, dataset: SliceDataset, judges: Judges) -> 
         students,
         np.stack([aggregate(students[:, number]) for number in range(students.shape[1])]),
         aggregate(slices[:, list(committee.deployed)].mean(1)),
-        np.mean(found.features, axis=0),
+        np.asarray(found.features / len(slices)),
         dataset,
         found.places,
     )

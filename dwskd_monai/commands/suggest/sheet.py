@@ -79,7 +79,7 @@ def _shortened(line: str) -> str:
 
     Examples:
         >>> _shortened("1. patient_0042_thorax_posterior_anterior_view.dcm")
-        '1. patient_0042_…rior_view.dcm'
+        '1. patient_0042…terior_view.dcm'
     """
     half = (_MOST_LETTERS - 1) // 2
     return line if len(line) <= _MOST_LETTERS else f"{line[:half]}…{line[-half:]}"

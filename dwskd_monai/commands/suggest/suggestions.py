@@ -14,7 +14,7 @@ import numpy as np
 
 from dwskd_monai.commands.suggest.candidates import Candidates, find_candidates
 from dwskd_monai.commands.suggest.choice import choose
-from dwskd_monai.commands.suggest.judges import Judges
+from dwskd_monai.commands.suggest.judges import REFUSED_LABELED, Judges
 from dwskd_monai.commands.suggest.judging import JudgedStudy, judge
 from dwskd_monai.commands.suggest.scores import score
 from dwskd_monai.commands.suggest.sheet import Picture, draw_sheet
@@ -101,9 +101,14 @@ def _read_labeled(judges: Judges, dataset_dir: str | None, folder: Path) -> Slic
             "copies of them may be suggested; give the labeled images: --dataset_dir DIR", source,
         )  # fmt: skip
         return None
-    refused = RefusedImages(folder / "refused_labeled.csv")
+    refused = RefusedImages(folder / REFUSED_LABELED)
     dataset = judges.read(judges.labeled_items(source, refused), refused)
     refused.keep()
+    if dataset.refused_count:
+        _logger.warning(
+            "%d labeled images cannot be used, so copies of them may be suggested; %s says why",
+            dataset.refused_count, refused.path,
+        )  # fmt: skip
     return dataset
 
 

@@ -255,6 +255,18 @@ def test_without_the_labeled_images_those_of_the_training_are_still_found_by_the
     assert "dataset_dir: data/chest_xray is not there" in caplog.text
 
 
+def test_labeled_images_that_cannot_be_read_are_said_since_copies_of_them_are_not_found(both, unlabeled, caplog):
+    labeled = both.parent / "labeled"
+    for number, name in enumerate(NAMES):
+        draw(labeled / name / f"{10 + number}.png", 10 + number)
+    (labeled / "covid19" / "broken.png").write_bytes(b"no picture")
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        code, rows = suggest(both, unlabeled, "--dataset_dir", str(labeled))
+    assert (code, len(rows)) == (0, 6), "images to be suggested are all there"
+    assert "1 labeled images cannot be used" in caplog.text
+    assert "broken.png" in (both.parent / "out" / "refused_labeled.csv").read_text()
+
+
 def test_a_study_with_a_known_image_is_not_suggested(both, unlabeled):
     trained_on(both, [unlabeled / "0.png"])
     rows = [f"{number}.png,S{number // 2}" for number in range(6)]
