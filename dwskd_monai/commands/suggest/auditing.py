@@ -108,14 +108,18 @@ def _refuse_other_classes(all_judges: Sequence[Judges]) -> None:
 
 
 def _unseen(judges: Judges, items: Sequence[Item]) -> list[Item]:
-    """The images of studies that the bundle's networks were not trained on, found by the contents of their images."""
+    """The images of studies that the bundle's networks were not trained on, found by the contents of their images.
+
+    A network that learned from an image without its label may judge the label.
+    """
     trained = judges.trained.settings
-    trained_on = set(trained.images("training"))
-    if not trained_on:
+    training, earlier = trained.images["training"], trained.images["earlier"]
+    if not training or earlier is None:
         raise ValueError(
-            f"audit: {trained.weights} does not record which images it was trained on, so no label can be judged by "
-            "it; train with the bundle"
+            f"audit: {trained.weights} does not record all images that it was trained on, so no label can be judged by "
+            "it; train with the bundle, from networks whose settings are known"
         )
+    trained_on = {*training, *earlier}
     digests = digests_of(items, judges.setting("cache_dir", "train"))
     seen = {study_of(item) for item, digest in zip(items, digests, strict=True) if digest in trained_on}
     return [item for item in items if study_of(item) not in seen]

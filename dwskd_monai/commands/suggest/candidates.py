@@ -85,11 +85,11 @@ def find_candidates(
 def _known(images: SliceDataset, judges: Judges, labeled: SliceDataset | None) -> dict[int, str]:
     """Places of images whose contents are known."""
     settings = judges.trained.settings
-    if not settings.images("training"):
+    if not settings.images["training"]:
         _logger.warning("%s does not record which images it was trained on, so they may be suggested", settings.weights)
     kinds = {} if labeled is None else dict.fromkeys((digest for digest, _ in labeled.contents()), LABELED)
-    kinds |= dict.fromkeys(settings.images("validation"), VALIDATED)
-    kinds |= dict.fromkeys(settings.images("training"), TRAINED)
+    kinds |= dict.fromkeys(settings.images["validation"] or (), VALIDATED)
+    kinds |= dict.fromkeys(settings.images["training"] or (), TRAINED)
     digests = [digest for digest, _ in images.contents()]
     return {place: kinds[digest] for place, digest in enumerate(digests) if digest in kinds}
 

@@ -59,7 +59,7 @@ def open_committee(trained: TrainedBundle, training_state: str | Path | None) ->
     if not has_both(state):
         _logger.warning("only the deployed network judges: %s has only one student", training_state)
         return alone
-    if not is_of_training(state, trained.settings.images("training")):
+    if not is_of_training(state, trained.settings.images["training"] or []):
         raise _of_another_training(training_state, trained)
     students = [trained.settings.create_network().eval() for _ in range(2)]
     for student, name in zip(students, ("network", "auxiliary_network"), strict=True):

@@ -188,6 +188,16 @@ def test_what_cannot_be_audited_is_said(bundles, labeled, tmp_path, capsys):
     assert f"bundle: {tmp_path} has no configs/metadata.json" in capsys.readouterr().err
 
 
+def test_images_of_the_network_that_a_training_started_from_are_not_judged_by_it(bundles, labeled, tmp_path):
+    started = Path(shutil.copytree(bundles[1], tmp_path / "started"))
+    file = started / "models" / "model.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["training"]["images"]["earlier"] = [digest_of(path) for path in images(labeled)[:5]]
+    file.write_text(yaml.safe_dump(content))
+    _, _, written = audit(str(started), tmp_path / "out", "--dataset_dir", str(labeled))
+    assert sorted(Path(name).stem for name in written["audited"]) == ["5", "6", "7"]
+
+
 def test_a_bundle_of_other_classes_or_of_unknown_training_images_is_refused(bundles, labeled, tmp_path, capsys):
     other = Path(shutil.copytree(bundles[1], tmp_path / "other"))
     file = other / "models" / "model.yaml"
@@ -195,7 +205,7 @@ def test_a_bundle_of_other_classes_or_of_unknown_training_images_is_refused(bund
     content["training"]["images"] = {}
     file.write_text(yaml.safe_dump(content))
     assert audit(str(other), tmp_path / "out", "--dataset_dir", str(labeled))[0] == 2
-    assert "model.pt does not record which images it was trained on" in capsys.readouterr().err
+    assert "model.pt does not record all images that it was trained on" in capsys.readouterr().err
     content["classes"] = ["a", "b", "c"]
     file.write_text(yaml.safe_dump(content))
     metadata = other / "configs" / "metadata.json"
