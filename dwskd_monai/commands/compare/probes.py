@@ -31,7 +31,9 @@ class Probe(nn.Module):
         """Log-probabilities ``(B, K)`` of images ``(B, C, H, W)``."""
         with torch.no_grad():
             embedded = self.backbone(images).float().cpu().numpy()
-        probabilities = self.classifier.predict_proba(embedded)
+        with np.errstate(invalid="ignore"):  # label spreading divides by 0 for images that no label has reached
+            probabilities = self.classifier.predict_proba(embedded)
+        probabilities = np.where(np.isnan(probabilities), 1 / probabilities.shape[1], probabilities)
         return torch.from_numpy(np.log(np.clip(probabilities, 1e-12, 1))).float().to(images.device)
 
 
@@ -42,6 +44,7 @@ def fit_probe(
     device: torch.device | str,
     batch_size: int = 32,
     seed: int = 0,
+    unlabeled: Dataset | None = None,
 ) -> Probe:
     """Embed the training images without augmentation, and fit the classifier on their labels.
 
@@ -52,13 +55,26 @@ def fit_probe(
         device: where to embed.
         batch_size: how many images are embedded at a time.
         seed: of the slices that are drawn from volumes.
+        unlabeled: items with ``image`` alone, for a classifier of ``sklearn.semi_supervised``; None: there are none.
     """
     teacher = teacher.to(device).eval()
+    features, labels = _embedded(teacher, dataset, device, batch_size, seed)
+    if unlabeled is not None:
+        others, no_labels = _embedded(teacher, unlabeled, device, batch_size, seed)
+        features, labels = np.concatenate([features, others]), np.concatenate([labels, no_labels])
+    return Probe(teacher, classifier.fit(features, labels))
+
+
+@torch.no_grad()
+def _embedded(
+    teacher: nn.Module, dataset: Dataset, device: torch.device | str, batch_size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features ``(N, D)`` and labels ``(N,)`` of all items; -1 of those without a label, as scikit-learn has it."""
     set_rnd(dataset, seed)
     features = []
     labels = []
-    with torch.no_grad():
-        for batch in DataLoader(dataset, batch_size):
-            features.append(teacher(batch[CommonKeys.IMAGE].to(device)).float().cpu().numpy())
-            labels.append(np.asarray(batch[CommonKeys.LABEL]))
-    return Probe(teacher, classifier.fit(np.concatenate(features), np.concatenate(labels)))
+    for batch in DataLoader(dataset, batch_size):
+        images = batch[CommonKeys.IMAGE]
+        features.append(teacher(images.to(device)).float().cpu().numpy())
+        labels.append(np.asarray(batch.get(CommonKeys.LABEL, np.full(len(images), -1))))
+    return np.concatenate(features), np.concatenate(labels)

@@ -134,11 +134,13 @@ def test_a_failed_run_is_reported_and_the_others_finish(tmp_path, own, phantoms)
 
 def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, own, phantoms):
     more = ("--fractions", "0.5", "--seeds", "3", "--folds", "2", "--test_dir", str(phantoms / "test"))
-    more += ("--baseline", "selection_kd", "--jobs", "2")
-    command = grid(phantoms / "train", tmp_path, own, "selection_kd,probe_linear", *more)
+    more += ("--baseline", "selection_kd", "--jobs", "2", "--unlabeled_dir", str(phantoms / "train"))
+    command = grid(phantoms / "train", tmp_path, own, "selection_kd,probe_linear,label_spreading", *more)
     run(*command)
     table = pd.read_csv(tmp_path / "results.csv")
-    assert table.groupby("method").size().to_dict() == {"teacher": 2, "selection_kd": 2, "probe_linear": 2}
+    assert table.groupby("method").size().to_dict() == dict.fromkeys(
+        ["teacher", "selection_kd", "probe_linear", "label_spreading"], 2
+    )
     assert table[[column for column in table if column.startswith("test_")]].notna().all(axis=None)
     needed = table.set_index(["method", "fold"])
     for fold in (0, 1):
@@ -155,6 +157,8 @@ def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, o
         (tmp_path / "runs" / "probe_linear" / "0.5" / "fold0_seed3" / "test" / "run.yaml").read_text()
     )
     assert probe["dataset_dir"] == str(phantoms / "train"), "a probe is fitted on training images"
+    log = (tmp_path / "runs" / "label_spreading" / "0.5" / "fold1_seed3" / "log.txt").read_text()
+    assert "images without labels" in log, "the other images are used without their labels"
     log = (tmp_path / "runs" / "selection_kd" / "0.5" / "fold1_seed3" / "log.txt").read_text()
     assert re.search(r" 1[12] training images", log), "half of one of two folds of 45 images"
 
