@@ -10,6 +10,7 @@ as found by mistake. Other options are settings of the training: --teacher_weigh
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -73,14 +74,14 @@ def find_flipped(
 def flip(
     items: Sequence[Item], classes: int, share: float, random: np.random.Generator
 ) -> tuple[list[Item], dict[str, int]]:
-    """Items of which some have another label, and the right labels of these by their images."""
+    """Items of which some have another label, and the right labels of these by the paths that the audit lists."""
     places = random.choice(len(items), round(share * len(items)), replace=False)
     flipped = [dict(item) for item in items]
     right = {}
     for place in places:
         label = int(items[place]["label"])
         flipped[place]["label"] = int((label + random.integers(1, classes)) % classes)
-        right[str(items[place]["image"])] = label
+        right[os.path.abspath(str(items[place]["image"]))] = label
     return flipped, right
 
 
