@@ -110,7 +110,7 @@ def test_a_process_without_a_prediction_takes_part_in_the_gathering(monkeypatch)
         sent.append(tensor)
         return torch.cat([tensor, received[tensor.dtype]])
 
-    monkeypatch.setattr("dwskd_monai.evaluation.study_metric.evenly_divisible_all_gather", gather)
+    monkeypatch.setattr("dwskd_monai.evaluation.collected.evenly_divisible_all_gather", gather)
     assert metric.compute() == 1.0
     assert [tuple(tensor.shape) for tensor in sent] == [(0, 3), (0, 4)]
 
