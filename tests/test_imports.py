@@ -42,7 +42,7 @@ TABLE = {
     "data": Room({"files", "reading"}, {*TORCH, "scipy", "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "checkpoints", "ensemble", "weight_selection"}, TORCH),
-    "evaluation": Room({"files"}, {*TORCH, "sklearn", "matplotlib"}),
+    "evaluation": Room({"files"}, {*TORCH, "scipy", "sklearn", "matplotlib"}),
     "commands": Room({"files", "checkpoints", "ensemble", "bundle", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),

@@ -1,16 +1,19 @@
-"""Intervals of metrics, by resampling patients: images of one patient are not independent of each other."""
+"""Intervals of metrics that take patients as wholes: images of one patient are not independent of each other."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 CONFIDENCE = 0.95
+_TAIL = (1 - CONFIDENCE) / 2
 _RESAMPLES = 1000
 _AT_A_TIME = 100  # resamples, which bounds the memory for their weights
+Groups = Sequence[Hashable]
 
 
 @dataclass(frozen=True)
@@ -19,17 +22,22 @@ class Interval:
 
     Args:
         value: from all images.
-        low, high: the 2.5th and 97.5th percentiles of the resamples.
+        low, high: the ends.
+        n: number of images.
     """
 
     value: float
     low: float
     high: float
+    n: int
 
 
-def auc_interval(
-    scores: NDArray[np.floating], positive: NDArray[np.bool_], groups: Sequence[Hashable], seed: int = 0
-) -> Interval:
+def group_numbers(groups: Groups) -> NDArray[np.intp]:
+    """Groups, such as patients, as numbers from 0: ``(N,)``."""
+    return np.unique([str(group) for group in groups], return_inverse=True)[1]
+
+
+def auc_interval(scores: NDArray[np.floating], positive: NDArray[np.bool_], groups: Groups, seed: int = 0) -> Interval:
     """Area under the ROC curve, with the percentile interval of a cluster bootstrap (Field and Welsh 2007).
 
     Args:
@@ -48,18 +56,92 @@ def auc_interval(
     """
     if positive.all() or not positive.any():
         raise ValueError("the AUC needs images of both kinds")
-    _, members = np.unique([str(group) for group in groups], return_inverse=True)
+    return bootstrap_interval(lambda weights: _weighted_auc(scores, positive, weights), groups, seed)
+
+
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], groups: Groups, seed: int = 0
+) -> Interval:
+    """A statistic with the percentile interval of a cluster bootstrap (Field and Welsh 2007).
+
+    Args:
+        statistic: from weights of the images, a row ``(R, N)`` for each resample, to values ``(R,)``; NaN if a resample
+            has none.
+        groups: of each image, its patient, or whatever else is sampled as a whole.
+        seed: of the resamples.
+    """
+    members = group_numbers(groups)
     count = int(members.max()) + 1
     random = np.random.default_rng(seed)
     values: list[NDArray[np.float64]] = []
     for start in range(0, _RESAMPLES, _AT_A_TIME):
         size = min(_AT_A_TIME, _RESAMPLES - start)
         drawn = random.multinomial(count, np.full(count, 1 / count), size)  # how often each group is drawn
-        values.append(_weighted_auc(scores, positive, drawn[:, members].astype(float)))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(np.concatenate(values), (tail, 1 - tail))
-    value = float(_weighted_auc(scores, positive, np.ones((1, len(scores))))[0])
-    return Interval(value, float(low), float(high))
+        values.append(statistic(drawn[:, members].astype(float)))
+    low, high = np.nanquantile(np.concatenate(values), (_TAIL, 1 - _TAIL))
+    value = float(statistic(np.ones((1, len(members))))[0])
+    return Interval(value, float(low), float(high), len(members))
+
+
+def proportion_interval(hits: NDArray[np.bool_], groups: Groups) -> Interval:
+    """A proportion with its exact interval: Clopper and Pearson 1934, with clusters as Korn and Graubard 1998.
+
+    With several images of a patient, the interval is that of as many independent images as would estimate the
+    proportion as precisely. A bootstrap would give an interval of no width if all images are hits.
+
+    Args:
+        hits: ``(N,)`` with N > 0.
+        groups: of each image, its patient.
+
+    Examples:
+        >>> interval = proportion_interval(np.array([True] * 10), range(10))
+        >>> round(interval.low, 3), interval.high
+        (0.692, 1.0)
+    """
+    share = float(hits.mean())
+    count = _effective_count(hits, group_numbers(groups))
+    successes = share * count
+    low = 0.0 if share == 0 else float(stats.beta.ppf(_TAIL, successes, count - successes + 1))
+    high = 1.0 if share == 1 else float(stats.beta.ppf(1 - _TAIL, successes + 1, count - successes))
+    return Interval(share, low, high, len(hits))
+
+
+def mean_interval(values: NDArray[np.floating], groups: Groups) -> Interval:
+    """A mean over images with its t interval, whose standard error takes groups as wholes (Liang and Zeger 1986).
+
+    Args:
+        values: ``(N,)``.
+        groups: of each image, its patient; two or more patients.
+    """
+    members = group_numbers(groups)
+    count = int(members.max()) + 1
+    if count < 2:
+        raise ValueError(f"an interval of a mean needs 2 groups or more, got {count}")
+    mean = float(values.mean())
+    half = float(stats.t.ppf(1 - _TAIL, count - 1)) * standard_error(values - mean, members) / len(values)
+    return Interval(mean, mean - half, mean + half, len(values))
+
+
+def standard_error(residuals: NDArray[np.floating], members: NDArray[np.intp]) -> float:
+    """The standard error of a sum of residuals whose mean is 0; those of one group may depend on each other."""
+    sums = np.bincount(members, weights=residuals)
+    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)))
+
+
+def _effective_count(hits: NDArray[np.bool_], members: NDArray[np.intp]) -> float:
+    """How many independent images tell as much about the share of hits."""
+    count = len(hits)
+    groups = int(members.max()) + 1
+    if groups == count:
+        return float(count)
+    share = float(hits.mean())
+    if groups == 1 or share in (0, 1):
+        return float(groups)
+    error = standard_error(hits - share, members) / count
+    if error == 0:
+        return float(count)
+    few_groups = float((stats.t.ppf(1 - _TAIL, count - 1) / stats.t.ppf(1 - _TAIL, groups - 1)) ** 2)
+    return min(float(count), share * (1 - share) / error**2 * few_groups)
 
 
 def _weighted_auc(
