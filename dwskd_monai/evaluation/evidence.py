@@ -1,0 +1,158 @@
+"""What a training fitted on its validation images, as inference says it of each study.
+
+It is fitted by :mod:`~dwskd_monai.evaluation.fitting`, and is in the trained settings. Only numpy is imported, so that
+a program without torch says the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
+
+NOT_FITTED = "not fitted"  # in place of classes
+SEPARATOR = "|"  # between classes
+_SMALLEST = float(np.finfo(np.float64).eps)  # so that a probability of 0 has a logarithm; scikit-learn's log_loss too
+_logger = logging.getLogger(__name__)
+
+
+def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Probabilities ``(..., K)`` that are divided by a temperature as logits would be: p^(1/T), divided by their sum.
+
+    A study has no logits: its probabilities are an aggregate of those of its slices. The logarithms of probabilities
+    are logits of them, so for a study of one slice this is temperature scaling (Guo et al., On Calibration of Modern
+    Neural Networks, ICML 2017). The most probable class stays the same.
+
+    Examples:
+        >>> tempered(np.array([0.8, 0.2]), 2).round(3).tolist()
+        [0.667, 0.333]
+    """
+    if temperature == 1:
+        return probabilities
+    logits = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Calibrated probabilities of a study, which classes reach their operating point, and the prediction set.
+
+    Args:
+        temperature: 1: probabilities stay as they are.
+        operating_points: by class, the probability from which a study is said to be of the class.
+        set_thresholds: by class, the probability from which the class is in the prediction set; a class without one is
+            in each set. Empty: there are no prediction sets.
+        coverage: share of the studies whose class is in the set.
+        record: where all of this comes from, for the outputs.
+
+    Examples:
+        >>> evidence = Evidence(1.0, {"ill": 0.3}, {"healthy": 0.5, "ill": 0.2}, 0.9)
+        >>> evidence.describe(np.array([0.7, 0.3]), ["healthy", "ill"])["prediction_set"]
+        'healthy|ill'
+    """
+
+    temperature: float = 1.0
+    operating_points: Mapping[str, float] = field(default_factory=dict)
+    set_thresholds: Mapping[str, float] = field(default_factory=dict)
+    coverage: float | None = None
+    record: Mapping[str, Any] = field(default_factory=lambda: {"applied": False, "reason": "evidence is null"})
+
+    def calibrated(self, probabilities: Probabilities) -> Probabilities:
+        """Calibrated probabilities ``(..., K)`` of studies."""
+        return tempered(probabilities, self.temperature)
+
+    def at_operating_point(self, calibrated: Probabilities, class_names: Sequence[str]) -> list[str]:
+        """The classes whose calibrated probability reaches their operating point: none, one or several."""
+        return [
+            name
+            for name, value in zip(class_names, calibrated, strict=True)
+            if name in self.operating_points and value >= self.operating_points[name]
+        ]
+
+    def prediction_set(self, calibrated: Probabilities, class_names: Sequence[str]) -> list[str]:
+        """The classes that a study may have."""
+        return [
+            name
+            for name, value in zip(class_names, calibrated, strict=True)
+            if value >= self.set_thresholds.get(name, 0.0)
+        ]
+
+    def describe(self, calibrated: Probabilities, class_names: Sequence[str]) -> dict[str, str]:
+        """The columns ``at_operating_point``, ``prediction_set`` and ``note`` of a study."""
+        reached = self.at_operating_point(calibrated, class_names)
+        possible = self.prediction_set(calibrated, class_names)
+        note = ""
+        if self.set_thresholds and not possible:
+            note = f"no class fits at {self.coverage:.0%}: probabilities unlike those of the validation images"
+        return {
+            "at_operating_point": SEPARATOR.join(reached) if self.operating_points else NOT_FITTED,
+            "prediction_set": SEPARATOR.join(possible) if self.set_thresholds else NOT_FITTED,
+            "note": note,
+        }
+
+
+def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = None) -> Evidence:
+    """What trained settings have under ``evidence``; the log says what they lack.
+
+    Args:
+        content: as :func:`~dwskd_monai.evaluation.fitting.fit_evidence` makes it; empty: the training fitted nothing,
+            such as one by an earlier version.
+        aggregation: of the slices now. What was fitted with another one does not hold.
+
+    Raises:
+        ValueError: if something is missing in the content.
+    """
+    if not content:
+        return _not_applied("the trained settings have no evidence: the training was one by an earlier version")
+    used = aggregation or Aggregation()
+    try:
+        fitted_with = Aggregation(**content["aggregation"])
+        if not _same(fitted_with, used):
+            return _not_applied(f"fitted for the aggregation {_shown(fitted_with)}, but it is {_shown(used)} here")
+        points = _thresholds(content["operating_points"])
+        sets = _thresholds(content["prediction_sets"])
+        temperature = float(content["temperature"]["value"])
+        coverage = content["prediction_sets"].get("coverage")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"evidence in the trained settings is incomplete: {error!r}; copy the file again") from error
+    for what, reason in lacking(content):
+        _logger.info("%s: %s", what, reason)
+    return Evidence(temperature, points, sets, coverage, {"applied": True, **content})
+
+
+def lacking(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What could not be fitted, and why."""
+    found = []
+    if "reason" in content["temperature"]:
+        found.append(("probabilities are not calibrated", content["temperature"]["reason"]))
+    for key, what in (("operating_points", "no operating point of {}"), ("prediction_sets", "{} is in each set")):
+        part = content[key]
+        if "reason" in part:
+            found.append((key.replace("_", " "), part["reason"]))
+        for name, one in part.get("classes", {}).items():
+            if "reason" in one:
+                found.append((what.format(name), one["reason"]))
+    return found
+
+
+def _not_applied(reason: str) -> Evidence:
+    _logger.info("probabilities are not calibrated, without operating points and prediction sets: %s", reason)
+    return Evidence(record={"applied": False, "reason": reason})
+
+
+def _thresholds(part: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(one["threshold"]) for name, one in part.get("classes", {}).items() if "threshold" in one}
+
+
+def _same(one: Aggregation, other: Aggregation) -> bool:
+    return one.method == other.method and (one.method != "top_k" or one.k == other.k)
+
+
+def _shown(aggregation: Aggregation) -> str:
+    return f"top_k of {aggregation.k}" if aggregation.method == "top_k" else aggregation.method
