@@ -51,14 +51,19 @@ def require_weights(weights: Path) -> Path:
 
 
 def write_settings(
-    file: Path, weights: Path, settings: Mapping[str, Any], class_names: list[str], origin: Mapping[str, Any]
+    file: Path,
+    weights: Path,
+    settings: Mapping[str, Any],
+    class_names: list[str],
+    origin: Mapping[str, Any],
+    evidence: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the settings that weights were trained with.
 
     Args:
         file: the file to write.
         weights: the file of the state dict.
-        settings, class_names, origin: see :class:`~dwskd_monai.bundle.trained_settings.TrainedSettings`.
+        settings, class_names, origin, evidence: see :class:`~dwskd_monai.bundle.trained_settings.TrainedSettings`.
     """
     content = {
         "format": FORMAT,
@@ -67,6 +72,8 @@ def write_settings(
         "settings": dict(settings),
         "training": dict(origin),
     }
+    if evidence:
+        content["evidence"] = dict(evidence)
     text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
     file.write_text(text, encoding="utf-8")
 
@@ -105,7 +112,9 @@ def read_settings(weights: str | Path) -> TrainedSettings:
         raise ValueError(
             f"{weights} has no trained settings: {file} does not exist. Copy this file with the weights; {remedy}"
         )
-    return TrainedSettings(content["settings"], list(content["classes"]), content["training"], weights, sha256)
+    return TrainedSettings(
+        content["settings"], list(content["classes"]), content["training"], weights, sha256, content.get("evidence")
+    )
 
 
 def _content(file: Path, sha256: str) -> dict[str, Any] | None:

@@ -141,13 +141,16 @@ class SettingsRecord:
                 "better on them than they are", weights, seen, len(validation),
             )  # fmt: skip
 
-    def write(self, file: Path, weights: Path, best: Mapping[str, Any]) -> None:
+    def write(
+        self, file: Path, weights: Path, best: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the settings of weights that were saved.
 
         Args:
             file: the file to write.
             weights: the file of the state dict.
             best: the ``epoch``, ``metric`` and ``value`` by which the weights were chosen.
+            evidence: what was fitted to the validation images; None: nothing.
         """
         contents = self._contents_so_far()
         listing = "".join(
@@ -166,7 +169,7 @@ class SettingsRecord:
         }
         if self._soft_labels is not None and "unlabeled" in contents:
             origin["unlabeled"] = {"images": len(contents["unlabeled"]), "agreement": self._soft_labels.agreement}
-        write_settings(file, weights, self._settings, self._classes, origin)
+        write_settings(file, weights, self._settings, self._classes, origin, evidence)
 
     def state_dict(self) -> dict[str, Any]:
         """What must be the same if the training is resumed."""

@@ -37,6 +37,8 @@ class TrainedSettings(Mapping[str, Any]):
         origin: where the network comes from: images, seed and versions of the training; empty before any training.
         weights: the file of the network's state dict; None for a network that is not trained by a bundle.
         sha256: digest of this file; None before any training.
+        evidence: what was fitted to the validation images, for ``evaluation.read_evidence``; None: nothing, as by
+            earlier versions.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class TrainedSettings(Mapping[str, Any]):
         origin: Mapping[str, Any],
         weights: Path | None,
         sha256: str | None,
+        evidence: Mapping[str, Any] | None = None,
     ) -> None:
         self.class_names = class_names
         self.origin = origin
         self.weights = weights
         self.sha256 = sha256
+        self.evidence: Mapping[str, Any] = evidence or {}
         self._settings = dict(settings)
 
     def __getitem__(self, key: str) -> Any:

@@ -110,6 +110,21 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         """The index of the class of each image, in the order of ``data``, which may have names or files instead."""
         return [image.known.get(CommonKeys.LABEL) for image in self._images]
 
+    def patients(self) -> list[str | None]:
+        """The patient of each study, by ``study_index``; None: unknown."""
+        of_study: dict[int, str | None] = {}
+        for item, image in zip(self.data, self._images, strict=True):
+            number = image.known["study_index"]
+            of_study[number] = of_study.get(number) or item.get("patient")
+        return [of_study[number] for number in sorted(of_study)]
+
+    def count_of(self, contents: Collection[str] | None) -> int | None:
+        """How many images have one of these digests of their content; None if these are not known."""
+        if contents is None:
+            return None
+        wanted = set(contents)
+        return sum(digest in wanted for digest, _ in self.contents())
+
     def planes(self) -> dict[str, int]:
         """How many images were cut in each plane, the most frequent first."""
         return dict(Counter(image.kept.plane for image in self._images).most_common())

@@ -10,15 +10,18 @@ from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
     "Aggregation": "aggregation",
+    "CalibrateStudyd": "calibrated_studies",
     "EvaluationReport": "report",
     "ExportedNetwork": "exported",
     "PredictionWriter": "predictions",
     "StudyInferer": "inferers",
     "StudyMetric": "study_metric",
     "StudyPredictions": "studies",
+    "ValidationEvidence": "validation_evidence",
     "WarnOfPlaned": "planes",
     "classification_metrics": "metrics",
     "mean_top_probability": "predictions",
+    "read_evidence": "evidence",
 }
 __all__ = list(_MODULES)
 __getattr__ = attribute_finder(__name__, _MODULES)

@@ -17,13 +17,14 @@ from dwskd_monai.evaluation.intervals import (
     Groups,
     Interval,
     bootstrap_interval,
+    group_count,
     group_numbers,
     mean_interval,
     standard_error,
+    too_few,
 )
 
 LEAST_PATIENTS = 30
-TOO_FEW = "too few (n = {})"
 FOLDS = 5
 _BOUNDS = (0.1, 10.0)  # of a temperature; one at the bound is not determined by the images
 _MOST_BINS = 10
@@ -67,9 +68,8 @@ def fit_temperature(probabilities: Probabilities, labels: Labels, groups: Groups
         groups: their patients.
     """
     count = len(labels)
-    patients = len(set(group_numbers(groups))) if count else 0
-    if patients < LEAST_PATIENTS:
-        return Temperature(1.0, count, TOO_FEW.format(patients))
+    if group_count(groups) < LEAST_PATIENTS:
+        return Temperature(1.0, count, too_few(groups))
     if (probabilities.argmax(1) == labels).all():
         return Temperature(1.0, count, "each study is predicted correctly, which does not determine a temperature")
     value = best_temperature(probabilities, labels)

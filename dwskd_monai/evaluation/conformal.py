@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from dwskd_monai.evaluation.calibration import TOO_FEW
-from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, Interval, group_numbers
+from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, Interval, group_count, group_numbers, too_few
 
 _ROUNDING = 1e-9  # of a sum of weights
 
@@ -54,10 +53,10 @@ def fit_set_threshold(scores: NDArray[np.floating], groups: Groups, coverage: fl
         groups: their patients.
         coverage: share of its studies whose set must have the class.
     """
-    patients = len(set(group_numbers(groups))) if len(scores) else 0
+    patients = group_count(groups)
     rank = math.ceil((patients + 1) * coverage - _ROUNDING)
     if rank > patients:
-        return SetThreshold(None, len(scores), TOO_FEW.format(patients))
+        return SetThreshold(None, len(scores), too_few(groups))
     members = group_numbers(groups)
     order = np.argsort(-scores, kind="stable")
     weights = 1 / np.bincount(members)[members[order]]

@@ -121,24 +121,28 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
         coverage = content["prediction_sets"].get("coverage")
     except (KeyError, TypeError) as error:
         raise ValueError(f"evidence in the trained settings is incomplete: {error!r}; copy the file again") from error
-    for what, reason in lacking(content):
-        _logger.info("%s: %s", what, reason)
+    words = lacking(content)
+    if words:
+        _logger.info("from the validation images: %s", "; ".join(words))
     return Evidence(temperature, points, sets, coverage, {"applied": True, **content})
 
 
-def lacking(content: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What could not be fitted, and why."""
-    found = []
+def lacking(content: Mapping[str, Any]) -> list[str]:
+    """What could not be fitted, and why, in words."""
+    words = []
     if "reason" in content["temperature"]:
-        found.append(("probabilities are not calibrated", content["temperature"]["reason"]))
-    for key, what in (("operating_points", "no operating point of {}"), ("prediction_sets", "{} is in each set")):
-        part = content[key]
+        words.append(f"probabilities are not calibrated: {content['temperature']['reason']}")
+    sets = content["prediction_sets"]
+    of_sets = "{} always in the prediction set" if _thresholds(sets) else "no prediction sets, of {}"
+    for part, what in ((content["operating_points"], "no operating point of {}"), (sets, of_sets)):
         if "reason" in part:
-            found.append((key.replace("_", " "), part["reason"]))
+            words.append(part["reason"])
+        by_reason: dict[str, list[str]] = {}
         for name, one in part.get("classes", {}).items():
             if "reason" in one:
-                found.append((what.format(name), one["reason"]))
-    return found
+                by_reason.setdefault(one["reason"], []).append(name)
+        words += [f"{what.format(', '.join(names))}: {reason}" for reason, names in by_reason.items()]
+    return words
 
 
 def _not_applied(reason: str) -> Evidence:

@@ -37,6 +37,25 @@ def group_numbers(groups: Groups) -> NDArray[np.intp]:
     return np.unique([str(group) for group in groups], return_inverse=True)[1]
 
 
+def group_count(groups: Groups) -> int:
+    """How many groups there are."""
+    return len(set(map(str, groups)))
+
+
+def too_few(groups: Groups) -> str:
+    """What stands in place of a number.
+
+    Examples:
+        >>> too_few(["P1", "P2", "P3"])
+        'too few (n = 3)'
+        >>> too_few(["P1", "P1", "P2"])
+        'too few (n = 3, of 2 patients)'
+    """
+    count = group_count(groups)
+    of_patients = "" if count == len(groups) else f", of {count} patient{'s' if count > 1 else ''}"
+    return f"too few (n = {len(groups)}{of_patients})"
+
+
 def auc_interval(scores: NDArray[np.floating], positive: NDArray[np.bool_], groups: Groups, seed: int = 0) -> Interval:
     """Area under the ROC curve, with the percentile interval of a cluster bootstrap (Field and Welsh 2007).
 

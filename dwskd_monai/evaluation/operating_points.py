@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dwskd_monai.evaluation.calibration import FOLDS, TOO_FEW
-from dwskd_monai.evaluation.intervals import Groups, Interval, group_numbers, proportion_interval
+from dwskd_monai.evaluation.calibration import FOLDS
+from dwskd_monai.evaluation.intervals import Groups, Interval, group_count, group_numbers, proportion_interval, too_few
 
 LEAST_PATIENTS = 10  # with the class, and with another one
 YOUDEN = "youden"
@@ -100,13 +100,13 @@ def fit_operating_point(scores: Scores, positive: Flags, groups: Groups, rule: R
     """
     count = int(positive.sum())
     others = len(positive) - count
-    members = group_numbers(groups) if len(positive) else np.zeros(0, dtype=np.intp)
-    patients = len(set(members[positive]))
-    if patients < LEAST_PATIENTS:
-        return OperatingPoint(None, count, others, TOO_FEW.format(patients))
-    patients = len(set(members[~positive]))
-    if patients < LEAST_PATIENTS:
-        return OperatingPoint(None, count, others, f"{TOO_FEW.format(patients)} of other classes")
+    of_class = [group for group, is_positive in zip(groups, positive, strict=True) if is_positive]
+    if group_count(of_class) < LEAST_PATIENTS:
+        return OperatingPoint(None, count, others, too_few(of_class))
+    of_others = [group for group, is_positive in zip(groups, positive, strict=True) if not is_positive]
+    if group_count(of_others) < LEAST_PATIENTS:
+        return OperatingPoint(None, count, others, f"{too_few(of_others)} of other classes")
+    members = group_numbers(groups)
     try:
         threshold = choose_threshold(scores, positive, rule)
         flagged = cross_fitted(scores, positive, members, rule)

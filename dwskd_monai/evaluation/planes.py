@@ -40,6 +40,10 @@ class UnusualPlanes:
         if self._is_unusual(plane):
             self._studies.setdefault(plane, {})[study] = None
 
+    def of_study(self, study: str) -> list[str]:
+        """The unusual planes of a study's slices."""
+        return [plane for plane, studies in self._studies.items() if study in studies]
+
     def counts(self) -> dict[str, int]:
         """The number of studies of each unusual plane."""
         return {plane: len(studies) for plane, studies in self._studies.items()}

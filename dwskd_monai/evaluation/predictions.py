@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.class_order import in_order
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.planes import UNKNOWN, UnusualPlanes
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 from dwskd_monai.files import GrowingCsv, write_json
@@ -50,12 +51,13 @@ class PredictionWriter:
 
     ``monai.handlers.ClassificationSaver`` writes neither a header nor class names, and has no studies.
 
-    ``predictions.csv``: study (name, file or folder), label if it is known, predicted class, one probability per class,
-    number of slices. ``slice_predictions.csv``: study, slice, label, predicted class, probabilities. Rows are written
-    as soon as a study is complete; until the end, the file is ``predictions.partial.csv``, so that no finished study is
-    lost in an interruption. ``predictions.json``: the digest of the weights, the classes, how slices became studies,
-    and in ``unusual_planes`` how many studies were cut in a plane in which almost none of the training images were; a
-    warning names the first of them.
+    ``predictions.csv``: study (name, file or folder), label if it is known, predicted class (the most probable one),
+    one calibrated probability per class, number of slices, the classes that reach their operating point, the prediction
+    set, and a note if there is something to say. ``slice_predictions.csv``: study, slice, label, predicted class,
+    probabilities as the network gives them. Rows are written as soon as a study is complete; until the end, the file is
+    ``predictions.partial.csv``, so that no finished study is lost in an interruption. ``predictions.json``: the digest
+    of the weights, the classes, how slices became studies, the evidence, and in ``unusual_planes`` how many studies
+    were cut in a plane in which almost none of the training images were; a warning names the first of them.
 
     Args:
         output_dir: folder of the files.
@@ -65,6 +67,7 @@ class PredictionWriter:
         refused: images that are not predicted; their number is written too.
         accept: which unexpected images were accepted, for the record.
         planes: number of training images of each plane; None or empty: not known.
+        evidence: what the training fitted; None: probabilities are not calibrated, and there is nothing else.
 
     The evaluator's batches need the keys ``study``, ``slice`` and ``slices``. They may have ``plane``, and
     ``study_index``, the study's position in the datalist and in the files. The evaluator's postprocessing must give
@@ -80,6 +83,7 @@ class PredictionWriter:
         refused: Refused | None = None,
         accept: Sequence[str] = (),
         planes: Mapping[str, int] | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = in_order(class_names)
@@ -88,6 +92,7 @@ class PredictionWriter:
         self.refused = refused
         self.accept = list(accept)
         self.planes = planes
+        self.evidence = Evidence() if evidence is None else evidence
         self._reset()
 
     def attach(self, engine: Engine) -> None:
@@ -130,8 +135,9 @@ class PredictionWriter:
     def _finish(self, study: StudyPrediction, rank: int) -> None:
         """Write a complete study; in the finished files, studies are in the order of the datalist."""
         label = {} if study.label is None else {"label": self.class_names[study.label]}
-        columns = self._columns(study.probabilities)
-        self._study_rows.write({"study": study.study, **label, **columns, "slices": len(study.slices)}, rank)
+        calibrated = self.evidence.calibrated(study.probabilities)
+        columns = {**self._columns(calibrated), "slices": len(study.slices), **self._said(study.study, calibrated)}
+        self._study_rows.write({"study": study.study, **label, **columns}, rank)
         if len(study.slices) > 1:
             for index, row in enumerate(study.slices):
                 self._slice_rows.write({"study": study.study, "slice": index, **label, **self._columns(row)}, rank)
@@ -139,6 +145,12 @@ class PredictionWriter:
     def _columns(self, probabilities: NDArray[np.float64]) -> dict[str, str]:
         values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
         return {"predicted": self.class_names[int(probabilities.argmax())], **values}
+
+    def _said(self, study: str, calibrated: NDArray[np.float64]) -> dict[str, str]:
+        """What else is said of a study."""
+        columns = self.evidence.describe(calibrated, self.class_names)
+        notes = [f"{plane} slices, unlike the training images" for plane in self._unusual_planes.of_study(study)]
+        return columns | {"note": "; ".join([*notes, columns["note"]] if columns["note"] else notes)}
 
     def origin(self) -> dict[str, Any]:
         """Which network made the predictions, and how."""
@@ -149,6 +161,7 @@ class PredictionWriter:
             "refused_images": 0 if self.refused is None else self.refused.count(),
             "accepted": self.accept,
             "unusual_planes": self._unusual_planes.counts(),
+            "evidence": dict(self.evidence.record),
         }
 
     def _refuse_to_end_without_predictions(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
 
+from dwskd_monai.evaluation.measuring import measure_evidence
 from dwskd_monai.evaluation.metric_files import write_metrics
 from dwskd_monai.evaluation.metrics import as_text, classification_metrics
 from dwskd_monai.evaluation.predictions import PredictionWriter
@@ -21,27 +23,42 @@ class EvaluationReport(PredictionWriter):
 
     The files are ``metrics.json`` (everything), ``metrics.csv`` (a row for each class and one for all classes, for
     studies and, if studies have several slices, for slices), ``confusion_matrix.csv`` and ``.png`` of studies,
-    ``predictions.csv`` and ``slice_predictions.csv``. MONAI's ``MetricsSaver`` writes means of MONAI's metrics, without
-    a figure or class names.
+    ``predictions.csv`` and ``slice_predictions.csv``. Metrics of studies are those of calibrated probabilities, metrics
+    of slices those of the network's. ``evidence_measured`` in ``metrics.json`` has what the operating points and
+    prediction sets do on these images, and the calibration before and after. MONAI's ``MetricsSaver`` writes means of
+    MONAI's metrics, without a figure or class names.
 
     Args:
         args, options: those of :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
         trained_images: whether the evaluated images may include some that the network learned from, with or without
             their labels; None: unknown.
+        fitted_images: how many of the images chose the epoch and fitted the evidence; None: unknown.
+        patients: of each study, by ``study_index``, for intervals; None: unknown.
     """
 
-    def __init__(self, *args: Any, trained_images: bool | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        trained_images: bool | None = None,
+        fitted_images: int | None = None,
+        patients: Sequence[str | None] | None = None,
+        **options: Any,
+    ) -> None:
         self.trained_images = trained_images
+        self.fitted_images = fitted_images
+        self.patients = patients
         super().__init__(*args, **options)
 
     def origin(self) -> dict[str, Any]:
         """Which network made the predictions, and for which images."""
-        return super().origin() | {"trained_images": self.trained_images}
+        of_training = {"trained_images": self.trained_images, "fitted_images": self.fitted_images}
+        return super().origin() | of_training
 
     def _reset(self, engine: Engine | None = None) -> None:
         super()._reset(engine)
         self._studies: list[StudyPrediction] = []
         self._labels: list[int] = []
+        self._patients: list[str | None] = []
 
     def _finish(self, study: StudyPrediction, rank: int) -> None:
         super()._finish(study, rank)
@@ -49,6 +66,7 @@ class EvaluationReport(PredictionWriter):
             raise ValueError(f"{study.study}: no label; an evaluation needs the label of each study")
         self._studies.append(study)
         self._labels.append(study.label)
+        self._patients.append(None if self.patients is None else self.patients[rank])
 
     def write(self, engine: Engine) -> None:
         """Write all files, and log the overall metrics."""
@@ -56,11 +74,18 @@ class EvaluationReport(PredictionWriter):
         labels = np.array(self._labels)
         lengths = [len(study.slices) for study in self._studies]
         probabilities = np.stack([study.probabilities for study in self._studies])
-        levels = {"study": classification_metrics(probabilities, labels, self.class_names)}
+        calibrated = self.evidence.calibrated(probabilities)
+        levels = {"study": classification_metrics(calibrated, labels, self.class_names)}
         if max(lengths) > 1:
             slices = np.concatenate([study.slices for study in self._studies])
             levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
-        write_metrics(levels, self.output_dir, self.origin())
+        measured = measure_evidence(self.evidence, probabilities, labels, self._patients, self.class_names)
+        write_metrics(levels, self.output_dir, self.origin() | {"evidence_measured": measured})
+        if self.fitted_images:
+            _logger.warning(
+                "%d of the images chose the epoch, and fitted calibration, operating points and prediction sets: new "
+                "images will have worse numbers", self.fitted_images,
+            )  # fmt: skip
         for level, metrics in levels.items():
             shown = ", ".join(f"{name} {as_text(value, 4)}" for name, value in metrics.overall.items())
             _logger.info("%s: %s; written to %s", level, shown, self.output_dir)

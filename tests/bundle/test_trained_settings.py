@@ -45,6 +45,7 @@ def test_what_was_written_is_read(weights, trained):
     assert trained.sha256 == digest_of(weights)
     assert trained.images == {"training": ["aa", "bb"], "validation": ["cc"], "unlabeled": [], "earlier": []}
     assert trained.planes == {}, "written by an earlier version"
+    assert trained.evidence == {}, "written by an earlier version"
     assert trained.create_network().weight.shape == (2, 3)
 
 
@@ -68,6 +69,16 @@ def test_the_planes_of_the_training_images_are_a_line_that_a_person_can_read(wei
     write_settings(file, weights, SETTINGS, ["a", "b"], {"planes": {"axial": 52, "sagittal": 3}})
     assert read_settings(weights).planes == {"axial": 52, "sagittal": 3}
     assert "  planes: {axial: 52, sagittal: 3}" in file.read_text().splitlines()
+
+
+def test_evidence_is_kept_beside_the_settings_and_decides_nothing_that_is_compared(weights):
+    file = settings_beside(weights)
+    evidence = {"temperature": {"value": 1.5, "n": 40}, "operating_points": {"classes": {"a": {"threshold": 0.25}}}}
+    write_settings(file, weights, SETTINGS, ["a", "b"], {}, evidence)
+    trained = read_settings(weights)
+    assert trained.evidence == evidence
+    assert dict(trained) == SETTINGS
+    assert trained.check({"evidence": None, "operating_point": "sensitivity>=0.95"}) == {}
 
 
 def test_the_network_is_the_mean_of_two_students_if_both_are_deployed(weights):

@@ -152,7 +152,8 @@ def test_inference_agrees_with_the_evaluation(trained, evaluated, phantoms, tmp_
     check_inference_is_tracked(bundle)
     with (bundle / "eval" / "inference" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["study", "predicted", *CLASSES, "slices"]
+    said = ["at_operating_point", "prediction_set", "note"]
+    assert list(rows[0]) == ["study", "predicted", *CLASSES, "slices", *said]
     assert {Path(row["study"]).suffix for row in rows} == {".png", ".dcm"}
     for row in rows:
         probabilities = [float(row[name]) for name in CLASSES]

@@ -248,6 +248,21 @@ def test_images_of_one_study_count_as_one(studies):
     assert {(item["slices"], item["study_index"]) for item in items} == {(18, 0)}
 
 
+def test_the_patients_of_studies_are_in_the_order_of_their_numbers(studies):
+    studies[1] = {**studies[1], "study": "S0", "patient": "P"}
+    del studies[2]["patient"]
+    dataset = SliceDataset(studies, preparing(), progress=False)
+    assert dataset.patients() == ["P", None]
+    assert [dataset[index]["study_index"] for index in (0, 12, 17)] == [0, 0, 1]
+
+
+def test_images_are_counted_by_their_contents(studies):
+    dataset = SliceDataset(studies, preparing(), progress=False)
+    digests = [digest for digest, _ in dataset.contents()]
+    assert dataset.count_of([*digests[1:], "another"]) == 2
+    assert dataset.count_of(None) is None
+
+
 def test_arguments_out_of_range_are_named(studies):
     with pytest.raises(ValueError, match="slices_per_study must be 1 or more, got 0"):
         SliceDataset(studies, preparing(), slices_per_study=0)

@@ -67,7 +67,7 @@ def test_95_of_100_intervals_hold_the_temperature_also_if_patients_have_several_
 def test_few_patients_give_no_temperature_however_many_studies_they_have():
     probabilities, labels = drawn(100, 2.0)
     found = fit_temperature(probabilities, labels, (np.arange(100) % 29).tolist())
-    assert (found.value, found.reason, found.n) == (1.0, "too few (n = 29)", 100)
+    assert (found.value, found.reason, found.n) == (1.0, "too few (n = 100, of 29 patients)", 100)
     assert fit_temperature(probabilities[:0], labels[:0], []).reason == "too few (n = 0)"
 
 

@@ -29,7 +29,7 @@ def test_with_fewer_patients_nothing_can_be_promised(coverage, least):
     few = fit_set_threshold(scores[1:], range(least - 1), coverage)
     assert (few.threshold, few.coverage, few.reason) == (None, None, f"too few (n = {least - 1})")
     one_patient = fit_set_threshold(np.linspace(0.1, 0.9, 100), [0] * 100, coverage)
-    assert (one_patient.threshold, one_patient.reason) == (None, "too few (n = 1)")
+    assert (one_patient.threshold, one_patient.reason) == (None, "too few (n = 100, of 1 patient)")
 
 
 def test_no_study_of_a_class_is_too_few():

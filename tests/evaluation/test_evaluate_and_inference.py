@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from dwskd_monai.data.phantoms import make_phantom
+from dwskd_monai.evaluation.evidence import tempered
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.evaluation.workflows import run_configs
 
 BUNDLE = BUNDLES[1]
+NAMES = ("covid", "non_covid")
 ROWS = ("covid,P1,S1,", "non_covid,P2,,", "covid,P1,S1,")  # the images of S1 are apart
 
 
@@ -37,12 +43,68 @@ def read_rows(path: Path, key: tuple[str, ...]) -> dict[tuple[str, ...], dict[st
         return {tuple(row[column] for column in key): row for row in csv.DictReader(file)}
 
 
-def test_a_study_of_several_images_is_predicted_as_it_was_evaluated(datalist, models, tmp_path):
-    common = {"dataset_dir": str(datalist), "ckpt_dir": str(models)}
-    evaluated = tmp_path / "evaluated"
-    inferred = tmp_path / "inferred"
+@pytest.fixture
+def evidence(models) -> dict[str, Any]:
+    """What a training with enough validation images would have written beside the network."""
+    content = {
+        "fitted_on": "validation images, which also chose the epoch",
+        "aggregation": {"method": "mean", "k": 5},
+        "temperature": {"value": 3.0, "n": 50},
+        "operating_points": {
+            "rule": "youden",
+            "classes": {"covid": {"threshold": 0.0}, "non_covid": {"threshold": 1.0}},
+        },
+        "prediction_sets": {"coverage": 0.9, "classes": {"covid": {"threshold": 1.0}, "non_covid": {"threshold": 0.0}}},
+    }
+    file = models / "model.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"evidence": content}))
+    return content
+
+
+def predict_and_evaluate(datalist: Path, models: Path, folder: Path, **settings: Any) -> tuple[Path, Path]:
+    """The folders of the results of inference and of an evaluation of the same images."""
+    common = {"dataset_dir": str(datalist), "ckpt_dir": str(models), **settings}
+    evaluated = folder / "evaluated"
+    inferred = folder / "inferred"
     run_configs(BUNDLE, "train", "evaluate", **common, output_dir=str(evaluated), split="all", cache_dir=None)
     run_configs(BUNDLE, "inference", **common, output_dir=str(inferred))
+    return inferred, evaluated
+
+
+def test_inference_and_evaluation_say_what_the_training_fitted(datalist, models, evidence, tmp_path):
+    before, _ = predict_and_evaluate(datalist, models, tmp_path / "null", evidence=None)
+    inferred, evaluated = predict_and_evaluate(datalist, models, tmp_path)
+    studies = read_rows(inferred / "predictions.csv", ("study",))
+    expected = read_rows(evaluated / "predictions.csv", ("study",))
+    for place, plain in read_rows(before / "predictions.csv", ("study",)).items():
+        row = studies[place]
+        assert row == {column: expected[place][column] for column in row}
+        assert (row["at_operating_point"], row["prediction_set"], row["note"]) == ("covid", "non_covid", "")
+        assert plain["at_operating_point"] == plain["prediction_set"] == "not fitted"
+        values = [tempered(np.array([float(one[name]) for name in NAMES]), t) for one, t in ((plain, 3.0), (row, 1.0))]
+        assert values[0] == pytest.approx(values[1], abs=1e-5)
+    content = json.loads((inferred / "predictions.json").read_text())
+    assert content["evidence"] == {"applied": True, **evidence}
+    measured = json.loads((evaluated / "metrics.json").read_text())
+    assert measured["evidence"] == content["evidence"]
+    assert measured["evidence_measured"]["set_sizes"] == [0, 2, 0]
+    assert measured["evidence_measured"]["classes"]["covid"]["sensitivity"] == "too few (n = 1)"
+
+
+def test_with_another_aggregation_nothing_that_was_fitted_is_used_and_this_is_said(
+    datalist, models, evidence, tmp_path
+):
+    run_configs(
+        BUNDLE, "inference", dataset_dir=str(datalist), ckpt_dir=str(models), output_dir=str(tmp_path), aggregate="max"
+    )
+    said = {"applied": False, "reason": "fitted for the aggregation mean, but it is max here"}
+    assert json.loads((tmp_path / "predictions.json").read_text())["evidence"] == said
+    rows = read_rows(tmp_path / "predictions.csv", ("study",)).values()
+    assert {row["prediction_set"] for row in rows} == {"not fitted"}
+
+
+def test_a_study_of_several_images_is_predicted_as_it_was_evaluated(datalist, models, tmp_path):
+    inferred, evaluated = predict_and_evaluate(datalist, models, tmp_path)
     for name, key in (("predictions.csv", ("study",)), ("slice_predictions.csv", ("study", "slice"))):
         expected = read_rows(evaluated / name, key)
         rows = read_rows(inferred / name, key)

@@ -56,17 +56,19 @@ def test_each_number_has_its_n_and_an_interval_and_says_what_it_was_fitted_on():
 def test_a_class_with_few_patients_has_words_in_place_of_a_number_and_is_in_each_set():
     record = fitted(60)
     _, labels = studies(60)
-    patients = len(set((np.arange(60) // 2)[labels == 2]))
-    assert patients < 9
-    few = {"n": int((labels == 2).sum()), "reason": f"too few (n = {patients})"}
+    count = int((labels == 2).sum())
+    assert len(set((np.arange(60) // 2)[labels == 2])) == count < 9
+    reason = f"too few (n = {count})"
+    few = {"n": count, "reason": reason}
     assert record["prediction_sets"]["classes"]["c"] == few
     point = record["operating_points"]["classes"]["c"]
     assert "threshold" not in point
-    assert point["reason"] == f"too few (n = {patients})"
+    assert point["reason"] == reason
     evidence = read_evidence(record)
     assert evidence.prediction_set(np.array([0.98, 0.02, 0.0]), NAMES)[-1] == "c"
     assert "c" not in evidence.at_operating_point(np.array([0.0, 0.0, 1.0]), NAMES)
-    assert ("c is in each set", f"too few (n = {patients})") in lacking(record)
+    assert f"c always in the prediction set: {reason}" in lacking(record)
+    assert f"no operating point of c: {reason}" in lacking(record)
 
 
 def test_operating_points_and_sets_are_of_calibrated_probabilities():
@@ -84,9 +86,12 @@ def test_operating_points_and_sets_are_of_calibrated_probabilities():
 @pytest.mark.parametrize("count", [0, 1, 12])
 def test_twelve_images_are_too_few_for_anything(count):
     record = fitted(count)
-    reasons = [reason for _, reason in lacking(record)]
-    assert len(reasons) == 1 + 2 * len(NAMES)
-    assert all(reason.startswith("too few (n = ") for reason in reasons)
+    parts = [record["temperature"]]
+    parts += record["operating_points"]["classes"].values()
+    parts += record["prediction_sets"]["classes"].values()
+    assert len(parts) == 1 + 2 * len(NAMES)
+    assert all(part["reason"].startswith("too few (n = ") for part in parts)
+    assert all(": too few (n = " in words for words in lacking(record))
     evidence = read_evidence(record)
     probabilities = np.array([0.7, 0.2, 0.1])
     assert evidence.calibrated(probabilities) is probabilities
@@ -115,8 +120,8 @@ def test_patients_that_are_known_for_some_studies_are_said():
 
 def test_what_is_not_wanted_is_not_fitted_and_said():
     record = fitted(wanted=Wanted(False, None, None))
-    assert [reason for _, reason in lacking(record)] == [
-        "calibrate is false", "operating_point is null", "prediction_set is null",
+    assert lacking(record) == [
+        "probabilities are not calibrated: calibrate is false", "operating_point is null", "prediction_set is null",
     ]  # fmt: skip
     assert read_evidence(record).describe(np.array([1.0, 0, 0]), NAMES)["prediction_set"] == "not fitted"
 

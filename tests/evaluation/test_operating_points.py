@@ -125,7 +125,7 @@ def test_few_patients_of_one_kind_give_no_threshold():
     point = fit_operating_point(1 - scores[chosen], ~positive[chosen], range(int(chosen.sum())), YOUDEN)
     assert point.reason == "too few (n = 7) of other classes"
     patients = np.where(positive, few % 9, 100 + np.arange(100)).tolist()  # 34 studies of 9 patients
-    assert fit_operating_point(scores, positive, patients, YOUDEN).reason == "too few (n = 9)"
+    assert fit_operating_point(scores, positive, patients, YOUDEN).reason == "too few (n = 34, of 9 patients)"
 
 
 def test_the_threshold_of_a_patient_is_chosen_on_others():

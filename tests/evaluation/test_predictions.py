@@ -5,15 +5,18 @@ import pytest
 import torch
 
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.evidence import Evidence, tempered
 from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.studies import IncompleteStudiesError
 from tests.evaluation.evaluate import LOGITS, evaluate, read_rows
+
+SAID = ["at_operating_point", "prediction_set", "note"]
 
 
 def test_predictions_have_a_row_per_picture_with_names(tmp_path):
     evaluate(PredictionWriter(tmp_path, {"0": "a", "1": "b", "2": "c"}))
     rows = read_rows(tmp_path / "predictions.csv")
-    assert rows[0] == ["study", "label", "predicted", "a", "b", "c", "slices"]
+    assert rows[0] == ["study", "label", "predicted", "a", "b", "c", "slices", *SAID]
     assert [row[:3] for row in rows[1:]] == [
         ["0.png", "a", "a"],
         ["1.png", "c", "b"],
@@ -30,7 +33,7 @@ def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):
     evaluate(PredictionWriter(tmp_path, ("a", "b", "c"), Aggregation("max")), logits, (4, 1, 2), labeled=False)
     probabilities = logits.softmax(1).double().numpy()
     rows = read_rows(tmp_path / "predictions.csv")
-    assert rows[0] == ["study", "predicted", "a", "b", "c", "slices"]
+    assert rows[0] == ["study", "predicted", "a", "b", "c", "slices", *SAID]
     parts = [probabilities[:4], probabilities[4:5], probabilities[5:]]
     expected = [largest / largest.sum() for largest in (part.max(0) for part in parts)]
     assert np.allclose(np.array([row[2:5] for row in rows[1:]], float), expected, atol=1e-6)
@@ -39,6 +42,37 @@ def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):
     assert slices[0] == ["study", "slice", "predicted", "a", "b", "c"]
     assert [row[:2] for row in slices[1:]] == [["0.png", str(i)] for i in range(4)] + [["2.png", "0"], ["2.png", "1"]]
     assert np.allclose(np.array([row[3:] for row in slices[1:]], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
+
+
+def test_a_study_has_calibrated_probabilities_and_what_they_reach_and_slices_have_those_of_the_network(tmp_path):
+    logits = torch.randn(7, 3)
+    evidence = Evidence(2.0, {"a": 0.0, "b": 1.0}, {"a": 0.0, "b": 1.0, "c": 0.0}, 0.9)
+    evaluate(PredictionWriter(tmp_path, ("a", "b", "c"), evidence=evidence), logits, (4, 1, 2))
+    probabilities = logits.softmax(1).double().numpy()
+    expected = np.stack([tempered(part.mean(0), 2.0) for part in np.split(probabilities, [4, 5])])
+    rows = read_rows(tmp_path / "predictions.csv")[1:]
+    shown = np.array([row[3:6] for row in rows], float)
+    assert np.allclose(shown, expected, atol=1e-6)
+    assert np.allclose(shown.sum(1), 1, atol=2e-6)
+    assert [row[2] for row in rows] == ["abc"[index] for index in expected.argmax(1)]
+    assert [row[7:] for row in rows] == [["a", "a|c", ""]] * 3
+    slices = read_rows(tmp_path / "slice_predictions.csv")[1:]
+    assert np.allclose(np.array([row[4:] for row in slices], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
+
+
+def test_the_note_says_in_words_what_is_unusual(tmp_path):
+    evidence = Evidence(1.0, {}, {"a": 1.0, "b": 1.0, "c": 1.0}, 0.9)
+    handler = PredictionWriter(tmp_path, ("a", "b", "c"), planes={"axial": 50}, evidence=evidence)
+    evaluate(handler, planes=["axial", "sagittal", "unknown", "axial"])
+    no_class = "no class fits at 90%: probabilities unlike those of the validation images"
+    assert [row[9] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [
+        no_class, f"sagittal slices, unlike the training images; {no_class}", no_class, no_class,
+    ]  # fmt: skip
+
+
+def test_without_evidence_the_columns_are_there_and_say_so(tmp_path):
+    evaluate(PredictionWriter(tmp_path, ("a", "b", "c")))
+    assert [row[7:] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [["not fitted", "not fitted", ""]] * 4
 
 
 def test_an_interruption_costs_no_finished_study(tmp_path):

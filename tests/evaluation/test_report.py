@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.metric_files import write_metrics
 from dwskd_monai.evaluation.metrics import classification_metrics
 from dwskd_monai.evaluation.report import EvaluationReport
@@ -100,6 +101,24 @@ def test_files_are_byte_for_byte_what_they_were(tmp_path, name):
     assert (tmp_path / name).read_bytes() == (EXPECTED / name).read_bytes()
 
 
+def test_metrics_describe_what_inference_says(tmp_path):
+    logits, names = torch.randn(9, 3), ("a", "b", "c")
+    evidence = Evidence(3.0)
+    evaluate(EvaluationReport(tmp_path, names, evidence=evidence), logits, (4, 1, 2, 2), (0, 1, 2, 2))
+    probabilities = logits.softmax(1).double().numpy()
+    wholes = evidence.calibrated(np.stack([part.mean(0) for part in np.split(probabilities, [4, 5, 7])]))
+    expected = classification_metrics(wholes, np.array([0, 1, 2, 2]), names)
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["study"]["overall"] == pytest.approx(expected.overall)
+    assert content["evidence_measured"]["calibration"]["after"] == "too few (n = 4)"
+
+
+def test_images_that_fitted_the_evidence_are_said(tmp_path, caplog):
+    evaluate(EvaluationReport(tmp_path, ("a", "b", "c"), fitted_images=3))
+    assert json.loads((tmp_path / "metrics.json").read_text())["fitted_images"] == 3
+    assert "3 of the images chose the epoch, and fitted calibration" in caplog.text
+
+
 def test_an_evaluation_without_labels_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0.png: no label; an evaluation needs the label of each study"):
         evaluate(EvaluationReport(tmp_path, ("a", "b", "c")), labeled=False)
@@ -114,4 +133,5 @@ def test_the_metrics_say_which_network_and_which_images_they_are_of(tmp_path):
     assert {key: content[key] for key in origin} == origin
     assert content["trained_images"] is True
     origin |= {"trained_images": True, "refused_images": 0, "accepted": [], "unusual_planes": {}}
+    origin |= {"fitted_images": None, "evidence": {"applied": False, "reason": "evidence is null"}}
     assert json.loads((tmp_path / "predictions.json").read_text()) == origin

@@ -132,6 +132,59 @@ def test_the_best_of_two_evaluators_is_saved(tmp_path):
     assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=True)["fc.weight"], auxiliary.fc.weight)
 
 
+class Fit:
+    """Evidence that counts how often it is fitted."""
+
+    def __init__(self) -> None:
+        self.fits = 0
+        self.evaluators: list[object] = []
+
+    def attach(self, engine: object) -> None:
+        self.evaluators.append(engine)
+
+    def fit(self) -> dict[str, int]:
+        self.fits += 1
+        return {"fit": self.fits}
+
+
+class Written:
+    """A record that keeps what was written."""
+
+    def __init__(self) -> None:
+        self.evidence: list[object] = []
+
+    def file_of(self, weights: Path) -> Path:
+        return weights.with_suffix(".yaml")
+
+    def write(self, file: Path, weights: Path, best: object, evidence: object) -> None:
+        file.write_text(str(evidence))
+        self.evidence.append(evidence)
+
+
+def test_evidence_is_fitted_to_each_network_that_is_saved_and_to_no_other(tmp_path):
+    network, fit, written = Student(), Fit(), Written()
+    saver = BestModelSaver(tmp_path / "model.pt", written, fit)
+    evaluator = StubEvaluator(network, {1: 0.5, 2: 0.4, 3: 0.6, 4: math.nan}, [saver])
+    assert fit.evaluators == [evaluator]
+    for epoch in range(1, 5):
+        nn.init.constant_(network.fc.bias, epoch)
+        evaluator.run(epoch)
+    assert written.evidence == [{"fit": 1}, {"fit": 2}]
+    assert (tmp_path / "model.yaml").read_text() == "{'fit': 2}"
+
+
+def test_the_deployed_network_keeps_its_evidence_until_a_better_one_has_its_own(tmp_path):
+    network, fit, written = Student(), Fit(), Written()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    saver = BestModelSaver(tmp_path / "model.pt", written, fit)
+    evaluator = StubEvaluator(network, {0: 0.5, 1: 0.4, 2: 0.6}, [saver])
+    for epoch in range(2):
+        evaluator.run(epoch)
+    assert written.evidence == []
+    evaluator.run(2)
+    assert written.evidence == [{"fit": 2}]
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
     batches = make_batches()
     batches[2]["image"][0, 0, 0, 0] = math.nan

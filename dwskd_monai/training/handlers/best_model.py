@@ -30,8 +30,18 @@ class Record(Protocol):
     def start_from(self, weights: Path) -> None:
         """Take over what is recorded of a network that the training starts from."""
 
-    def write(self, file: Path, weights: Path, best: Mapping[str, Any]) -> None:
-        """Write the record of saved weights, and of the epoch and metric by which they were chosen."""
+    def write(self, file: Path, weights: Path, best: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> None:
+        """Write the record of saved weights, of the epoch and metric by which they were chosen, and of the evidence."""
+
+
+class Evidence(Protocol):
+    """What is fitted to the predictions of the network that is saved; see ``evaluation.ValidationEvidence``."""
+
+    def attach(self, engine: Engine) -> None:
+        """Collect the predictions of an evaluator."""
+
+    def fit(self) -> Mapping[str, Any]:
+        """What the last epoch gives; all processes call this."""
 
 
 class BestModelSaver:
@@ -44,11 +54,13 @@ class BestModelSaver:
     Args:
         path: the state dict.
         record: written together with the weights, and kept with them; None: only the weights are written.
+        evidence: fitted for each network that is saved, and written with the record; None: nothing is fitted.
     """
 
-    def __init__(self, path: str | Path, record: Record | None = None) -> None:
+    def __init__(self, path: str | Path, record: Record | None = None, evidence: Evidence | None = None) -> None:
         self.path = Path(path)
         self.record = record
+        self.evidence = evidence
         self.best_metric = -math.inf
         self.best_epoch = 0
         self._least = -math.inf  # the metric of the network that was there before the training
@@ -56,6 +68,8 @@ class BestModelSaver:
 
     def attach(self, engine: Engine) -> None:
         """Compare after each evaluation."""
+        if self.evidence is not None:
+            self.evidence.attach(engine)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Evaluator) -> None:
@@ -79,12 +93,13 @@ class BestModelSaver:
             raise FloatingPointError(f"epoch {engine.state.epoch}: weights of {broken[0]} are not finite; not saved")
         self.best_metric = metric
         self.best_epoch = engine.state.epoch
+        evidence = None if self.evidence is None else self.evidence.fit()
         if not self._saved and holds_weights(self.path, weights):
             if idist.get_rank() == 0:
-                self._renew_record(name)
+                self._renew_record(name, evidence)
             return
         if idist.get_rank() == 0:
-            self._save(weights, name)
+            self._save(weights, name, evidence)
         self._saved = True
         _logger.debug("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
 
@@ -93,20 +108,20 @@ class BestModelSaver:
         self.best_metric = self._least
         self.best_epoch = 0
 
-    def _save(self, weights: Mapping[str, Tensor], metric_name: str) -> None:
+    def _save(self, weights: Mapping[str, Tensor], metric_name: str, evidence: Mapping[str, Any] | None) -> None:
         if self.record is None:
             with replacing(self.path) as file:
                 checkpoints.write(weights, file)
             return
         with replacing_pair(self.path, self.record.file_of(self.path)) as (file, record_file):
             checkpoints.write(weights, file)
-            self.record.write(record_file, file, self._best(metric_name))
+            self.record.write(record_file, file, self._best(metric_name), evidence)
 
-    def _renew_record(self, metric_name: str) -> None:
+    def _renew_record(self, metric_name: str, evidence: Mapping[str, Any] | None) -> None:
         """Write the record of existing weights again: they may come from a training with other settings."""
         if self.record is not None and self.best_epoch:  # 0: the network that was served, before any epoch
             with replacing(self.record.file_of(self.path)) as file:
-                self.record.write(file, self.path, self._best(metric_name))
+                self.record.write(file, self.path, self._best(metric_name), evidence)
 
     def _best(self, metric_name: str) -> dict[str, Any]:
         return {"epoch": self.best_epoch, "metric": metric_name, "value": self.best_metric}
