@@ -13,6 +13,10 @@ _CONSTANTS = (
     "percentiles",
     "intensity",
 )  # fmt: skip
+_THEN = (
+    "softmax over the classes: probabilities of slices, not calibrated; evidence is for studies, whose probabilities "
+    "are aggregated from those of their slices, then taken to the power of 1 / temperature and divided by their sum"
+)
 
 
 def description(trained: TrainedBundle) -> dict[str, str]:
@@ -20,7 +24,8 @@ def description(trained: TrainedBundle) -> dict[str, str]:
 
     ``preprocessing`` has the constants, ``study_transforms`` the whole list of transforms, ``input`` and ``output``
     their names, shapes and meaning, ``classes`` the names in the order of the output, ``weights_sha256`` the digest of
-    the file that the network was made from.
+    the file that the network was made from, ``evidence`` what the training fitted: it is not a part of the network,
+    whose probabilities are those of slices and not calibrated.
     """
     settings = trained.settings
     metadata = trained.bundle.metadata
@@ -36,8 +41,9 @@ def description(trained: TrainedBundle) -> dict[str, str]:
         "weights_sha256": settings.sha256,
         "classes": classes,
         "input": {"name": INPUT, "shape": ["batch", channels, size, size], "dtype": "float32"},
-        "output": {"name": OUTPUT, "shape": ["batch", len(classes)], "then": "softmax over the classes"},
+        "output": {"name": OUTPUT, "shape": ["batch", len(classes)], "then": _THEN},
         "preprocessing": {key: settings[key] for key in _CONSTANTS if key in settings},
         "study_transforms": settings["study_transforms"],
+        "evidence": dict(settings.evidence),
     }
     return {name: json.dumps(value) for name, value in content.items()}

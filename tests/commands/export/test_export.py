@@ -100,7 +100,10 @@ def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
     assert session.get_modelmeta().custom_metadata_map == properties
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "logits"]
     script = export(BUNDLE, "torchscript", tmp_path / "x.ts", models=models).file
-    assert load_net_with_metadata(str(script))[1]["classes"] == ["covid19", "no_findings", "pneumonia"]
+    metadata = load_net_with_metadata(str(script))[1]
+    assert metadata["classes"] == ["covid19", "no_findings", "pneumonia"]
+    assert "probabilities of slices, not calibrated" in metadata["output"]["then"]
+    assert metadata["evidence"] == {}, "these weights were not trained by a bundle"
 
 
 def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
