@@ -56,6 +56,7 @@ class TrainedSettings(Mapping[str, Any]):
         self.sha256 = sha256
         self.evidence: Mapping[str, Any] = evidence or {}
         self._settings = dict(settings)
+        self._fitted: dict[str, Any] = dict(self.evidence.get("settings", {}))
 
     def __getitem__(self, key: str) -> Any:
         return self._settings[key]
@@ -89,8 +90,11 @@ class TrainedSettings(Mapping[str, Any]):
         return dict(self.origin.get("planes", {}))
 
     def decides(self, key: str) -> bool:
-        """Whether an id is among the settings, or is a part of one of them, such as ``network_def#img_size``."""
-        return as_id(key) in self._settings or parts_of(key)[0] in self._settings
+        """Whether an id is among the settings, or is a part of one of them, such as ``network_def#img_size``.
+
+        Settings of what was fitted at the training, such as ``operating_point``, are among them.
+        """
+        return as_id(key) in {**self._settings, **self._fitted} or parts_of(key)[0] in self._settings
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse a setting that contradicts the training.
@@ -195,8 +199,9 @@ class TrainedSettings(Mapping[str, Any]):
                 yield from self._decisive_parts({f"{key}#{name}": part for name, part in value.items()})
 
     def _lookup(self, key: str) -> Any:
-        if as_id(key) in self._settings:
-            return self._settings[as_id(key)]
+        known = {**self._settings, **self._fitted}
+        if as_id(key) in known:
+            return known[as_id(key)]
         value: Any = self._settings
         for part in parts_of(key):
             if isinstance(value, Mapping) and part in value:

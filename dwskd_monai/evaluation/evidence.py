@@ -133,7 +133,7 @@ def lacking(content: Mapping[str, Any]) -> list[str]:
     if "reason" in content["temperature"]:
         words.append(f"probabilities are not calibrated: {content['temperature']['reason']}")
     sets = content["prediction_sets"]
-    of_sets = "{} always in the prediction set" if _thresholds(sets) else "no prediction sets, of {}"
+    of_sets = "{} always in the prediction set" if _thresholds(sets) else "no prediction sets for {}"
     for part, what in ((content["operating_points"], "no operating point of {}"), (sets, of_sets)):
         if "reason" in part:
             words.append(part["reason"])

@@ -74,6 +74,7 @@ def fit_evidence(
         "studies": len(labels),
         "intervals": clusters(patients),
         "aggregation": dataclasses.asdict(aggregation),
+        "settings": dataclasses.asdict(wanted),
         "temperature": _as_record(temperature),
         "operating_points": _operating_points(calibrated, labels, groups, class_names, wanted.operating_point),
         "prediction_sets": _prediction_sets(calibrated, labels, groups, class_names, wanted.prediction_set),

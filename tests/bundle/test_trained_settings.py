@@ -71,14 +71,16 @@ def test_the_planes_of_the_training_images_are_a_line_that_a_person_can_read(wei
     assert "  planes: {axial: 52, sagittal: 3}" in file.read_text().splitlines()
 
 
-def test_evidence_is_kept_beside_the_settings_and_decides_nothing_that_is_compared(weights):
+def test_evidence_is_kept_beside_the_settings_and_those_of_the_fit_are_compared_too(weights):
     file = settings_beside(weights)
-    evidence = {"temperature": {"value": 1.5, "n": 40}, "operating_points": {"classes": {"a": {"threshold": 0.25}}}}
+    evidence = {"settings": {"operating_point": "youden"}, "temperature": {"value": 1.5, "n": 40}}
     write_settings(file, weights, SETTINGS, ["a", "b"], {}, evidence)
     trained = read_settings(weights)
     assert trained.evidence == evidence
     assert dict(trained) == SETTINGS
-    assert trained.check({"evidence": None, "operating_point": "sensitivity>=0.95"}) == {}
+    assert trained.check({"evidence": None, "operating_point": "youden", "prediction_set": 0.8}) == {}
+    with pytest.raises(ValueError, match=r"operating_point: .*model.pt was trained with 'youden', got 'specificity>="):
+        trained.check({"operating_point": "specificity>=0.9"})
 
 
 def test_the_network_is_the_mean_of_two_students_if_both_are_deployed(weights):
