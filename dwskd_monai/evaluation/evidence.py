@@ -101,15 +101,14 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
     """What trained settings have under ``evidence``; the log says what they lack.
 
     Args:
-        content: as :func:`~dwskd_monai.evaluation.fitting.fit_evidence` makes it; empty: the training fitted nothing,
-            such as one by an earlier version.
+        content: as :func:`~dwskd_monai.evaluation.fitting.fit_evidence` makes it; empty: there is none.
         aggregation: of the slices now. What was fitted with another one does not hold.
 
     Raises:
         ValueError: if something is missing in the content.
     """
     if not content:
-        return _not_applied("the trained settings have no evidence: the training was one by an earlier version")
+        return _not_applied("the trained settings have none; an earlier version, or dwskd settings, wrote them")
     used = aggregation or Aggregation()
     try:
         fitted_with = Aggregation(**content["aggregation"])
@@ -146,7 +145,7 @@ def lacking(content: Mapping[str, Any]) -> list[str]:
 
 
 def _not_applied(reason: str) -> Evidence:
-    _logger.info("probabilities are not calibrated, without operating points and prediction sets: %s", reason)
+    _logger.info("no calibration, operating points or prediction sets: %s", reason)
     return Evidence(record={"applied": False, "reason": reason})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from dwskd_monai.bundle import Bundle
 from dwskd_monai.data.phantoms.lung_ct import lung_ct
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
 from tests.bundles.commands import SMALL, config, run, run_dwskd, run_here
@@ -151,7 +152,7 @@ def test_one_study_in_three_formats_has_one_prediction(trained, tmp_path):
     )
     rows = read_rows(tmp_path / "out" / "predictions.csv")
     assert sorted(Path(row["study"]).name for row in rows) == ["multiframe.dcm", "nifti.nii.gz", "series"]
-    columns = [name for name in rows[0] if name not in ("study", "predicted", "slices")]
+    columns = Bundle(bundle).class_names
     predictions = np.array([[float(row[name]) for name in columns] for row in rows])
     assert np.abs(predictions - predictions[0]).max() <= 1e-4
     assert len({row["slices"] for row in rows}) == 1

@@ -136,7 +136,7 @@ def test_a_wrong_wish_is_refused_before_a_training():
 def test_what_an_earlier_version_trained_says_what_it_lacks(caplog):
     with caplog.at_level("INFO"):
         evidence = read_evidence({})
-    assert "the trained settings have no evidence" in caplog.text
+    assert "the trained settings have none; an earlier version" in caplog.text
     assert evidence.record["applied"] is False
     assert evidence.describe(np.array([0.9, 0.1, 0.0]), NAMES)["at_operating_point"] == "not fitted"
 

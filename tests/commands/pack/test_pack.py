@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import monai.bundle
 import pytest
 import torch
+import yaml
 
 import dwskd_monai
 from dwskd_monai.cli import main
@@ -51,6 +52,17 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def add_evidence(file: Path, class_names: list[str]) -> None:
+    """What a training with enough validation images would have written."""
+    evidence = {
+        "aggregation": {"method": "mean", "k": 5},
+        "temperature": {"value": 3.0, "n": 50},
+        "operating_points": {"rule": "youden", "classes": {class_names[0]: {"threshold": 0.0}}},
+        "prediction_sets": {"coverage": 0.9, "classes": {class_names[0]: {"threshold": 1.0}}},
+    }
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"evidence": evidence}))
+
+
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
 def packed(request, tmp_path_factory) -> tuple[Path, Path, Path]:
     """The bundle, its zip file and the folder of its network."""
@@ -59,6 +71,7 @@ def packed(request, tmp_path_factory) -> tuple[Path, Path, Path]:
     torch.manual_seed(0)
     network = tiny_convnext(num_classes=classes["pred"]["num_channels"])
     models = save_network(network, folder / "models", request.param, **SMALL_SETTINGS)
+    add_evidence(models / "model.yaml", list(classes["pred"]["channel_def"].values()))
     (models / "training_state.pt").write_bytes(b"large, and of no use to others")
     (folder / "metrics.json").write_text(json.dumps(METRICS | {"weights_sha256": sha256(models / "model.pt")}))
     file = folder / "bundle.zip"
@@ -95,6 +108,9 @@ def test_it_predicts_alone_what_the_bundle_predicts(packed, tmp_path):
         result = alone("run", "--config_file", config, "--output_dir", tmp_path / suffix, cwd=tmp_path)
         assert result.returncode == 0, result.stderr[-3000:]
         assert scores(tmp_path / suffix / "predictions.csv") == scores(tmp_path / "before" / "predictions.csv")
+        names = json.loads((unpacked / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
+        first, *others = names["pred"]["channel_def"].values()
+        assert scores(tmp_path / suffix / "predictions.csv")[-3:] == [first, "|".join(others), ""]
 
 
 def test_monai_loads_it(packed, tmp_path):
