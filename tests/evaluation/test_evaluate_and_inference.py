@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.data.phantoms import make_phantom
 from dwskd_monai.evaluation.evidence import tempered
 from tests.bundles.commands import SMALL_SETTINGS, save_network
@@ -89,6 +92,22 @@ def test_inference_and_evaluation_say_what_the_training_fitted(datalist, models,
     assert measured["evidence"] == content["evidence"]
     assert measured["evidence_measured"]["set_sizes"] == [0, 2, 0]
     assert measured["evidence_measured"]["classes"]["covid"]["sensitivity"] == "too few (n = 1)"
+
+
+def test_a_server_says_the_probabilities_that_inference_writes(models, evidence, tmp_path):
+    """In the order in which MONAI Label calls the parts of the config, with one study at a time."""
+    image = make_phantom("lung_ct", tmp_path / "image", 0)
+    places = {"dataset_dir": str(image), "ckpt_dir": str(models)}
+    run_configs(BUNDLE, "inference", **places, output_dir=str(tmp_path))
+    bundle = Bundle(BUNDLE, places)
+    network = read_settings(models / "model.pt").load_network()
+    item = bundle.parsed("preprocessing", "inference")({"image": str(image)})
+    with torch.no_grad():
+        logits = bundle.parsed("inferer", "inference")(item["image"][None], network)
+    reply = bundle.parsed("post_transforms", "inference")({**item, "pred": logits[0]})["pred"]
+    (row,) = read_rows(tmp_path / "predictions.csv", ("study",)).values()
+    assert reply.numpy() == pytest.approx([float(row[name]) for name in NAMES], abs=1e-5)
+    assert logits.softmax(1)[0].numpy() != pytest.approx(reply.numpy(), abs=1e-3)
 
 
 def test_with_another_aggregation_nothing_that_was_fitted_is_used_and_this_is_said(
