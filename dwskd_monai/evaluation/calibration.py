@@ -16,7 +16,6 @@ from dwskd_monai.evaluation.intervals import (
     CONFIDENCE,
     Groups,
     Interval,
-    bootstrap_interval,
     group_count,
     group_numbers,
     mean_interval,
@@ -29,7 +28,26 @@ FOLDS = 5
 _BOUNDS = (0.1, 10.0)  # of a temperature; one at the bound is not determined by the images
 _MOST_BINS = 10
 _LEAST_IN_BIN = 10
+_DRAWS = 1000
+_AT_A_TIME = 100  # draws, which bounds the memory for them
 Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """An expected calibration error beside that of chance.
+
+    Args:
+        value: of the studies.
+        n: their number.
+        chance_low, chance_high: the errors of 95 of 100 classifiers with the same probabilities, if these are right and
+            the studies independent.
+    """
+
+    value: float
+    n: int
+    chance_low: float
+    chance_high: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,7 @@ class Temperature:
         interval: of the temperature.
         log_loss: its mean over the studies before.
         log_loss_change: what is added to it; negative: better.
+        overconfidence, overconfidence_after: mean probability of the predicted class, less the share of right ones.
         ece, ece_after: expected calibration errors.
     """
 
@@ -52,8 +71,10 @@ class Temperature:
     interval: Interval | None = None
     log_loss: Interval | None = None
     log_loss_change: Interval | None = None
-    ece: Interval | None = None
-    ece_after: Interval | None = None
+    overconfidence: Interval | None = None
+    overconfidence_after: Interval | None = None
+    ece: CalibrationError | None = None
+    ece_after: CalibrationError | None = None
 
 
 def fit_temperature(probabilities: Probabilities, labels: Labels, groups: Groups) -> Temperature:
@@ -86,8 +107,10 @@ def fit_temperature(probabilities: Probabilities, labels: Labels, groups: Groups
         temperature_interval(probabilities, labels, groups, value),
         mean_interval(before, groups),
         mean_interval(changes, groups),
-        calibration_error(probabilities, labels, groups),
-        calibration_error(crossed, labels, groups),
+        overconfidence(probabilities, labels, groups),
+        overconfidence(crossed, labels, groups),
+        calibration_error(probabilities, labels),
+        calibration_error(crossed, labels),
     )
 
 
@@ -132,21 +155,30 @@ def temperature_interval(probabilities: Probabilities, labels: Labels, groups: G
     return Interval(temperature, temperature / factor, temperature * factor, len(labels))
 
 
-def calibration_error(probabilities: Probabilities, labels: Labels, groups: Groups) -> Interval:
+def overconfidence(probabilities: Probabilities, labels: Labels, groups: Groups) -> Interval:
+    """How much larger the mean probability of the predicted class is than the share of right predictions."""
+    return mean_interval(probabilities.max(1) - (probabilities.argmax(1) == labels), groups)
+
+
+def calibration_error(probabilities: Probabilities, labels: Labels, seed: int = 0) -> CalibrationError:
     """The expected calibration error (Naeini et al., AAAI 2015): how far confidence is from the share of right ones.
 
     The confidence is the probability of the predicted class. Studies are put into bins of equal numbers, 10 or more
-    studies each, at most 10 bins. Chance alone makes it larger than 0. MONAI's ``CalibrationErrorMetric`` takes voxels,
-    in bins of equal width, and has no weights for an interval.
+    studies each, at most 10 bins. A bootstrap gives no interval of it: the error of resamples is larger than that of
+    the studies. So it is compared with the error that chance alone makes (consistency resampling, Bröcker and Smith
+    2007). MONAI's ``CalibrationErrorMetric`` takes voxels, in bins of equal width.
     """
     confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == labels
     bins = min(_MOST_BINS, max(1, len(labels) // _LEAST_IN_BIN))
     edges = np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1])
-    of_bin = np.searchsorted(edges, confidence)[:, None] == np.arange(bins)
-    gaps = (confidence - right)[:, None] * of_bin
+    of_bin = (np.searchsorted(edges, confidence)[:, None] == np.arange(bins)).astype(float)
 
-    def error(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.abs(weights @ gaps).sum(1) / weights.sum(1))
+    def errors(right: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(np.abs((confidence - right) @ of_bin).sum(-1) / len(labels))
 
-    return bootstrap_interval(error, groups)
+    random = np.random.default_rng(seed)
+    drawn = [errors(random.random((_AT_A_TIME, len(labels))) < confidence) for _ in range(_DRAWS // _AT_A_TIME)]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.concatenate(drawn), (tail, 1 - tail))
+    value = float(errors(probabilities.argmax(1) == labels))
+    return CalibrationError(value, len(labels), float(low), float(high))

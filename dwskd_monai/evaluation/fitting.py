@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
-from dwskd_monai.evaluation.calibration import Temperature, fit_temperature
+from dwskd_monai.evaluation.calibration import CalibrationError, Temperature, fit_temperature
 from dwskd_monai.evaluation.conformal import SetThreshold, checked_coverage, fit_set_threshold
 from dwskd_monai.evaluation.evidence import tempered
 from dwskd_monai.evaluation.intervals import Interval
@@ -133,13 +133,13 @@ def _as_record(fitted: Temperature | OperatingPoint | SetThreshold) -> dict[str,
     for field in dataclasses.fields(fitted):
         value = getattr(fitted, field.name)
         if value is not None:
-            record[field.name] = interval_record(value) if isinstance(value, Interval) else value
+            record[field.name] = plain_record(value) if isinstance(value, (Interval, CalibrationError)) else value
     return record
 
 
-def interval_record(interval: Interval) -> Mapping[str, float | int]:
-    """An interval as plain values."""
+def plain_record(number: Interval | CalibrationError) -> Mapping[str, float | int]:
+    """A number with its ends as plain values."""
     record: dict[str, float | int] = {}
-    for name, value in dataclasses.asdict(interval).items():
+    for name, value in dataclasses.asdict(number).items():
         record[name] = value if isinstance(value, int) else round(float(value), _DIGITS)
     return record

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
-from dwskd_monai.evaluation.calibration import calibration_error, log_losses
+from dwskd_monai.evaluation.calibration import calibration_error, log_losses, overconfidence
 from dwskd_monai.evaluation.evidence import Evidence
-from dwskd_monai.evaluation.fitting import clusters, interval_record, patient_groups
+from dwskd_monai.evaluation.fitting import clusters, patient_groups, plain_record
 from dwskd_monai.evaluation.intervals import Groups, group_count, mean_interval, proportion_interval, too_few
 
 LEAST_PATIENTS = 10  # of a number
@@ -66,13 +66,14 @@ def _share(hits: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Groups) -
     members = [group for group, use in zip(groups, chosen, strict=True) if use]
     if group_count(members) < LEAST_PATIENTS:
         return too_few(members)
-    return interval_record(proportion_interval(hits[chosen], members))
+    return plain_record(proportion_interval(hits[chosen], members))
 
 
 def _calibration(probabilities: Probabilities, labels: NDArray[np.integer], groups: Groups) -> Measured:
     if group_count(groups) < LEAST_PATIENTS:
         return too_few(groups)
     return {
-        "log_loss": interval_record(mean_interval(log_losses(probabilities, labels), groups)),
-        "ece": interval_record(calibration_error(probabilities, labels, groups)),
+        "log_loss": plain_record(mean_interval(log_losses(probabilities, labels), groups)),
+        "overconfidence": plain_record(overconfidence(probabilities, labels, groups)),
+        "ece": plain_record(calibration_error(probabilities, labels)),
     }

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import log_loss
 
 from dwskd_monai.evaluation import calibration
-from dwskd_monai.evaluation.calibration import calibration_error, fit_temperature
+from dwskd_monai.evaluation.calibration import calibration_error, fit_temperature, overconfidence
 from dwskd_monai.evaluation.evidence import tempered
 
 
@@ -41,6 +41,7 @@ def test_a_known_temperature_is_found_and_calibrates_other_patients(temperature,
     assert found.interval.low < temperature < found.interval.high
     assert found.log_loss.value == pytest.approx(log_loss(labels, probabilities))
     assert found.log_loss_change.high < 0
+    assert found.overconfidence_after.low < 0 < found.overconfidence_after.high
     assert found.ece_after.value < found.ece.value / 2
     assert found.reason is None
 
@@ -108,11 +109,32 @@ def test_the_calibration_error_is_the_mean_gap_of_bins_of_equal_numbers():
     confidence = np.r_[np.full(10, 0.6), np.full(10, 0.9)]
     right = np.arange(20) % 2 == 0  # half of each bin
     labels = np.where(right, 0, 1)
-    error = calibration_error(np.c_[confidence, 1 - confidence], labels, range(20))
+    error = calibration_error(np.c_[confidence, 1 - confidence], labels)
     assert error.value == pytest.approx((0.1 + 0.4) / 2)
     assert error.n == 20
 
 
 def test_a_calibrated_classifier_has_a_small_calibration_error():
     probabilities, labels = drawn(5000, 1.0)
-    assert calibration_error(probabilities, labels, range(5000)).value < 0.03
+    assert calibration_error(probabilities, labels).value < 0.03
+
+
+def test_95_of_100_calibrated_classifiers_have_the_error_of_chance_and_others_a_larger_one():
+    inside, above = [], []
+    for seed in range(100):
+        error = calibration_error(*drawn(150, 1.0, seed))
+        inside.append(error.chance_low <= error.value <= error.chance_high)
+        error = calibration_error(*drawn(150, 3.0, seed))
+        above.append(error.value > error.chance_high)
+    assert 0.9 <= np.mean(inside) <= 0.99
+    assert np.mean(above) > 0.95
+
+
+def test_95_of_100_intervals_hold_the_overconfidence():
+    truth = overconfidence(*drawn(200_000, 1.5, 999), range(200_000)).value
+    assert truth == pytest.approx(0.08, abs=0.02)
+    held = 0
+    for seed in range(200):
+        interval = overconfidence(*drawn(60, 1.5, seed), range(60))
+        held += interval.low <= truth <= interval.high
+    assert 182 <= held <= 198
