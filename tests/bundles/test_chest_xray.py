@@ -233,6 +233,9 @@ def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teach
     for name in ("network", "auxiliary_network"):
         for key, tensor in theirs[name].items():
             assert torch.equal(ours[name][key], tensor), f"{name} {key}"
+    fitted, expected = (yaml.safe_load((folder / "model.yaml").read_text()) for folder in (tmp_path, bundle / "models"))
+    assert fitted["evidence"] == expected["evidence"]
+    assert fitted["evidence"]["studies"] == len(expected["training"]["images"]["validation"])
 
 
 def test_a_training_without_resume_keeps_all_of_the_one_that_was_there(trained, phantoms, teacher, tmp_path):
@@ -284,3 +287,4 @@ def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measu
     overall = json.loads((tmp_path / "metrics.json").read_text())["study"]["overall"]
     assert overall["count"] % 2 == 1, "an uneven number, so that padding would show"
     assert overall["balanced_accuracy"] == pytest.approx(best["best_metric"], abs=1e-9)
+    assert yaml.safe_load((tmp_path / "model.yaml").read_text())["evidence"]["studies"] == overall["count"]
