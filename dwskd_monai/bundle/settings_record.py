@@ -169,7 +169,17 @@ class SettingsRecord:
         }
         if self._soft_labels is not None and "unlabeled" in contents:
             origin["unlabeled"] = {"images": len(contents["unlabeled"]), "agreement": self._soft_labels.agreement}
-        write_settings(file, weights, self._settings, self._classes, origin, evidence)
+        fitted = None if evidence is None else dict(evidence) | self._fitted_on(evidence)
+        write_settings(file, weights, self._settings, self._classes, origin, fitted)
+
+    def _fitted_on(self, evidence: Mapping[str, Any]) -> dict[str, str]:
+        """What the validation images had done before the training, said with what they did in it."""
+        validation = {content for content, _ in self._contents["validation"]}
+        before = "the network that the training started from had learned from"
+        if self._earlier is None:
+            return {"fitted_on": f"{evidence['fitted_on']}; it is unknown whether {before} them"}
+        seen = len(self._earlier & validation)
+        return {"fitted_on": f"{evidence['fitted_on']}; {before} {seen} of the {len(validation)}"} if seen else {}
 
     def state_dict(self) -> dict[str, Any]:
         """What must be the same if the training is resumed."""

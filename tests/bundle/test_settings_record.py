@@ -120,6 +120,25 @@ def test_images_of_the_networks_that_it_starts_from_are_kept_with_its_own(monkey
     assert written(resumed, weights)["images"]["earlier"] == ["cc", "s1", "s2", "s3", "t1"]
 
 
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (
+            {"training": ["cc", "dd"]},
+            "validation; the network that the training started from had learned from 1 of the 1",
+        ),
+        ({"training": ["dd"]}, "validation"),
+        ({}, "validation; it is unknown whether the network that the training started from had learned from them"),
+    ],
+)
+def test_evidence_says_what_validation_images_did_before_the_training(monkeypatch, weights, tmp_path, images, expected):
+    record = make_record(monkeypatch)
+    record.start_from(save_network(tmp_path / "earlier.pt", **images))
+    best = {"epoch": 1, "metric": "accuracy", "value": 0.5}
+    record.write(settings_beside(weights), weights, best, {"fitted_on": "validation", "studies": 1})
+    assert read_settings(weights).evidence == {"fitted_on": expected, "studies": 1}
+
+
 def test_networks_of_the_same_images_leave_nothing(monkeypatch, weights, tmp_path):
     teacher = save_network(tmp_path / "teacher.pt", training=["bb", "aa"], validation=["cc"])
     assert "earlier" not in written(make_record(monkeypatch, teacher_weights=str(teacher)), weights)["images"]
