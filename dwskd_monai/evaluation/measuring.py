@@ -47,10 +47,10 @@ def measure_evidence(
         covered = np.array([name in one for one in sets])
         of_class[name] = {}
         if name in evidence.operating_points:
-            of_class[name]["sensitivity"] = _share(flagged, positive, groups)
-            of_class[name]["specificity"] = _share(~flagged, ~positive, groups)
+            of_class[name]["sensitivity"] = share(flagged, positive, groups)
+            of_class[name]["specificity"] = share(~flagged, ~positive, groups)
         if name in evidence.set_thresholds:
-            of_class[name]["coverage"] = _share(covered, positive, groups)
+            of_class[name]["coverage"] = share(covered, positive, groups)
     return {
         "intervals": clusters(patients),
         "calibration": {
@@ -62,7 +62,8 @@ def measure_evidence(
     }
 
 
-def _share(hits: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Groups) -> Measured:
+def share(hits: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Groups) -> Measured:
+    """The share of hits among the chosen studies, or words if they are of too few patients."""
     members = [group for group, use in zip(groups, chosen, strict=True) if use]
     if group_count(members) < LEAST_PATIENTS:
         return too_few(members)

@@ -18,7 +18,10 @@ from dwskd_monai.files import replacing
 
 
 def write_metrics(
-    levels: Mapping[str, ClassificationMetrics], output_dir: str | Path, origin: Mapping[str, Any] | None = None
+    levels: Mapping[str, ClassificationMetrics],
+    output_dir: str | Path,
+    origin: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``metrics.json``, ``metrics.csv``, ``confusion_matrix.csv`` and ``confusion_matrix.png``.
 
@@ -26,9 +29,12 @@ def write_metrics(
         levels: metrics of ``study``, and optionally of ``slice``.
         output_dir: folder of the files.
         origin: which network made the predictions, for ``metrics.json``.
+        report: numbers with intervals, for ``report`` of ``metrics.json``; None: there are none.
     """
     folder = Path(output_dir)
     content = {**(origin or {}), **{name: _as_json(metrics) for name, metrics in levels.items()}}
+    if report is not None:
+        content["report"] = dict(report)
     with replacing(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
     with replacing(folder / "metrics.csv") as temporary, temporary.open("w", newline="") as file:

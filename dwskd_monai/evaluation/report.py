@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
+from numpy.typing import NDArray
 
+from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.measuring import measure_evidence
 from dwskd_monai.evaluation.metric_files import write_metrics
-from dwskd_monai.evaluation.metrics import as_text, classification_metrics
+from dwskd_monai.evaluation.metrics import ClassificationMetrics, as_text, classification_metrics
+from dwskd_monai.evaluation.page.content import Evaluated, measure
+from dwskd_monai.evaluation.page.network import Trained
+from dwskd_monai.evaluation.page.page import write_page
 from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.studies import StudyPrediction
 
@@ -25,8 +30,9 @@ class EvaluationReport(PredictionWriter):
     studies and, if studies have several slices, for slices), ``confusion_matrix.csv`` and ``.png`` of studies,
     ``predictions.csv`` and ``slice_predictions.csv``. Metrics of studies are those of calibrated probabilities, metrics
     of slices those of the network's. ``evidence_measured`` in ``metrics.json`` has what the operating points and
-    prediction sets do on these images, and the calibration before and after. MONAI's ``MetricsSaver`` writes means of
-    MONAI's metrics, without a figure or class names.
+    prediction sets do on these images, and the calibration before and after. ``report.html`` shows all of this with
+    intervals, curves, errors and limits, in one file; ``report`` in ``metrics.json`` has its numbers. MONAI's
+    ``MetricsSaver`` writes means of MONAI's metrics, without a figure or class names.
 
     Args:
         args, options: those of :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
@@ -34,6 +40,10 @@ class EvaluationReport(PredictionWriter):
             their labels; None: unknown.
         fitted_images: how many of the images chose the epoch and fitted the evidence; None: unknown.
         patients: of each study, by ``study_index``, for intervals; None: unknown.
+        report: whether ``report.html``, and its numbers in ``metrics.json``, are written.
+        split: which images these are: test, validation, training or all; None: not said.
+        settings: ids and values of the trained settings, for the report; None: not known.
+        training: what the trained settings say of the training, for the report; None: not known.
     """
 
     def __init__(
@@ -42,11 +52,18 @@ class EvaluationReport(PredictionWriter):
         trained_images: bool | None = None,
         fitted_images: int | None = None,
         patients: Sequence[str | None] | None = None,
+        report: bool = True,
+        split: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.trained_images = trained_images
         self.fitted_images = fitted_images
         self.patients = patients
+        self.report = report
+        self.split = split
+        self.trained = Trained(settings or {}, training or {})
         super().__init__(*args, **options)
 
     def origin(self) -> dict[str, Any]:
@@ -80,12 +97,38 @@ class EvaluationReport(PredictionWriter):
             slices = np.concatenate([study.slices for study in self._studies])
             levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
         measured = measure_evidence(self.evidence, probabilities, labels, self._patients, self.class_names)
-        write_metrics(levels, self.output_dir, self.origin() | {"evidence_measured": measured})
+        origin = self.origin() | {"split": self.split, "evidence_measured": measured}
+        content = self._write_report(probabilities, labels, levels["study"], origin) if self.report else None
+        write_metrics(levels, self.output_dir, origin, content)
         if self.fitted_images:
             _logger.warning(
                 "%d of the images chose the epoch, and fitted calibration, operating points and prediction sets: new "
                 "images will have worse numbers", self.fitted_images,
             )  # fmt: skip
+        self._log(levels)
+
+    def _write_report(
+        self,
+        probabilities: Probabilities,
+        labels: NDArray[np.integer],
+        metrics: ClassificationMetrics,
+        origin: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Write the page, and return its numbers."""
+        evaluated = Evaluated(
+            studies=[study.study for study in self._studies],
+            probabilities=probabilities,
+            labels=labels,
+            patients=self._patients,
+            slices=[study.slices for study in self._studies],
+            class_names=self.class_names,
+            evidence=self.evidence,
+        )
+        measured = measure(evaluated, origin)
+        write_page(self.output_dir / "report.html", measured, metrics, origin, self.trained)
+        return measured.content
+
+    def _log(self, levels: Mapping[str, ClassificationMetrics]) -> None:
         for level, metrics in levels.items():
             shown = ", ".join(f"{name} {as_text(value, 4)}" for name, value in metrics.overall.items())
             _logger.info("%s: %s; written to %s", level, shown, self.output_dir)

@@ -149,6 +149,7 @@ class _Attempt:
             # only of the evaluation: the network of a probe is fitted on the training images of dataset_dir
             images["test"] = {"split": "all", "validate#dataset#data#dataset_dir": str(self.setting.test_dir)}
         for split, source in images.items():
+            source["report"] = False  # nobody reads so many, and its intervals would take longer than the evaluation
             prefix = "" if split == "validation" else f"{split}_"
             where = self.folder / split
             counter = {

@@ -1,0 +1,40 @@
+"""The studies that are predicted wrongly, the most confident errors first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwskd_monai.evaluation.aggregation import Probabilities
+
+MOST = 30
+
+
+def failures(
+    probabilities: Probabilities, labels: NDArray[np.integer], studies: Sequence[str], class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """At most 30 wrong studies, by file name: the class that they are of, the predicted one, and both probabilities.
+
+    Args:
+        probabilities: ``(N, K)``, calibrated.
+        labels: ``(N,)``, indices of the classes.
+        studies: their names; of a path, its last part is shown.
+        class_names: K names.
+    """
+    predicted = probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != labels)
+    order = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")]
+    return [
+        {
+            "study": PurePath(studies[place]).name,
+            "label": class_names[labels[place]],
+            "predicted": class_names[predicted[place]],
+            "probability": round(float(probabilities[place, predicted[place]]), 6),
+            "probability_of_label": round(float(probabilities[place, labels[place]]), 6),
+        }
+        for place in order[:MOST].tolist()
+    ]
