@@ -43,7 +43,7 @@ TABLE = {
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "checkpoints", "ensemble", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "scipy", "sklearn", "matplotlib"}),
-    "evaluation.page": Room({"files"}, {"numpy", "sklearn", "matplotlib", "jinja2"}),
+    "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib", "jinja2"}),
     "commands": Room({"files", "checkpoints", "ensemble", "bundle", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),

@@ -125,7 +125,9 @@ class EvaluationReport(PredictionWriter):
             evidence=self.evidence,
         )
         measured = measure(evaluated, origin)
-        write_page(self.output_dir / "report.html", measured, metrics, origin, self.trained)
+        page = self.output_dir / "report.html"
+        write_page(page, measured, metrics, origin, self.trained)
+        _logger.info("%s has all numbers with their intervals", page)
         return measured.content
 
     def _log(self, levels: Mapping[str, ClassificationMetrics]) -> None:

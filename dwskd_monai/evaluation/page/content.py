@@ -15,7 +15,7 @@ from dwskd_monai.evaluation.fitting import clusters, patient_groups
 from dwskd_monai.evaluation.intervals import Groups, group_count, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
-from dwskd_monai.evaluation.page.curves import ClassCurves, class_curves
+from dwskd_monai.evaluation.page.curves import ClassCurves, auc_record, class_curves
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
 from dwskd_monai.evaluation.page.failures import failures
 from dwskd_monai.evaluation.page.rates import PREVALENCES, class_rates, macro_rows, predictive_values
@@ -171,7 +171,7 @@ def measure_level(level: Level, class_names: Sequence[str]) -> tuple[dict[str, A
         classes[name] = {"n": int(positive.sum()), "auc": reason, "average_precision": reason}
         if reason is None:
             curves[name] = class_curves(scores, positive, level.resamples)
-            classes[name]["auc"] = record(curves[name].auc, len(positive))
+            classes[name]["auc"] = auc_record(curves[name].auc, positive, level.groups)
             classes[name]["average_precision"] = record(curves[name].average_precision, len(positive))
         elif positive.any():
             reasons[name] = reason

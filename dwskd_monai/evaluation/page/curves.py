@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from dwskd_monai.evaluation.page.resampling import Resamples, Rows, band
+from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, group_count
+from dwskd_monai.evaluation.measuring import Measured
+from dwskd_monai.evaluation.page.resampling import Resamples, Rows, band, record
 
 _MOST_THRESHOLDS = 500  # of the resamples; the numbers of all studies use each score
 _GRID = np.linspace(0, 1, 51)
@@ -89,3 +93,35 @@ def _precision_at(
         return np.full(len(recalls), np.nan)
     places = np.searchsorted(tpr, recalls - 1e-9)
     return np.asarray(precision[np.minimum(places, len(precision) - 1)])
+
+
+def auc_record(auc: Rows, positive: NDArray[np.bool_], groups: Groups) -> Measured:
+    """An AUC with its interval; each resample of an AUC of 1 is 1, so its lower end is that of Newcombe.
+
+    Args:
+        auc: ``(R + 1,)``.
+        positive: ``(N,)``, whether a study is of the class.
+        groups: the patient of each study.
+    """
+    measured = record(auc, len(positive))
+    if isinstance(measured, str) or auc[0] < 1:
+        return measured
+    of_class = group_count([group for group, is_positive in zip(groups, positive, strict=True) if is_positive])
+    others = group_count([group for group, is_positive in zip(groups, positive, strict=True) if not is_positive])
+    return {"value": 1.0, "low": round(perfect_auc_low(of_class, others), 6), "high": 1.0, "n": len(positive)}
+
+
+def perfect_auc_low(positives: int, negatives: int) -> float:
+    """The lower end of the interval of an AUC of 1: method 5 of Newcombe (Statistics in Medicine 2006, 25:559).
+
+    It is the smallest AUC whose distance from 1 is 1.96 of its standard errors, which are those of Hanley and McNeil
+    with both kinds as if they were equally frequent.
+    """
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    mean = (positives + negatives) / 2 - 1
+
+    def excess(area: float) -> float:
+        spread = 1 + mean * (1 - area) / (2 - area) + mean * area / (1 + area)
+        return (1 - area) - z**2 * area * spread / (positives * negatives)  # both sides are divided by 1 - AUC
+
+    return float(brentq(excess, 0.0, 1.0))

@@ -94,7 +94,7 @@ def _cautions(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _overall(macro: Mapping[str, Any]) -> str:
     if isinstance(macro["sensitivity"], str):
-        return f"There is no mean over the classes ({macro['sensitivity']})."
+        return f"How good it is cannot be said ({macro['sensitivity']})."
     auc = number_text(macro["auc"])
     return (
         f"On average over the classes, it finds {_percent(macro['sensitivity'])} of the studies of a class (balanced "
