@@ -37,14 +37,18 @@ class NumberText(NamedTuple):
 
 
 def number_text(measured: Mapping[str, Any]) -> NumberText:
-    """A number as the page shows it.
+    """A number as the page shows it; in place of an interval, a calibration error has what chance alone makes.
 
     Examples:
         >>> number_text({"value": 0.9, "low": 0.8, "high": 0.95, "n": 1200})
         NumberText(value='0.900', interval='0.800–0.950', n='1,200')
     """
-    low, high = measured["low"], measured["high"]
-    interval = measured["reason"] if low is None else _range(low, high)
+    if "chance_low" in measured:
+        interval = f"chance alone: {_range(measured['chance_low'], measured['chance_high'])}"
+    elif measured["low"] is None:
+        interval = measured["reason"]
+    else:
+        interval = _range(measured["low"], measured["high"])
     return NumberText(_shown(measured["value"]), interval, f"{measured['n']:,}")
 
 
@@ -85,6 +89,8 @@ def _cautions(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "The network was trained on some of these images, so all numbers are too good."
     elif facts["trained_images"] is None:
         yield "It is unknown whether the network was trained on some of these images."
+    elif facts["fitted_images"] is None:
+        yield "It is unknown whether some of these images chose the epoch."
     if facts["fitted_images"]:
         yield (
             f"{count_text(facts['fitted_images'], 'image')} of them also chose the epoch and fitted the operating "

@@ -89,7 +89,7 @@ def written(folder, one, given=None):
 
 def numbers(content: Any) -> Iterator[dict[str, Any]]:
     if isinstance(content, dict):
-        if "low" in content:
+        if "n" in content and "value" in content:
             yield content
         for value in content.values():
             yield from numbers(value)
@@ -123,7 +123,9 @@ def test_the_page_has_each_number_of_the_file_and_needs_nothing_else(case, tmp_p
     for number in numbers(shown):
         text = number_text(number)
         assert f"{text.value} ({text.interval}), n = {text.n}" in page.text
-        if number["low"] is not None:
+        if "chance_low" in number:
+            assert "chance alone" in text.interval
+        elif number["low"] is not None:
             assert number["low"] <= number["value"] <= (number["high"] or float("inf"))
         else:
             assert "no interval" in number["reason"]
