@@ -129,7 +129,11 @@ def test_evaluation_writes_metrics_matrix_and_predictions(trained, evaluated, ph
     for values in metrics["study"]["per_class"].values():
         assert {"auc", "f1", "sensitivity", "specificity"} <= set(values)
     names = {path.name for path in folder.iterdir()}
-    assert {"metrics.csv", "confusion_matrix.csv", "confusion_matrix.png", "predictions.csv"} <= names
+    assert {"metrics.csv", "confusion_matrix.csv", "confusion_matrix.png", "predictions.csv", "report.html"} <= names
+    page = (folder / "report.html").read_text()
+    assert metrics["weights_sha256"] in page
+    assert f"{len(test_images)} studies" in page
+    assert metrics["report"]["data"]["studies"] == len(test_images)
 
 
 def test_evaluation_of_the_teacher(trained, phantoms, tmp_path):
