@@ -28,14 +28,14 @@ _SPELLINGS = {
     "split": "set subset partition",
     "fold": "folds foldid cvfold kfold",
 }
-# Columns that say nothing about a label, a patient or a split
-_NOT_USED = "index age sex gender site scanner modality view"
+# Columns that say nothing about a label, a patient or a split; an evaluation compares the groups of studies
+SUBGROUPS = ("age", "sex", "gender", "site", "scanner", "modality", "view")
 _KNOWN = {word: column for column, words in _SPELLINGS.items() for word in (column, *words.split())}
 _logger = logging.getLogger(__name__)
 
 
 def columns_of(names: Iterable[str], path: Path, ignored: Collection[str] | str | None = ()) -> dict[str, str]:
-    """The columns of a datalist that are used, and which of ``COLUMNS`` each of them is; the log names the others.
+    """The columns of a datalist that are used, each with its name in ``COLUMNS`` or ``SUBGROUPS``; others are logged.
 
     Args:
         names: the names in the file.
@@ -51,8 +51,13 @@ def columns_of(names: Iterable[str], path: Path, ignored: Collection[str] | str 
     unknown: list[str] = []
     for name in names:
         word = _plain(name)
-        if word in declared or name.strip().lower().startswith(ASIDE) or _is_not_used(word):
+        if word in declared or name.strip().lower().startswith(ASIDE) or _has_row_numbers(word):
             aside.append(name)
+        elif word in SUBGROUPS:
+            if word in used.values():
+                aside.append(name)
+            else:
+                used[name] = word
         elif word in _KNOWN:
             used[name] = _KNOWN[word]
         else:
@@ -76,9 +81,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_.-]", "", str(name)).lower()
 
 
-def _is_not_used(word: str) -> bool:
-    """Whether a column has row numbers, which pandas writes without a name, or values that are never needed."""
-    return not word or word.startswith("unnamed:") or word in _NOT_USED.split()
+def _has_row_numbers(word: str) -> bool:
+    """Whether a column has row numbers, which pandas writes without a name."""
+    return not word or word.startswith("unnamed:") or word == "index"
 
 
 def _refuse_repeated(used: dict[str, str], path: Path) -> None:

@@ -45,7 +45,8 @@ def load_split(
     others_of: str | None = None,
     required: bool = True,
 ) -> list[dict[str, str | int]]:
-    """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too if it is known.
+    """Items ``{"image": path, "label": index, "study": identifier}`` of one split, ``"patient"`` too if it is known,
+    and the columns ``age``, ``sex``, ``gender``, ``site``, ``scanner``, ``modality`` and ``view`` of a datalist.
 
     The source is one of
 
@@ -271,4 +272,5 @@ def _items(images: Sequence[LabeledImage]) -> list[dict[str, str | int]]:
         items.append({"image": str(image.image), "label": image.label, "study": study})
         if image.patient is not None:
             items[-1]["patient"] = image.patient
+        items[-1].update(image.subgroups)
     return items

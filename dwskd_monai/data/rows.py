@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dwskd_monai.data.columns import SPLIT_NAMES
+from dwskd_monai.data.columns import SPLIT_NAMES, SUBGROUPS
 from dwskd_monai.data.datalist_files import RawRow, read_csv, read_json
 from dwskd_monai.data.text import listed_lines
 
@@ -32,6 +32,7 @@ class Row:
         study: identifier of the examination, if the row has one.
         place: where the row is, for messages.
         has_label: whether it can have a label; False for an image that is listed by its name alone.
+        subgroups: its values of columns such as ``sex``, as pairs of column and value.
     """
 
     image: Path
@@ -42,6 +43,7 @@ class Row:
     study: str | None
     place: str
     has_label: bool = True
+    subgroups: tuple[tuple[str, str], ...] = ()
 
 
 def is_datalist(path: Path) -> bool:
@@ -112,7 +114,13 @@ def _row(raw: RawRow, source: Path, unknown: dict[str, set[str]], missing_ok: bo
         known["study"],
         place,
         has_label="label" in values or split != "test",
+        subgroups=_subgroups(values),
     )
+
+
+def _subgroups(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    known = ((column, _identifier(values.get(column))[0]) for column in SUBGROUPS)
+    return tuple((column, value) for column, value in known if value is not None)
 
 
 def _existing(image: str, source: Path, place: str, missing_ok: bool) -> Path:

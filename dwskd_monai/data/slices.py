@@ -19,6 +19,7 @@ from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool2d
 
+from dwskd_monai.data.columns import SUBGROUPS
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.labels import ClassNames, label_index
 from dwskd_monai.data.refused import RefusedImages, raise_all
@@ -117,6 +118,15 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             number = image.known["study_index"]
             of_study[number] = of_study.get(number) or item.get("patient")
         return [of_study[number] for number in sorted(of_study)]
+
+    def subgroups(self) -> dict[str, list[str | None]]:
+        """The values of columns such as ``sex``, each by ``study_index``; None: unknown."""
+        of_study: dict[int, dict[str, str]] = {}
+        for item, image in zip(self.data, self._images, strict=True):
+            values = {column: str(item[column]) for column in SUBGROUPS if column in item}
+            of_study[image.known["study_index"]] = values | of_study.get(image.known["study_index"], {})
+        columns = [column for column in SUBGROUPS if any(column in values for values in of_study.values())]
+        return {column: [of_study[number].get(column) for number in sorted(of_study)] for column in columns}
 
     def count_of(self, contents: Collection[str] | None) -> int | None:
         """How many images have one of these digests of their content; None if these are not known."""

@@ -33,6 +33,7 @@ class LabeledImage:
         folder: the folder below that of its class in which it lies, if there is one.
         ties: what else it shares with images that it must stay together with, as messages name it.
         content: a name that it shares with its copies.
+        subgroups: what the source says of its age, sex, site and the like, as pairs of column and value.
     """
 
     image: Path
@@ -44,6 +45,7 @@ class LabeledImage:
     folder: str | None = None
     ties: tuple[str, ...] = ()
     content: str | None = None
+    subgroups: tuple[tuple[str, str], ...] = ()
 
     @property
     def part(self) -> str:
@@ -169,7 +171,7 @@ def _read_datalist(
         if not row.has_label:
             return None
         label = label_index(row.label, class_names, row.place)
-        return LabeledImage(row.image, label, row.split, row.fold, row.patient, row.study)
+        return LabeledImage(row.image, label, row.split, row.fold, row.patient, row.study, subgroups=row.subgroups)
 
     images = read_rows(path, ("image", "label"), labeled, ignored_columns)
     unlabeled = images.count(None)

@@ -40,6 +40,7 @@ class EvaluationReport(PredictionWriter):
             their labels; None: unknown.
         fitted_images: how many of the images chose the epoch and fitted the evidence; None: unknown.
         patients: of each study, by ``study_index``, for intervals; None: unknown.
+        columns: further columns of the datalist, such as ``sex``, each with a value by ``study_index``; None: none.
         report: whether ``report.html``, and its numbers in ``metrics.json``, are written.
         split: which images these are: test, validation, training or all; None: not said.
         settings: ids and values of the trained settings, for the report; None: not known.
@@ -52,6 +53,7 @@ class EvaluationReport(PredictionWriter):
         trained_images: bool | None = None,
         fitted_images: int | None = None,
         patients: Sequence[str | None] | None = None,
+        columns: Mapping[str, Sequence[str | None]] | None = None,
         report: bool = True,
         split: str | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -61,6 +63,7 @@ class EvaluationReport(PredictionWriter):
         self.trained_images = trained_images
         self.fitted_images = fitted_images
         self.patients = patients
+        self.columns = columns or {}
         self.report = report
         self.split = split
         self.trained = Trained(settings or {}, training or {})
@@ -76,6 +79,7 @@ class EvaluationReport(PredictionWriter):
         self._studies: list[StudyPrediction] = []
         self._labels: list[int] = []
         self._patients: list[str | None] = []
+        self._ranks: list[int] = []
 
     def _finish(self, study: StudyPrediction, rank: int) -> None:
         super()._finish(study, rank)
@@ -83,6 +87,7 @@ class EvaluationReport(PredictionWriter):
             raise ValueError(f"{study.study}: no label; an evaluation needs the label of each study")
         self._studies.append(study)
         self._labels.append(study.label)
+        self._ranks.append(rank)
         self._patients.append(None if self.patients is None else self.patients[rank])
 
     def write(self, engine: Engine) -> None:
@@ -123,6 +128,7 @@ class EvaluationReport(PredictionWriter):
             slices=[study.slices for study in self._studies],
             class_names=self.class_names,
             evidence=self.evidence,
+            columns={name: [values[rank] for rank in self._ranks] for name, values in self.columns.items()},
         )
         measured = measure(evaluated, origin)
         page = self.output_dir / "report.html"

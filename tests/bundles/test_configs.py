@@ -105,7 +105,7 @@ def test_overlays_change_only_what_is_there(bundle):
     new = {
         "train_teacher": set(),
         "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers", "trained",
-                     "allow_trained_images", "evaluated_weights", "evidence"},
+                     "allow_trained_images", "evaluated_weights", "evidence", "report"},
         "evaluate_exported": {"exported"},
         "combine_students": {"combine"},
         "multi_gpu_train": {"backend", "timeout_minutes", "train#sampler", "train#dataloader#sampler",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dwskd_monai.data.class_names import find_class_names
+from dwskd_monai.data.columns import SUBGROUPS
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.images import list_images
 
@@ -80,6 +81,16 @@ def test_a_column_may_be_declared_or_prefixed_and_is_then_left_aside(tmp_path, c
     assert len(load_split(path, NAMES, "all", ignored_columns=ignored)) == 6
     assert "column 'hospital', 'ward', 'X_anything' is not used" in caplog.text
     assert len(list_images(path, ignored_columns=ignored)) == 6
+
+
+def test_items_have_the_columns_that_make_subgroups(tmp_path):
+    rows = rows_of_patients(3)
+    header = "image,label,patient,Sex,AGE,scanner,age"
+    path = write_csv(tmp_path, header, [f"{rows[0]},F,45,nan,7", f"{rows[1]},,046Y,A,7", f"{rows[2]},M,,?,7"])
+    further = [{key: item[key] for key in item if key in SUBGROUPS} for item in load_split(path, NAMES, "all")]
+    assert further == [{"sex": "F", "age": "45"}, {"age": "046Y", "scanner": "A"}, {"sex": "M"}]
+    ignored = load_split(path, NAMES, "all", ignored_columns="sex,age,scanner")
+    assert all(set(item) == {"image", "label", "study", "patient"} for item in ignored)
 
 
 def test_numbers_of_rows_and_what_is_never_needed_are_no_reason_to_refuse(tmp_path):

@@ -256,6 +256,13 @@ def test_the_patients_of_studies_are_in_the_order_of_their_numbers(studies):
     assert [dataset[index]["study_index"] for index in (0, 12, 17)] == [0, 0, 1]
 
 
+def test_a_study_has_the_values_of_its_first_image_that_has_one(studies):
+    studies[0] |= {"study": "S", "age": "40"}
+    studies[1] |= {"study": "S", "age": "41", "sex": "F"}
+    dataset = SliceDataset(studies, preparing(), progress=False)
+    assert dataset.subgroups() == {"age": ["40", None], "sex": ["F", None]}
+
+
 def test_images_are_counted_by_their_contents(studies):
     dataset = SliceDataset(studies, preparing(), progress=False)
     digests = [digest for digest, _ in dataset.contents()]

@@ -21,6 +21,7 @@ from dwskd_monai.evaluation.page.failures import failures
 from dwskd_monai.evaluation.page.rates import PREVALENCES, class_rates, macro_rows, predictive_values
 from dwskd_monai.evaluation.page.reliability import brier_score, confidence_bins, reliability
 from dwskd_monai.evaluation.page.resampling import Resamples, lacking, record
+from dwskd_monai.evaluation.page.subgroups import Columns, subgroups
 from dwskd_monai.evaluation.page.words import limits, summary
 
 Labels = NDArray[np.integer]
@@ -38,6 +39,7 @@ class Evaluated:
         slices: probabilities ``(S, K)`` of the slices of each study, as the network gives them.
         class_names: K names.
         evidence: what the training fitted.
+        columns: further columns of the datalist, with a value for each study.
     """
 
     studies: Sequence[str]
@@ -47,6 +49,7 @@ class Evaluated:
     slices: Sequence[Probabilities]
     class_names: Sequence[str]
     evidence: Evidence
+    columns: Columns = field(default_factory=dict)
 
     @property
     def calibrated(self) -> Probabilities:
@@ -126,8 +129,10 @@ def measure(evaluated: Evaluated, origin: Mapping[str, Any]) -> Measurements:
         content["prediction_sets"] = prediction_sets(
             evaluated.evidence, studies.probabilities, evaluated.labels, groups, names
         )
+    right = studies.probabilities.argmax(1) == evaluated.labels
+    content["subgroups"] = subgroups(evaluated.columns, right, groups, studies.resamples)
     content["failures"] = failures(studies.probabilities, evaluated.labels, evaluated.studies, names)
-    content["failure_count"] = int((studies.probabilities.argmax(1) != evaluated.labels).sum())
+    content["failure_count"] = int((~right).sum())
     content["limits"] = limits(content, origin)
     content = {"summary": summary(content, origin), **content}
     return Measurements(content, studies, curves, names)

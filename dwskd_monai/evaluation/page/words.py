@@ -9,6 +9,7 @@ from dwskd_monai.evaluation.evidence import lacking
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS
 
 _WIDE = 0.2  # of an interval
+_SMALL_P = 0.05
 _PLURALS = {"study": "studies", "slice": "slices", "patient": "patients", "image": "images", "class": "classes"}
 SPLITS = {
     "test": "test images",
@@ -139,8 +140,9 @@ def limits(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         *_of_evidence(facts["evidence"]),
         "PPV, NPV, accuracy and net benefit hold where the classes are as frequent as here.",
         "Intervals hold for one number at a time; with so many numbers, some intervals miss the truth.",
-        "Not measured: subgroups, other sites than those of these images, shortcuts in the images, and whether "
-        "people decide better with the predictions.",
+        *_of_subgroups(content["subgroups"]["columns"]),
+        "Not measured: other sites than those of these images, shortcuts in the images, and whether people decide "
+        "better with the predictions.",
     ]
 
 
@@ -174,6 +176,27 @@ def _of_size(content: Mapping[str, Any]) -> Iterator[str]:
                 f"The sensitivity of {name} is known only roughly: it is between {_between(measured, ' and ')} "
                 f"(n = {measured['n']:,})."
             )
+
+
+def _of_subgroups(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Groups that differ, and the smallest one of each column."""
+    if not columns:
+        yield "Whether the network is worse for some people is unknown: no subgroup was measured."
+    for column, groups in columns.items():
+        smallest = min(groups, key=lambda name: int(groups[name]["studies"]))
+        yield f"The smallest group of {column} is {smallest}, with {count_text(groups[smallest]['studies'], 'study')}."
+        yield from _of_worse_groups(column, groups)
+
+
+def _of_worse_groups(column: str, groups: Mapping[str, Any]) -> Iterator[str]:
+    for name, one in groups.items():
+        difference = one["difference"]
+        if isinstance(difference, str) or difference["value"] >= 0:
+            continue
+        sure = f"p = {one['p']:.3f}, corrected" if "p" in one else difference["reason"]
+        if one.get("p", 0.0) < _SMALL_P:
+            shown = number_text(difference).value
+            yield f"Predictions are right less often for {column} {name}: by {shown} ({sure})."
 
 
 def _is_words(of_class: Mapping[str, Any]) -> bool:

@@ -59,6 +59,7 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self.open, f"</{tag}> closes nothing"
         assert self.open.pop() == tag
+        self.texts += [" "] if tag in ("td", "th", "dt", "dd") else []
 
     def handle_data(self, data):
         if "style" not in self.open:
