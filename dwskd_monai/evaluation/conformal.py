@@ -32,11 +32,11 @@ class SetThreshold:
     coverage: Interval | None = None
 
 
-def checked_coverage(coverage: float) -> float:
-    """A share of studies; raises ValueError if it is not one."""
-    if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0 < coverage < 1:
-        raise ValueError(f"prediction_set: expected a share between 0 and 1, such as 0.9, or null; got {coverage!r}")
-    return float(coverage)
+def checked_share(setting: str, share: float) -> float:
+    """A share of studies; raises ValueError, with the name of the setting, if it is not one."""
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise ValueError(f"{setting}: expected a share between 0 and 1, such as 0.9, or null; got {share!r}")
+    return float(share)
 
 
 def fit_set_threshold(scores: NDArray[np.floating], groups: Groups, coverage: float) -> SetThreshold:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
 from dwskd_monai.evaluation.calibration import CalibrationError, Temperature, fit_temperature
-from dwskd_monai.evaluation.conformal import SetThreshold, checked_coverage, fit_set_threshold
+from dwskd_monai.evaluation.conformal import SetThreshold, checked_share, fit_set_threshold
 from dwskd_monai.evaluation.evidence import tempered
 from dwskd_monai.evaluation.intervals import Interval
 from dwskd_monai.evaluation.operating_points import OperatingPoint, Rule, fit_operating_point
@@ -41,7 +41,7 @@ class Wanted:
         if self.operating_point is not None:
             Rule.of(self.operating_point)
         if self.prediction_set is not None:
-            checked_coverage(self.prediction_set)
+            checked_share("prediction_set", self.prediction_set)
 
 
 def fit_evidence(

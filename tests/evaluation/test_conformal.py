@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from dwskd_monai.evaluation.conformal import checked_coverage, fit_set_threshold
+from dwskd_monai.evaluation.conformal import checked_share, fit_set_threshold
 
 
 @pytest.mark.parametrize("count", [9, 10, 19, 20, 57, 1000])
@@ -74,4 +74,4 @@ def test_one_study_of_a_new_patient_is_covered_though_patients_have_several_alik
 @pytest.mark.parametrize("coverage", [0, 1, 1.5, -0.1, True, "0.9"])
 def test_what_is_not_a_share_is_refused(coverage):
     with pytest.raises(ValueError, match="prediction_set: expected a share between 0 and 1"):
-        checked_coverage(coverage)
+        checked_share("prediction_set", coverage)
