@@ -176,7 +176,7 @@ def measure(describe: Describer, listed: list[str], groups: dict[str, list[str]]
     everything = describe(listed, "training")
     parts = {}
     for split in ("training", "validation"):
-        members = np.isin(contents, describe.settings.images(split))
+        members = np.isin(contents, describe.settings.images[split] or [])
         parts[split] = {name: rows[members] for name, rows in everything.items()}
     found = {group: describe(files, group) for group, files in groups.items()}
     rows: dict[str, dict[str, float]] = {}
