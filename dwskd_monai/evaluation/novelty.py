@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 _LEVELS = 4  # sizes of the image, each half of the one before it, in which detail is measured
 _SMALLEST = 4  # pixels of a side
 _LAYOUT_LEVEL = 2  # of layout and grays: a quarter of the size
-_CELLS = 6  # of a side
+_CELLS = 3  # of a side; with more, a patient who lies a little differently is unlike the others
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _ROWS = 56  # in which detail is measured
 _FLAT = 1e-3  # added to the detail of standardized intensities, so that an empty slice has a logarithm
@@ -33,14 +33,14 @@ _FLAT = 1e-3  # added to the detail of standardized intensities, so that an empt
 def describe_slices(slices: NDArray[np.floating]) -> Floats:
     """What slices ``(N, C, H, W)`` of 4 × 4 pixels or more look like, as the network gets them: numbers ``(N, D)``.
 
-    Of each channel: the mean gray in each of 6 × 6 cells; seven quantiles of the grays; and, at full, half, quarter and
+    Of each channel: the mean gray in each of 3 × 3 cells; seven quantiles of the grays; and, at full, half, quarter and
     eighth size, the logarithm of the mean absolute difference between neighbors in a row, between neighbors in a
     column, and of these differences' differences. The detail tells blur and noise, the layout tells what is shown and
     how it lies.
 
     Examples:
         >>> describe_slices(np.zeros((2, 1, 96, 96))).shape
-        (2, 55)
+        (2, 28)
     """
     pixels = np.asarray(slices, dtype=np.float32)
     levels = [pixels]
@@ -60,11 +60,10 @@ def _halved(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _cells(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The means of 6 × 6 cells ``(N, C, 36)``; of fewer in an image that has fewer pixels."""
+    """The means of 3 × 3 cells: ``(N, C, 9)``."""
     for axis in (2, 3):
         side = pixels.shape[axis]
-        cells = min(_CELLS, side)
-        starts = np.arange(cells) * side // cells
+        starts = np.arange(_CELLS) * side // _CELLS
         counts = np.diff(starts, append=side).astype(np.float32)
         pixels = np.add.reduceat(pixels, starts, axis) / np.expand_dims(counts, 1 if axis == 2 else 0)
     return pixels.reshape(*pixels.shape[:2], -1)
@@ -102,7 +101,7 @@ class Novelty:
         study_limit: likewise of studies.
 
     Examples:
-        >>> novelty = Novelty(np.zeros(55), np.eye(55), study_limit=2.0)
+        >>> novelty = Novelty(np.zeros(28), np.eye(28), study_limit=2.0)
         >>> novelty.is_unlike(1.5), novelty.is_unlike(2.5)
         (False, True)
     """
