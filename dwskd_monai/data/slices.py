@@ -161,6 +161,19 @@ class SliceDataset(Randomizable, monai.data.Dataset):
         part._slots = [slot for slot in self._slots if id(slot.image) in kept]
         return part
 
+    def without_augmentation(self, most: int) -> SliceDataset:
+        """The same images without random transforms: all slices, or ``most`` of them, evenly spaced over all images."""
+        plain = copy.copy(self)
+        plain._random = Compose([])
+        plain._draws = False
+        plain.times = 1
+        slots = []
+        for image in self._images:
+            slots += [_Slot(image, number, image.kept.length) for number in range(image.kept.length)]
+        chosen = np.linspace(0, len(slots) - 1, min(most, len(slots))).round().astype(int)
+        plain._slots = [slots[place] for place in chosen]
+        return plain
+
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> SliceDataset:
         """Seed the choice of slices and the random transforms."""
         super().set_random_state(seed, state)

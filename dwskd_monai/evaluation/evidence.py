@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
+from dwskd_monai.evaluation.novelty import ARRAYS, Novelty, read_novelty
 
 NOT_FITTED = "not fitted"  # in place of classes
 SEPARATOR = "|"  # between classes
+_EARLIER = "an earlier version trained the network"
 _SMALLEST = float(np.finfo(np.float64).eps)  # so that a probability of 0 has a logarithm; scikit-learn's log_loss too
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Evidence:
         set_thresholds: by class, the probability from which the class is in the prediction set; a class without one is
             in each set. Empty: there are no prediction sets.
         coverage: share of the studies whose class is in the set.
+        novelty: how unlike the training images an image is; None: nobody knows.
         record: where all of this comes from, for the outputs.
 
     Examples:
@@ -61,6 +64,7 @@ class Evidence:
     operating_points: Mapping[str, float] = field(default_factory=dict)
     set_thresholds: Mapping[str, float] = field(default_factory=dict)
     coverage: float | None = None
+    novelty: Novelty | None = field(default=None, compare=False)
     record: Mapping[str, Any] = field(default_factory=lambda: {"applied": False, "reason": "evidence is null"})
 
     def calibrated(self, probabilities: Probabilities) -> Probabilities:
@@ -108,12 +112,16 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
         ValueError: if something is missing in the content.
     """
     if not content:
-        return _not_applied("the trained settings have none; an earlier version, or dwskd settings, wrote them")
+        reason = "the trained settings have none; an earlier version, or dwskd settings, wrote them"
+        _logger.info("no novelty score: %s", reason)
+        return _not_applied(reason)
     used = aggregation or Aggregation()
+    novelty = _novelty(content.get("novelty", {"reason": _EARLIER}))
     try:
         fitted_with = Aggregation(**content["aggregation"])
         if not _same(fitted_with, used):
-            return _not_applied(f"fitted for the aggregation {_shown(fitted_with)}, but it is {_shown(used)} here")
+            reason = f"fitted for the aggregation {_shown(fitted_with)}, but it is {_shown(used)} here"
+            return _not_applied(reason, novelty)
         points = _thresholds(content["operating_points"])
         sets = _thresholds(content["prediction_sets"])
         temperature = float(content["temperature"]["value"])
@@ -123,7 +131,21 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
     words = lacking(content)
     if words:
         _logger.info("from the validation images: %s", "; ".join(words))
-    return Evidence(temperature, points, sets, coverage, {"applied": True, **content})
+    shown = {key: value for key, value in content.items() if key != "novelty"}
+    if "novelty" in content:
+        shown["novelty"] = {key: value for key, value in content["novelty"].items() if key not in ARRAYS}
+    return Evidence(temperature, points, sets, coverage, novelty, {"applied": True, **shown})
+
+
+def _novelty(content: Mapping[str, Any]) -> Novelty | None:
+    """The log says what is lacking."""
+    if "center" not in content:
+        _logger.info("no novelty score: %s", content.get("reason", "not fitted"))
+        return None
+    reason = content.get("studies", {}).get("reason")
+    if reason is not None:
+        _logger.info("the novelty score has no limit: %s", reason)
+    return read_novelty(content)
 
 
 def lacking(content: Mapping[str, Any]) -> list[str]:
@@ -144,9 +166,9 @@ def lacking(content: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _not_applied(reason: str) -> Evidence:
+def _not_applied(reason: str, novelty: Novelty | None = None) -> Evidence:
     _logger.info("no calibration, operating points or prediction sets: %s", reason)
-    return Evidence(record={"applied": False, "reason": reason})
+    return Evidence(novelty=novelty, record={"applied": False, "reason": reason})
 
 
 def _thresholds(part: Mapping[str, Any]) -> dict[str, float]:

@@ -28,6 +28,8 @@ class Wanted:
         calibrate: whether probabilities are calibrated by a temperature.
         operating_point: the rule, as :meth:`~dwskd_monai.evaluation.operating_points.Rule.of` takes it; None: none.
         prediction_set: share of the studies whose class must be in the set; None: there are no sets.
+        novelty: share of studies like those of the training that must not be said to be unlike them; None: there is no
+            novelty score.
 
     Raises:
         ValueError: for another rule or share.
@@ -36,12 +38,15 @@ class Wanted:
     calibrate: bool = True
     operating_point: str | None = "youden"
     prediction_set: float | None = 0.9
+    novelty: float | None = 0.95
 
     def __post_init__(self) -> None:
         if self.operating_point is not None:
             Rule.of(self.operating_point)
         if self.prediction_set is not None:
             checked_share("prediction_set", self.prediction_set)
+        if self.novelty is not None:
+            checked_share("novelty", self.novelty)
 
 
 def fit_evidence(

@@ -27,6 +27,7 @@ _LAYOUT_LEVEL = 2  # of layout and grays: a quarter of the size
 _CELLS = 3  # of a side; with more, a patient who lies a little differently is unlike the others
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _ROWS = 56  # in which detail is measured
+ARRAYS = ("center", "whitening")  # of the distance, in its record
 _FLAT = 1e-3  # added to the detail of standardized intensities, so that an empty slice has a logarithm
 
 
@@ -144,7 +145,7 @@ class Novelty:
 
 def packed(novelty: Novelty) -> dict[str, str]:
     """The arrays of a distance as text, in single precision; :func:`read_novelty` reads them."""
-    return {"center": _as_text(novelty.center), "whitening": _as_text(novelty.whitening)}
+    return {name: _as_text(getattr(novelty, name)) for name in ARRAYS}
 
 
 def read_novelty(content: Mapping[str, Any]) -> Novelty:
@@ -154,8 +155,8 @@ def read_novelty(content: Mapping[str, Any]) -> Novelty:
         ValueError: if something is missing in the content, or damaged.
     """
     try:
-        center = _as_array(content["center"])
-        whitening = _as_array(content["whitening"]).reshape(len(center), len(center))
+        center, whitening = (_as_array(content[name]) for name in ARRAYS)
+        whitening = whitening.reshape(len(center), len(center))
         limits = [content.get(level, {}).get("limit") for level in ("slices", "studies")]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"novelty in the trained settings is incomplete: {error!r}; copy the file again") from error

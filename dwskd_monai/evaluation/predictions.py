@@ -18,6 +18,7 @@ from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.planes import UNKNOWN, UnusualPlanes
 from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
+from dwskd_monai.evaluation.unlike import StudyNovelty, UnlikeStudies
 from dwskd_monai.files import GrowingCsv, write_json
 
 _logger = logging.getLogger(__name__)
@@ -53,11 +54,13 @@ class PredictionWriter:
 
     ``predictions.csv``: study (name, file or folder), label if it is known, predicted class (the most probable one),
     one calibrated probability per class, number of slices, the classes that reach their operating point, the prediction
-    set, and a note if there is something to say. ``slice_predictions.csv``: study, slice, label, predicted class,
-    probabilities as the network gives them. Rows are written as soon as a study is complete; until the end, the file is
+    set, whether the study is unlike the training images, its novelty score, and a note if there is something to say.
+    ``slice_predictions.csv``: study, slice, label, predicted class, probabilities as the network gives them, novelty
+    score. Rows are written as soon as a study is complete; until the end, the file is
     ``predictions.partial.csv``, so that no finished study is lost in an interruption. ``predictions.json``: the digest
     of the weights, the classes, how slices became studies, the evidence, and in ``unusual_planes`` how many studies
-    were cut in a plane in which almost none of the training images were; a warning names the first of them.
+    were cut in a plane in which almost none of the training images were, and in ``unlike_training`` how many look
+    unlike them; warnings name the first of them.
 
     Args:
         output_dir: folder of the files.
@@ -68,10 +71,11 @@ class PredictionWriter:
         accept: which unexpected images were accepted, for the record.
         planes: number of training images of each plane; None or empty: not known.
         evidence: what the training fitted; None: probabilities are not calibrated, and there is nothing else.
+        abstain: whether the predicted class of a study that is unlike the training images is left empty.
 
-    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``. They may have ``plane``, and
-    ``study_index``, the study's position in the datalist and in the files. The evaluator's postprocessing must give
-    probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
+    The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, and ``image`` for a novelty score. They
+    may have ``plane``, and ``study_index``, the study's position in the datalist and in the files. The evaluator's
+    postprocessing must give probabilities ``(K,)`` in ``pred``. A study that lacks slices at the end is an error.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class PredictionWriter:
         accept: Sequence[str] = (),
         planes: Mapping[str, int] | None = None,
         evidence: Evidence | None = None,
+        abstain: bool = False,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = in_order(class_names)
@@ -93,6 +98,12 @@ class PredictionWriter:
         self.accept = list(accept)
         self.planes = planes
         self.evidence = Evidence() if evidence is None else evidence
+        self.abstain = abstain
+        if abstain and (self.evidence.novelty is None or self.evidence.novelty.study_limit is None):
+            raise ValueError(
+                "abstain: expected a limit of the novelty score in the trained settings, but they have none; leave "
+                "abstain out, or train with novelty and more validation images"
+            )
         self._reset()
 
     def attach(self, engine: Engine) -> None:
@@ -104,12 +115,14 @@ class PredictionWriter:
     def _reset(self, engine: Engine | None = None) -> None:
         self._predictions = StudyPredictions(self.aggregation)
         self._unusual_planes = UnusualPlanes(self.planes)
+        self._unlike = UnlikeStudies(self.evidence.novelty)
         self._study_rows = GrowingCsv(self.output_dir / "predictions.csv")
         self._slice_rows = GrowingCsv(self.output_dir / "slice_predictions.csv")
 
     def _collect(self, engine: Engine) -> None:
         batch: Any = engine.state.batch
         output: Any = engine.state.output
+        self._unlike.add(batch)
         for item, result in zip(batch, output, strict=True):
             name = str(item["study"])
             self._unusual_planes.add(name, str(item.get("plane", UNKNOWN)))
@@ -136,21 +149,30 @@ class PredictionWriter:
         """Write a complete study; in the finished files, studies are in the order of the datalist."""
         label = {} if study.label is None else {"label": self.class_names[study.label]}
         calibrated = self.evidence.calibrated(study.probabilities)
-        columns = {**self._columns(calibrated), "slices": len(study.slices), **self._said(study.study, calibrated)}
+        novelty = self._unlike.finish(study.study)
+        columns = self._columns(calibrated)
+        if self.abstain and novelty.is_unlike:
+            columns["predicted"] = ""
+        columns |= {"slices": str(len(study.slices)), **self._said(study.study, calibrated, novelty)}
         self._study_rows.write({"study": study.study, **label, **columns}, rank)
         if len(study.slices) > 1:
             for index, row in enumerate(study.slices):
-                self._slice_rows.write({"study": study.study, "slice": index, **label, **self._columns(row)}, rank)
+                of_slice = {**self._columns(row), **novelty.slice_columns(index)}
+                self._slice_rows.write({"study": study.study, "slice": index, **label, **of_slice}, rank)
 
     def _columns(self, probabilities: NDArray[np.float64]) -> dict[str, str]:
         values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
         return {"predicted": self.class_names[int(probabilities.argmax())], **values}
 
-    def _said(self, study: str, calibrated: NDArray[np.float64]) -> dict[str, str]:
+    def _said(self, study: str, calibrated: NDArray[np.float64], novelty: StudyNovelty) -> dict[str, str]:
         """What else is said of a study."""
         columns = self.evidence.describe(calibrated, self.class_names)
+        note = columns.pop("note")
         notes = [f"{plane} slices, unlike the training images" for plane in self._unusual_planes.of_study(study)]
-        return columns | {"note": "; ".join([*notes, columns["note"]] if columns["note"] else notes)}
+        notes += novelty.notes()
+        if note:
+            notes.append(note)
+        return columns | novelty.columns() | {"note": "; ".join(notes)}
 
     def origin(self) -> dict[str, Any]:
         """Which network made the predictions, and how."""
@@ -161,6 +183,8 @@ class PredictionWriter:
             "refused_images": 0 if self.refused is None else self.refused.count(),
             "accepted": self.accept,
             "unusual_planes": self._unusual_planes.counts(),
+            "unlike_training": self._unlike.counts(),
+            "abstain": self.abstain,
             "evidence": dict(self.evidence.record),
         }
 
@@ -185,4 +209,5 @@ class PredictionWriter:
             self._refuse_to_end_without_predictions()
         write_json(self.output_dir / "predictions.json", self.origin())
         self._unusual_planes.warn()
+        self._unlike.log()
         _logger.info("%d predictions written to %s", count, self.output_dir / "predictions.csv")

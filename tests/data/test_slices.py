@@ -263,6 +263,18 @@ def test_a_study_has_the_values_of_its_first_image_that_has_one(studies):
     assert dataset.subgroups() == {"age": ["40", None], "sex": ["F", None]}
 
 
+@pytest.mark.parametrize(("most", "chosen"), [(100, range(18)), (18, range(18)), (5, [0, 4, 8, 13, 17]), (1, [0])])
+def test_images_without_augmentation_are_all_slices_or_some_evenly_spaced(studies, most, chosen):
+    noise = RandGaussianNoised(keys="image", prob=1, std=50)
+    dataset = SliceDataset(studies, preparing(noise), slices_per_study=1, min_slices=9, progress=False)
+    dataset.set_random_state(0)
+    state = dataset.R.get_state()[1].tolist()
+    every = [*range(12), *range(100, 105), 200]
+    assert values(dataset.without_augmentation(most)) == [every[place] for place in chosen]
+    assert dataset.R.get_state()[1].tolist() == state
+    assert len(dataset) == 9, "the dataset itself stays as it is"
+
+
 def test_images_are_counted_by_their_contents(studies):
     dataset = SliceDataset(studies, preparing(), progress=False)
     digests = [digest for digest, _ in dataset.contents()]

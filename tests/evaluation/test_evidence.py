@@ -12,6 +12,7 @@ import yaml
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.evidence import Evidence, lacking, read_evidence, tempered
 from dwskd_monai.evaluation.fitting import Wanted, fit_evidence
+from dwskd_monai.evaluation.novelty_fitting import fit_novelty
 
 NAMES = ["a", "b", "c"]
 
@@ -131,6 +132,8 @@ def test_a_wrong_wish_is_refused_before_a_training():
         Wanted(operating_point="best")
     with pytest.raises(ValueError, match="prediction_set: expected a share"):
         Wanted(prediction_set=90)
+    with pytest.raises(ValueError, match="novelty: expected a share"):
+        Wanted(novelty=95)
 
 
 def test_what_an_earlier_version_trained_says_what_it_lacks(caplog):
@@ -157,6 +160,40 @@ def test_what_was_fitted_for_another_aggregation_is_not_applied(caplog, fitted_w
     assert evidence.record["applied"] is applied
     assert (evidence.temperature == 1) is not applied
     assert ("fitted for the aggregation" in caplog.text) is not applied
+
+
+def with_novelty(count: int = 40) -> dict:
+    described = np.random.default_rng(0).normal(size=(count + 60, 5))
+    novelty = fit_novelty(described[:60], described[60:], np.arange(count), [None] * count)
+    return fitted() | {"novelty": novelty}
+
+
+def test_the_novelty_score_is_read_and_outputs_have_its_limits_but_not_its_arrays(caplog):
+    record = with_novelty()
+    with caplog.at_level("INFO"):
+        evidence = read_evidence(record)
+    assert evidence.novelty.study_limit == record["novelty"]["studies"]["limit"]
+    shown = evidence.record["novelty"]
+    assert shown == {key: record["novelty"][key] for key in ("share", "training_slices", "studies", "slices")}
+    assert "novelty" not in caplog.text
+    assert read_evidence(record, Aggregation("max")).novelty is not None, "it does not depend on the aggregation"
+
+
+def test_few_validation_images_give_a_score_without_a_limit_and_the_log_says_so(caplog):
+    with caplog.at_level("INFO"):
+        evidence = read_evidence(with_novelty(12))
+    assert evidence.novelty.study_limit is None
+    assert "the novelty score has no limit: too few (n = 12)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("novelty", "reason"),
+    [({}, "an earlier version trained the network"), ({"novelty": {"reason": "novelty is null"}}, "novelty is null")],
+)
+def test_a_network_without_a_novelty_score_says_so_once(caplog, novelty, reason):
+    with caplog.at_level("INFO"):
+        assert read_evidence(fitted() | novelty).novelty is None
+    assert caplog.text.count(f"no novelty score: {reason}") == 1
 
 
 def test_a_damaged_record_is_named():

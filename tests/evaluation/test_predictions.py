@@ -10,7 +10,7 @@ from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.studies import IncompleteStudiesError
 from tests.evaluation.evaluate import LOGITS, evaluate, read_rows
 
-SAID = ["at_operating_point", "prediction_set", "note"]
+SAID = ["at_operating_point", "prediction_set", "unlike_training", "novelty", "note"]
 
 
 def test_predictions_have_a_row_per_picture_with_names(tmp_path):
@@ -39,9 +39,9 @@ def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):
     assert np.allclose(np.array([row[2:5] for row in rows[1:]], float), expected, atol=1e-6)
     assert [row[5] for row in rows[1:]] == ["4", "1", "2"]
     slices = read_rows(tmp_path / "slice_predictions.csv")
-    assert slices[0] == ["study", "slice", "predicted", "a", "b", "c"]
+    assert slices[0] == ["study", "slice", "predicted", "a", "b", "c", "novelty"]
     assert [row[:2] for row in slices[1:]] == [["0.png", str(i)] for i in range(4)] + [["2.png", "0"], ["2.png", "1"]]
-    assert np.allclose(np.array([row[3:] for row in slices[1:]], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
+    assert np.allclose(np.array([row[3:6] for row in slices[1:]], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
 
 
 def test_a_study_has_calibrated_probabilities_and_what_they_reach_and_slices_have_those_of_the_network(tmp_path):
@@ -55,9 +55,9 @@ def test_a_study_has_calibrated_probabilities_and_what_they_reach_and_slices_hav
     assert np.allclose(shown, expected, atol=1e-6)
     assert np.allclose(shown.sum(1), 1, atol=2e-6)
     assert [row[2] for row in rows] == ["abc"[index] for index in expected.argmax(1)]
-    assert [row[7:] for row in rows] == [["a", "a|c", ""]] * 3
+    assert [row[7:] for row in rows] == [["a", "a|c", "", "", ""]] * 3
     slices = read_rows(tmp_path / "slice_predictions.csv")[1:]
-    assert np.allclose(np.array([row[4:] for row in slices], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
+    assert np.allclose(np.array([row[4:7] for row in slices], float), probabilities[[0, 1, 2, 3, 5, 6]], atol=1e-6)
 
 
 def test_the_note_says_in_words_what_is_unusual(tmp_path):
@@ -65,14 +65,16 @@ def test_the_note_says_in_words_what_is_unusual(tmp_path):
     handler = PredictionWriter(tmp_path, ("a", "b", "c"), planes={"axial": 50}, evidence=evidence)
     evaluate(handler, planes=["axial", "sagittal", "unknown", "axial"])
     no_class = "no class fits at 90%: probabilities unlike those of the validation images"
-    assert [row[9] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [
+    assert [row[11] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [
         no_class, f"sagittal slices, unlike the training images; {no_class}", no_class, no_class,
     ]  # fmt: skip
 
 
 def test_without_evidence_the_columns_are_there_and_say_so(tmp_path):
     evaluate(PredictionWriter(tmp_path, ("a", "b", "c")))
-    assert [row[7:] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [["not fitted", "not fitted", ""]] * 4
+    assert [row[7:] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [
+        ["not fitted", "not fitted", "", "", ""]
+    ] * 4
 
 
 def test_an_interruption_costs_no_finished_study(tmp_path):

@@ -133,5 +133,6 @@ def test_the_metrics_say_which_network_and_which_images_they_are_of(tmp_path):
     assert {key: content[key] for key in origin} == origin
     assert content["trained_images"] is True
     origin |= {"trained_images": True, "refused_images": 0, "accepted": [], "unusual_planes": {}}
+    origin |= {"unlike_training": None, "abstain": False}
     origin |= {"fitted_images": None, "evidence": {"applied": False, "reason": "evidence is null"}}
     assert json.loads((tmp_path / "predictions.json").read_text()) == origin

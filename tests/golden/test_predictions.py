@@ -87,7 +87,7 @@ def read_table(path: Path, studies: Path) -> dict[str, Any]:
 def value_of(column: str, text: str, studies: Path) -> str | int | float:
     if column == "study":
         return Path(text).relative_to(studies).as_posix()
-    if column in ("predicted", "at_operating_point", "prediction_set", "note"):
+    if column in ("predicted", "at_operating_point", "prediction_set", "unlike_training", "note") or not text:
         return text
     return int(text) if column in COUNTS else float(text)
 
