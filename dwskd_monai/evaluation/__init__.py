@@ -1,10 +1,11 @@
 """How good a classifier is: from the predictions of slices to those of studies, and their metrics.
 
 ``studies`` collects the predictions of slices until a study is complete, and ``aggregation`` turns them into the
-prediction of the study; both need only numpy. ``predictions``, ``report`` and ``metric_files`` write files, and
-``page`` makes the report with intervals. ``planes`` warns of slices in a plane that the network does not know.
-``metrics`` computes metrics, and ``study_metric`` does this during training. ``inferers`` runs networks on whole
-studies, and ``exported`` runs exported networks.
+prediction of the study; ``evidence`` and ``novelty`` say how sure it is, and whether the study is unlike the training
+images; these need only numpy. ``predictions``, ``report`` and ``metric_files`` write files, and ``page`` makes the
+report with intervals. ``planes`` warns of slices in a plane that the network does not know. ``metrics`` computes
+metrics, and ``study_metric`` does this during training. ``inferers`` runs networks on whole studies, and ``exported``
+runs exported networks.
 """
 
 from dwskd_monai.lazy import attribute_finder

@@ -156,13 +156,14 @@ def test_inference_agrees_with_the_evaluation(trained, evaluated, phantoms, tmp_
     check_inference_is_tracked(bundle)
     with (bundle / "eval" / "inference" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    said = ["at_operating_point", "prediction_set", "note"]
+    said = ["at_operating_point", "prediction_set", "unlike_training", "novelty", "note"]
     assert list(rows[0]) == ["study", "predicted", *CLASSES, "slices", *said]
     assert {Path(row["study"]).suffix for row in rows} == {".png", ".dcm"}
     for row in rows:
         probabilities = [float(row[name]) for name in CLASSES]
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[int(np.argmax(probabilities))]
+        assert 0 < float(row["novelty"]) < 4, "images of the same kind"
     with (evaluated / "predictions.csv").open(newline="") as file:
         expected = {row["study"]: row for row in csv.DictReader(file)}
     assert len(expected) == len(rows)
@@ -239,6 +240,7 @@ def test_a_killed_training_is_continued_to_the_same_end(trained, phantoms, teach
             assert torch.equal(ours[name][key], tensor), f"{name} {key}"
     fitted, expected = (yaml.safe_load((folder / "model.yaml").read_text()) for folder in (tmp_path, bundle / "models"))
     assert fitted["evidence"] == expected["evidence"]
+    assert "center" in fitted["evidence"]["novelty"]
     assert fitted["evidence"]["studies"] == len(expected["training"]["images"]["validation"])
 
 

@@ -7,15 +7,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
 import yaml
+from monai.transforms import Compose
 
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.data.phantoms import make_phantom
 from dwskd_monai.evaluation.evidence import tempered
+from dwskd_monai.evaluation.novelty import describe_slices
+from dwskd_monai.evaluation.novelty_fitting import fit_novelty
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.evaluation.workflows import run_configs
@@ -120,6 +124,55 @@ def test_with_another_aggregation_nothing_that_was_fitted_is_used_and_this_is_sa
     assert json.loads((tmp_path / "predictions.json").read_text())["evidence"] == said
     rows = read_rows(tmp_path / "predictions.csv", ("study",)).values()
     assert {row["prediction_set"] for row in rows} == {"not fitted"}
+
+
+@pytest.fixture
+def limited(models) -> None:
+    """A novelty score of phantoms, as a training with enough images would have written it beside the network."""
+    transforms = Compose(read_settings(models / "model.pt").create_transforms())
+    described = []
+    for seed in range(40):
+        image = make_phantom("lung_ct", models.parent / f"known{seed}", seed)
+        slices = transforms({"image": str(image)})["image"]
+        described.append(describe_slices(np.moveaxis(np.asarray(slices), 1, 0)))
+    training = np.concatenate(described[:20])
+    validation = np.concatenate(described[20:])
+    studies = np.arange(20).repeat([len(one) for one in described[20:]])
+    file = models / "model.yaml"
+    content = yaml.safe_load(file.read_text())
+    fitted = {
+        "aggregation": {"method": "mean", "k": 5},
+        "temperature": {"value": 1.0, "n": 20},
+        "operating_points": {"reason": "operating_point is null"},
+        "prediction_sets": {"reason": "prediction_set is null"},
+        "novelty": fit_novelty(training, validation, studies, [None] * 20),
+    }
+    file.write_text(yaml.safe_dump(content | {"evidence": fitted}))
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_spoiled_volume_is_said_to_be_unlike_the_training_and_has_no_class_if_this_is_wanted(models, tmp_path):
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    good = make_phantom("lung_ct", folder / "good", 100)
+    spoiled = nibabel.load(good)
+    noise = np.random.default_rng(0).normal(0, 400, spoiled.shape)
+    (folder / "spoiled").mkdir()
+    nibabel.save(nibabel.Nifti1Image(spoiled.get_fdata() + noise, spoiled.affine), folder / "spoiled" / "noise.nii.gz")
+    common = {"dataset_dir": str(folder), "ckpt_dir": str(models)}
+    run_configs(BUNDLE, "inference", **common, output_dir=str(tmp_path / "classes"))
+    run_configs(BUNDLE, "inference", **common, output_dir=str(tmp_path / "abstaining"), abstain=True)
+    rows = read_rows(tmp_path / "classes" / "predictions.csv", ("unlike_training",))
+    assert rows.keys() == {("false",), ("true",)}
+    unlike = rows["true",]
+    assert "noise.nii.gz" in unlike["study"]
+    assert unlike["note"].startswith(f"unlike the training images: score {unlike['novelty']}, limit ")
+    abstaining = read_rows(tmp_path / "abstaining" / "predictions.csv", ("unlike_training",))
+    assert (unlike["predicted"] in NAMES, abstaining["true",]["predicted"]) == (True, "")
+    assert abstaining["false",] == rows["false",]
+    record = json.loads((tmp_path / "classes" / "predictions.json").read_text())
+    assert record["unlike_training"] == {"studies": 1, "of": 2}
+    assert "center" not in record["evidence"]["novelty"]
 
 
 def test_a_study_of_several_images_is_predicted_as_it_was_evaluated(datalist, models, tmp_path):
