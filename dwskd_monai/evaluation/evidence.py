@@ -51,8 +51,8 @@ class Evidence:
         set_thresholds: by class, the probability from which the class is in the prediction set; a class without one is
             in each set. Empty: there are no prediction sets.
         coverage: share of the studies whose class is in the set.
-        novelty: how unlike the training images an image is; None: nobody knows.
         record: where all of this comes from, for the outputs.
+        novelty: how unlike the training images an image is; None: nobody knows.
 
     Examples:
         >>> evidence = Evidence(1.0, {"ill": 0.3}, {"healthy": 0.5, "ill": 0.2}, 0.9)
@@ -64,8 +64,8 @@ class Evidence:
     operating_points: Mapping[str, float] = field(default_factory=dict)
     set_thresholds: Mapping[str, float] = field(default_factory=dict)
     coverage: float | None = None
-    novelty: Novelty | None = field(default=None, compare=False)
     record: Mapping[str, Any] = field(default_factory=lambda: {"applied": False, "reason": "evidence is null"})
+    novelty: Novelty | None = field(default=None, compare=False)
 
     def calibrated(self, probabilities: Probabilities) -> Probabilities:
         """Calibrated probabilities ``(..., K)`` of studies."""
@@ -134,7 +134,7 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
     shown = {key: value for key, value in content.items() if key != "novelty"}
     if "novelty" in content:
         shown["novelty"] = {key: value for key, value in content["novelty"].items() if key not in ARRAYS}
-    return Evidence(temperature, points, sets, coverage, novelty, {"applied": True, **shown})
+    return Evidence(temperature, points, sets, coverage, {"applied": True, **shown}, novelty)
 
 
 def _novelty(content: Mapping[str, Any]) -> Novelty | None:

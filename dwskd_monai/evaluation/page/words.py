@@ -66,7 +66,7 @@ def _shown(value: float) -> str:
 def summary(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     """What was evaluated, how good it is, and how little that may mean."""
     data = content["data"]
-    patients = "patients are unknown" if data["patients"] is None else count_text(data["patients"], "patient")
+    patients = "patients are not known of all" if data["patients"] is None else count_text(data["patients"], "patient")
     which = SPLITS.get(facts["split"], "images")
     sentences = [f"The network was evaluated on {count_text(data['studies'], 'study')} ({patients}): the {which}."]
     sentences += _cautions(facts)

@@ -165,7 +165,7 @@ def test_one_patient_with_all_studies_makes_no_number():
 def test_unknown_patients_are_said():
     content = content_of(evaluated(per_patient=None))
     assert content["intervals"] == "95 %, by study: patients are unknown"
-    assert "(patients are unknown)" in content["summary"][0]
+    assert "(patients are not known of all)" in content["summary"][0]
     assert any("Patients are unknown, at least of some studies." in sentence for sentence in content["limits"])
 
 
