@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import monai.bundle
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -23,6 +24,7 @@ from dwskd_monai.cli import main
 from dwskd_monai.commands.export.command import export
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
+from dwskd_monai.evaluation.novelty_fitting import fit_novelty
 from tests.bundles.commands import SMALL_SETTINGS, run, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 
@@ -60,6 +62,8 @@ def add_evidence(file: Path, class_names: list[str]) -> None:
         "operating_points": {"rule": "youden", "classes": {class_names[0]: {"threshold": 0.0}}},
         "prediction_sets": {"coverage": 0.9, "classes": {class_names[0]: {"threshold": 1.0}}},
     }
+    described = np.random.default_rng(0).normal(100, 1, (100, 28))  # of images of another kind
+    evidence["novelty"] = fit_novelty(described[:60], described[60:], np.arange(40), [None] * 40)
     file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"evidence": evidence}))
 
 
@@ -110,7 +114,9 @@ def test_it_predicts_alone_what_the_bundle_predicts(packed, tmp_path):
         assert scores(tmp_path / suffix / "predictions.csv") == scores(tmp_path / "before" / "predictions.csv")
         names = json.loads((unpacked / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]
         first, *others = names["pred"]["channel_def"].values()
-        assert scores(tmp_path / suffix / "predictions.csv")[-3:] == [first, "|".join(others), ""]
+        *_, reached, possible, unlike, novelty, note = scores(tmp_path / suffix / "predictions.csv")
+        assert (reached, possible, unlike) == (first, "|".join(others), "true")
+        assert note.startswith(f"unlike the training images: score {novelty}, limit ")
 
 
 def test_monai_loads_it(packed, tmp_path):
