@@ -18,6 +18,7 @@ from dwskd_monai.evaluation.exported import DESCRIPTIONS, READERS, ExportedNetwo
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.evaluation.workflows import run_configs
+from tests.golden.golden import differences
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,8 @@ def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffi
     expected, got = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("network", "exported"))
     assert got.pop("weights_sha256") is None, "not of model.pt itself"
     assert expected.pop("weights_sha256") == digest_of(models / "model.pt")
-    assert got == expected
+    # the probabilities differ in their seventh digit, so a sixth one may be rounded otherwise
+    assert not differences(expected, got, atol=2e-6)
     bundle = Bundle(BUNDLE, {"ckpt_dir": str(models), "cache_dir": str(tmp_path / "cache"), "num_workers": 0})
     assert evaluate(bundle, file, phantoms, "test") == expected["study"]["overall"]
 

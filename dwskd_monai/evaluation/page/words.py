@@ -94,8 +94,8 @@ def _cautions(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "It is unknown whether some of these images chose the epoch."
     if facts["fitted_images"]:
         yield (
-            f"{count_text(facts['fitted_images'], 'image')} of them also chose the epoch and fitted the operating "
-            "points, so new images will have worse numbers."
+            f"{facts['fitted_images']:,} of these images chose the epoch and fitted the operating points, so new "
+            "images will have worse numbers."
         )
 
 

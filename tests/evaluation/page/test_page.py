@@ -189,7 +189,7 @@ def test_names_are_escaped(tmp_path):
 def test_images_that_trained_or_fitted_the_network_are_said_first(tmp_path):
     page, content, _ = written(tmp_path, evaluated(12), {"trained_images": True, "fitted_images": 30, "split": "all"})
     assert "The network was trained on some of these images, so all numbers are too good." in content["summary"]
-    assert "30 images of them also chose the epoch" in page.text
+    assert "30 of these images chose the epoch" in page.text
     assert "all images of the data set" in page.text
 
 
