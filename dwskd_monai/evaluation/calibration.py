@@ -160,18 +160,23 @@ def overconfidence(probabilities: Probabilities, labels: Labels, groups: Groups)
     return mean_interval(probabilities.max(1) - (probabilities.argmax(1) == labels), groups)
 
 
+def bins_of(scores: NDArray[np.floating]) -> NDArray[np.intp]:
+    """The bin ``(N,)`` of each score: bins of equal numbers, 10 or more scores each, at most 10 bins."""
+    count = min(_MOST_BINS, max(1, len(scores) // _LEAST_IN_BIN))
+    edges = np.quantile(scores, np.linspace(0, 1, count + 1)[1:-1])
+    return np.searchsorted(edges, scores)
+
+
 def calibration_error(probabilities: Probabilities, labels: Labels, seed: int = 0) -> CalibrationError:
     """The expected calibration error (Naeini et al., AAAI 2015): how far confidence is from the share of right ones.
 
-    The confidence is the probability of the predicted class. Studies are put into bins of equal numbers, 10 or more
-    studies each, at most 10 bins. A bootstrap gives no interval of it: the error of resamples is larger than that of
-    the studies. So it is compared with the error that chance alone makes (consistency resampling, Bröcker and Smith
-    2007). MONAI's ``CalibrationErrorMetric`` takes voxels, in bins of equal width.
+    The confidence is the probability of the predicted class, by which studies are put into :func:`bins_of`. A bootstrap
+    gives no interval of it: the error of resamples is larger than that of the studies. So it is compared with the error
+    that chance alone makes (consistency resampling, Bröcker and Smith 2007). MONAI's ``CalibrationErrorMetric`` takes
+    voxels, in bins of equal width.
     """
     confidence = probabilities.max(1)
-    bins = min(_MOST_BINS, max(1, len(labels) // _LEAST_IN_BIN))
-    edges = np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1])
-    of_bin = (np.searchsorted(edges, confidence)[:, None] == np.arange(bins)).astype(float)
+    of_bin = (bins_of(confidence)[:, None] == np.arange(_MOST_BINS)).astype(float)
 
     def errors(right: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.asarray(np.abs((confidence - right) @ of_bin).sum(-1) / len(labels))

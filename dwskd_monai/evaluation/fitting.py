@@ -13,7 +13,7 @@ from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
 from dwskd_monai.evaluation.calibration import CalibrationError, Temperature, fit_temperature
 from dwskd_monai.evaluation.conformal import SetThreshold, checked_share, fit_set_threshold
 from dwskd_monai.evaluation.evidence import tempered
-from dwskd_monai.evaluation.intervals import Interval
+from dwskd_monai.evaluation.intervals import Interval, groups_of
 from dwskd_monai.evaluation.operating_points import OperatingPoint, Rule, fit_operating_point
 
 VALIDATION = "validation images, which also chose the epoch"
@@ -127,7 +127,7 @@ def _prediction_sets(
         return {"reason": "prediction_set is null"}
     found: dict[str, SetThreshold] = {}
     for index, name in enumerate(class_names):
-        members = [group for group, label in zip(groups, labels, strict=True) if label == index]
+        members = groups_of(labels == index, groups)
         found[name] = fit_set_threshold(calibrated[labels == index, index], members, coverage)
     return {"coverage": coverage, "classes": {name: _as_record(threshold) for name, threshold in found.items()}}
 

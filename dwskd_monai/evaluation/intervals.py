@@ -42,6 +42,11 @@ def group_count(groups: Groups) -> int:
     return len(set(map(str, groups)))
 
 
+def groups_of(chosen: NDArray[np.bool_], groups: Groups) -> list[Hashable]:
+    """The groups of the chosen images ``(N,)``, one for each of them."""
+    return [group for group, use in zip(groups, chosen, strict=True) if use]
+
+
 def too_few(groups: Groups) -> str:
     """What stands in place of a number.
 

@@ -12,7 +12,7 @@ from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.calibration import calibration_error, log_losses, overconfidence
 from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.fitting import clusters, patient_groups, plain_record
-from dwskd_monai.evaluation.intervals import Groups, group_count, mean_interval, proportion_interval, too_few
+from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, mean_interval, proportion_interval, too_few
 
 LEAST_PATIENTS = 10  # of a number
 Measured = Mapping[str, Any] | str
@@ -64,7 +64,7 @@ def measure_evidence(
 
 def share(hits: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Groups) -> Measured:
     """The share of hits among the chosen studies, or words if they are of too few patients."""
-    members = [group for group, use in zip(groups, chosen, strict=True) if use]
+    members = groups_of(chosen, groups)
     if group_count(members) < LEAST_PATIENTS:
         return too_few(members)
     return plain_record(proportion_interval(hits[chosen], members))

@@ -11,7 +11,15 @@ from scipy.special import logit, ndtr
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dwskd_monai.evaluation.calibration import FOLDS
-from dwskd_monai.evaluation.intervals import Groups, Interval, group_count, group_numbers, proportion_interval, too_few
+from dwskd_monai.evaluation.intervals import (
+    Groups,
+    Interval,
+    group_count,
+    group_numbers,
+    groups_of,
+    proportion_interval,
+    too_few,
+)
 
 LEAST_PATIENTS = 10  # with the class, and with another one
 YOUDEN = "youden"
@@ -103,10 +111,10 @@ def fit_operating_point(scores: Scores, positive: Flags, groups: Groups, rule: R
     """
     count = int(positive.sum())
     others = len(positive) - count
-    of_class = [group for group, is_positive in zip(groups, positive, strict=True) if is_positive]
+    of_class = groups_of(positive, groups)
     if group_count(of_class) < LEAST_PATIENTS:
         return OperatingPoint(None, count, others, too_few(of_class))
-    of_others = [group for group, is_positive in zip(groups, positive, strict=True) if not is_positive]
+    of_others = groups_of(~positive, groups)
     if group_count(of_others) < LEAST_PATIENTS:
         return OperatingPoint(None, count, others, f"{too_few(of_others)} of other classes")
     members = group_numbers(groups)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.fitting import plain_record
-from dwskd_monai.evaluation.intervals import Groups, group_count, mean_interval, too_few
+from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, mean_interval, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -55,7 +55,7 @@ def prediction_sets(
     for index, name in enumerate(class_names):
         chosen = labels == index
         covered = np.array([name in one for one in sets])
-        members = [group for group, use in zip(groups, chosen, strict=True) if use]
+        members = groups_of(chosen, groups)
         size: Measured = too_few(members)
         if group_count(members) >= LEAST_PATIENTS:
             size = dict(plain_record(mean_interval(sizes[chosen], members)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.fitting import clusters, patient_groups
-from dwskd_monai.evaluation.intervals import Groups, group_count, too_few
+from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.curves import ClassCurves, auc_record, class_curves
@@ -143,7 +143,7 @@ def counts_of(evaluated: Evaluated, groups: Groups) -> dict[str, Any]:
     slices = np.array(evaluated.slice_counts)
 
     def counts(chosen: NDArray[np.bool_]) -> dict[str, int | None]:
-        members = [group for group, use in zip(groups, chosen, strict=True) if use]
+        members = groups_of(chosen, groups)
         known = all(name is not None for name in evaluated.patients)
         return {
             "studies": len(members),

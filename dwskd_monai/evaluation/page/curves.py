@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, group_count
+from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, group_count, groups_of
 from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.evaluation.page.resampling import Resamples, Rows, band, record
 
@@ -106,8 +106,8 @@ def auc_record(auc: Rows, positive: NDArray[np.bool_], groups: Groups) -> Measur
     measured = record(auc, len(positive))
     if isinstance(measured, str) or auc[0] < 1:
         return measured
-    of_class = group_count([group for group, is_positive in zip(groups, positive, strict=True) if is_positive])
-    others = group_count([group for group, is_positive in zip(groups, positive, strict=True) if not is_positive])
+    of_class = group_count(groups_of(positive, groups))
+    others = group_count(groups_of(~positive, groups))
     return {"value": 1.0, "low": round(perfect_auc_low(of_class, others), 6), "high": 1.0, "n": len(positive)}
 
 

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
+from dwskd_monai.evaluation.calibration import bins_of
 from dwskd_monai.evaluation.fitting import plain_record
 from dwskd_monai.evaluation.intervals import Groups, group_count, mean_interval, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 
-_MOST_BINS = 10
-_LEAST_IN_BIN = 10
 Labels = NDArray[np.integer]
 
 
@@ -28,9 +27,7 @@ def reliability(scores: NDArray[np.floating], hits: NDArray[np.bool_], groups: G
         hits: ``(N,)``, whether what is probable came true.
         groups: the patient of each study.
     """
-    count = min(_MOST_BINS, max(1, len(scores) // _LEAST_IN_BIN))
-    edges = np.quantile(scores, np.linspace(0, 1, count + 1)[1:-1])
-    of_bin = np.searchsorted(edges, scores)
+    of_bin = bins_of(scores)
     bins = []
     for number in np.unique(of_bin):
         chosen = of_bin == number

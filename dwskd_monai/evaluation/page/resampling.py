@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, group_count, group_numbers, too_few
+from dwskd_monai.evaluation.intervals import CONFIDENCE, Groups, group_count, group_numbers, groups_of, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured
 
 RESAMPLES = 2000
@@ -98,10 +98,10 @@ def record(rows: Rows, count: int) -> Measured:
 
 def lacking(positive: NDArray[np.bool_], groups: Groups) -> str | None:
     """Words in place of a number that compares a class with the others, if one of both has too few patients."""
-    of_class = [group for group, is_positive in zip(groups, positive, strict=True) if is_positive]
+    of_class = groups_of(positive, groups)
     if group_count(of_class) < LEAST_PATIENTS:
         return too_few(of_class)
-    others = [group for group, is_positive in zip(groups, positive, strict=True) if not is_positive]
+    others = groups_of(~positive, groups)
     if group_count(others) < LEAST_PATIENTS:
         return f"{too_few(others)} of other classes"
     return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from dwskd_monai.evaluation.intervals import Groups, group_count
+from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of
 from dwskd_monai.evaluation.measuring import share
 from dwskd_monai.evaluation.page.resampling import Resamples, lacking, record
 
@@ -96,7 +96,7 @@ def _in_order(name: str) -> tuple[bool, int, str]:
 
 
 def _group(chosen: NDArray[np.bool_], right: NDArray[np.bool_], groups: Groups, resamples: Resamples) -> dict[str, Any]:
-    members = [group for group, use in zip(groups, chosen, strict=True) if use]
+    members = groups_of(chosen, groups)
     of_group: dict[str, Any] = {
         "studies": len(members),
         "patients": group_count(members),
