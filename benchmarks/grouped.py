@@ -52,18 +52,24 @@ class Grouped:
 
     def __call__(self, images: Tensor, training: bool) -> Tensor:
         """Logits ``(R, B, K)`` of images ``(R, B, 1, H, W)``: each network has its own."""
+        pooled = self.features(images, training)[-1].mean((2, 3))
+        logits = torch.bmm(self.parameters["classifier.weight"], pooled.view(len(self), -1, pooled.shape[1]))
+        return logits.transpose(1, 2) + self.parameters["classifier.bias"][:, None]
+
+    def features(self, images: Tensor, training: bool) -> list[Tensor]:
+        """What each stage makes of images, and the last convolution after them: ``(R · C, B, H, W)`` each."""
         x = images.squeeze(2)  # from here on (R · C, B, H, W)
+        features = []
         for name, layer in self.network.named_children():
             if name == "blocks":
                 for stage, blocks in layer.named_children():
                     for place, block in blocks.named_children():
                         after = self._layers(x, f"blocks.{stage}.{place}.", block, training)
                         x = after + x if block.has_skip else after
+                    features.append(x)
             elif isinstance(layer, (nn.Conv2d, BatchNormAct2d)):
                 x = self._layer(x, name, layer, training)
-        pooled = x.mean((2, 3)).view(len(self), -1, x.shape[1])
-        logits = torch.bmm(self.parameters["classifier.weight"], pooled)
-        return logits.transpose(1, 2) + self.parameters["classifier.bias"][:, None]
+        return [*features, x]
 
     def _layers(self, x: Tensor, prefix: str, block: nn.Module, training: bool) -> Tensor:
         for name, layer in block.named_children():

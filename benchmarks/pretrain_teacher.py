@@ -64,25 +64,25 @@ def read_images(labeled: Sequence[str], unlabeled: Sequence[str], size: int) -> 
 
 def augmented_view(images: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """One random view ``(B, 1, size, size)`` of uint8 images, and the dihedral element ``(B,)`` that was applied."""
-    batch = len(images)
+    batch, device = len(images), images.device
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(batch, generator=generator) * (high - low) + low
+        return torch.rand(batch, generator=generator, device=device) * (high - low) + low
 
     area, aspect = uniform(0.3, 1.0), torch.exp(uniform(-0.25, 0.25))
     width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     shift_x, shift_y = uniform(-1, 1) * (1 - width), uniform(-1, 1) * (1 - height)
-    dihedral = torch.randint(8, (batch,), generator=generator)
+    dihedral = torch.randint(8, (batch,), generator=generator, device=device)
     turn, mirror = dihedral % 4 * math.pi / 2, torch.where(dihedral < 4, 1.0, -1.0)
     angle = turn + uniform(-0.2, 0.2)
-    theta = torch.zeros(batch, 2, 3)
+    theta = torch.zeros(batch, 2, 3, device=device)
     theta[:, 0, 0], theta[:, 0, 1], theta[:, 0, 2] = width * angle.cos() * mirror, -width * angle.sin(), shift_x
     theta[:, 1, 0], theta[:, 1, 1], theta[:, 1, 2] = height * angle.sin() * mirror, height * angle.cos(), shift_y
     grid = F.affine_grid(theta, [batch, 1, size, size], align_corners=False)
     view = F.grid_sample(images.float() / 255, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     view = view.clamp(1e-4, 1) ** torch.exp(uniform(-0.5, 0.5)).view(-1, 1, 1, 1)
     view = (view - 0.5) * uniform(0.6, 1.4).view(-1, 1, 1, 1) + 0.5 + uniform(-0.2, 0.2).view(-1, 1, 1, 1)
-    view = view + torch.randn(view.shape, generator=generator) * uniform(0, 0.05).view(-1, 1, 1, 1)
+    view = view + torch.randn(view.shape, generator=generator, device=device) * uniform(0, 0.05).view(-1, 1, 1, 1)
     return view, dihedral
 
 
@@ -92,7 +92,7 @@ def instance_loss(embedding: Tensor, temperature: float = 0.2) -> Tensor:
     similarity = embedding @ embedding.T / temperature
     similarity.fill_diagonal_(-torch.inf)
     half = len(embedding) // 2
-    return F.cross_entropy(similarity, torch.arange(2 * half).roll(half))
+    return F.cross_entropy(similarity, torch.arange(2 * half, device=embedding.device).roll(half))
 
 
 class PretrainingModel(nn.Module):
@@ -152,16 +152,18 @@ def pretrain(
         model_args: further arguments of ``timm.create_model``; a ViT needs ``--img_size``, that of ``image_size``.
     """
     torch.manual_seed(seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images, labels, classes = read_images(labeled, unlabeled, read_size)
+    images, labels = images.to(device), labels.to(device)
     network = PretrainingModel(model, max(len(classes), 1), drop_path_rate=drop_path_rate, **model_args)
-    network.to(memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(network, opt="adamw", lr=lr, weight_decay=weight_decay, fused=True)
     steps = len(images) // batch_size
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps, pct_start=0.1)
     state_path, first = Path(f"{out}.state"), 0
     state_path.parent.mkdir(parents=True, exist_ok=True)
     if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
+        state = torch.load(state_path, map_location=device, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
@@ -169,9 +171,9 @@ def pretrain(
     print(f"{len(images)} images, classes {classes}, {steps} steps an epoch, starting at epoch {first + 1}")
 
     for epoch in range(first, epochs):
-        generator = torch.Generator().manual_seed(seed * 1000 + epoch)
-        order = torch.randperm(len(images), generator=generator)
-        sums, started = torch.zeros(5), time.perf_counter()
+        generator = torch.Generator(device).manual_seed(seed * 1000 + epoch)
+        order = torch.randperm(len(images), generator=generator, device=device)
+        sums, started = torch.zeros(5, device=device), time.perf_counter()
         for step in tqdm(range(steps), desc=f"epoch {epoch + 1}/{epochs}", mininterval=10):
             chosen = order[step * batch_size : (step + 1) * batch_size]
             views = [augmented_view(images[chosen], image_size, generator) for _ in range(2)]
@@ -193,7 +195,7 @@ def pretrain(
             with torch.no_grad():
                 right = (class_logits[known].argmax(1) == target[known]).float()
                 turned = (dihedral_logits.argmax(1) == dihedral).float().mean()
-                accuracy = right.mean() if known.any() else torch.tensor(0.0)
+                accuracy = right.mean() if known.any() else torch.zeros((), device=device)
                 sums += torch.stack([*(loss.detach() for loss in losses), accuracy, turned])
         means = (sums / steps).tolist()
         print(
@@ -202,7 +204,7 @@ def pretrain(
             f"{time.perf_counter() - started:.0f} s",
             flush=True,
         )
-        save(network.backbone.state_dict(), Path(out))
+        save({name: value.cpu() for name, value in network.backbone.state_dict().items()}, Path(out))
         save(
             {
                 "network": network.state_dict(),

@@ -1,0 +1,287 @@
+"""Training of ``side_by_side.py``: networks of one architecture, each with the images of its pair.
+
+Augmentation, schedule, optimizer and losses are those of the bundles, written again for stacks of networks
+(``grouped.py``).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from grouped import Grouped, GroupedAdamW
+from narrow_efficientnet import create_model
+from side_by_side_images import Pair
+from timm.models.efficientnet import EfficientNet
+from torch import Tensor
+from tqdm import tqdm
+
+from dwskd_monai.training import create_teacher, initialize_students
+from dwskd_monai.training.losses.softened_kl import softened_kl
+from dwskd_monai.training.soft_labels import with_prior
+from dwskd_monai.weight_selection import PairReport, SelectionReport
+
+BATCH = 16
+LEARNING_RATE = 0.002
+TEMPERATURE = 2.0
+LABELED_SHARE = 0.5
+VIEWS = 4
+SMALL = ("main", "auxiliary", "twin", "third", "fourth")
+STARTS = (*SMALL, "wide", "teacher")
+NO_LABEL = -100
+
+
+class SideBySide:
+    """Trains networks of one architecture, each with the images of its pair.
+
+    Args:
+        images: of all sets, ``(N, H, W)`` of 8 bits, on the device.
+        pairs: what is trained.
+        teacher_weights: file of EfficientNet-Lite2.
+        at_once: most networks that train as one.
+    """
+
+    def __init__(self, images: Tensor, pairs: Sequence[Pair], teacher_weights: str, at_once: int = 48) -> None:
+        self.images = images
+        self.pairs = list(pairs)
+        self.device = images.device
+        self.at_once = at_once
+        self.most_classes = max(pair.classes for pair in pairs)
+        self.starts, self.channels = self._starts(create_teacher("tf_efficientnet_lite2", teacher_weights, in_chans=1))
+
+    def run(
+        self, start: str, recovery: int, steps: int, epochs: int, seed: int,
+        soft_labels: Sequence[Tensor] | None, labels: bool,
+    ) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+        """Train a network for each pair.
+
+        Args:
+            start: one of ``STARTS``.
+            recovery: steps without labels before it.
+            steps: of each network.
+            epochs: of the schedule.
+            seed: of new classifiers, batches and augmentation.
+            soft_labels: of labeled and unlabeled images of each pair, ``(N, K)``.
+            labels: whether the networks label images after it.
+
+        Returns:
+            Probabilities of the validation images, and after them of the test images, of each pair; and of the labeled
+            and unlabeled images, or nothing.
+        """
+        predictions, opinions = [], []
+        at_once = self.at_once if start in SMALL else max(self.at_once // 4, 1)
+        for begin in range(0, len(self.pairs), at_once):
+            pairs = self.pairs[begin : begin + at_once]
+            of_them = None if soft_labels is None else soft_labels[begin : begin + at_once]
+            first = [self.first_weights(pair, start, seed) for pair in pairs]
+            networks = Grouped(self.starts[start], first, self.device)
+            self.recover(networks, pairs, start, recovery, seed)
+            self.train(networks, pairs, steps, epochs, 1000 * seed + begin, of_them)
+            predictions += self.probabilities(networks, pairs, [pair.validation + pair.test for pair in pairs])
+            if labels:
+                rows = [pair.labeled + pair.unlabeled for pair in pairs]
+                generator = torch.Generator(self.device).manual_seed(seed)
+                opinions += self.probabilities(networks, pairs, rows, generator)
+        return predictions, opinions
+
+    def first_weights(self, pair: Pair, start: str, seed: int) -> dict[str, Tensor]:
+        """Weights of a start, and a new classifier as timm initializes it."""
+        place = f"{pair.source} {pair.fold} {pair.seed} {seed}"
+        generator = torch.Generator().manual_seed(zlib.crc32(place.encode()))
+        state = dict(self.starts[start].state_dict())
+        width = state["classifier.weight"].shape[1]
+        new = torch.zeros(self.most_classes, width)
+        new[: pair.classes] = (torch.rand(pair.classes, width, generator=generator) * 2 - 1) / math.sqrt(pair.classes)
+        return state | {"classifier.weight": new, "classifier.bias": torch.zeros(self.most_classes)}
+
+    def train(
+        self,
+        networks: Grouped,
+        pairs: Sequence[Pair],
+        steps: int,
+        epochs: int,
+        seed: int,
+        soft_labels: Sequence[Tensor] | None = None,
+    ) -> None:
+        """Train for ``steps`` steps, from labels and, if given, soft labels of labeled and unlabeled images."""
+        optimizer = GroupedAdamW(networks)
+        random = np.random.default_rng(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        drawn = [_draw(pair, steps, random, soft_labels is not None) for pair in pairs]
+        places = torch.from_numpy(np.stack(drawn)).to(self.device)  # (R, steps, B), among labeled and unlabeled images
+        rows = self._padded([pair.labeled + pair.unlabeled for pair in pairs])
+        labels = self._padded([pair.labels + [NO_LABEL] * len(pair.unlabeled) for pair in pairs], NO_LABEL)
+        hidden = self._hidden(pairs)
+        table = (
+            None if soft_labels is None else torch.nn.utils.rnn.pad_sequence(list(soft_labels), True).to(self.device)
+        )
+        own = torch.arange(len(pairs), device=self.device)[:, None]
+        for step in range(steps):
+            place = places[:, step]
+            views = augmented(self._seen(rows[own, place]), generator)
+            logits = networks(views.view(*place.shape, *views.shape[1:]), training=True) + hidden
+            loss = _task_loss(logits, labels[own, place])
+            if table is not None:
+                loss = loss + _ramp(step * epochs / steps) * _soft_loss(logits, table[own, place])
+            loss.sum().backward()
+            optimizer.step(LEARNING_RATE * _schedule(step * epochs // steps, epochs))
+
+    def recover(self, networks: Grouped, pairs: Sequence[Pair], start: str, steps: int, seed: int) -> None:
+        """Match what each stage makes of an image to the teacher's, at the channels that were selected.
+
+        Without labels, as a short training before the others (STARFISH, arXiv 2606.01126).
+        """
+        if not steps:
+            return
+        optimizer = GroupedAdamW(networks)
+        teacher = copy.deepcopy(self.starts["teacher"]).eval().to(self.device)
+        rows = [pair.labeled + pair.unlabeled for pair in pairs]
+        random = np.random.default_rng(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        for step in tqdm(range(steps), desc="recovery", mininterval=30):
+            chosen = torch.tensor(np.stack([random.choice(own, BATCH) for own in rows])).to(self.device)
+            views = augmented(self._seen(chosen), generator)
+            features = networks.features(views.view(*chosen.shape, *views.shape[1:]), training=True)
+            loss = torch.zeros((), device=self.device)
+            for own, wanted in zip(features, self._selected_features(teacher, views, start)):
+                target = wanted.view(*chosen.shape, *wanted.shape[1:]).transpose(1, 2)
+                difference = (own.view(target.shape) - target).square().mean((1, 2, 3, 4))
+                loss = loss + (difference / target.square().mean((1, 2, 3, 4))).sum()
+            loss.backward()
+            optimizer.step(LEARNING_RATE * _schedule(step * 10 // steps, 10))
+
+    @torch.no_grad()
+    def _selected_features(self, teacher: EfficientNet, views: Tensor, start: str) -> list[Tensor]:
+        """What the teacher's stages and last convolution make of images: the channels of a start, ``(M, C, h, w)``."""
+        x = teacher.bn1(teacher.conv_stem(views))
+        features = []
+        for stage in teacher.blocks:
+            x = stage(x)
+            features.append(x)
+        features.append(teacher.bn2(teacher.conv_head(x)))
+        return [feature[:, channels] for feature, channels in zip(features, self.channels[start])]
+
+    @torch.no_grad()
+    def probabilities(
+        self, networks: Grouped, pairs: Sequence[Pair], rows: Sequence[list[int]],
+        generator: torch.Generator | None = None,
+    ) -> list[Tensor]:  # fmt: skip
+        """Of each pair's images ``rows``; with a generator, the mean over augmented views."""
+        padded = self._padded(rows)
+        views = 1 if generator is None else VIEWS
+        total = torch.zeros(*padded.shape, self.most_classes, device=self.device)
+        for _ in range(views):
+            for begin in range(0, padded.shape[1], 3 * BATCH):
+                part = padded[:, begin : begin + 3 * BATCH]
+                images = self._seen(part)
+                seen = images if generator is None else augmented(images, generator)
+                logits = networks(seen.view(*part.shape, *seen.shape[1:]), training=False) + self._hidden(pairs)
+                total[:, begin : begin + 3 * BATCH] += logits.softmax(2) / views
+        return [each[: len(own)].cpu() for each, own in zip(total, rows)]
+
+    def _seen(self, rows: Tensor) -> Tensor:
+        """Images ``(M, 1, H, W)`` in [-1, 1]."""
+        return self.images[rows.flatten()][:, None] / 127.5 - 1
+
+    def _hidden(self, pairs: Sequence[Pair]) -> Tensor:
+        """What is added to logits, so that classes that a set does not have get no probability."""
+        hidden = torch.zeros(len(pairs), 1, self.most_classes, device=self.device)
+        for row, pair in zip(hidden, pairs):
+            row[:, pair.classes :] = -1e9
+        return hidden
+
+    def _padded(self, lists: Sequence[list[int]], value: int = 0) -> Tensor:
+        tensors = [torch.tensor(each) for each in lists]
+        return torch.nn.utils.rnn.pad_sequence(tensors, True, value).to(self.device)
+
+    def _starts(self, teacher: EfficientNet) -> tuple[dict[str, EfficientNet], dict[str, list[list[int]]]]:
+        """A network for each of ``STARTS``; and the channels that a pair took of what each stage of the teacher makes.
+
+        Students are from complementary subsets of the teacher; third and fourth lie between main and auxiliary.
+        """
+        half, wide = "tf_efficientnet_lite0_050", "tf_efficientnet_lite0_075"
+        names = {"main": half, "auxiliary": half, "third": half, "fourth": half, "wide": wide}
+        starts = {start: create_model(name, in_chans=1, num_classes=self.most_classes) for start, name in names.items()}
+        report = initialize_students(starts["main"], starts["auxiliary"], teacher)
+        initialize_students(starts["third"], starts["fourth"], teacher, offset=0.5)
+        initialize_students(starts["wide"], None, teacher)
+        assert isinstance(report, PairReport)
+        channels = {"main": _stage_channels(report.main), "auxiliary": _stage_channels(report.auxiliary)}
+        teacher = copy.deepcopy(teacher)
+        teacher.reset_classifier(self.most_classes)
+        return starts | {"twin": starts["main"], "teacher": teacher}, channels
+
+
+def _stage_channels(report: SelectionReport) -> list[list[int]]:
+    makers = ["blocks.0.0.conv_pw", *(f"blocks.{stage}.0.conv_pwl" for stage in range(1, 7)), "conv_head"]
+    return [list(report.dimensions[maker].indices) for maker in makers]
+
+
+def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images ``(M, 1, H, W)`` after the random transforms of the bundles' ``train.yaml``, at 96 px."""
+    count, side = len(images), images.shape[-1]
+
+    def uniform(low: float, high: float, probability: float, otherwise: float) -> Tensor:
+        drawn = torch.rand(2, count, generator=generator, device=images.device)
+        return torch.where(drawn[0] < probability, low + (high - low) * drawn[1], otherwise)
+
+    moved = uniform(0, 0, 0.8, 1) == 0
+    flip = uniform(-1, -1, 0.5, 1)
+    angle = uniform(-0.175, 0.175, 1, 0) * moved
+    scales = [1 + uniform(-0.1, 0.1, 1, 0) * moved for _ in range(2)]
+    shifts = [uniform(-4, 4, 1, 0) * moved * 2 / side for _ in range(2)]
+    cosine, sine = angle.cos(), angle.sin()
+    first = torch.stack([cosine * scales[0] * flip, -sine * scales[1], shifts[0]], 1)
+    second = torch.stack([sine * scales[0] * flip, cosine * scales[1], shifts[1]], 1)
+    grid = F.affine_grid(torch.stack([first, second], 1), list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    gamma = uniform(0.7, 1.5, 0.5, 1)[:, None, None, None]
+    low = images.amin((2, 3), keepdim=True)
+    span = images.amax((2, 3), keepdim=True) - low
+    images = ((images - low) / (span + 1e-7)).clamp_min(1e-8) ** gamma * span + low
+    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    return images + uniform(0, 0.1, 0.3, 0)[:, None, None, None] * noise
+
+
+def _draw(pair: Pair, steps: int, random: np.random.Generator, with_soft_labels: bool) -> np.ndarray:
+    """Places ``(steps, B)`` of the images of each batch: permutations of the labeled images, and any others."""
+    count = len(pair.labeled)
+    passes = math.ceil(steps * BATCH / count)
+    drawn = np.concatenate([random.permutation(count) for _ in range(passes)])[: steps * BATCH].reshape(steps, BATCH)
+    if with_soft_labels:
+        of_all = random.integers(count + len(pair.unlabeled), size=drawn.shape)
+        drawn = np.where(random.random(drawn.shape) < LABELED_SHARE, drawn, of_all)
+    return drawn
+
+
+def _task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy ``(R,)``, the mean over the images that have labels."""
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
+    return losses.view(labels.shape).sum(1) / (labels != NO_LABEL).sum(1).clamp_min(1)
+
+
+def _soft_loss(logits: Tensor, soft_labels: Tensor) -> Tensor:
+    """``(R,)``, that of ``SelfDistillationLoss.from_soft_labels``."""
+    peers = soft_labels.clamp_min(torch.finfo(torch.float32).tiny).log()
+    return torch.stack([softened_kl(own, peer, TEMPERATURE) for own, peer in zip(logits, peers)])
+
+
+def with_class_shares(opinions: Tensor, pair: Pair) -> Tensor:
+    """Soft labels: those of unlabeled images are corrected to the shares of the classes among the labeled ones."""
+    count = len(pair.labeled)
+    prior = torch.bincount(torch.tensor(pair.labels), minlength=opinions.shape[1]) / count
+    return torch.cat([opinions[:count], with_prior(opinions[count:], prior)])
+
+
+def _ramp(epoch: float) -> float:
+    return math.exp(-5 * (1 - epoch) ** 2) if epoch < 1 else 1.0
+
+
+def _schedule(epoch: int, epochs: int) -> float:
+    """Of ``WarmupCosine`` with one epoch of warm-up."""
+    return 0.1 if epoch == 0 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1)))
