@@ -18,7 +18,7 @@ from dwskd_monai.evaluation.novelty import ARRAYS, Novelty, read_novelty
 
 NOT_FITTED = "not fitted"  # in place of classes
 SEPARATOR = "|"  # between classes
-_EARLIER = "an earlier version trained the network"
+_NONE = "the trained settings have none; an earlier version, or dwskd settings, wrote them"
 _SMALLEST = float(np.finfo(np.float64).eps)  # so that a probability of 0 has a logarithm; scikit-learn's log_loss too
 _logger = logging.getLogger(__name__)
 
@@ -112,11 +112,9 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
         ValueError: if something is missing in the content.
     """
     if not content:
-        reason = "the trained settings have none; an earlier version, or dwskd settings, wrote them"
-        _logger.info("no novelty score: %s", reason)
-        return _not_applied(reason)
+        return _not_applied(_NONE, find_novelty(content))
     used = aggregation or Aggregation()
-    novelty = _novelty(content.get("novelty", {"reason": _EARLIER}))
+    novelty = find_novelty(content)
     try:
         fitted_with = Aggregation(**content["aggregation"])
         if not _same(fitted_with, used):
@@ -137,15 +135,20 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
     return Evidence(temperature, points, sets, coverage, {"applied": True, **shown}, novelty)
 
 
-def _novelty(content: Mapping[str, Any]) -> Novelty | None:
-    """The log says what is lacking."""
-    if "center" not in content:
-        _logger.info("no novelty score: %s", content.get("reason", "not fitted"))
+def find_novelty(content: Mapping[str, Any]) -> Novelty | None:
+    """The novelty score that trained settings have under ``evidence``; None if there is none, and the log says why.
+
+    Raises:
+        ValueError: if something is missing in it.
+    """
+    fitted = content.get("novelty", {"reason": _NONE})
+    if "center" not in fitted:
+        _logger.info("no novelty score: %s", fitted.get("reason", "not fitted"))
         return None
-    reason = content.get("studies", {}).get("reason")
+    reason = fitted.get("studies", {}).get("reason")
     if reason is not None:
         _logger.info("the novelty score has no limit: %s", reason)
-    return read_novelty(content)
+    return read_novelty(fitted)
 
 
 def lacking(content: Mapping[str, Any]) -> list[str]:

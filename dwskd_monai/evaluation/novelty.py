@@ -102,9 +102,8 @@ class Novelty:
         study_limit: likewise of studies.
 
     Examples:
-        >>> novelty = Novelty(np.zeros(28), np.eye(28), study_limit=2.0)
-        >>> novelty.is_unlike(1.5), novelty.is_unlike(2.5)
-        (False, True)
+        >>> float(Novelty(np.zeros(2), np.eye(2)).of_descriptions(np.array([[3.0, 3.0]]))[0])
+        3.0
     """
 
     center: Floats
@@ -137,10 +136,6 @@ class Novelty:
         third of a study is spoiled.
         """
         return float(np.mean(slice_scores))
-
-    def is_unlike(self, study_score: float) -> bool | None:
-        """Whether a study is unlike the training images; None: there is no limit."""
-        return None if self.study_limit is None else study_score > self.study_limit
 
 
 def packed(novelty: Novelty) -> dict[str, str]:

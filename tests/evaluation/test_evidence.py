@@ -188,7 +188,7 @@ def test_few_validation_images_give_a_score_without_a_limit_and_the_log_says_so(
 
 @pytest.mark.parametrize(
     ("novelty", "reason"),
-    [({}, "an earlier version trained the network"), ({"novelty": {"reason": "novelty is null"}}, "novelty is null")],
+    [({}, "the trained settings have none"), ({"novelty": {"reason": "novelty is null"}}, "novelty is null")],
 )
 def test_a_network_without_a_novelty_score_says_so_once(caplog, novelty, reason):
     with caplog.at_level("INFO"):

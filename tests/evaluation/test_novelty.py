@@ -104,7 +104,7 @@ def test_limits_have_the_rank_of_split_conformal_prediction_for_studies_and_slic
     assert record["studies"]["reached"]["value"] == pytest.approx(37 / 41)
     assert (scores <= novelty.slice_limit).mean() >= 0.9
     assert novelty.slice_limit > novelty.study_limit, "a mean of three varies less"
-    assert sum(novelty.is_unlike(mean) for mean in means) == 3
+    assert (means > novelty.study_limit).sum() == 3
 
 
 def test_a_share_of_new_studies_as_large_as_promised_does_not_exceed_the_limit():
@@ -121,7 +121,6 @@ def test_few_validation_patients_give_a_score_without_a_limit():
     assert record["studies"] == {"n": 12, "reason": "too few (n = 12)"}
     novelty = read_novelty(record)
     assert novelty.study_limit is None
-    assert novelty.is_unlike(1000.0) is None
     assert np.isfinite(novelty.of_descriptions(drawn(3))).all()
     one_patient = fit_novelty(drawn(30), drawn(40), np.arange(40), ["P"] * 40)
     assert one_patient["studies"]["reason"] == "too few (n = 40, of 1 patient)"

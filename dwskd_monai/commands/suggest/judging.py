@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import DataLoader
+from monai.data import DataLoader, decollate_batch
 from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from dwskd_monai.commands.suggest.judges import Judges
 from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.evaluation.evidence import find_novelty
+from dwskd_monai.evaluation.unlike import StudyNovelty, UnlikeStudies
 
 Values = NDArray[np.float64]
 
@@ -31,6 +33,7 @@ class JudgedStudy:
         probabilities: ``(N, K)`` of the study.
         deployed: ``(K,)`` of the study, as the bundle predicts it.
         features: ``(D,)``, of all networks side by side.
+        novelty: how unlike the training images it is.
         dataset: of its slices.
         places: of its slices in the dataset.
     """
@@ -40,6 +43,7 @@ class JudgedStudy:
     probabilities: Values
     deployed: Values
     features: Values
+    novelty: StudyNovelty
     dataset: SliceDataset
     places: list[int]
 
@@ -76,8 +80,10 @@ def judge(judges: Judges, dataset: SliceDataset) -> list[JudgedStudy]:
     networks = [_prepared(network, judges, device) for network in judges.committee.networks]
     loader = DataLoader(dataset, batch_size=int(judges.setting("batch_size")), num_workers=0)
     found: dict[str, _Slices] = defaultdict(_Slices)
+    unlike = UnlikeStudies(find_novelty(judges.trained.settings.evidence))
     place = 0
     for batch in tqdm(loader, "judging slices", unit="batch", disable=None):
+        unlike.add(decollate_batch(batch))
         outputs = _outputs(networks, batch[CommonKeys.IMAGE].to(device))
         for name, probabilities, features in zip(batch["study"], *outputs, strict=True):
             study = found[name]
@@ -85,7 +91,7 @@ def judge(judges: Judges, dataset: SliceDataset) -> list[JudgedStudy]:
             study.probabilities.append(probabilities)
             study.features = study.features + features
             place += 1
-    return [_study(name, slices, dataset, judges) for name, slices in found.items()]
+    return [_study(name, slices, unlike.finish(name), dataset, judges) for name, slices in found.items()]
 
 
 def _prepared(network: Any, judges: Judges, device: torch.device) -> Any:
@@ -111,7 +117,7 @@ def _outputs(networks: list[Any], images: Tensor) -> tuple[Values, Values]:
     return np.stack(probabilities, 1), np.concatenate([normalize(values) for values in features], 1)
 
 
-def _study(name: str, found: _Slices, dataset: SliceDataset, judges: Judges) -> JudgedStudy:
+def _study(name: str, found: _Slices, novelty: StudyNovelty, dataset: SliceDataset, judges: Judges) -> JudgedStudy:
     committee = judges.committee
     aggregate = judges.setting("aggregation")
     slices = np.stack(found.probabilities)
@@ -122,6 +128,7 @@ def _study(name: str, found: _Slices, dataset: SliceDataset, judges: Judges) -> 
         np.stack([aggregate(students[:, number]) for number in range(students.shape[1])]),
         aggregate(slices[:, list(committee.deployed)].mean(1)),
         np.asarray(found.features / len(slices)),
+        novelty,
         dataset,
         found.places,
     )

@@ -89,7 +89,17 @@ def write_suggestions(
     sys.stdout.write(
         f"{len(suggestions)} of {len(studies)} studies, by {_how(judges)}; see {folder / f'{_NAME}.csv'}\n"
     )
+    unlike = _count_unlike(suggestions)
+    if unlike:
+        sys.stdout.write(
+            f"unlike the training images (column unlike_training): {unlike} of them; label one only if the network "
+            "is to know such images\n"
+        )
     refused.finish()
+
+
+def _count_unlike(suggestions: Sequence[Suggestion]) -> int:
+    return sum(suggestion.study.novelty.is_unlike for suggestion in suggestions)
 
 
 def _read_labeled(judges: Judges, dataset_dir: str | None, folder: Path) -> SliceDataset | None:
@@ -140,6 +150,7 @@ def _write_rows(path: Path, suggestions: Sequence[Suggestion], class_names: Sequ
             "slices": len(study.slices),
             "score": f"{suggestion.score:.6f}",
             "reason": suggestion.reason,
+            **study.novelty.columns(),
             "predicted": class_names[int(study.deployed.argmax())],
         }
         row |= {name: class_names[index] for name, index in zip(names, suggestion.classes)}
@@ -157,6 +168,7 @@ def _draw(path: Path, suggestions: Sequence[Suggestion], class_names: Sequence[s
             f"{number}. {Path(suggestion.study.image_of(suggestion.slice)).name}",
             classes,
             f"{suggestion.reason} {suggestion.score:.3f}",
+            *(["unlike the training images"] if suggestion.study.novelty.is_unlike else []),
         ]
         pictures.append(Picture(suggestion.study.picture_of(suggestion.slice), lines))
     draw_sheet(path, pictures, "studies to label next")
@@ -186,6 +198,7 @@ def _origin(
         "seed": seed,
         "studies": len(studies),
         "suggested": len(suggestions),
+        "unlike_training": _count_unlike(suggestions),
         "refused_images": refused.count(),
         "left_out": dict(Counter(candidates.left_out.values())),
         "left_out_images": dict(candidates.left_out),

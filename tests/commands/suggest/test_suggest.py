@@ -22,6 +22,8 @@ from dwskd_monai.bundle import Bundle
 from dwskd_monai.cli import main
 from dwskd_monai.data.cache import digest_of
 from dwskd_monai.ensemble import Ensemble
+from dwskd_monai.evaluation.novelty import describe_slices, packed
+from dwskd_monai.evaluation.novelty_fitting import fit_distance
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.reading.dicom_files import write as write_dicom
@@ -153,6 +155,7 @@ def test_each_row_says_what_the_networks_predict_in_the_order_of_their_disagreem
         classes = [NAMES[int(np.argmax(one))] for one in (deployed, main_student, auxiliary)]
         row = {"study": str(image), "image": str(image), "slice": "0", "slices": "1", "score": score}
         row |= {"reason": "uncertainty" if classes[1] == classes[2] else "disagreement"}
+        row |= {"unlike_training": "", "novelty": ""}  # the network has no novelty score
         row |= dict(zip(("predicted", "main", "auxiliary"), classes))
         for student, values in (("main", main_student), ("auxiliary", auxiliary)):
             row |= {f"{student}_{name}": value for name, value in zip(NAMES, values)}
@@ -176,6 +179,21 @@ def test_what_is_written_beside_says_how_and_the_sheet_is_drawn(both, unlabeled,
     assert "4 of 6 studies, by disagreement of the two students; see " in capsys.readouterr().out
     with Image.open(both.parent / "out" / "suggestions.png") as sheet:
         assert sheet.height < sheet.width, "one row"
+
+
+def test_studies_that_are_unlike_the_training_images_are_suggested_and_marked(both, unlabeled, transform, capsys):
+    described = [describe_slices(transform({"image": str(image)})["image"].numpy()) for image in unlabeled.iterdir()]
+    with_limit = {**packed(fit_distance(np.concatenate(described))), "studies": {"limit": 5.0}}
+    settings = yaml.safe_load((both / "model.yaml").read_text())
+    (both / "model.yaml").write_text(yaml.safe_dump({**settings, "evidence": {"novelty": with_limit}}))
+    noise = np.random.default_rng(0).integers(0, 255, (48, 48), np.uint8)
+    Image.fromarray(noise).save(unlabeled / "noise.png")
+    _, rows = suggest(both, unlabeled)
+    said = {Path(row["image"]).name: row["unlike_training"] for row in rows}
+    assert said == {f"{number}.png": "false" for number in range(6)} | {"noise.png": "true"}
+    assert all(float(row["novelty"]) > 5 for row in rows if row["unlike_training"] == "true")
+    assert origin(both)["unlike_training"] == 1
+    assert "unlike the training images (column unlike_training): 1 of them" in capsys.readouterr().out
 
 
 def test_the_same_seed_makes_the_same_files(both, unlabeled):
