@@ -20,6 +20,7 @@ _MODULES = {
     "StudyMetric": "study_metric",
     "StudyPredictions": "studies",
     "ValidationEvidence": "validation_evidence",
+    "WarnOfNoveltyd": "unlike",
     "WarnOfPlaned": "planes",
     "classification_metrics": "metrics",
     "mean_top_probability": "predictions",

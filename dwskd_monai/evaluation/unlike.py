@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from monai.transforms import Transform
 from monai.utils import convert_to_numpy
 from monai.utils.enums import CommonKeys
 
+from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.novelty import Floats, Novelty
 
 _MOST_NAMES = 5
@@ -113,3 +115,26 @@ class UnlikeStudies:
             f" and {more} more" if more > 0 else "",
             "its prediction" if count == 1 else "their predictions",
         )
+
+
+class WarnOfNoveltyd(Transform):
+    """Warn if a study is unlike the training images, for a server that predicts one study after the other.
+
+    A run with many studies writes it to ``predictions.csv``: see
+    :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
+
+    Args:
+        evidence: what the training fitted; None: nothing is said.
+    """
+
+    def __init__(self, evidence: Evidence | None) -> None:
+        self.novelty = None if evidence is None else evidence.novelty
+
+    def __call__(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same item; its slices ``(C, S, H, W)`` are in ``image``, as the network gets them."""
+        if self.novelty is not None:
+            slices = self.novelty.of_slices(np.moveaxis(convert_to_numpy(data[CommonKeys.IMAGE]), 1, 0))
+            study = StudyNovelty(self.novelty.of_study(slices), self.novelty.study_limit, slices)
+            for note in study.notes():
+                _logger.warning("%s is %s", data.get("file", "an image"), note)
+        return data

@@ -16,6 +16,7 @@ from dwskd_monai.evaluation.novelty import Novelty, describe_slices
 from dwskd_monai.evaluation.novelty_fitting import fit_distance
 from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.report import EvaluationReport
+from dwskd_monai.evaluation.unlike import WarnOfNoveltyd
 from tests.evaluation.evaluate import read_rows
 
 SIZE = 16
@@ -113,3 +114,17 @@ def test_an_evaluation_says_how_many_studies_are_unlike_the_training(tmp_path, c
         assert metrics["unlike_training"] == {"studies": count, "of": 4}
     assert "1 of 4 studies is unlike the training images" in caplog.text
     assert "0 of 4 studies are unlike the training images" in caplog.text
+
+
+def test_a_server_warns_of_a_study_that_is_unlike_the_training_and_of_no_other(caplog):
+    known, unknown = (pictures()[first : first + SLICES].movedim(0, 1) for first in (0, len(STUDIES) * SLICES - SLICES))
+    warn = WarnOfNoveltyd(Evidence(novelty=novelty()))
+    item = {"image": known, "file": "CT 0"}
+    assert warn(item) is item
+    assert not caplog.records
+    score = novelty().of_slices(unknown.movedim(1, 0).numpy()).mean()
+    warn({"image": unknown, "file": "CT 3"})
+    assert caplog.messages == [f"CT 3 is unlike the training images: score {score:.2f}, limit 2.00"]
+    WarnOfNoveltyd(Evidence(novelty=novelty(None)))({"image": unknown})
+    WarnOfNoveltyd(None)({"image": unknown})
+    assert len(caplog.records) == 1, "without a limit nobody can tell"
