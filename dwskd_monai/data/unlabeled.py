@@ -46,6 +46,7 @@ def open_unlabeled(
     cache_dir: str | Path | None = None,
     slices_per_study: int | None = None,
     num_workers: int = 0,
+    required: bool = True,
 ) -> SliceDataset | None:
     """The images of ``unlabeled_dir`` that a training may learn from; None if there is no such folder.
 
@@ -68,10 +69,12 @@ def open_unlabeled(
         dicom_patients: whether to take patients from DICOM headers.
         ignored_columns: columns of a datalist to ignore.
         cache_dir, slices_per_study, num_workers: as of :class:`~dwskd_monai.data.slices.SliceDataset`.
+        required: whether there must be an image besides those of the training that may be learned from; if not, and
+            there is none, the result is None too.
 
     Raises:
         FileNotFoundError: if ``unlabeled_dir`` does not exist, or there is no image.
-        ValueError: if no image can be used.
+        ValueError: if no image can be used, or none besides those of the training and ``required``.
     """
     if unlabeled_dir is None:
         return None
@@ -107,8 +110,8 @@ def open_unlabeled(
         item = images.data[place]
         refused.add(RefusedImage(item[CommonKeys.IMAGE], f"{reason}; it is left out", HELD_OUT), item, place)
     kept = [place for place in range(len(images.data)) if place not in known | reasons.keys()]
-    _report(unlabeled_dir, len(kept), len(known - reasons.keys()), refused)
-    return images.only(kept)
+    _report(unlabeled_dir, len(kept), len(known - reasons.keys()), refused, required)
+    return images.only(kept) if kept else None
 
 
 def _opened(name: str, items: Sequence[Item], file: Path, reading: Mapping[str, Any]) -> dict[str, SliceDataset]:
@@ -204,18 +207,18 @@ def _ties(item: Item, dicom_patients: bool) -> set[str]:
     return ties
 
 
-def _report(unlabeled_dir: str | Path, count: int, known: int, refused: RefusedImages) -> None:
+def _report(unlabeled_dir: str | Path, count: int, known: int, refused: RefusedImages, required: bool) -> None:
     """Say how many images there are besides the ``known`` ones of the training, and which were left out.
 
     Raises:
-        ValueError: if there is no image.
+        ValueError: if there is no image, and one is required.
     """
     rows = refused.rows_of_images()
     refused.keep()
     names = ", ".join(Path(row["path"]).name for row in rows[:_MOST_SHOWN]) + (", …" if len(rows) > _MOST_SHOWN else "")
     besides = [f"{known} that are training images"] if known else []
     besides += [f"{len(rows)} left out ({shown_kinds(rows)}): {names}; {refused.path} says why"] if rows else []
-    if not count:
+    if not count and required:
         raise ValueError(f"unlabeled_dir: {unlabeled_dir} has no further image to learn from; {', '.join(besides)}")
     if idist.get_rank() == 0:
         _logger.info("%s: %s", unlabeled_dir, ", ".join([f"{count} images without labels", *besides]))

@@ -46,6 +46,7 @@ _MODULES = {
     "initialize_teacher": "teachers",
     "is_not_first": "distributed",
     "leave_process_group": "distributed",
+    "monai_label_studies": "monai_label",
     "open_teacher": "teachers",
     "restart_epoch": "auxiliary",
     "slices_per_epoch": "schedule",

@@ -269,3 +269,10 @@ def test_nothing_usable_is_an_error_that_says_what_there_was(places, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="unlabeled_dir: no image"):
         opened(labeled, tmp_path / "empty")
+
+
+def test_if_none_is_required_there_may_be_nothing_besides_the_training_images(places, caplog):
+    labeled, _ = places
+    caplog.set_level("INFO")
+    assert opened(labeled, labeled, required=False)[0] is None
+    assert "labeled: 0 images without labels, 12 that are training images, 8 left out" in caplog.text

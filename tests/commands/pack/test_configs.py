@@ -63,7 +63,15 @@ def test_inference_and_the_network_need_no_package_of_ours(bundle, tmp_path):
 def test_nothing_else_changes(tmp_path):
     files = packed(BUNDLE, TINY, tmp_path)
     for name, allowed in {
-        "train": ("dataset_dir: ", "optional_import", "student: ", "drop_path_rate: 0.0", "img_size: "),
+        "train": (
+            "dataset_dir: ",
+            "optional_import",
+            "student: ",
+            "drop_path_rate: 0.0",
+            "img_size: ",
+            "unlabeled_dir: ",
+            "required: false",
+        ),
         "evaluate": (),
         "demo": (),
     }.items():
@@ -101,3 +109,36 @@ def test_a_transform_of_the_training_travels(tmp_path):
     files = packed(BUNDLE, TINY | {"intensity#lower": 2}, tmp_path)
     assert parsed(files["configs/train.yaml"])["intensity#lower"] == 2
     assert transform(parsed(files["configs/train.yaml"]), "@intensity") == "@intensity", "still taken from its setting"
+
+
+@pytest.mark.parametrize(
+    ("studies", "auxiliary", "max_epochs", "learned_from"),
+    [
+        ("studies", "auto", 2, True),
+        ("studies", "own_soft_labels", 2, True),
+        ("studies", "auto", 1, False),
+        ("studies", "none", 2, False),
+        ("http://127.0.0.1/dicom-web", "auto", 2, False),
+        (None, "auto", 2, False),
+    ],
+)
+def test_a_training_in_monai_labels_server_learns_from_its_studies_if_it_can(
+    tmp_path, monkeypatch, studies, auxiliary, max_epochs, learned_from
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    monkeypatch.delenv("MONAI_LABEL_STUDIES", raising=False)
+    if studies is not None:
+        monkeypatch.setenv("MONAI_LABEL_STUDIES", studies)
+    train = parsed(packed(BUNDLE, TINY, tmp_path)["configs/train.json"])
+    train["auxiliary"], train["train#trainer#max_epochs"] = auxiliary, max_epochs
+    assert train.get_parsed_content("unlabeled_dir") == ("studies" if learned_from else None)
+    expected = "soft_labels" if learned_from and auxiliary == "auto" else "mutual" if auxiliary == "auto" else auxiliary
+    assert train.get_parsed_content("chosen_auxiliary") == expected
+    assert train["train#unlabeled#required"] is False
+
+
+def test_another_folder_without_labels_stays_as_it_is(tmp_path):
+    train = parsed(packed(BUNDLE, TINY, tmp_path)["configs/train.json"])
+    train["unlabeled_dir"] = "mine"
+    assert train.get_parsed_content("unlabeled_dir") == "mine"
