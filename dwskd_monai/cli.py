@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "card": "card.command",
     "suggest": "suggest.command",
     "compare": "compare.command",
     "export": "export.command",
@@ -44,6 +45,7 @@ TEXTS = {
     "train": ["dataset_dir"],
     "evaluate": ["dataset_dir"],
     "predict": ["studies", "out"],
+    "card": ["bundle", "metrics", "out", "stated"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
 }
 

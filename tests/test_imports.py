@@ -44,6 +44,7 @@ TABLE = {
     "training": Room({"files", "checkpoints", "ensemble", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "scipy", "sklearn", "matplotlib"}),
     "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib", "jinja2"}),
+    "evaluation.cards": Room({"files"}, {"jinja2"}),
     "commands": Room({"files", "checkpoints", "ensemble", "bundle", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),

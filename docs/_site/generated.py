@@ -6,10 +6,12 @@ import re
 
 from _site.commands import command_reference
 from _site.configs import config_reference, modality_reference
+from _site.markdown import table
+from dwskd_monai.evaluation.cards.facts import STATED
 
 PACKAGE = "dwskd_monai"
 ROOMS = ("weight_selection", "training", "evaluation", "data", "preprocessing", "reading", "bundle")
-_PLACE = re.compile(r"^<!-- (?P<kind>command|config|modalities|api): (?P<name>\w+) -->$", re.MULTILINE)
+_PLACE = re.compile(r"^<!-- (?P<kind>command|config|modalities|stated|api): (?P<name>\w+) -->$", re.MULTILINE)
 
 
 def with_generated(text: str) -> str:
@@ -25,5 +27,6 @@ _GENERATORS = {
     "command": command_reference,
     "config": config_reference,
     "modalities": lambda _: modality_reference(),
+    "stated": lambda _: table(["key", "what"], [[f"`{key}`", what] for key, what in STATED.items()]),
     "api": _api,
 }

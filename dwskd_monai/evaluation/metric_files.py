@@ -1,4 +1,4 @@
-"""Metrics as files: JSON, CSV, and the confusion matrix as a figure."""
+"""Metrics as files: JSON, which can be read again, CSV, and the confusion matrix as a figure."""
 
 from __future__ import annotations
 
@@ -46,6 +46,43 @@ def write_metrics(
         writer.writerows([name, *row] for name, row in zip(metrics.class_names, metrics.confusion.tolist()))
     with replacing(folder / "confusion_matrix.png") as temporary:
         confusion_figure(metrics).savefig(temporary, format="png", dpi=150)
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The content of an evaluation's ``metrics.json``.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        ValueError: if the file is something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"metrics: {path} does not exist; evaluate.yaml writes metrics.json into output_dir")
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        content["study"]["overall"]["count"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"metrics: {path} is not a metrics.json of evaluate.yaml ({error!r})") from error
+    return content
+
+
+def check_metrics(metrics: Mapping[str, Any], weights_sha256: str | None, weights: str | Path) -> None:
+    """Refuse metrics that do not tell how good a network is.
+
+    Args:
+        metrics: content of ``metrics.json``.
+        weights_sha256: digest of the network's weights.
+        weights: their file, for the message.
+
+    Raises:
+        ValueError: if the metrics are of another network, or of images that it was trained on.
+    """
+    if metrics.get("weights_sha256") != weights_sha256:
+        raise ValueError(
+            f"metrics: these are of another network, whose weights have the digest {metrics.get('weights_sha256')}; "
+            f"{weights} has {weights_sha256}; evaluate this network"
+        )
+    if metrics.get("trained_images"):
+        raise ValueError("metrics: measured on images that the network was trained on; evaluate it on other images")
 
 
 def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[str]]:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from dwskd_monai.commands.pack.model_card import model_card
 from dwskd_monai.evaluation import metric_files, metrics
+from dwskd_monai.evaluation.cards.model_page import model_page
 from dwskd_monai.evaluation.metrics import OverallMetric, classification_metrics
 from dwskd_monai.evaluation.study_metric import StudyMetric
 
@@ -96,7 +96,7 @@ def test_a_new_metric_is_a_row_of_the_table_and_then_everywhere(monkeypatch, tmp
     assert metrics.drawn_labels()["least_sensitivity"] == "least sensitivity"
     assert StudyMetric("least_sensitivity", NAMES).metric is new
     metrics_of_a_pack = {"study": {"overall": result.overall, "per_class": result.per_class}}
-    card = model_card("## Performance\n", {"metrics": metrics_of_a_pack})
+    card = model_page("## Performance\n", metrics_of_a_pack)
     assert "| least sensitivity | 0.250 |" in card
 
 

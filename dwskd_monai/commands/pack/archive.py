@@ -17,9 +17,9 @@ from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.pack.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.commands.pack.inference_code import inference_code
-from dwskd_monai.commands.pack.model_card import model_card
 from dwskd_monai.commands.pack.sample import put_sample
 from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.evaluation.cards.model_page import model_page
 from dwskd_monai.evaluation.exported import weights_of
 from dwskd_monai.files import replacing
 
@@ -50,7 +50,7 @@ def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Pat
         **inference_code(targets(trained.settings, inference)),
         "configs/metadata.json": json.dumps(_metadata(trained, origin), indent=4) + "\n",
         "configs/logging.conf": (files / "configs" / "logging.conf").read_text(encoding="utf-8"),
-        "docs/README.md": model_card((files / "docs" / "README.md").read_text(encoding="utf-8"), origin),
+        "docs/README.md": model_page((files / "docs" / "README.md").read_text(encoding="utf-8"), origin["metrics"]),
         "provenance.json": json.dumps(origin, indent=2) + "\n",
         "LICENSE": (files / "LICENSE").read_text(encoding="utf-8"),
     }

@@ -29,7 +29,8 @@ def pack(
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.trained import TrainedBundle
     from dwskd_monai.commands.pack.archive import write_archive
-    from dwskd_monai.commands.pack.provenance import provenance, read_metrics
+    from dwskd_monai.commands.pack.provenance import provenance
+    from dwskd_monai.evaluation.metric_files import read_metrics
 
     given = Bundle(bundle, overrides)
     given.refuse_unknown_overrides("pack", "inference", "train")

@@ -140,7 +140,7 @@ def limits(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         *_of_evidence(facts["evidence"]),
         "PPV, NPV, accuracy and net benefit hold where the classes are as frequent as here.",
         "Intervals hold for one number at a time; with so many numbers, some intervals miss the truth.",
-        *_of_subgroups(content["subgroups"]["columns"]),
+        *of_subgroups(content["subgroups"]["columns"]),
         "Not measured: other sites than those of these images, shortcuts in the images, and whether people decide "
         "better with the predictions.",
     ]
@@ -178,7 +178,7 @@ def _of_size(content: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _of_subgroups(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def of_subgroups(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Groups that differ, and the smallest one of each column."""
     if not columns:
         yield "Whether the network is worse for some people is unknown: no subgroup was measured."

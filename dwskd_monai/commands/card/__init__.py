@@ -1,0 +1,1 @@
+"""Cards of a trained bundle: ``cards`` collects what is known, and writes them."""
