@@ -119,7 +119,7 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
         fitted_with = Aggregation(**content["aggregation"])
         if not _same(fitted_with, used):
             reason = f"fitted for the aggregation {_shown(fitted_with)}, but it is {_shown(used)} here"
-            return _not_applied(reason, novelty)
+            return _not_applied(reason, novelty, _of_novelty(content))
         points = _thresholds(content["operating_points"])
         sets = _thresholds(content["prediction_sets"])
         temperature = float(content["temperature"]["value"])
@@ -129,9 +129,7 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
     words = lacking(content)
     if words:
         _logger.info("from the validation images: %s", "; ".join(words))
-    shown = {key: value for key, value in content.items() if key != "novelty"}
-    if "novelty" in content:
-        shown["novelty"] = {key: value for key, value in content["novelty"].items() if key not in ARRAYS}
+    shown = {key: value for key, value in content.items() if key != "novelty"} | _of_novelty(content)
     return Evidence(temperature, points, sets, coverage, {"applied": True, **shown}, novelty)
 
 
@@ -169,9 +167,16 @@ def lacking(content: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _not_applied(reason: str, novelty: Novelty | None = None) -> Evidence:
+def _of_novelty(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What outputs have of the novelty score: its limits, and how the scores of the validation images are spread."""
+    if "novelty" not in content:
+        return {}
+    return {"novelty": {key: value for key, value in content["novelty"].items() if key not in ARRAYS}}
+
+
+def _not_applied(reason: str, novelty: Novelty | None = None, of_novelty: Mapping[str, Any] | None = None) -> Evidence:
     _logger.info("no calibration, operating points or prediction sets: %s", reason)
-    return Evidence(novelty=novelty, record={"applied": False, "reason": reason})
+    return Evidence(novelty=novelty, record={"applied": False, "reason": reason, **(of_novelty or {})})
 
 
 def _thresholds(part: Mapping[str, Any]) -> dict[str, float]:

@@ -27,6 +27,7 @@ _LAYOUT_LEVEL = 2  # of layout and grays: a quarter of the size
 _CELLS = 3  # of a side; with more, a patient who lies a little differently is unlike the others
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _ROWS = 56  # in which detail is measured
+_SHOWN = (5, 25, 50, 75, 95)  # percent, of scores
 ARRAYS = ("center", "whitening")  # of the distance, in its record
 _FLAT = 1e-3  # added to the detail of standardized intensities, so that an empty slice has a logarithm
 
@@ -136,6 +137,16 @@ class Novelty:
         third of a study is spoiled.
         """
         return float(np.mean(slice_scores))
+
+
+def score_quantiles(scores: Floats) -> dict[str, float]:
+    """How scores are distributed: those that 5, 25, 50, 75 and 95 % do not exceed.
+
+    Examples:
+        >>> score_quantiles(np.arange(101) / 100)
+        {'5': 0.05, '25': 0.25, '50': 0.5, '75': 0.75, '95': 0.95}
+    """
+    return {str(percent): round(float(np.percentile(scores, percent)), 4) for percent in _SHOWN}
 
 
 def packed(novelty: Novelty) -> dict[str, str]:

@@ -11,7 +11,7 @@ from sklearn.covariance import LedoitWolf
 
 from dwskd_monai.evaluation.conformal import checked_share, fit_set_threshold
 from dwskd_monai.evaluation.fitting import patient_groups, plain_record
-from dwskd_monai.evaluation.novelty import Floats, Novelty, packed, read_novelty
+from dwskd_monai.evaluation.novelty import Floats, Novelty, packed, read_novelty, score_quantiles
 
 _EXTREME = 0.01  # share at each end of a number's values that are moved to the rest before the statistics
 _FLOOR = 1e-3  # of a number's standard deviation, as a share of that of all: a number may be constant
@@ -78,4 +78,9 @@ def _limit(scores: Floats, groups: Sequence[str], share: float) -> dict[str, Any
     found = fit_set_threshold(-scores, groups, share)
     if found.threshold is None or found.coverage is None:
         return {"n": found.n, "reason": found.reason}
-    return {"limit": -found.threshold, "n": found.n, "reached": plain_record(found.coverage)}
+    return {
+        "limit": -found.threshold,
+        "n": found.n,
+        "reached": plain_record(found.coverage),
+        "quantiles": score_quantiles(scores),
+    }

@@ -129,6 +129,7 @@ class EvaluationReport(PredictionWriter):
             class_names=self.class_names,
             evidence=self.evidence,
             columns={name: [values[rank] for rank in self._ranks] for name, values in self.columns.items()},
+            novelty=[self._unlike.score_of(study.study) for study in self._studies],
         )
         measured = measure(evaluated, origin)
         page = self.output_dir / "report.html"

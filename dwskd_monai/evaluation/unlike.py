@@ -69,7 +69,7 @@ class UnlikeStudies:
     def __init__(self, novelty: Novelty | None) -> None:
         self._novelty = novelty
         self._open: dict[str, dict[int, float]] = {}
-        self._count = 0
+        self._scores: dict[str, float] = {}
         self._unlike: list[str] = []
 
     def add(self, batch: Sequence[Mapping[str, Any]]) -> None:
@@ -87,7 +87,7 @@ class UnlikeStudies:
         scores = self._open.pop(study)
         slices = np.array([scores[index] for index in sorted(scores)])
         found = StudyNovelty(self._novelty.of_study(slices), self._novelty.study_limit, slices)
-        self._count += 1
+        self._scores[study] = self._novelty.of_study(slices)
         if found.is_unlike:
             self._unlike.append(study)
         return found
@@ -96,20 +96,24 @@ class UnlikeStudies:
         """The number of studies that are unlike the training images, and of all; None: nobody can tell."""
         if self._novelty is None or self._novelty.study_limit is None:
             return None
-        return {"studies": len(self._unlike), "of": self._count}
+        return {"studies": len(self._unlike), "of": len(self._scores)}
+
+    def score_of(self, study: str) -> float | None:
+        """The score of a study that was finished; None: there is no score."""
+        return self._scores.get(study)
 
     def log(self) -> None:
         """Log the number of the studies; if there are any, as a warning with the first of their names."""
         count = len(self._unlike)
         if not count:
             if self.counts() is not None:
-                _logger.info("0 of %d studies are unlike the training images", self._count)
+                _logger.info("0 of %d studies are unlike the training images", len(self._scores))
             return
         more = count - _MOST_NAMES
         _logger.warning(
             "%d of %d studies %s unlike the training images (%s%s): do not rely on %s",
             count,
-            self._count,
+            len(self._scores),
             "is" if count == 1 else "are",
             ", ".join(self._unlike[:_MOST_NAMES]),
             f" and {more} more" if more > 0 else "",

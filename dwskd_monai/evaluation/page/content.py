@@ -18,10 +18,13 @@ from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.curves import ClassCurves, auc_record, class_curves
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
 from dwskd_monai.evaluation.page.failures import failures
+from dwskd_monai.evaluation.page.novelty import novelty
 from dwskd_monai.evaluation.page.rates import PREVALENCES, class_rates, macro_rows, predictive_values
 from dwskd_monai.evaluation.page.reliability import brier_score, confidence_bins, reliability
 from dwskd_monai.evaluation.page.resampling import Resamples, lacking, record
+from dwskd_monai.evaluation.page.sites import sites
 from dwskd_monai.evaluation.page.subgroups import Columns, subgroups
+from dwskd_monai.evaluation.page.subsets import Predictions
 from dwskd_monai.evaluation.page.words import limits, summary
 
 Labels = NDArray[np.integer]
@@ -40,6 +43,7 @@ class Evaluated:
         class_names: K names.
         evidence: what the training fitted.
         columns: further columns of the datalist, with a value for each study.
+        novelty: how unlike the training images each study is; None, or empty: there is no score.
     """
 
     studies: Sequence[str]
@@ -50,6 +54,7 @@ class Evaluated:
     class_names: Sequence[str]
     evidence: Evidence
     columns: Columns = field(default_factory=dict)
+    novelty: Sequence[float | None] = ()
 
     @property
     def calibrated(self) -> Probabilities:
@@ -131,6 +136,9 @@ def measure(evaluated: Evaluated, origin: Mapping[str, Any]) -> Measurements:
         )
     right = studies.probabilities.argmax(1) == evaluated.labels
     content["subgroups"] = subgroups(evaluated.columns, right, groups, studies.resamples)
+    predictions = Predictions(studies.probabilities, evaluated.labels, groups, names)
+    content["novelty"] = novelty(evaluated.novelty, evaluated.evidence, predictions)
+    content["sites"] = sites(evaluated.columns, evaluated.novelty, evaluated.evidence, predictions)
     content["failures"] = failures(studies.probabilities, evaluated.labels, evaluated.studies, names)
     content["failure_count"] = int((~right).sum())
     content["limits"] = limits(content, origin)

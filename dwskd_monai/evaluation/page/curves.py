@@ -58,31 +58,51 @@ def class_curves(scores: NDArray[np.floating], positive: NDArray[np.bool_], resa
         positive: ``(N,)``, whether a study is of the class; both kinds must occur.
         resamples: of the patients.
     """
+    tp, fp = _counts(scores, positive, resamples)
+    tpr, fpr = _rates(tp), _rates(fp)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = tp / (tp + fp)
+    steps = np.diff(tpr)
+    average_precision = np.where(np.isnan(tpr[:, -1]), np.nan, np.nansum(steps * precision, axis=1))
+    average_precision[0] = average_precision_score(positive, scores)
+    roc_rows = np.stack([np.interp(_GRID, *pair) for pair in zip(fpr, tpr, strict=True)])
+    recalls = _GRID[1:]
+    precision_rows = np.stack([_precision_at(recalls, *pair) for pair in zip(tpr[:, 1:], precision, strict=True)])
+    return ClassCurves(
+        _areas(scores, positive, tpr, fpr),
+        average_precision,
+        Curve(fpr[0], tpr[0], _GRID, *band(roc_rows)),
+        Curve(tpr[0, 1:], precision[0], recalls, *band(precision_rows)),
+    )
+
+
+def auc_rows(scores: NDArray[np.floating], positive: NDArray[np.bool_], resamples: Resamples) -> Rows:
+    """The area under the ROC curve alone, ``(R + 1,)``; arguments as of :func:`class_curves`."""
+    tp, fp = _counts(scores, positive, resamples)
+    return _areas(scores, positive, _rates(tp), _rates(fp))
+
+
+def _areas(scores: NDArray[np.floating], positive: NDArray[np.bool_], tpr: Rows, fpr: Rows) -> Rows:
+    auc: Rows = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
+    auc[0] = roc_auc_score(positive, scores)
+    return auc
+
+
+def _counts(scores: NDArray[np.floating], positive: NDArray[np.bool_], resamples: Resamples) -> tuple[Rows, Rows]:
+    """True and false positives at each threshold, the highest first: ``(R + 1, T)``."""
     edges = np.unique(scores)
     if len(edges) > _MOST_THRESHOLDS:
         edges = np.unique(np.quantile(scores, np.linspace(0, 1, _MOST_THRESHOLDS), method="lower"))
     bins = len(edges) - np.searchsorted(edges, scores, side="right")  # 0: the highest scores
     tp = np.cumsum(resamples.histograms(bins, len(edges), positive), axis=1)
     fp = np.cumsum(resamples.histograms(bins, len(edges), ~positive), axis=1)
-    start = np.zeros((len(tp), 1))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a resample may lack one kind: NaN
-        tpr = np.hstack([start, tp / tp[:, -1:]])
-        fpr = np.hstack([start, fp / fp[:, -1:]])
-        precision = tp / (tp + fp)
-    auc = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
-    steps = np.diff(tpr)
-    average_precision = np.where(np.isnan(tpr[:, -1]), np.nan, np.nansum(steps * precision, axis=1))
-    auc[0] = roc_auc_score(positive, scores)
-    average_precision[0] = average_precision_score(positive, scores)
-    roc_rows = np.stack([np.interp(_GRID, *pair) for pair in zip(fpr, tpr, strict=True)])
-    recalls = _GRID[1:]
-    precision_rows = np.stack([_precision_at(recalls, *pair) for pair in zip(tpr[:, 1:], precision, strict=True)])
-    return ClassCurves(
-        auc,
-        average_precision,
-        Curve(fpr[0], tpr[0], _GRID, *band(roc_rows)),
-        Curve(tpr[0, 1:], precision[0], recalls, *band(precision_rows)),
-    )
+    return tp, fp
+
+
+def _rates(counts: Rows) -> Rows:
+    """Shares of all, which begin with 0; NaN in a resample that lacks the kind."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.hstack([np.zeros((len(counts), 1)), counts / counts[:, -1:]])
 
 
 def _precision_at(

@@ -10,6 +10,7 @@ from dwskd_monai.evaluation.page import figures
 from dwskd_monai.evaluation.page.abstention import abstention
 from dwskd_monai.evaluation.page.content import Level, Measurements
 from dwskd_monai.evaluation.page.decisions import net_benefit
+from dwskd_monai.evaluation.page.novelty_figures import novelty_figures, site_figures
 from dwskd_monai.evaluation.page.rates import predictive_values
 
 MOST_CLASSES = 12  # with figures; the tables have all
@@ -28,6 +29,8 @@ def drawings(measured: Measurements) -> Pictures:
         "decisions": [_decision(measured, name) for name in names],
         "calibration": list(_calibration(measured, names)),
         "abstention": list(_abstention(measured.studies)),
+        "novelty": novelty_figures(measured.content["novelty"]),
+        "sites": site_figures(measured.content["sites"], measured.content["novelty"]),
     }
 
 

@@ -39,10 +39,17 @@ class Picture:
     source: str
 
 
-def picture(title: str, words: str, draw: Callable[[Axes], None], size: tuple[float, float] = _SIZE) -> Picture:
-    """Draw a figure."""
+def picture(
+    title: str,
+    words: str,
+    draw: Callable[[Axes], None],
+    size: tuple[float, float] = _SIZE,
+    left: float = _MARGINS["left"],
+) -> Picture:
+    """Draw a figure; ``left`` is the share of its width that the names of the rows take."""
     figure = Figure(figsize=size)
-    axes = figure.subplots(gridspec_kw=_MARGINS)
+    bottom = _MARGINS["bottom"] * _SIZE[1] / size[1]
+    axes = figure.subplots(gridspec_kw=_MARGINS | {"left": left, "bottom": bottom})
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     draw(axes)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from dwskd_monai.evaluation.evidence import lacking
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS
+from dwskd_monai.evaluation.page.novelty import novelty_sentences
 
 _WIDE = 0.2  # of an interval
 _SMALL_P = 0.05
@@ -140,6 +141,7 @@ def limits(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         *_of_evidence(facts["evidence"]),
         "PPV, NPV, accuracy and net benefit hold where the classes are as frequent as here.",
         "Intervals hold for one number at a time; with so many numbers, some intervals miss the truth.",
+        *novelty_sentences(content["novelty"]),
         *of_subgroups(content["subgroups"]["columns"]),
         "Not measured: other sites than those of these images, shortcuts in the images, and whether people decide "
         "better with the predictions.",

@@ -12,6 +12,7 @@ from dwskd_monai.evaluation.page.content import measure
 from dwskd_monai.evaluation.page.network import Trained
 from tests.conftest import BUNDLES
 from tests.evaluation.page.made import NAMES, evaluated
+from tests.evaluation.page.test_novelty import evidence
 from tests.evaluation.page.test_page import origin_of
 
 SETTINGS = {
@@ -59,7 +60,9 @@ def facts(classes: int = 3, metrics: dict[str, Any] | None = None, **changed: An
 
 
 def evaluated_facts(classes: int = 3, **changed: Any) -> Facts:
-    """Facts with an evaluation of studies of two sites, by women and men."""
+    """Facts with an evaluation of studies of two sites, of women and men, some of which are unlike the training."""
     one = evaluated(160, classes, per_patient=1, signal=2.0)
     columns = {"sex": ["F", "M"] * 80, "site": ["A"] * 60 + ["B"] * 100}
-    return facts(classes, metrics_of(dataclasses.replace(one, columns=columns)), **changed)
+    scores = [1.0] * 140 + [2.0] * 20
+    one = dataclasses.replace(one, columns=columns, novelty=scores, evidence=evidence())
+    return facts(classes, metrics_of(one), **changed)

@@ -86,6 +86,7 @@ def test_metrics_have_the_estimates_intervals_and_n_of_the_report(classes):
     shown = results(card, "FairnessEquity")["site A: accuracy, less that of all other studies (n = 160)"]
     assert shown["estimate"] == pytest.approx(100 * of_site["value"], abs=1e-4)
     assert "Brier score (0 to 2) (n = 160)" in results(card, "SafetyReliability")
+    assert results(card, "SafetyReliability")["studies unlike the training images (n = 160)"]["estimate"] == 12.5
     assert text(card, "KeyMetrics/FairnessEquity/Interpretation").startswith("The smallest group of sex is")
 
 

@@ -45,6 +45,9 @@ def test_an_answer_has_its_number_and_a_place():
     assert known.number("study", "classes", "ill", "predicted", "specificity") in found["C38"][1]
     assert found["C35"][2] == "report.html: What was evaluated"
     assert "sex F: 80, sex M: 80, site A: 60, site B: 100" in found["C36"][1]
+    assert found["C30"][1].startswith("studies unlike the training images: 0.125 (")
+    assert known.number("novelty", "performance", "like", "balanced_accuracy") in found["C30"][1]
+    assert known.number("sites", "sites", "B", "balanced_accuracy") in found["C33"][1]
     assert found["C44"] == ["funding", "not done; authors can state funding: who paid for the work, and their role", ""]
     answered = [cells for name, cells in found.items() if name[0] == "C" and not cells[1].startswith("not done")]
     assert f"## CLAIM 2024: {len(answered)} of 44 items are answered" in page
