@@ -43,7 +43,7 @@ TEXTS = {
     "create": ["classes"],
     "check": ["dataset_dir", "unlabeled_dir", "out"],
     "train": ["dataset_dir"],
-    "evaluate": ["dataset_dir"],
+    "evaluate": ["dataset_dir", "against"],
     "predict": ["studies", "out"],
     "card": ["bundle", "metrics", "out", "stated"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],

@@ -91,6 +91,11 @@ def test_help_of_each_command_imports_nothing_that_takes_seconds():
             "--dataset_dir DIR --split all --allow_trained_images true",
         ),
         (
+            ["evaluate", "BUNDLE", "--against", "BUNDLE"],
+            "run --config_file \"['BUNDLE/configs/train.yaml','BUNDLE/configs/evaluate.yaml',"
+            "'BUNDLE/configs/against.yaml']\" --split test --against BUNDLE",
+        ),
+        (
             ["predict", "BUNDLE", "STUDIES", "--out", "here", "--batch_size", "4"],
             "run --config_file BUNDLE/configs/inference.yaml --dataset_dir STUDIES --output_dir here --batch_size 4",
         ),

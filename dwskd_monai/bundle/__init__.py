@@ -17,6 +17,7 @@ _MODULES = {
     "check_image_size": "image_size",
     "find_bundle_root": "running",
     "keep_earlier_training": "earlier",
+    "load_other_settings": "trained_parts",
     "load_trained_settings": "trained_parts",
     "prepare_run": "running",
     "trained_network": "trained_parts",

@@ -14,6 +14,7 @@ _PATHS = (
     "dataset_dir",
     "unlabeled_dir",
     "held_out_dir",
+    "against",
     "output_dir",
     "ckpt_dir",
     "checkpoint",

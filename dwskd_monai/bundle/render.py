@@ -16,6 +16,7 @@ _TRAINED = "configs/trained.yaml"
 _WHERE_TO_EDIT = "In the repository: edit these, then dwskd render. A bundle of your own: edit it here."
 _ALONE = (
     "configs/evaluate_exported.yaml",
+    "configs/against.yaml",
     "configs/combine_students.yaml",
     "configs/train_teacher.yaml",
     "configs/multi_gpu_train.yaml",

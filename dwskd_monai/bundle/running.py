@@ -46,8 +46,9 @@ PLACES = (
     "cache_dir",
     "unlabeled_dir",
     "held_out_dir",
+    "against",
 )
-_READ = ("dataset_dir", "unlabeled_dir", "held_out_dir")
+_READ = ("dataset_dir", "unlabeled_dir", "held_out_dir", "against")
 _WRITTEN = ("output_dir", "ckpt_dir", "cache_dir")  # those of them that a run writes to
 _Caller = TypeVar("_Caller")
 _METADATA = "_meta_"

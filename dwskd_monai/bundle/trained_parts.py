@@ -41,6 +41,24 @@ def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -
     return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, file, None)
 
 
+def load_other_settings(against: str | Path | None) -> TrainedSettings:
+    """The settings of another trained network, with which one is compared.
+
+    Args:
+        against: folder of its bundle, or the file of its weights, which has its settings beside it.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is none, or it is not trained; see
+            :func:`~dwskd_monai.bundle.settings_file.read_settings`.
+    """
+    if against is None:
+        raise ValueError("against: give the other network: the folder of its bundle, or the file of its weights")
+    place = Path(against).expanduser()
+    if not place.exists():
+        raise FileNotFoundError(f"against: {place} does not exist; give the folder of a bundle, or a file of weights")
+    return read_settings(Bundle(place).checkpoint if place.is_dir() else place)
+
+
 def _training_config(bundle: Bundle) -> ConfigParser:
     """The config that would train: that of the command with its overrides, or else the bundle's ``train.yaml``."""
     files = [file for file in files_of_run() if "trained" not in ConfigParser.load_config_file(file)]

@@ -21,8 +21,7 @@ _LEARNED = {
     "earlier": "started from one that had learned from {}",
 }
 _NOT_LISTED = (
-    "split %s: the network learned from images that its settings do not list; it is unknown whether they are among the "
-    "%d images"
+    "split %s: %s learned from images that its settings do not list; it is unknown whether they are among the %d images"
 )
 
 
@@ -33,6 +32,7 @@ def load_evaluation_split(
     images: ImagesOfTraining,
     allow_trained_images: bool = False,
     cache_dir: str | Path | None = None,
+    others: ImagesOfTraining | None = None,
     **options: Any,
 ) -> list[Item]:
     """Items of a split, as :func:`~dwskd_monai.data.datalist.load_split` gives them, for a trained network.
@@ -51,6 +51,7 @@ def load_evaluation_split(
             None instead of digests: there were some, but they are not listed, and the log says so.
         allow_trained_images: for ``test`` and ``all``, use images that it learned from too.
         cache_dir: folder in which digests are kept, so that no image is read twice for its digest; None: nowhere.
+        others: likewise of the training of another network, which is evaluated on the same images; None: there is none.
         options: of ``load_split``; ``folds``, ``fold``, ``seed`` and ``train_fraction`` are used only if the images of
             the training are unknown.
 
@@ -63,12 +64,11 @@ def load_evaluation_split(
         items = load_split(dataset_dir, class_names, "all", **options, others_of=split)
         chosen = [item for item, digest in zip(items, digests_of(items, cache_dir)) if digest in wanted]
         _check_found(chosen, wanted, split, dataset_dir)
+        _check_learned(chosen, others, split, "the other network", allow_trained_images, cache_dir)
         return chosen
     items = load_split(dataset_dir, class_names, split, **options)
-    if images.get("training") and not allow_trained_images:
-        if None in images.values():
-            _logger.warning(_NOT_LISTED, split, len(items))
-        _refuse_learned(items, digests_of(items, cache_dir), images, split)
+    _check_learned(items, images, split, "the network", allow_trained_images, cache_dir)
+    _check_learned(items, others, split, "the other network", allow_trained_images, cache_dir)
     return items
 
 
@@ -114,7 +114,25 @@ def _check_found(chosen: Sequence[Item], wanted: Collection[str], split: str, so
         _logger.warning("%s: %d of the %d %s images of the training are there", source, len(chosen), len(wanted), split)
 
 
-def _refuse_learned(items: Sequence[Item], digests: Sequence[str], images: ImagesOfTraining, split: str) -> None:
+def _check_learned(
+    items: Sequence[Item],
+    images: ImagesOfTraining | None,
+    split: str,
+    network: str,
+    allowed: bool,
+    cache_dir: str | Path | None,
+) -> None:
+    """Refuse images that a network learned from, if it is known which these are."""
+    if images is None or not images.get("training") or allowed:
+        return
+    if None in images.values():
+        _logger.warning(_NOT_LISTED, split, network, len(items))
+    _refuse_learned(items, digests_of(items, cache_dir), images, split, network)
+
+
+def _refuse_learned(
+    items: Sequence[Item], digests: Sequence[str], images: ImagesOfTraining, split: str, network: str
+) -> None:
     told = []
     for part, how in _LEARNED.items():
         contents = set(images.get(part) or ())
@@ -123,6 +141,6 @@ def _refuse_learned(items: Sequence[Item], digests: Sequence[str], images: Image
             told.append(f"{how.format(f'{len(names)} of the {len(items)} images')}: {listed(names)}")
     if told:
         raise ValueError(
-            f"split {split}: the network {'; it '.join(told)}; evaluate it on other images, or set "
+            f"split {split}: {network} {'; it '.join(told)}; evaluate it on other images, or set "
             "allow_trained_images: true, which the report will say"
         )

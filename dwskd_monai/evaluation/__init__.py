@@ -4,8 +4,8 @@
 prediction of the study; ``evidence`` and ``novelty`` say how sure it is, and whether the study is unlike the training
 images; these need only numpy. ``predictions``, ``report`` and ``metric_files`` write files, and ``page`` makes the
 report with intervals. ``planes`` warns of slices in a plane that the network does not know. ``metrics`` computes
-metrics, and ``study_metric`` does this during training. ``inferers`` runs networks on whole studies, and ``exported``
-runs exported networks.
+metrics, and ``study_metric`` does this during training. ``inferers`` runs networks on whole studies, ``exported`` runs
+exported networks, and ``other_network`` one that is compared. ``cards`` writes cards from all of this.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -15,6 +15,7 @@ _MODULES = {
     "CalibrateStudyd": "calibrated_studies",
     "EvaluationReport": "report",
     "ExportedNetwork": "exported",
+    "OtherNetwork": "other_network",
     "PredictionWriter": "predictions",
     "StudyInferer": "inferers",
     "StudyMetric": "study_metric",

@@ -14,6 +14,7 @@ from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.measuring import measure_evidence
 from dwskd_monai.evaluation.metric_files import write_metrics
 from dwskd_monai.evaluation.metrics import ClassificationMetrics, as_text, classification_metrics
+from dwskd_monai.evaluation.other_network import OtherNetwork
 from dwskd_monai.evaluation.page.content import Evaluated, measure
 from dwskd_monai.evaluation.page.network import Trained
 from dwskd_monai.evaluation.page.page import write_page
@@ -45,6 +46,10 @@ class EvaluationReport(PredictionWriter):
         split: which images these are: test, validation, training or all; None: not said.
         settings: ids and values of the trained settings, for the report; None: not known.
         training: what the trained settings say of the training, for the report; None: not known.
+        other: another network, which the report compares on the same images; None: there is none.
+
+    Raises:
+        ValueError: for another network without a report.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class EvaluationReport(PredictionWriter):
         split: str | None = None,
         settings: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
+        other: OtherNetwork | None = None,
         **options: Any,
     ) -> None:
         self.trained_images = trained_images
@@ -67,6 +73,9 @@ class EvaluationReport(PredictionWriter):
         self.report = report
         self.split = split
         self.trained = Trained(settings or {}, training or {})
+        self.other = other
+        if other is not None and not report:
+            raise ValueError("against: the other network is compared in the report; leave out report: false")
         super().__init__(*args, **options)
 
     def origin(self) -> dict[str, Any]:
@@ -130,8 +139,9 @@ class EvaluationReport(PredictionWriter):
             evidence=self.evidence,
             columns={name: [values[rank] for rank in self._ranks] for name, values in self.columns.items()},
             novelty=[self._unlike.score_of(study.study) for study in self._studies],
+            other=None if self.other is None else self.other.of([study.study for study in self._studies]),
         )
-        measured = measure(evaluated, origin)
+        measured = measure(evaluated, origin, None if self.other is None else self.other.described())
         page = self.output_dir / "report.html"
         write_page(page, measured, metrics, origin, self.trained)
         _logger.info("%s has all numbers with their intervals", page)

@@ -105,7 +105,9 @@ def test_overlays_change_only_what_is_there(bundle):
     new = {
         "train_teacher": set(),
         "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers", "trained",
-                     "allow_trained_images", "evaluated_weights", "evidence", "report"},
+                     "allow_trained_images", "evaluated_weights", "evidence", "report", "other_network",
+                     "other_images"},
+        "against": {"against", "other", "other_dataset", "other_aggregation"},
         "evaluate_exported": {"exported"},
         "combine_students": {"combine"},
         "multi_gpu_train": {"backend", "timeout_minutes", "train#sampler", "train#dataloader#sampler",
@@ -113,7 +115,7 @@ def test_overlays_change_only_what_is_there(bundle):
         "demo": set(),
     }  # fmt: skip
     for name, added in new.items():
-        below = ["evaluate"] if name in ("evaluate_exported", "combine_students") else []
+        below = ["evaluate"] if name in ("evaluate_exported", "combine_students", "against") else []
         base = parser(bundle, "train", *below)
         for key in ConfigParser.load_config_file(bundle / "configs" / f"{name}.yaml"):
             if key not in added:

@@ -169,3 +169,23 @@ def test_a_series_is_the_same_under_other_names_of_its_files(tmp_path):
 def test_whether_images_may_have_been_trained_on(split, others, allowed, expected):
     images = {"training": ["a"], "validation": ["b"], "unlabeled": [], "earlier": []}
     assert has_trained_images(split, images | others, allowed) is expected
+
+
+@pytest.mark.parametrize("split", ["validation", "all"])
+def test_images_that_the_other_network_learned_from_are_refused_too(data, images, pool, split):
+    source, count = (data, len(images["validation"])) if split == "validation" else (pool, 5)
+    chosen = load_evaluation_split(source, NAMES, split, images)
+    others = {"training": digests(chosen[:2]), "validation": digests(chosen[2:3])}
+    message = rf"split {split}: the other network was trained on 2 of the {count} images: \d+.png, \d+.png; evaluate it"
+    with pytest.raises(ValueError, match=message):
+        load_evaluation_split(source, NAMES, split, images, others=others)
+    allowed = load_evaluation_split(source, NAMES, split, images, allow_trained_images=True, others=others)
+    assert allowed == chosen
+    unknown = load_evaluation_split(source, NAMES, split, images, others={"training": []})
+    assert unknown == chosen, "nobody knows what it learned from, which the report says"
+
+
+def test_another_network_whose_images_are_not_all_listed_is_warned_of(images, pool, caplog):
+    others = {"training": {"00"}, "validation": set(), "unlabeled": None}
+    assert len(load_evaluation_split(pool, NAMES, "all", images, others=others)) == 5
+    assert "split all: the other network learned from images that its settings do not list" in caplog.text

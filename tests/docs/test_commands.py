@@ -25,7 +25,7 @@ SHOWN = [(page, command) for page in PAGES for command in commands(page)]
 each_command = pytest.mark.parametrize(
     ("page", "command"), SHOWN, ids=[f"{name_of(page)}: {' '.join(command)}"[:150] for page, command in SHOWN]
 )
-OVERLAYS = ("train", "train_teacher", "evaluate", "evaluate_exported", "combine_students", "multi_gpu_train")
+OVERLAYS = ("train", "train_teacher", "evaluate", "evaluate_exported", "against", "combine_students", "multi_gpu_train")
 
 
 def given(words: list[str]) -> tuple[list[str], dict[str, str | bool]]:

@@ -24,7 +24,7 @@ from _site.links import ELSEWHERE, with_links  # isort: skip
 
 DOCS = REPOSITORY / "docs"
 CONFIGS = sorted((TEMPLATE / "configs").glob("*.yaml"))
-OVERLAYS = {"demo", "train_teacher", "multi_gpu_train", "combine_students", "evaluate_exported"}
+OVERLAYS = {"demo", "train_teacher", "multi_gpu_train", "combine_students", "evaluate_exported", "against"}
 
 CONFIG = """
 # Train something.

@@ -16,8 +16,7 @@ def run_configs(bundle: Path, *names: str, **settings: Any) -> None:
     workflow = ConfigWorkflow(
         files if len(files) > 1 else files[0],
         logging_file=False,  # it would change how the tests that follow log
-        **SMALL_SETTINGS,
-        **settings,
+        **SMALL_SETTINGS | settings,
     )
     workflow.initialize()
     workflow.run()

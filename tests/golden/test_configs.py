@@ -26,6 +26,7 @@ OVER_TRAIN = (
     ("train", "evaluate"),
     ("train", "evaluate", "combine_students"),
     ("train", "evaluate", "evaluate_exported"),
+    ("train", "evaluate", "against"),
     ("train", "train_teacher"),
     ("train", "train_teacher", "evaluate"),
     ("train", "multi_gpu_train"),

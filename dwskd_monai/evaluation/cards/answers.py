@@ -169,11 +169,10 @@ def robustness(facts: Facts) -> Answer | None:
 
 def explanations(facts: Facts) -> Answer | None:
     """Whether it is shown what the predictions come from."""
-    return (
-        Answer("maps of what the predictions come from", page_section("Explanations"))
-        if "explanations" in facts.report
-        else None
-    )
+    found = facts.report.get("explanations")
+    if not found or "reason" in found:
+        return None
+    return Answer("maps of what the predictions come from", page_section("What the network looked at"))
 
 
 def no_assessors(facts: Facts) -> Answer | None:

@@ -91,7 +91,8 @@ def _uses(facts: Facts) -> dict[str, str]:
 
 
 def _warnings(facts: Facts) -> dict[str, Any]:
-    limits = list(facts.report.get("limits", []))
+    found = facts.report.get("shortcuts", {}).get("found", [])  # of all limits, these matter most
+    limits = [*found, *(limit for limit in facts.report.get("limits", []) if limit not in found)]
     more = len(limits[MOST_LIMITS:])
     if more:
         limits = [*limits[:MOST_LIMITS], f"{more} more: report.html"]

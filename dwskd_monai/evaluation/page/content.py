@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from dwskd_monai.evaluation.fitting import clusters, patient_groups
 from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
+from dwskd_monai.evaluation.page.against import against
 from dwskd_monai.evaluation.page.curves import ClassCurves, auc_record, class_curves
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
 from dwskd_monai.evaluation.page.failures import failures
@@ -44,6 +45,7 @@ class Evaluated:
         evidence: what the training fitted.
         columns: further columns of the datalist, with a value for each study.
         novelty: how unlike the training images each study is; None, or empty: there is no score.
+        other: calibrated probabilities ``(N, K)`` of another network; None: there is none.
     """
 
     studies: Sequence[str]
@@ -55,6 +57,7 @@ class Evaluated:
     evidence: Evidence
     columns: Columns = field(default_factory=dict)
     novelty: Sequence[float | None] = ()
+    other: Probabilities | None = None
 
     @property
     def calibrated(self) -> Probabilities:
@@ -103,13 +106,14 @@ class Measurements:
     class_names: Sequence[str]
 
 
-def measure(evaluated: Evaluated, origin: Mapping[str, Any]) -> Measurements:
+def measure(evaluated: Evaluated, origin: Mapping[str, Any], other: Mapping[str, Any] | None = None) -> Measurements:
     """The numbers of the report, what they mean in words, and the curves of its figures.
 
     Args:
         evaluated: what was predicted.
         origin: which network predicted which images: ``split``, ``trained_images``, ``fitted_images``,
             ``refused_images`` and ``evidence``.
+        other: which network the other one is; None: there is none.
     """
     groups = patient_groups(evaluated.patients)
     names = evaluated.class_names
@@ -139,6 +143,9 @@ def measure(evaluated: Evaluated, origin: Mapping[str, Any]) -> Measurements:
     predictions = Predictions(studies.probabilities, evaluated.labels, groups, names)
     content["novelty"] = novelty(evaluated.novelty, evaluated.evidence, predictions)
     content["sites"] = sites(evaluated.columns, evaluated.novelty, evaluated.evidence, predictions)
+    if evaluated.other is not None:
+        others = replace(predictions, probabilities=evaluated.other)
+        content["against"] = {**(other or {}), **against(predictions, others, studies.resamples)}
     content["failures"] = failures(studies.probabilities, evaluated.labels, evaluated.studies, names)
     content["failure_count"] = int((~right).sum())
     content["limits"] = limits(content, origin)

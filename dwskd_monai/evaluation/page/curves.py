@@ -58,18 +58,20 @@ def class_curves(scores: NDArray[np.floating], positive: NDArray[np.bool_], resa
         positive: ``(N,)``, whether a study is of the class; both kinds must occur.
         resamples: of the patients.
     """
-    tp, fp = _counts(scores, positive, resamples)
-    tpr, fpr = _rates(tp), _rates(fp)
+    tp, fp = _flagged(scores, positive, resamples)
+    tpr, fpr = _shares(tp), _shares(fp)
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = tp / (tp + fp)
+    auc = _area(tpr, fpr)
     steps = np.diff(tpr)
     average_precision = np.where(np.isnan(tpr[:, -1]), np.nan, np.nansum(steps * precision, axis=1))
+    auc[0] = roc_auc_score(positive, scores)
     average_precision[0] = average_precision_score(positive, scores)
     roc_rows = np.stack([np.interp(_GRID, *pair) for pair in zip(fpr, tpr, strict=True)])
     recalls = _GRID[1:]
     precision_rows = np.stack([_precision_at(recalls, *pair) for pair in zip(tpr[:, 1:], precision, strict=True)])
     return ClassCurves(
-        _areas(scores, positive, tpr, fpr),
+        auc,
         average_precision,
         Curve(fpr[0], tpr[0], _GRID, *band(roc_rows)),
         Curve(tpr[0, 1:], precision[0], recalls, *band(precision_rows)),
@@ -77,19 +79,15 @@ def class_curves(scores: NDArray[np.floating], positive: NDArray[np.bool_], resa
 
 
 def auc_rows(scores: NDArray[np.floating], positive: NDArray[np.bool_], resamples: Resamples) -> Rows:
-    """The area under the ROC curve alone, ``(R + 1,)``; arguments as of :func:`class_curves`."""
-    tp, fp = _counts(scores, positive, resamples)
-    return _areas(scores, positive, _rates(tp), _rates(fp))
-
-
-def _areas(scores: NDArray[np.floating], positive: NDArray[np.bool_], tpr: Rows, fpr: Rows) -> Rows:
-    auc: Rows = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
+    """The AUC of :func:`class_curves` alone: ``(R + 1,)``."""
+    tp, fp = _flagged(scores, positive, resamples)
+    auc = _area(_shares(tp), _shares(fp))
     auc[0] = roc_auc_score(positive, scores)
     return auc
 
 
-def _counts(scores: NDArray[np.floating], positive: NDArray[np.bool_], resamples: Resamples) -> tuple[Rows, Rows]:
-    """True and false positives at each threshold, the highest first: ``(R + 1, T)``."""
+def _flagged(scores: NDArray[np.floating], positive: NDArray[np.bool_], resamples: Resamples) -> tuple[Rows, Rows]:
+    """How many positive and other studies each threshold flags, from the highest on: ``(R + 1, thresholds)``."""
     edges = np.unique(scores)
     if len(edges) > _MOST_THRESHOLDS:
         edges = np.unique(np.quantile(scores, np.linspace(0, 1, _MOST_THRESHOLDS), method="lower"))
@@ -99,10 +97,15 @@ def _counts(scores: NDArray[np.floating], positive: NDArray[np.bool_], resamples
     return tp, fp
 
 
-def _rates(counts: Rows) -> Rows:
-    """Shares of all, which begin with 0; NaN in a resample that lacks the kind."""
+def _shares(counts: Rows) -> Rows:
+    """Cumulative counts as shares of the last one, from 0 on; NaN if a resample lacks this kind of study."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.hstack([np.zeros((len(counts), 1)), counts / counts[:, -1:]])
+
+
+def _area(tpr: Rows, fpr: Rows) -> Rows:
+    area: Rows = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
+    return area
 
 
 def _precision_at(

@@ -28,7 +28,7 @@ def novelty_figures(content: Mapping[str, Any]) -> list[Picture]:
             _spread(axes, validation["quantiles"], 1.08 * max(counts))
         if content["limit"] is not None:
             axes.axvline(content["limit"], label="limit", **_LIMIT)
-            axes.legend(frameon=False, fontsize="small", loc="center right")
+            axes.legend(frameon=False, fontsize="small", loc="best")
         axes.set(ylim=(0, top), xlabel="novelty score", ylabel="studies")
         axes.set_xlim(left=0)
 

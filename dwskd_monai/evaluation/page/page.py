@@ -18,7 +18,6 @@ from dwskd_monai.evaluation.page.rates import LABELS
 from dwskd_monai.evaluation.page.words import SPLITS, calibration_text, number_text
 from dwskd_monai.files import replacing
 
-_TEMPLATE = Path(__file__).with_name("page.html.jinja")
 _PACKAGES = ("dwskd_monai", "monai", "torch", "scikit-learn", "numpy")
 _NOT_SAID = "images that were given to the evaluation"
 _MACRO = {"auc": "AUC", "average_precision": "average precision", **LABELS}
@@ -41,10 +40,14 @@ def write_page(
         trained: the trained settings of the network.
     """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number_text
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    page = environment.get_template("page.html.jinja").render(
         content=measured.content,
         pictures=drawings(measured),
         names=measured.class_names,

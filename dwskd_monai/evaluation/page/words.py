@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from dwskd_monai.evaluation.evidence import lacking
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS
+from dwskd_monai.evaluation.page.against import against_sentences
 from dwskd_monai.evaluation.page.novelty import novelty_sentences
 
 _WIDE = 0.2  # of an interval
@@ -73,6 +74,7 @@ def summary(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     sentences += _cautions(facts)
     sentences.append(_overall(content["study"]["macro"]))
     sentences += _of_classes(content["study"]["classes"])
+    sentences += against_sentences(content.get("against"))
     confident = content["failures"][0] if content["failures"] else None
     if confident is not None:
         sentences.append(

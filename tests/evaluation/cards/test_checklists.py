@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from dwskd_monai.evaluation import page
 from dwskd_monai.evaluation.cards.answers import page_section
 from dwskd_monai.evaluation.cards.checklists import CLAIM, TRIPOD_AI, answer_to, checklist_page
 from dwskd_monai.evaluation.cards.facts import STATED
 from dwskd_monai.evaluation.page.network import Trained
-from dwskd_monai.evaluation.page.page import _TEMPLATE
 from tests.evaluation.cards.made import evaluated_facts, facts
 
 PARTS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc", 23: "ab", 27: "abc"}
@@ -38,8 +39,8 @@ def test_all_44_items_of_claim_and_all_52_of_tripod_ai_are_there_in_order():
 
 def test_an_answer_has_its_number_and_a_place():
     known = evaluated_facts()
-    page = checklist_page(known)
-    found = rows(page)
+    text = checklist_page(known)
+    found = rows(text)
     assert len(found) == 96
     assert known.number("study", "macro", "auc") in found["C37"][1]
     assert known.number("study", "classes", "ill", "predicted", "specificity") in found["C38"][1]
@@ -50,12 +51,12 @@ def test_an_answer_has_its_number_and_a_place():
     assert known.number("sites", "sites", "B", "balanced_accuracy") in found["C33"][1]
     assert found["C44"] == ["funding", "not done; authors can state funding: who paid for the work, and their role", ""]
     answered = [cells for name, cells in found.items() if name[0] == "C" and not cells[1].startswith("not done")]
-    assert f"## CLAIM 2024: {len(answered)} of 44 items are answered" in page
+    assert f"## CLAIM 2024: {len(answered)} of 44 items are answered" in text
     assert all(cells[2] for cells in answered)
 
 
 def test_each_place_on_the_page_is_one_of_its_headings():
-    template = _TEMPLATE.read_text()
+    template = "".join(path.read_text() for path in Path(page.__file__).parent.glob("*.jinja"))
     headings = {re.sub(r"^\d+\. ", "", title) for title in re.findall(r"<h[23]>(.*?)</h[23]>", template)} | {"summary"}
     known = evaluated_facts()
     answers = [answer_to(item, known) for item in (*CLAIM, *TRIPOD_AI)]

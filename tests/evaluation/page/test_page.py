@@ -79,10 +79,10 @@ def content_of(one, given=None):
     return measure(one, origin_of(one, given)).content
 
 
-def written(folder, one, given=None):
+def written(folder, one, given=None, other=None):
     """The page and its numbers."""
     origin = origin_of(one, given)
-    measured = measure(one, origin)
+    measured = measure(one, origin, other)
     metrics = classification_metrics(one.calibrated, one.labels, one.class_names)
     write_page(folder / "report.html", measured, metrics, origin, Trained())
     return Page((folder / "report.html").read_text()), measured.content, origin
