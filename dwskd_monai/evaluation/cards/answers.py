@@ -1,15 +1,14 @@
-"""What a bundle and its evaluation answer to the items of checklists for authors.
+"""What a trained bundle answers to the items of checklists for authors; ``measured_answers`` has the rest.
 
 Each function returns an answer, or None: it is not done, or nobody but the authors can know it.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dwskd_monai.evaluation.cards.facts import Facts
 from dwskd_monai.evaluation.page.network import NOT_RECORDED
-from dwskd_monai.evaluation.page.words import count_text
 
 README = "docs/README.md"
 SETTINGS = "models/model.yaml"
@@ -29,18 +28,12 @@ def page_section(title: str) -> str:
 
 def task(facts: Facts) -> Answer | None:
     """What the network does, and that it is a deep network."""
-    return Answer(f"{facts.metadata['task']}; a deep network, {facts.network['student']}", README)
-
-
-def summary(facts: Facts) -> Answer | None:
-    """The summary of the evaluation."""
-    sentences = facts.report.get("summary")
-    return Answer(" ".join(sentences), page_section("summary")) if sentences else None
+    return Answer(f"{facts.about('task')}; a deep network, {facts.network['student']}", README)
 
 
 def intended_use(facts: Facts) -> Answer | None:
     """What the network is meant for."""
-    return Answer(facts.metadata["intended_use"], README)
+    return Answer(facts.about("intended_use"), README)
 
 
 def preprocessing(facts: Facts) -> Answer | None:
@@ -50,7 +43,7 @@ def preprocessing(facts: Facts) -> Answer | None:
         return None
     shape = "kept" if settings.get("keep_aspect") else "not kept"
     return Answer(
-        f"{facts.metadata['image_classes']}; {facts.network['image size']} pixels a side, aspect ratio {shape}",
+        f"{facts.about('image_classes')}; {facts.network['image size']} pixels a side, aspect ratio {shape}",
         f"{SETTINGS}: study_transforms",
     )
 
@@ -139,132 +132,6 @@ def ensemble(facts: Facts) -> Answer | None:
     return Answer("the mean of two students" if both else "none: one network is deployed", f"{SETTINGS}: deploy")
 
 
-def metrics(facts: Facts) -> Answer | None:
-    """What was measured."""
-    if not facts.report:
-        return None
-    return Answer(
-        "AUC, average precision, sensitivity, specificity, predictive values, F1, likelihood ratios; Brier score and "
-        "calibration; net benefit; errors against coverage",
-        page_section("Each class"),
-    )
-
-
-def uncertainty(facts: Facts) -> Answer | None:
-    """How intervals are made."""
-    clusters = facts.report.get("intervals")
-    return None if clusters is None else Answer(f"intervals: {clusters}", page_section("summary"))
-
-
-def robustness(facts: Facts) -> Answer | None:
-    """Whether it holds for images that are unlike those of the training."""
-    if isinstance(facts.measured("novelty", "unlike"), str):
-        return None
-    return Answer(
-        f"studies unlike the training images: {facts.number('novelty', 'unlike')}; balanced accuracy without them: "
-        f"{facts.number('novelty', 'performance', 'like', 'balanced_accuracy')}",
-        page_section("Images unlike those of the training"),
-    )
-
-
-def explanations(facts: Facts) -> Answer | None:
-    """Whether it is shown what the predictions come from."""
-    found = facts.report.get("explanations")
-    if not found or "reason" in found:
-        return None
-    return Answer("maps of what the predictions come from", page_section("What the network looked at"))
-
-
-def no_assessors(facts: Facts) -> Answer | None:
-    """Whether somebody assesses the input."""
-    return Answer("none: the input is an image", README)
-
-
-def internal_testing(facts: Facts) -> Answer | None:
-    """What was evaluated."""
-    return Answer(facts.evaluation, page_section("What was evaluated")) if facts.report else None
-
-
-def counts(facts: Facts) -> Answer | None:
-    """How many studies of each class there are."""
-    if not facts.report:
-        return None
-    classes = facts.report["data"]["classes"].items()
-    shown = ", ".join(f"{name} {one['studies']:,}" for name, one in classes)
-    refused = count_text((facts.metrics or {}).get("refused_images", 0), "image")
-    return Answer(f"{shown}; refused: {refused}", page_section("What was evaluated"))
-
-
-def characteristics(facts: Facts) -> Answer | None:
-    """How many studies there are in groups of patients."""
-    columns: dict[str, Any] = facts.report.get("subgroups", {}).get("columns", {})
-    if not columns:
-        return None
-    shown = [
-        f"{column} {name}: {row['studies']:,}" for column, groups in columns.items() for name, row in groups.items()
-    ]
-    return Answer(f"of the evaluated studies only: {', '.join(shown)}", page_section("Subgroups"))
-
-
-def subgroups(facts: Facts) -> Answer | None:
-    """The accuracy in groups of patients."""
-    columns: dict[str, Any] = facts.report.get("subgroups", {}).get("columns", {})
-    if not columns:
-        return None
-    shown = [
-        f"{column} {name} {facts.number('subgroups', 'columns', column, name, 'accuracy')}"
-        for column, groups in columns.items()
-        for name in groups
-    ]
-    return Answer(f"accuracy: {'; '.join(shown)}", page_section("Subgroups"))
-
-
-def sites(facts: Facts) -> Answer | None:
-    """How the network does at each site."""
-    found = facts.report.get("sites")
-    if not found or "sites" not in found:
-        return None
-    shown = [f"{name} {facts.number('sites', 'sites', name, 'balanced_accuracy')}" for name in found["sites"]]
-    return Answer(f"balanced accuracy: {'; '.join(shown)}", page_section("Sites"))
-
-
-def performance(facts: Facts) -> Answer | None:
-    """How good the network is on average over the classes."""
-    if not facts.report:
-        return None
-    return Answer(
-        f"macro AUC {facts.number('study', 'macro', 'auc')}; balanced accuracy "
-        f"{facts.number('study', 'macro', 'sensitivity')}",
-        page_section("Each class"),
-    )
-
-
-def diagnostic_performance(facts: Facts) -> Answer | None:
-    """Sensitivity and specificity of each class."""
-    if not facts.report:
-        return None
-    shown = [
-        f"{name}: sensitivity {facts.number('study', 'classes', name, 'predicted', 'sensitivity')}, specificity "
-        f"{facts.number('study', 'classes', name, 'predicted', 'specificity')}"
-        for name in facts.class_names
-    ]
-    return Answer("; ".join(shown), page_section("Each class"))
-
-
-def failures(facts: Facts) -> Answer | None:
-    """The studies that are predicted wrongly."""
-    if not facts.report:
-        return None
-    wrong, count = facts.report["failure_count"], facts.report["data"]["studies"]
-    return Answer(f"{count_text(wrong, 'study')} of {count:,} predicted wrongly", page_section("Errors"))
-
-
-def limitations(facts: Facts) -> Answer | None:
-    """What the numbers do not say."""
-    limits = facts.report.get("limits")
-    return Answer(f"{len(limits)} sentences", page_section("Limits")) if limits else None
-
-
 def output(facts: Facts) -> Answer | None:
     """What the network says of a study, and by which threshold."""
     evidence = (facts.metrics or {}).get("evidence", {})
@@ -273,11 +140,6 @@ def output(facts: Facts) -> Answer | None:
     shown = ", ".join(f"{name} {threshold:.3f}" for name, threshold in fitted.items()) or "none fitted"
     rule = f" ({points['rule']}, {evidence['fitted_on']})" if fitted else ""
     return Answer(f"a probability for each class; operating points: {shown}{rule}", f"{SETTINGS}: evidence")
-
-
-def updating(facts: Facts) -> Answer | None:
-    """Whether the evaluation changed the network."""
-    return Answer("none: the evaluation changes nothing", page_section("The network")) if facts.report else None
 
 
 def specification(facts: Facts) -> Answer | None:
@@ -291,6 +153,11 @@ def poor_input(facts: Facts) -> Answer | None:
         "images that cannot be used are refused by name; studies unlike the training images are marked",
         "refused.csv, predictions.csv",
     )
+
+
+def no_assessors(facts: Facts) -> Answer | None:
+    """Whether somebody assesses the input."""
+    return Answer("none: the input is an image", README)
 
 
 def _of_network(facts: Facts, key: str, place: str) -> Answer | None:

@@ -69,26 +69,25 @@ def _allowed(text: str) -> str:
 
 
 def _content(facts: Facts) -> _Content:
-    metadata = facts.metadata
     return {
         "BasicInfo": {
-            "ModelName": metadata["name"],
-            "ModelDeveloper": metadata["authors"],
+            "ModelName": facts.about("name"),
+            "ModelDeveloper": facts.about("authors"),
             "DeveloperContact": facts.said("contact"),
         },
         "ReleaseInfo": {
-            "ReleaseStage": metadata["intended_use"],
+            "ReleaseStage": facts.about("intended_use"),
             "ReleaseDate": facts.said("release_date"),
-            "ReleaseVersion": f"{metadata['version']}, weights {facts.weights_sha256 or 'unknown'}",
+            "ReleaseVersion": f"{facts.about('version')}, weights {facts.weights_sha256 or 'unknown'}",
             "GlobalAvailability": facts.said("availability"),
             "RegulatoryApproval": facts.said("regulatory"),
         },
         "ModelSummary": {
-            "Summary": metadata["description"],
+            "Summary": facts.about("description"),
             "Keywords": [{"Keyword": word.strip()} for word in facts.section("Tags").split(",")],
         },
         "UsesAndDirections": {
-            "IntendedUseAndWorkflow": f"{metadata['intended_use']} Workflow: {facts.said('workflow')}",
+            "IntendedUseAndWorkflow": f"{facts.about('intended_use')} Workflow: {facts.said('workflow')}",
             "PrimaryIntendedUsers": facts.said("users"),
             "HowToUse": "dwskd predict BUNDLE STUDIES; the bundle's docs/README.md has all commands",
             "TargetedPatientPopulation": facts.said("population"),
@@ -122,20 +121,20 @@ def _content(facts: Facts) -> _Content:
             "PeerReviewedPublications": facts.said("publications"),
             "PatientConsentOrDisclosure": facts.said("consent"),
         },
-        "Bibliography": "\n".join(_bibtex(metadata.get("references", []))),
+        "Bibliography": "\n".join(_bibtex(facts.metadata.get("references", []))),
     }
 
 
 def _system(facts: Facts) -> _Content:
-    metadata, network = facts.metadata, facts.network
+    network = facts.network
     return {
         "OutcomesAndOutputs": f"A probability for each of the classes {', '.join(facts.class_names)}; their operating "
         "points, a prediction set, and a score of how unlike the training images a study is, if these were fitted",
         "ModelType": f"{network['student']}, {facts.parameters:,} parameters, image size {network['image size']}",
         "FoundationModels": f"Students begin with a subset of the weights of a teacher: {facts.teacher}",
         "InputDataSource": facts.said("data_sources"),
-        "OutputAndInputDataTypes": f"Input: {metadata['data_type']}; {metadata['image_classes']}. "
-        f"Output: {metadata['pred_classes']}.",
+        "OutputAndInputDataTypes": f"Input: {facts.about('data_type')}; {facts.about('image_classes')}. "
+        f"Output: {facts.about('pred_classes')}.",
         "DevelopmentDataCharacterization": network["trained on"],
         "BiasMitigationApproaches": "All images of a patient are in one split, if patients are known. How the network "
         "does in groups of patients is below, if it was measured; nothing else was done.",

@@ -104,6 +104,10 @@ class Facts:
         """The same as text, with its interval and n."""
         return text_of(self.measured(*path))
 
+    def about(self, key: str) -> str:
+        """What the metadata say, such as ``intended_use``."""
+        return str(self.metadata.get(key) or NOT_STATED)
+
     def said(self, key: str) -> str:
         """What the authors state."""
         if key not in STATED:

@@ -16,7 +16,7 @@ from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.evaluation.page.words import number_text
 
 MOST_CLASSES = 8  # on one sheet; the report has all
-MOST_LIMITS = 6
+MOST_LIMITS = 5
 _TEMPLATE = Path(__file__).with_name("label.html.jinja")
 _RATES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
 
@@ -27,10 +27,10 @@ def label(facts: Facts) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        name=facts.metadata["name"],
-        version=facts.metadata["version"],
+        name=facts.about("name"),
+        version=facts.about("version"),
         weights=facts.weights_sha256 or "unknown",
-        summary=facts.metadata["description"],
+        summary=facts.about("description"),
         mechanism=_mechanism(facts),
         evaluation=facts.evaluation,
         overall={
@@ -55,7 +55,7 @@ def _mechanism(facts: Facts) -> dict[str, str]:
         "output": "a probability for each class; how it was calibrated is in models/model.yaml",
         "patients": facts.said("population"),
         "time of the prediction": facts.said("workflow"),
-        "input": f"{facts.metadata['image_classes']}; {facts.metadata['data_type']}",
+        "input": f"{facts.about('image_classes')}; {facts.about('data_type')}",
         "where and when its training images were made": facts.said("data_sources"),
         "trained on": facts.network["trained on"],
         "kind of model": f"{facts.network['student']}, {facts.parameters:,} parameters",
@@ -75,14 +75,15 @@ def _row(facts: Facts, name: str) -> list[tuple[str, str]]:
 def _in_two(measured: Measured) -> tuple[str, str]:
     """A number, and its interval and n; words alone."""
     if isinstance(measured, str):
-        return measured, ""
+        first, several, _ = measured.partition("; ")
+        return (f"{first}, and others" if several else first), ""
     shown = number_text(measured)
     return shown.value, f"{shown.interval}, n = {shown.n}"
 
 
 def _uses(facts: Facts) -> dict[str, str]:
     return {
-        "intended use": facts.metadata["intended_use"],
+        "intended use": facts.about("intended_use"),
         "users": facts.said("users"),
         "benefits": facts.said("benefits"),
         "before use": "Evaluate it on labeled images of the place where it will be used (dwskd evaluate), and look at "

@@ -171,8 +171,9 @@ def against_sentences(content: Mapping[str, Any] | None) -> Iterator[str]:
     if isinstance(difference, str):
         yield f"Whether it is better than the other network ({name}) cannot be said."
         return
-    points = f"{abs(100 * difference['value']):.1f} points {'lower' if difference['value'] < 0 else 'higher'}"
+    lower = "lower" if difference["value"] < 0 else "higher"
     interval = difference.get("reason")
     if interval is None:
         interval = f"{100 * difference['low']:.1f} to {100 * difference['high']:.1f}".replace("-", "−")
-    yield f"Its balanced accuracy is {points} than that of the other network ({name}; {interval})."
+    points = f"{abs(100 * difference['value']):.1f} points {lower} ({interval})"
+    yield f"Its balanced accuracy is {points} than that of the other network, {name}."

@@ -41,6 +41,7 @@ def test_without_an_evaluation_it_says_so():
 
 def test_what_nobody_stated_says_so_and_what_is_stated_is_shown():
     assert "contact not stated" in Page(label(facts())).text
+    assert "intended use not stated" in Page(label(facts(metadata={}))).text
     page = Page(label(facts(stated={"contact": "a <b> & c", "population": "adults"})))
     assert "contact a <b> & c" in page.text
     assert "patients adults" in page.text

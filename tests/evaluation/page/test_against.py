@@ -246,8 +246,9 @@ def test_the_page_has_each_number_and_says_what_the_other_network_is(classes, tm
         assert f"n = {number['n']}" in page.text
         assert f"{abs(number['value']):.3f}" in page.text
     gain = content["against"]["metrics"]["balanced_accuracy"]["difference"]
-    sentence = f"Its balanced accuracy is {100 * gain['value']:.1f} points higher than that of the other network"
-    assert any(sentence in one for one in content["summary"])
+    interval = f"({100 * gain['low']:.1f} to {100 * gain['high']:.1f})"
+    sentence = f"Its balanced accuracy is {100 * gain['value']:.1f} points higher {interval} than that of the other"
+    assert any(one.startswith(sentence) for one in content["summary"])
 
 
 def test_without_another_network_the_page_has_no_such_part(tmp_path):
