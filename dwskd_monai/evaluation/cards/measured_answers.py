@@ -33,14 +33,19 @@ def uncertainty(facts: Facts) -> Answer | None:
 
 
 def robustness(facts: Facts) -> Answer | None:
-    """Whether it holds for images that are unlike those of the training."""
-    if isinstance(facts.measured("novelty", "unlike"), str):
-        return None
-    return Answer(
-        f"studies unlike the training images: {facts.number('novelty', 'unlike')}; balanced accuracy without them: "
-        f"{facts.number('novelty', 'performance', 'like', 'balanced_accuracy')}",
-        page_section("Images unlike those of the training"),
-    )
+    """Whether it holds for images that are unlike those of the training, and whether shortcuts tell the classes."""
+    texts = []
+    places = []
+    if not isinstance(facts.measured("novelty", "unlike"), str):
+        without = facts.number("novelty", "performance", "like", "balanced_accuracy")
+        texts.append(f"studies unlike the training images: {facts.number('novelty', 'unlike')}")
+        texts.append(f"balanced accuracy without them: {without}")
+        places.append(page_section("Images unlike those of the training"))
+    shortcuts = facts.report.get("shortcuts", {"reason": "not looked for"})
+    if "reason" not in shortcuts:
+        texts.append(f"shortcuts: {' '.join(shortcuts['found']) or 'none was found'}")
+        places.append(page_section("Shortcuts"))
+    return Answer("; ".join(texts), ", ".join(places)) if texts else None
 
 
 def explanations(facts: Facts) -> Answer | None:

@@ -65,4 +65,4 @@ def evaluated_facts(classes: int = 3, **changed: Any) -> Facts:
     columns = {"sex": ["F", "M"] * 80, "site": ["A"] * 60 + ["B"] * 100}
     scores = [1.0] * 140 + [2.0] * 20
     one = dataclasses.replace(one, columns=columns, novelty=scores, evidence=evidence())
-    return facts(classes, metrics_of(one), **changed)
+    return facts(**{"classes": classes, "metrics": metrics_of(one)} | changed)

@@ -85,6 +85,19 @@ def test_what_authors_state_comes_first_and_cannot_break_the_table():
     assert found["C33"][1] == found["T16"][1] == "yes"
 
 
+def test_shortcuts_and_explanations_are_answers_if_the_report_has_them():
+    known = evaluated_facts()
+    report = {**known.report, "shortcuts": {"found": ["Borders alone tell ill."]}, "explanations": {"maps": 3}}
+    found = rows(checklist_page(evaluated_facts(metrics={**known.metrics, "report": report})))
+    assert found["C30"][1].endswith("shortcuts: Borders alone tell ill.")
+    assert found["C30"][2].endswith("report.html: Shortcuts")
+    assert found["C31"][2] == "report.html: What the network looked at"
+    report |= {"shortcuts": {"reason": "shortcuts is false"}, "explanations": {"reason": "explained is 0"}}
+    found = rows(checklist_page(evaluated_facts(metrics={**known.metrics, "report": report})))
+    assert "shortcuts" not in found["C30"][1]
+    assert found["C31"][1] == "not done"
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_numbers_are_of_all_classes(classes):
     known = evaluated_facts(classes)
