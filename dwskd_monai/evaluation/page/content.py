@@ -16,7 +16,7 @@ from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.against import against
-from dwskd_monai.evaluation.page.curves import ClassCurves, auc_record, class_curves
+from dwskd_monai.evaluation.page.curves import ClassCurves, area_record, auc_record, class_curves
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
 from dwskd_monai.evaluation.page.failures import failures
 from dwskd_monai.evaluation.page.novelty import novelty
@@ -192,7 +192,7 @@ def measure_level(level: Level, class_names: Sequence[str]) -> tuple[dict[str, A
         if reason is None:
             curves[name] = class_curves(scores, positive, level.resamples)
             classes[name]["auc"] = auc_record(curves[name].auc, positive, level.groups)
-            classes[name]["average_precision"] = record(curves[name].average_precision, len(positive))
+            classes[name]["average_precision"] = area_record(curves[name].average_precision, [positive], level.groups)
         elif positive.any():
             reasons[name] = reason
         classes[name]["predicted"] = class_rates(predicted == index, positive, level.groups, level.resamples)
@@ -214,12 +214,15 @@ def _macro(
     if reasons or len(np.unique(level.labels)) < 2:
         words = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "undefined: there is one class"
         return dict.fromkeys(names, words)
-    rows = {
+    kinds = [level.labels == index for index in np.unique(level.labels)]
+    areas = {
         "auc": np.mean([one.auc for one in curves.values()], axis=0),
         "average_precision": np.mean([one.average_precision for one in curves.values()], axis=0),
-        **macro_rows(predicted, level.labels, level.resamples),
     }
-    return {name: record(rows[name], len(predicted)) for name in names}
+    rates = macro_rows(predicted, level.labels, level.resamples)
+    return {name: area_record(rows, kinds, level.groups) for name, rows in areas.items()} | {
+        name: record(rates[name], len(predicted)) for name in names if name not in areas
+    }
 
 
 def by_prevalence(level: Level, index: int) -> list[dict[str, Any]] | str:

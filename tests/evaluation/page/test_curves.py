@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from dwskd_monai.evaluation.intervals import auc_interval, group_numbers
-from dwskd_monai.evaluation.page.curves import auc_record, class_curves, perfect_auc_low
+from dwskd_monai.evaluation.page.curves import area_record, auc_record, class_curves, perfect_auc_low
 from dwskd_monai.evaluation.page.resampling import Resamples, record
 
 
@@ -95,3 +97,24 @@ def test_an_area_of_1_has_a_lower_end_that_comes_with_the_number_of_patients():
     curves = class_curves(scores, positive, Resamples(range(30)))
     expected = {"value": 1.0, "low": round(perfect_auc_low(12, 18), 6), "high": 1.0, "n": 30}
     assert auc_record(curves.auc, positive, range(30)) == expected
+
+
+def test_an_area_has_a_t_interval_of_its_log_odds():
+    positive = np.arange(30) < 8
+    area = expit(np.random.default_rng(0).normal(2, 0.5, 401))
+    measured = area_record(area, [positive], range(30))
+    error = np.std(np.log(area[1:] / (1 - area[1:])), ddof=1)
+    center = np.log(area[0] / (1 - area[0]))
+    ends = 1 / (1 + np.exp(-(center + np.array([-1, 1]) * stats.t.ppf(0.975, 7) * error)))
+    assert (measured["value"], measured["n"]) == (pytest.approx(area[0], abs=1e-6), 30)
+    assert [measured["low"], measured["high"]] == pytest.approx(ends, abs=1e-6)
+    of_two = area_record(area, [positive, np.arange(30) < 3], range(30))
+    assert of_two["low"] < measured["low"], "the class with the fewest patients counts"
+
+
+def test_resamples_without_an_error_widen_the_interval_but_stay_finite():
+    area = np.array([0.99, *[1.0] * 200, *[0.98] * 200])
+    measured = area_record(area, [np.arange(40) < 20], range(40))
+    assert 0.8 < measured["low"] < 0.98
+    assert 0.99 < measured["high"] < 1
+    assert area_record(np.ones(11), [np.arange(40) < 20], range(40))["reason"] == "no interval: all resamples agree"
