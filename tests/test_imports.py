@@ -43,6 +43,7 @@ TABLE = {
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
     "training": Room({"files", "checkpoints", "ensemble", "weight_selection"}, TORCH),
     "evaluation": Room({"files"}, {*TORCH, "scipy", "sklearn", "matplotlib"}),
+    "evaluation.explanations": Room({"ensemble"}, {"numpy", "scipy", "torch", "monai", "PIL"}),
     "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib", "jinja2"}),
     "evaluation.cards": Room({"files"}, {"jinja2"}),
     "commands": Room({"files", "checkpoints", "ensemble", "bundle", *METHOD}),

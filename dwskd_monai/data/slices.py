@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool2d
 
 from dwskd_monai.data.columns import SUBGROUPS
+from dwskd_monai.data.file_properties import file_properties
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.labels import ClassNames, label_index
 from dwskd_monai.data.refused import RefusedImages, raise_all
@@ -127,6 +128,30 @@ class SliceDataset(Randomizable, monai.data.Dataset):
             of_study[image.known["study_index"]] = values | of_study.get(image.known["study_index"], {})
         columns = [column for column in SUBGROUPS if any(column in values for values in of_study.values())]
         return {column: [of_study[number].get(column) for number in sorted(of_study)] for column in columns}
+
+    def file_properties(self) -> Mapping[str, Sequence[Sequence[float | str]]]:
+        """The size, type and bit depth of the files of each study, and their scanner, by ``study_index``."""
+        of_study: dict[int, list[str]] = {}
+        for item, image in zip(self.data, self._images, strict=True):
+            of_study.setdefault(image.known["study_index"], []).append(item[CommonKeys.IMAGE])
+        return file_properties([of_study[number] for number in sorted(of_study)])
+
+    def item_of(self, study_index: int, number: int) -> dict[str, Any]:
+        """One slice of a study as an item, without random transforms.
+
+        Args:
+            study_index: of the study.
+            number: index of the slice in the study.
+
+        Raises:
+            IndexError: if there is no such slice.
+        """
+        for image in self._images:
+            place = number - image.first
+            if image.known["study_index"] == study_index and 0 <= place < image.kept.length:
+                pixels = self._store.slice_of(image.kept, place)
+                return image.known | {CommonKeys.IMAGE: pixels, "slice": number}
+        raise IndexError(f"study {study_index} has no slice {number}")
 
     def count_of(self, contents: Collection[str] | None) -> int | None:
         """How many images have one of these digests of their content; None if these are not known."""

@@ -3,9 +3,10 @@
 ``studies`` collects the predictions of slices until a study is complete, and ``aggregation`` turns them into the
 prediction of the study; ``evidence`` and ``novelty`` say how sure it is, and whether the study is unlike the training
 images; these need only numpy. ``predictions``, ``report`` and ``metric_files`` write files, and ``page`` makes the
-report with intervals. ``planes`` warns of slices in a plane that the network does not know. ``metrics`` computes
-metrics, and ``study_metric`` does this during training. ``inferers`` runs networks on whole studies, ``exported`` runs
-exported networks, and ``other_network`` one that is compared. ``cards`` writes cards from all of this.
+report with intervals; ``shortcuts`` asks what parts of the images tell, and ``explanations`` where the network looked.
+``planes`` warns of slices in a plane that the network does not know. ``metrics`` computes metrics, and ``study_metric``
+does this during training. ``inferers`` runs networks on whole studies, ``exported`` runs exported networks, and
+``other_network`` one that is compared. ``cards`` writes cards from all of this.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -14,9 +15,11 @@ _MODULES = {
     "Aggregation": "aggregation",
     "CalibrateStudyd": "calibrated_studies",
     "EvaluationReport": "report",
+    "Explanations": "explanations.explaining",
     "ExportedNetwork": "exported",
     "OtherNetwork": "other_network",
     "PredictionWriter": "predictions",
+    "Shortcuts": "shortcuts.collecting",
     "StudyInferer": "inferers",
     "StudyMetric": "study_metric",
     "StudyPredictions": "studies",

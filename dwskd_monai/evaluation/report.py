@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ from ignite.engine import Engine
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
+from dwskd_monai.evaluation.explanations.explaining import Explained, Explanations, Predicted
 from dwskd_monai.evaluation.measuring import measure_evidence
 from dwskd_monai.evaluation.metric_files import write_metrics
 from dwskd_monai.evaluation.metrics import ClassificationMetrics, as_text, classification_metrics
 from dwskd_monai.evaluation.other_network import OtherNetwork
 from dwskd_monai.evaluation.page.content import Evaluated, measure
+from dwskd_monai.evaluation.page.failures import failure_places
 from dwskd_monai.evaluation.page.network import Trained
 from dwskd_monai.evaluation.page.page import write_page
 from dwskd_monai.evaluation.predictions import PredictionWriter
+from dwskd_monai.evaluation.shortcuts.collecting import Shortcuts
 from dwskd_monai.evaluation.studies import StudyPrediction
 
 _logger = logging.getLogger(__name__)
@@ -46,6 +50,8 @@ class EvaluationReport(PredictionWriter):
         split: which images these are: test, validation, training or all; None: not said.
         settings: ids and values of the trained settings, for the report; None: not known.
         training: what the trained settings say of the training, for the report; None: not known.
+        shortcuts: shows the network parts of the images, for the report; None: shortcuts are not looked for.
+        explanations: makes maps and pictures of some images, for the report; None: there are none.
         other: another network, which the report compares on the same images; None: there is none.
 
     Raises:
@@ -63,6 +69,8 @@ class EvaluationReport(PredictionWriter):
         split: str | None = None,
         settings: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
+        shortcuts: Shortcuts | None = None,
+        explanations: Explanations | None = None,
         other: OtherNetwork | None = None,
         **options: Any,
     ) -> None:
@@ -73,6 +81,8 @@ class EvaluationReport(PredictionWriter):
         self.report = report
         self.split = split
         self.trained = Trained(settings or {}, training or {})
+        self.shortcuts = shortcuts if report and shortcuts is not None and shortcuts.enabled else None
+        self.explanations = explanations if report and explanations is not None and explanations.studies else None
         self.other = other
         if other is not None and not report:
             raise ValueError("against: the other network is compared in the report; leave out report: false")
@@ -89,6 +99,14 @@ class EvaluationReport(PredictionWriter):
         self._labels: list[int] = []
         self._patients: list[str | None] = []
         self._ranks: list[int] = []
+        if self.shortcuts is not None:
+            self.shortcuts.begin(self.aggregation)
+
+    def _collect(self, engine: Engine) -> None:
+        super()._collect(engine)
+        if self.shortcuts is not None:
+            state: Any = engine.state
+            self.shortcuts.add(state.batch, state.device)
 
     def _finish(self, study: StudyPrediction, rank: int) -> None:
         super()._finish(study, rank)
@@ -112,7 +130,10 @@ class EvaluationReport(PredictionWriter):
             levels["slice"] = classification_metrics(slices, labels.repeat(lengths), self.class_names)
         measured = measure_evidence(self.evidence, probabilities, labels, self._patients, self.class_names)
         origin = self.origin() | {"split": self.split, "evidence_measured": measured}
-        content = self._write_report(probabilities, labels, levels["study"], origin) if self.report else None
+        content = None
+        if self.report:
+            explained = self._explained(calibrated, labels, engine)
+            content = self._write_report(probabilities, labels, levels["study"], origin, explained)
         write_metrics(levels, self.output_dir, origin, content)
         if self.fitted_images:
             _logger.warning(
@@ -127,16 +148,20 @@ class EvaluationReport(PredictionWriter):
         labels: NDArray[np.integer],
         metrics: ClassificationMetrics,
         origin: Mapping[str, Any],
+        explained: Explained | None,
     ) -> dict[str, Any]:
         """Write the page, and return its numbers."""
+        names = [study.study for study in self._studies]
         evaluated = Evaluated(
-            studies=[study.study for study in self._studies],
+            studies=names,
             probabilities=probabilities,
             labels=labels,
             patients=self._patients,
             slices=[study.slices for study in self._studies],
             class_names=self.class_names,
             evidence=self.evidence,
+            explained=explained,
+            seen=None if self.shortcuts is None else self.shortcuts.seen(names, self._ranks),
             columns={name: [values[rank] for rank in self._ranks] for name, values in self.columns.items()},
             novelty=[self._unlike.score_of(study.study) for study in self._studies],
             other=None if self.other is None else self.other.of([study.study for study in self._studies]),
@@ -146,6 +171,15 @@ class EvaluationReport(PredictionWriter):
         write_page(page, measured, metrics, origin, self.trained)
         _logger.info("%s has all numbers with their intervals", page)
         return measured.content
+
+    def _explained(self, calibrated: Probabilities, labels: NDArray[np.integer], engine: Engine) -> Explained | None:
+        """Maps and pictures of some studies."""
+        if self.explanations is None:
+            return None
+        state: Any = engine.state
+        names = [PurePath(study.study).name for study in self._studies]
+        predicted = Predicted(names, self._ranks, calibrated, labels, [study.slices for study in self._studies])
+        return self.explanations.explain(predicted, failure_places(calibrated, labels), state.device)
 
     def _log(self, levels: Mapping[str, ClassificationMetrics]) -> None:
         for level, metrics in levels.items():

@@ -169,3 +169,10 @@ def bits_of(path: Path) -> int:
     with _opened(path) as file:
         header, _ = _header(file, path)
     return int(header.get_data_dtype().itemsize) * 8
+
+
+def size_of(path: Path) -> tuple[int, int, int]:
+    """Sizes of the three axes, as they are stored."""
+    with _opened(path) as file:
+        header, _ = _header(file, path)
+    return _shape(header, path)

@@ -16,6 +16,7 @@ from dwskd_monai.reading.dicom_header import read_header
 from dwskd_monai.reading.formats import DICOM, NIFTI, files_of_series, format_of
 from dwskd_monai.reading.refusal import RefusedImage
 
+_EMPTY = "a folder without a DICOM file; expected the files of one series"
 _SCANNER = {"manufacturer": "Manufacturer", "model": "ManufacturerModelName", "site": "InstitutionName"}
 _TAGS = ("BitsStored", "PhotometricInterpretation", "ViewPosition", *_SCANNER.values())
 
@@ -50,12 +51,33 @@ def origin_of(path: Path) -> Origin:
     if path.is_dir():
         files = files_of_series(path)
         if not files:
-            raise RefusedImage(path, "a folder without a DICOM file; expected the files of one series", "format")
+            raise RefusedImage(path, _EMPTY, "format")
         path = files[0]
     kind = format_of(path)
     if kind is DICOM:
         return _of_dicom(path)
     return Origin(NIFTI.name, str(nifti.bits_of(path))) if kind is NIFTI else _of_picture(path)
+
+
+def size_of(path: Path) -> tuple[int, int, int]:
+    """The slices, rows and columns of an image, by its header; a DICOM series has a slice in each file.
+
+    Raises:
+        RefusedImage, OSError: if its header cannot be read.
+    """
+    files = files_of_series(path) if path.is_dir() else [path]
+    if not files:
+        raise RefusedImage(path, _EMPTY, "format")
+    kind = format_of(files[0])
+    if kind is DICOM:
+        header = read_header(files[0], ("Rows", "Columns", "NumberOfFrames"))
+        frames = header.whole("NumberOfFrames", 1) * len(files)
+        return frames, header.whole("Rows"), header.whole("Columns")
+    if kind is NIFTI:
+        columns, rows, slices = nifti.size_of(path)
+        return slices, rows, columns
+    with Image.open(path) as picture:
+        return 1, picture.height, picture.width
 
 
 def _of_dicom(path: Path) -> Origin:

@@ -134,6 +134,8 @@ def test_evaluation_writes_metrics_matrix_and_predictions(trained, evaluated, ph
     assert metrics["weights_sha256"] in page
     assert f"{len(test_images)} studies" in page
     assert metrics["report"]["data"]["studies"] == len(test_images)
+    assert list(metrics["report"]["shortcuts"]["network"]) == ["whole images", "borders", "center", "blurred"]
+    assert "data:image/jpeg;base64," in page, "what the network looked at"
 
 
 def test_evaluation_of_the_teacher(trained, phantoms, tmp_path):

@@ -105,8 +105,8 @@ def test_overlays_change_only_what_is_there(bundle):
     new = {
         "train_teacher": set(),
         "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers", "trained",
-                     "allow_trained_images", "evaluated_weights", "evidence", "report", "other_network",
-                     "other_images"},
+                     "allow_trained_images", "evaluated_weights", "evidence", "report", "shortcuts",
+                     "explained", "other_network", "other_images"},
         "against": {"against", "other", "other_dataset", "other_aggregation"},
         "evaluate_exported": {"exported"},
         "combine_students": {"combine"},

@@ -55,6 +55,26 @@ def values(dataset: SliceDataset) -> list[int]:
     return [int(dataset[index]["image"].mean()) for index in range(len(dataset))]
 
 
+def test_a_slice_of_a_study_is_found_across_its_images_and_without_augmentation(studies):
+    studies[1]["study"] = studies[0]["study"] = "S"
+    studies[1]["label"] = studies[0]["label"]
+    dataset = SliceDataset(studies, preparing(RandGaussianNoised(keys="image", prob=1.0)), progress=False)
+    item = dataset.item_of(0, 13)
+    assert (int(item["image"].mean()), item["slice"], item["study"]) == (101, 13, "S")
+    assert dataset.item_of(1, 0)["image"].mean() == 200
+    with pytest.raises(IndexError, match="study 0 has no slice 17"):
+        dataset.item_of(0, 17)
+
+
+def test_the_files_of_a_study_have_properties(studies):
+    studies[1]["study"] = studies[0]["study"] = "S"
+    studies[1]["label"] = studies[0]["label"]
+    properties = SliceDataset(studies, preparing(), progress=False).file_properties()
+    assert properties["image size"] == [(8, 8, 1, 12, 2), (8, 8, 1, 1, 1)]
+    assert properties["file type"] == [("NIfTI",), ("PNG",)]
+    assert properties["bit depth"] == [("16", ""), ("8", "L")]
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_evaluation_has_each_slice_once_in_order(tmp_path, studies, cached):
     dataset = SliceDataset(studies, preparing(), cache_dir=tmp_path / "cache" if cached else None, progress=False)

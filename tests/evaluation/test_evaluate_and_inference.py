@@ -70,10 +70,11 @@ def evidence(models) -> dict[str, Any]:
 
 def predict_and_evaluate(datalist: Path, models: Path, folder: Path, **settings: Any) -> tuple[Path, Path]:
     """The folders of the results of inference and of an evaluation of the same images."""
+    bare = {"shortcuts": False, "explained": 0}
     common = {"dataset_dir": str(datalist), "ckpt_dir": str(models), **settings}
     evaluated = folder / "evaluated"
     inferred = folder / "inferred"
-    run_configs(BUNDLE, "train", "evaluate", **common, output_dir=str(evaluated), split="all", cache_dir=None)
+    run_configs(BUNDLE, "train", "evaluate", **common, output_dir=str(evaluated), split="all", cache_dir=None, **bare)
     run_configs(BUNDLE, "inference", **common, output_dir=str(inferred))
     return inferred, evaluated
 

@@ -65,6 +65,11 @@ def test_it_is_evaluated_as_the_network_itself(models, phantoms, tmp_path, suffi
     expected, got = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("network", "exported"))
     assert got.pop("weights_sha256") is None, "not of model.pt itself"
     assert expected.pop("weights_sha256") == digest_of(models / "model.pt")
+    explained, of_exported = (one["report"]["explanations"] for one in (expected, got))
+    assert list(explained.pop("methods")) == ["occlusion", "Grad-CAM++"]
+    assert list(of_exported.pop("methods")) == ["occlusion"], "a pixel more or less of a map changes its test"
+    assert explained.pop("missing") == {}
+    assert "not available for an exported network" in of_exported.pop("missing")["Grad-CAM++"]
     # the probabilities differ in their seventh digit, so a sixth one may be rounded otherwise
     assert not differences(expected, got, atol=2e-6)
     bundle = Bundle(BUNDLE, {"ckpt_dir": str(models), "cache_dir": str(tmp_path / "cache"), "num_workers": 0})

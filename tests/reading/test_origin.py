@@ -9,7 +9,7 @@ from PIL import Image
 
 from dwskd_monai.data.phantoms.writing import write_dicom, write_nifti, write_series
 from dwskd_monai.reading import RefusedImage
-from dwskd_monai.reading.origin import Origin, origin_of
+from dwskd_monai.reading.origin import Origin, origin_of, size_of
 
 GRAY = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48)
 
@@ -54,3 +54,16 @@ def test_a_series_and_a_nifti_file(tmp_path):
 def test_a_folder_without_a_series_is_refused(tmp_path):
     with pytest.raises(RefusedImage, match="without a DICOM file"):
         origin_of(tmp_path)
+
+
+def test_the_size_of_an_image_is_that_of_its_header(tmp_path):
+    Image.fromarray(GRAY).save(tmp_path / "x.png")
+    write_dicom(GRAY, tmp_path / "x.dcm", "P1", inverted=False)
+    volume = np.zeros((16, 12, 4))
+    write_series(volume, np.eye(4), tmp_path / "series", "P1", "CT")
+    write_nifti(volume, np.eye(4), tmp_path / "x.nii.gz")
+    assert size_of(tmp_path / "x.png") == size_of(tmp_path / "x.dcm") == (1, 64, 48)
+    assert size_of(tmp_path / "series") == size_of(tmp_path / "x.nii.gz") == (4, 12, 16)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RefusedImage, match="without a DICOM file"):
+        size_of(tmp_path / "empty")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.evidence import Evidence
+from dwskd_monai.evaluation.explanations.explaining import Explained
 from dwskd_monai.evaluation.fitting import clusters, patient_groups
 from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
@@ -18,15 +19,18 @@ from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.against import against
 from dwskd_monai.evaluation.page.curves import ClassCurves, area_record, auc_record, class_curves
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
+from dwskd_monai.evaluation.page.explanations import explanations
 from dwskd_monai.evaluation.page.failures import failures
 from dwskd_monai.evaluation.page.novelty import novelty
 from dwskd_monai.evaluation.page.rates import PREVALENCES, class_rates, macro_rows, predictive_values
 from dwskd_monai.evaluation.page.reliability import brier_score, confidence_bins, reliability
 from dwskd_monai.evaluation.page.resampling import Resamples, lacking, record
+from dwskd_monai.evaluation.page.shortcuts import shortcuts
 from dwskd_monai.evaluation.page.sites import sites
 from dwskd_monai.evaluation.page.subgroups import Columns, subgroups
 from dwskd_monai.evaluation.page.subsets import Predictions
 from dwskd_monai.evaluation.page.words import limits, summary
+from dwskd_monai.evaluation.shortcuts.collecting import Seen
 
 Labels = NDArray[np.integer]
 
@@ -44,6 +48,8 @@ class Evaluated:
         class_names: K names.
         evidence: what the training fitted.
         columns: further columns of the datalist, with a value for each study.
+        seen: what there is to tell the classes, other than whole images; None: not looked at.
+        explained: maps and pictures of some studies; None: there are none.
         novelty: how unlike the training images each study is; None, or empty: there is no score.
         other: calibrated probabilities ``(N, K)`` of another network; None: there is none.
     """
@@ -56,6 +62,8 @@ class Evaluated:
     class_names: Sequence[str]
     evidence: Evidence
     columns: Columns = field(default_factory=dict)
+    seen: Seen | None = None
+    explained: Explained | None = None
     novelty: Sequence[float | None] = ()
     other: Probabilities | None = None
 
@@ -98,12 +106,14 @@ class Measurements:
         studies: what they were made from.
         curves: of the classes that have enough patients.
         class_names: K names.
+        explained: maps and pictures of some studies; None: there are none.
     """
 
     content: dict[str, Any]
     studies: Level
     curves: Mapping[str, ClassCurves]
     class_names: Sequence[str]
+    explained: Explained | None = None
 
 
 def measure(evaluated: Evaluated, origin: Mapping[str, Any], other: Mapping[str, Any] | None = None) -> Measurements:
@@ -140,6 +150,19 @@ def measure(evaluated: Evaluated, origin: Mapping[str, Any], other: Mapping[str,
         )
     right = studies.probabilities.argmax(1) == evaluated.labels
     content["subgroups"] = subgroups(evaluated.columns, right, groups, studies.resamples)
+    content["shortcuts"] = shortcuts(
+        evaluated.seen,
+        evaluated.evidence.calibrated,
+        studies.probabilities,
+        evaluated.labels,
+        groups,
+        studies.resamples,
+        names,
+        patients_known=content["data"]["patients"] is not None,
+    )
+    content["explanations"] = explanations(
+        evaluated.explained, studies.probabilities, evaluated.labels, evaluated.studies, groups, names
+    )
     predictions = Predictions(studies.probabilities, evaluated.labels, groups, names)
     content["novelty"] = novelty(evaluated.novelty, evaluated.evidence, predictions)
     content["sites"] = sites(evaluated.columns, evaluated.novelty, evaluated.evidence, predictions)
@@ -150,7 +173,7 @@ def measure(evaluated: Evaluated, origin: Mapping[str, Any], other: Mapping[str,
     content["failure_count"] = int((~right).sum())
     content["limits"] = limits(content, origin)
     content = {"summary": summary(content, origin), **content}
-    return Measurements(content, studies, curves, names)
+    return Measurements(content, studies, curves, names, evaluated.explained)
 
 
 def counts_of(evaluated: Evaluated, groups: Groups) -> dict[str, Any]:

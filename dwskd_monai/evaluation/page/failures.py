@@ -14,6 +14,13 @@ from dwskd_monai.evaluation.aggregation import Probabilities
 MOST = 30
 
 
+def failure_places(probabilities: Probabilities, labels: NDArray[np.integer]) -> list[int]:
+    """The places of at most 30 wrong studies, the most confident first; arguments as below."""
+    wrong = np.flatnonzero(probabilities.argmax(1) != labels)
+    places: list[int] = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")].tolist()
+    return places[:MOST]
+
+
 def failures(
     probabilities: Probabilities, labels: NDArray[np.integer], studies: Sequence[str], class_names: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -26,8 +33,6 @@ def failures(
         class_names: K names.
     """
     predicted = probabilities.argmax(1)
-    wrong = np.flatnonzero(predicted != labels)
-    order = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")]
     return [
         {
             "study": PurePath(studies[place]).name,
@@ -36,5 +41,5 @@ def failures(
             "probability": round(float(probabilities[place, predicted[place]]), 6),
             "probability_of_label": round(float(probabilities[place, labels[place]]), 6),
         }
-        for place in order[:MOST].tolist()
+        for place in failure_places(probabilities, labels)
     ]

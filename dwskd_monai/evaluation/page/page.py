@@ -15,6 +15,7 @@ from dwskd_monai.evaluation.page.content import Measurements
 from dwskd_monai.evaluation.page.drawings import drawings
 from dwskd_monai.evaluation.page.network import Trained, in_words
 from dwskd_monai.evaluation.page.rates import LABELS
+from dwskd_monai.evaluation.page.shortcuts import RULE
 from dwskd_monai.evaluation.page.words import SPLITS, calibration_text, number_text
 from dwskd_monai.files import replacing
 
@@ -57,6 +58,9 @@ def write_page(
         calibration=calibration_text(origin["evidence"]),
         network=in_words(trained, origin["weights_sha256"]),
         labels=LABELS,
+        shortcut_rule=RULE,
+        explained=measured.explained,
+        failure_pictures=[] if measured.explained is None else [*measured.explained.failures.values()],
         macro_labels=_MACRO,
         versions=", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -70,10 +70,12 @@ def summary(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     data = content["data"]
     patients = "patients are not known of all" if data["patients"] is None else count_text(data["patients"], "patient")
     which = SPLITS.get(facts["split"], "images")
-    sentences = [f"The network was evaluated on {count_text(data['studies'], 'study')} ({patients}): the {which}."]
+    article = "" if facts["split"] == "all" else "the "
+    sentences = [f"The network was evaluated on {count_text(data['studies'], 'study')} ({patients}): {article}{which}."]
     sentences += _cautions(facts)
     sentences.append(_overall(content["study"]["macro"]))
     sentences += _of_classes(content["study"]["classes"])
+    sentences += content["shortcuts"]["found"]
     sentences += against_sentences(content.get("against"))
     confident = content["failures"][0] if content["failures"] else None
     if confident is not None:
@@ -145,9 +147,15 @@ def limits(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         "Intervals hold for one number at a time; with so many numbers, some intervals miss the truth.",
         *novelty_sentences(content["novelty"]),
         *of_subgroups(content["subgroups"]["columns"]),
-        "Not measured: other sites than those of these images, shortcuts in the images, and whether people decide "
-        "better with the predictions.",
+        *_of_shortcuts(content["shortcuts"]),
+        "Not measured: other sites than those of these images, and whether people decide better with the predictions.",
     ]
+
+
+def _of_shortcuts(shortcuts: Mapping[str, Any]) -> Sequence[str]:
+    if "reason" in shortcuts:
+        return [f"Whether shortcuts tell the classes was not measured: {shortcuts['reason']}."]
+    return [*shortcuts["found"], "Shortcuts were looked for in borders, blurred images and file properties only."]
 
 
 def _of_images(content: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
