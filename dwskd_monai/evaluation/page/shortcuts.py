@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.intervals import Groups
 from dwskd_monai.evaluation.measuring import Measured
-from dwskd_monai.evaluation.page.curves import auc_record, auc_rows
+from dwskd_monai.evaluation.page.curves import area_record, auc_record, auc_rows
 from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
 from dwskd_monai.evaluation.shortcuts.collecting import Seen
 from dwskd_monai.evaluation.shortcuts.forest import drawn_images, forest_scores
@@ -92,15 +92,16 @@ def _aucs(
         of_class = auc_rows(scores[:, list(columns).index(index)], positive, resamples)
         rows[-1] = of_class
         classes[name] = auc_record(of_class, positive, groups)
-    return {"classes": classes, "macro": _macro(rows, labels)}, rows
+    return {"classes": classes, "macro": _macro(rows, labels, groups)}, rows
 
 
-def _macro(rows: Sequence[Rows | None], labels: Labels) -> Measured:
+def _macro(rows: Sequence[Rows | None], labels: Labels, groups: Groups) -> Measured:
     """The mean over the classes that occur; words if one of them has no AUC."""
     known = [rows[index] for index in np.unique(labels).tolist()]
     if len(known) < 2 or any(one is None for one in known):
         return "too few patients of a class"
-    return record(np.mean([one for one in known if one is not None], axis=0), len(labels))
+    mean = np.mean([one for one in known if one is not None], axis=0)
+    return area_record(mean, [labels == index for index in np.unique(labels)], groups)
 
 
 def _difference(whole: Sequence[Rows | None], part: Sequence[Rows | None], count: int) -> Measured:
