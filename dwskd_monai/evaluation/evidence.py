@@ -19,7 +19,7 @@ from dwskd_monai.evaluation.novelty import ARRAYS, Novelty, read_novelty
 NOT_FITTED = "not fitted"  # in place of classes
 SEPARATOR = "|"  # between classes
 _NONE = "the trained settings have none; an earlier version, or dwskd settings, wrote them"
-_SMALLEST = float(np.finfo(np.float64).eps)  # so that a probability of 0 has a logarithm; scikit-learn's log_loss too
+SMALLEST = float(np.finfo(np.float64).eps)  # so that a probability of 0 has a logarithm; scikit-learn's log_loss too
 _logger = logging.getLogger(__name__)
 
 
@@ -36,7 +36,7 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     """
     if temperature == 1:
         return probabilities
-    logits = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
+    logits = np.log(np.maximum(probabilities, SMALLEST)) / temperature
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
 

@@ -28,10 +28,32 @@ def library(name: str) -> Any:
 
 
 def read_onnx(path: Path) -> Runner:
-    """A network that ONNX Runtime runs on the CPU."""
+    """A network that ONNX Runtime runs on the CPU; that of a classifier is taken out of it."""
     runtime = library("onnxruntime")
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    model = library("onnx").load(path)
+    network = model if any(value.name == INPUT for value in model.graph.input) else network_in(model, path)
+    session = runtime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+
+def network_in(classifier: Any, path: Path) -> Any:
+    """The ONNX model of the network in that of a classifier, where it is in the loop over slices.
+
+    Args:
+        classifier: the model.
+        path: its file, for messages.
+
+    Raises:
+        ValueError: if there is no network in it.
+    """
+    onnx = library("onnx")
+    loops = [node for node in classifier.graph.node if node.op_type == "Scan"]
+    bodies = [attribute.g for loop in loops for attribute in loop.attribute if attribute.name == "body"]
+    body = next((graph for graph in bodies if any(OUTPUT in node.output for node in graph.node)), None)
+    if body is None:
+        raise ValueError(f"exported: {path} has neither an input {INPUT!r} nor a network inside; export it again")
+    alone = onnx.helper.make_model(body, opset_imports=classifier.opset_import, ir_version=classifier.ir_version)
+    return library("onnx.utils").Extractor(alone).extract_model([INPUT], [OUTPUT])
 
 
 def read_torchscript(path: Path) -> Runner:

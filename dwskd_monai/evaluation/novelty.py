@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-_LEVELS = 4  # sizes of the image, each half of the one before it, in which detail is measured
-_SMALLEST = 4  # pixels of a side
-_LAYOUT_LEVEL = 2  # of layout and grays: a quarter of the size
-_CELLS = 3  # of a side; with more, a patient who lies a little differently is unlike the others
+LEVELS = 4  # sizes of the image, each half of the one before it, in which detail is measured
+SMALLEST = 4  # pixels of a side
+LAYOUT_LEVEL = 2  # of layout and grays: a quarter of the size
+CELLS = 3  # of a side; with more, a patient who lies a little differently is unlike the others
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _ROWS = 56  # in which detail is measured
 _SHOWN = (5, 25, 50, 75, 95)  # percent, of scores
 ARRAYS = ("center", "whitening")  # of the distance, in its record
-_FLAT = 1e-3  # added to the detail of standardized intensities, so that an empty slice has a logarithm
+FLAT = 1e-3  # added to the detail of standardized intensities, so that an empty slice has a logarithm
 
 
 def describe_slices(slices: NDArray[np.floating]) -> Floats:
@@ -46,9 +46,9 @@ def describe_slices(slices: NDArray[np.floating]) -> Floats:
     """
     pixels = np.asarray(slices, dtype=np.float32)
     levels = [pixels]
-    while len(levels) < _LEVELS and min(levels[-1].shape[2:]) >= 2 * _SMALLEST:
+    while len(levels) < LEVELS and min(levels[-1].shape[2:]) >= 2 * SMALLEST:
         levels.append(_halved(levels[-1]))
-    coarse = levels[min(_LAYOUT_LEVEL, len(levels) - 1)]
+    coarse = levels[min(LAYOUT_LEVEL, len(levels) - 1)]
     parts = [_cells(coarse), _quantiles(coarse), *map(_detail, levels)]
     return np.concatenate(parts, axis=2).reshape(len(pixels), -1).astype(np.float64)
 
@@ -65,7 +65,7 @@ def _cells(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """The means of 3 × 3 cells: ``(N, C, 9)``."""
     for axis in (2, 3):
         side = pixels.shape[axis]
-        starts = np.arange(_CELLS) * side // _CELLS
+        starts = np.arange(CELLS) * side // CELLS
         counts = np.diff(starts, append=side).astype(np.float32)
         pixels = np.add.reduceat(pixels, starts, axis) / np.expand_dims(counts, 1 if axis == 2 else 0)
     return pixels.reshape(*pixels.shape[:2], -1)
@@ -74,14 +74,18 @@ def _cells(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def _quantiles(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(N, C, 7)``; without interpolation, which takes longer than the rest."""
     grays = np.sort(pixels.reshape(*pixels.shape[:2], -1), axis=2)
-    ranks = np.round(np.multiply(_QUANTILES, grays.shape[2] - 1)).astype(int)
-    return np.asarray(grays[..., ranks])
+    return np.asarray(grays[..., quantile_places(grays.shape[2])])
+
+
+def quantile_places(count: int) -> NDArray[np.int64]:
+    """The places of the quantiles among ``count`` grays in their order."""
+    return np.round(np.multiply(_QUANTILES, count - 1)).astype(np.int64)
 
 
 def _detail(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(N, C, 3)``; at 56 rows or a few more of a large image, which tell as much as all rows."""
     height = pixels.shape[2]
-    step = max(1, height // _ROWS)
+    step = row_step(height)
     rows, next_rows, third_rows = (pixels[:, :, first : height - 2 + first : step] for first in range(3))
     along_row = np.diff(rows, axis=3)
     along_column = next_rows - rows
@@ -89,7 +93,12 @@ def _detail(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     second_in_column = third_rows - next_rows - along_column
     means = [np.abs(each).mean((2, 3)) for each in (along_row, along_column, second_in_row, second_in_column)]
     detail = np.stack([means[0], means[1], means[2] + means[3]], axis=2)
-    return np.log(detail + np.float32(_FLAT))
+    return np.log(detail + np.float32(FLAT))
+
+
+def row_step(height: int) -> int:
+    """Of how many rows one is looked at."""
+    return max(1, height // _ROWS)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dwskd_monai.preprocessing.intensity import PICTURE
 from dwskd_monai.preprocessing.resizing import Pixels
 
 Values = Mapping[str, Sequence[str]]
@@ -47,6 +48,10 @@ class Expectation:
             if name not in names or not value:
                 shown = ", ".join(sorted(names))
                 raise ValueError(f"accept: expected NAME=VALUE with one of {shown} for NAME; got {word!r}")
+
+    def of_kind(self, kind: str) -> Expectation:
+        """What is expected of images of a kind: pictures need not be in Hounsfield units."""
+        return replace(self, hounsfield=self.hounsfield and kind != PICTURE)
 
     def problem(self, says: Mapping[str, str], pixels: Pixels) -> str | None:
         """Why an image is not of the expected kind; None if it is.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -121,14 +120,13 @@ class ExpectImaged(_Preprocessing):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.pictures = Expectation(expected or {}, unexpected or {}, most_slices, False, accept)
-        self.others = dataclasses.replace(self.pictures, hounsfield=hounsfield)
+        self.expectation = Expectation(expected or {}, unexpected or {}, most_slices, hounsfield, accept)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The same item; raises RefusedImage for one that is not expected."""
         result = dict(data)
         for key in self.key_iterator(result):
-            expectation = self.pictures if result.get(f"{key}_kind") == intensity.PICTURE else self.others
+            expectation = self.expectation.of_kind(str(result.get(f"{key}_kind")))
             says = result.get(f"{key}_says", {})
             problem = expectation.problem(says, np.asarray(result[key]))
             if problem is not None:

@@ -103,7 +103,7 @@ def test_both_students_are_evaluated_together(trained):
     assert trained.metrics("test_ensemble")["study"]["overall"]["count"] == 15
 
 
-@pytest.mark.parametrize("form", ["onnx", "torchscript"])
+@pytest.mark.parametrize("form", ["onnx_network", "torchscript"])
 def test_an_exported_network_takes_the_size(trained, form, tmp_path):
     bundle = Bundle(trained.bundle)
     exported = export_network(TrainedBundle(bundle), form, comparison_slices(bundle), tmp_path / "model")

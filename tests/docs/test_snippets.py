@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from dwskd_monai import weight_selection
@@ -80,7 +81,7 @@ def models(tmp_path: Path) -> Path:
     return save_network(tiny_convnext(), tmp_path / "models", **SMALL_SETTINGS)
 
 
-def test_export(tmp_path, monkeypatch, models):
+def test_export_and_running_without_torch(tmp_path, monkeypatch, models):
     monkeypatch.chdir(tmp_path)
     main(["export", str(BUNDLE), "--out", "model.onnx", "--ckpt_dir", str(models)])
     assert run("docs/export.md", onnxruntime=onnxruntime, json=json)["classes"] == [
@@ -88,6 +89,9 @@ def test_export(tmp_path, monkeypatch, models):
         "no_findings",
         "pneumonia",
     ]
+    Image.radial_gradient("L").save("xray.png")
+    answer = run("docs/deploy.md")["answer"]
+    assert answer.slices.shape == (1, 3)
 
 
 @pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")  # MONAI: a config runs code

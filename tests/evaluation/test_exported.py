@@ -11,9 +11,10 @@ import torch
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.export.classifier import export_classifier, prepared_images
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
-from dwskd_monai.commands.export.studies import comparison_slices, evaluate
+from dwskd_monai.commands.export.studies import comparison_items, comparison_slices, evaluate
 from dwskd_monai.evaluation.exported import DESCRIPTIONS, READERS, ExportedNetwork, weights_of
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
-    """A network as ``model.pt`` and in each format."""
+    """A network as ``model.pt``, in each format, and as a part of a classifier, which is ``model.onnx``."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     network = tiny_convnext(ls_init_value=1.0)
@@ -33,6 +34,8 @@ def models(tmp_path_factory) -> Path:
     trained = TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(folder)}))
     for form in FORMATS:
         export_network(trained, form, comparison_slices(trained.bundle))
+    with comparison_items(trained.bundle) as items:
+        export_classifier(trained, prepared_images(trained, items))
     return folder
 
 
@@ -40,11 +43,11 @@ def test_each_format_that_is_written_can_be_read():
     assert {kind.suffix for kind in FORMATS.values()} == set(READERS) == set(DESCRIPTIONS)
 
 
-@pytest.mark.parametrize("suffix", READERS)
-def test_it_is_a_network_with_the_logits_of_the_one_it_was_made_from(models, suffix):
+@pytest.mark.parametrize("file", ["model.onnx", "network.onnx", "model.ts", "model.pt2"])
+def test_it_is_a_network_with_the_logits_of_the_one_it_was_made_from(models, file):
     network = tiny_convnext(ls_init_value=1.0).eval()
     network.load_state_dict(torch.load(models / "model.pt", weights_only=True))
-    exported = ExportedNetwork(models / f"model{suffix}").eval()
+    exported = ExportedNetwork(models / file).eval()
     assert list(exported.parameters()) == []
     images = torch.randn(3, 1, 32, 32)
     with torch.inference_mode():

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.commands.export.description import description
+from dwskd_monai.commands.export.description import network_description
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.files import replacing
 
@@ -28,15 +28,18 @@ class Exported:
 
     Args:
         file: the network.
-        difference: largest absolute difference of a logit from that of eager PyTorch.
+        difference: largest absolute difference from eager PyTorch, of a logit of a network, or of a probability of a
+            classifier.
         images: number of images that were compared.
         metrics: those of float32 and int8 on labeled studies, if the network was quantized.
+        of: what the difference is one of.
     """
 
     file: Path
     difference: float
     images: int
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    of: str = "logit"
 
 
 def export_network(trained: TrainedBundle, form: str, images: Tensor, out: Path | None = None) -> Exported:
@@ -53,10 +56,10 @@ def export_network(trained: TrainedBundle, form: str, images: Tensor, out: Path 
         ValueError: if a library is missing; the message names it.
     """
     kind = FORMATS[form]
-    out = trained.models / f"model{kind.suffix}" if out is None else out
+    out = trained.models / f"{kind.name}{kind.suffix}" if out is None else out
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / f"model{kind.suffix}"
-        kind.write(trained.network, images[:2], written, description(trained))
+        kind.write(trained.network, images[:2], written, network_description(trained))
         difference = kind.largest_difference(written, trained.network, images)
         if difference > TOLERANCE:
             raise ParityError(

@@ -22,10 +22,12 @@ class Format:
 
     Args:
         suffix: of the file.
+        name: of the file, without its suffix.
         write: takes a network, an input ``(B, C, H, W)`` with B >= 2, the file and its description.
     """
 
     suffix: str
+    name: str
     write: Callable[[nn.Module, Tensor, Path, Mapping[str, str]], None]
 
     def read(self, path: Path) -> Runner:
@@ -81,7 +83,7 @@ def write_exported_program(network: nn.Module, example: Tensor, path: Path, desc
 
 
 FORMATS = {
-    "onnx": Format(".onnx", write_onnx),
-    "torchscript": Format(".ts", write_torchscript),
-    "exported_program": Format(".pt2", write_exported_program),
+    "onnx_network": Format(".onnx", "network", write_onnx),
+    "torchscript": Format(".ts", "model", write_torchscript),
+    "exported_program": Format(".pt2", "model", write_exported_program),
 }

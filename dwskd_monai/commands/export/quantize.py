@@ -1,33 +1,35 @@
-"""A deployed network as ONNX in int8, by ONNX Runtime's static quantization, and what this costs."""
+"""A classifier as ONNX with its network in int8, by ONNX Runtime's static quantization, and what this costs."""
 
 from __future__ import annotations
 
-import shutil
+import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.export.classifier import QUANTIZATION, Compared, slices_of, write_classifier
 from dwskd_monai.commands.export.export import Exported, export_network
-from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.studies import evaluate, labeled_slices
-from dwskd_monai.evaluation.exported import INPUT, describe_onnx, library
-from dwskd_monai.files import replacing
+from dwskd_monai.evaluation.exported import INPUT, describe_onnx, library, read_onnx
 
 _CALIBRATION = 128  # number of slices on which the ranges of activations are measured
 
 
 def export_int8(
-    trained: TrainedBundle, images: Tensor, dataset_dir: Path, split: str, out: Path | None = None
+    trained: TrainedBundle, images: Sequence[Compared], dataset_dir: Path, split: str, out: Path | None = None
 ) -> Exported:
-    """Write a bundle's network in int8. It gives other logits, so its accuracy is measured beside that of float32.
+    """Write a bundle's classifier with its network in int8.
+
+    The network gives other logits, so its accuracy is measured beside that of float32. The classifier must say the same
+    as a bundle with this network.
 
     Args:
         trained: the bundle with its network.
-        images: as for :func:`~dwskd_monai.commands.export.export.export_network`, which writes the network in float32.
+        images: as for :func:`~dwskd_monai.commands.export.classifier.export_classifier`.
         dataset_dir: labeled images, as for training; its training images calibrate the network.
         split: of the studies that are classified: ``validation``, ``test`` or ``all``.
         out: the file; beside the weights by default.
@@ -37,14 +39,12 @@ def export_int8(
     """
     out = trained.models / "model_int8.onnx" if out is None else out
     with tempfile.TemporaryDirectory() as folder:
-        float32 = export_network(trained, "onnx", images, Path(folder) / "float32.onnx").file
+        float32 = export_network(trained, "onnx_network", slices_of(images), Path(folder) / "float32.onnx").file
         int8 = Path(folder) / "int8.onnx"
         quantize(float32, labeled_slices(trained.bundle, dataset_dir, "training", _CALIBRATION), int8)
         metrics = {file.stem: evaluate(trained.bundle, file, dataset_dir, split) for file in (float32, int8)}
-        difference = FORMATS["onnx"].largest_difference(int8, trained.network, images)
-        with replacing(out) as temporary:
-            shutil.copyfile(int8, temporary)
-    return Exported(out, difference, len(images), metrics)
+        written = write_classifier(trained, int8, images, out, read_onnx(int8))
+    return dataclasses.replace(written, metrics=metrics)
 
 
 def quantize(source: Path, images: Tensor, target: Path) -> None:
@@ -76,7 +76,7 @@ def quantize(source: Path, images: Tensor, target: Path) -> None:
             per_channel=True,
         )
     model = onnx.load(target)
-    onnx.helper.set_model_props(model, describe_onnx(source) | {"quantization": '"int8"'})
+    onnx.helper.set_model_props(model, describe_onnx(source) | {QUANTIZATION: '"int8"'})
     onnx.save(model, target)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +16,9 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.files import read_json
 
-_COMPARED = 32  # number of slices on which networks are compared
+_COMPARED = 32  # number of slices on which networks are compared, and of images on which classifiers are
 _CONFIGS = ("train", "evaluate", "evaluate_exported")
+_ADVICE = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
 _STRICT = {"refused": None}  # an image that cannot be used raises an error
 
 
@@ -36,6 +40,30 @@ def comparison_slices(bundle: Bundle, dataset_dir: Path | None = None, split: st
     if len(slices) == 1:
         slices = torch.cat([slices, slices.flip(-1)])  # a batch, so that its size may become free
     return slices
+
+
+@contextmanager
+def comparison_items(
+    bundle: Bundle, dataset_dir: Path | None = None, split: str = "validation"
+) -> Iterator[list[dict[str, Any]]]:
+    """Images on which an exported classifier is compared with the bundle: items whose ``image`` is a path.
+
+    Args:
+        bundle: the bundle that was trained.
+        dataset_dir: labeled images, as for training; None: a synthetic study of the bundle's modality.
+        split: of ``dataset_dir``: ``validation``, ``test`` or ``all``.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`comparison_slices`.
+    """
+    if dataset_dir is not None:
+        items = bundle.parsed("validate#dataset#data", *_CONFIGS, dataset_dir=str(dataset_dir), split=split, **_STRICT)
+        step = max(1, len(items) // _COMPARED)
+        yield list(items[::step][:_COMPARED])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        phantom = make_phantom_of(bundle.name, Path(folder) / "phantom", _ADVICE)
+        yield list(bundle.parsed("dataset#data", "inference", dataset_dir=str(phantom), **_STRICT))
 
 
 def labeled_slices(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> Tensor:
@@ -63,8 +91,7 @@ def labeled_slices(bundle: Bundle, dataset_dir: Path, split: str, most: int) -> 
 def _phantom_slices(bundle: Bundle, most: int) -> Tensor:
     """The first slices ``(N, C, H, W)`` of a synthetic study, as the bundle's inference reads them."""
     with tempfile.TemporaryDirectory() as folder:
-        advice = "give labeled images, on which the exported network is compared: --dataset_dir DIR"
-        phantom = make_phantom_of(bundle.name, Path(folder) / "phantom", advice)
+        phantom = make_phantom_of(bundle.name, Path(folder) / "phantom", _ADVICE)
         dataset = bundle.parsed("dataset", "inference", dataset_dir=str(phantom), **_STRICT)
         return torch.stack([item["image"] for item in itertools.islice(dataset, most)])
 

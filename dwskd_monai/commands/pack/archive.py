@@ -26,7 +26,7 @@ from dwskd_monai.files import replacing
 CHECKSUMS = "SHA256SUMS"
 _DAY_ONE = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same content gives the same bytes
 _MODEL = "model.pt"
-_EXPORTED = ("model.ts", "model.onnx", "model.pt2", "model_int8.onnx")
+_EXPORTED = ("model.ts", "model.onnx", "model.pt2", "model_int8.onnx", "network.onnx")
 
 
 def write_archive(trained: TrainedBundle, origin: Mapping[str, Any], sample: Path | None, out: Path) -> None:

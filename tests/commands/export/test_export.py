@@ -21,7 +21,7 @@ from dwskd_monai.cli import main
 from dwskd_monai.commands.export.export import Exported, ParityError, export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.studies import comparison_slices
-from dwskd_monai.evaluation.exported import READERS
+from dwskd_monai.evaluation.exported import READERS, network_in
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, BUNDLES, tiny_convnext, tiny_vit
 from tests.networks import TINY_FIXED
@@ -57,7 +57,7 @@ def test_the_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, 
     settings = SMALL_SETTINGS if family == "convnext" else SMALL_VIT
     folder = save_network(network, tmp_path / "models", **settings)
     result = export(BUNDLE, form, models=folder)
-    assert result.file == folder / f"model{FORMATS[form].suffix}"
+    assert result.file == folder / f"{FORMATS[form].name}{FORMATS[form].suffix}"
     assert result.difference <= 1e-4
     run = FORMATS[form].read(result.file)
     for count in (1, 3, 7):
@@ -77,7 +77,7 @@ def test_attention_with_relative_positions_is_exported(tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    ("bundle", "form"), [*((BUNDLE, form) for form in FORMATS), *((bundle, "onnx") for bundle in BUNDLES[1:])]
+    ("bundle", "form"), [*((BUNDLE, form) for form in FORMATS), *((bundle, "onnx_network") for bundle in BUNDLES[1:])]
 )
 def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
     pred = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
@@ -94,7 +94,7 @@ def test_the_file_says_what_it_expects_and_gives(tmp_path, form, bundle):
 
 
 def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
-    onnx_file = export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models).file
+    onnx_file = export(BUNDLE, "onnx_network", tmp_path / "x.onnx", models=models).file
     properties = {prop.key: prop.value for prop in onnx.load(onnx_file).metadata_props}
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map == properties
@@ -117,7 +117,8 @@ def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
     assert printed.splitlines()[-1] == str(tmp_path / "x.onnx")
     assert list((tmp_path / "cache").rglob("*.safetensors")), "a training before would have left them"
     model = onnx.load(tmp_path / "x.onnx")
-    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
+    network = network_in(model, tmp_path / "x.onnx")
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in network.graph.node}
     assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantization"}
 
 
@@ -140,7 +141,7 @@ def test_a_file_that_gives_something_else_is_not_written(models, tmp_path, monke
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "tflite"}, "format must be one of onnx, torchscript, exported_program; got 'tflite'"),
+        ({"format": "tflite"}, "format must be one of onnx, onnx_network, torchscript, exported_program; got 'tflite'"),
         ({"int8": True}, "int8 needs --format onnx, and --dataset_dir with labeled images"),
         ({"bundle": "nowhere"}, "nowhere has no configs/metadata.json; give the folder of a bundle"),
         ({"ckpt_dir": "nowhere"}, "model.pt does not exist; train the bundle first, or give the file: --checkpoint"),
@@ -161,4 +162,4 @@ def test_what_cannot_be_exported_is_named(models, tmp_path, capsys, monkeypatch,
 def test_a_missing_library_is_named(models, tmp_path, monkeypatch):
     monkeypatch.setattr("dwskd_monai.evaluation.exported.optional_import", lambda name: (None, name != "onnx"))
     with pytest.raises(ValueError, match=r"onnx is not installed; pip install 'dwskd_monai\[export\]'"):
-        export(BUNDLE, "onnx", tmp_path / "x.onnx", models=models)
+        export(BUNDLE, "onnx_network", tmp_path / "x.onnx", models=models)

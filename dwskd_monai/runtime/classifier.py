@@ -1,0 +1,104 @@
+"""An exported classifier, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from dwskd_monai.reading.image import Image
+from dwskd_monai.runtime import names
+from dwskd_monai.runtime.inputs import inputs_of, read_expected
+
+_ADVICE = "expected one that dwskd export BUNDLE --format onnx wrote"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says of one image.
+
+    Args:
+        probabilities: ``(K,)``, calibrated.
+        slices: ``(D, K)``, those of its slices, as the network gives them.
+        at_operating_point: the classes that reach their operating point.
+        prediction_set: the classes that the image may have.
+        novelty: how unlike the training images it is; None: the training fitted nothing that tells.
+        slice_novelty: ``(D,)``, that of its slices.
+    """
+
+    probabilities: NDArray[np.float32]
+    slices: NDArray[np.float32]
+    at_operating_point: tuple[str, ...]
+    prediction_set: tuple[str, ...]
+    novelty: float | None = None
+    slice_novelty: NDArray[np.float32] | None = None
+
+
+class Classifier:
+    """A classifier in one ONNX file, which has all that decides its answers.
+
+    Args:
+        path: the file.
+        threads: of ONNX Runtime for one image; 0: as many as there are cores.
+
+    Attributes:
+        metadata: what the file says of itself; ``classes`` are in the order of probabilities.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if it is not a classifier of ``dwskd export``.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        file = Path(path)
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: there is no such file; {_ADVICE}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors have no common class
+            raise ValueError(f"{file}: ONNX Runtime cannot read it ({error}); {_ADVICE}") from error
+        described = self._session.get_modelmeta().custom_metadata_map
+        self._inputs = {value.name for value in self._session.get_inputs()}
+        if names.PIXELS not in self._inputs or "reading" not in described:
+            raise ValueError(f"{file}: an ONNX model of another kind; {_ADVICE}")
+        self.metadata: dict[str, Any] = {name: json.loads(value) for name, value in described.items()}
+
+    def predict(self, path: str | Path) -> Answer:
+        """What is said of the image in a file, or in the folder of a series.
+
+        Raises:
+            RefusedImage: if it cannot be read, or is not of the kind that the classifier is for.
+        """
+        return self.answer(read_expected(path, self.metadata["reading"]), path)
+
+    def answer(self, image: Image, path: str | Path = "an image") -> Answer:
+        """What is said of an image that was read; ``path`` is for messages."""
+        return self.run(inputs_of(image, self.metadata["preprocessing"], path))
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
+        """What is said of the inputs of the graph; those that it does not have are left out."""
+        outputs = [value.name for value in self._session.get_outputs()]
+        given = {name: value for name, value in inputs.items() if name in self._inputs}
+        said = dict(zip(outputs, self._session.run(outputs, given), strict=True))
+        classes = self.metadata["classes"]
+        reached, possible = (
+            tuple(name for name, holds in zip(classes, said[output], strict=True) if holds)
+            for output in (names.AT_OPERATING_POINT, names.PREDICTION_SET)
+        )
+        novelty = float(said[names.NOVELTY]) if names.NOVELTY in said else None
+        return Answer(
+            said[names.PROBABILITIES],
+            said[names.SLICE_PROBABILITIES],
+            reached,
+            possible,
+            novelty,
+            said.get(names.SLICE_NOVELTY),
+        )
