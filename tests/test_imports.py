@@ -46,7 +46,7 @@ TABLE = {
     "evaluation.explanations": Room({"ensemble"}, {"numpy", "scipy", "torch", "monai", "PIL"}),
     "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib", "jinja2"}),
     "evaluation.cards": Room({"files"}, {"jinja2"}),
-    "runtime": Room({"files", "reading", "preprocessing", "evaluation"}, {"numpy", "onnxruntime"}),
+    "runtime": Room({"files", "reading", "preprocessing", "evaluation", "data"}, {"numpy", "onnxruntime"}),
     "commands": Room({"files", "checkpoints", "ensemble", "bundle", "runtime", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),

@@ -12,15 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import ignite.distributed as idist
-from monai.utils.enums import CommonKeys
-
 from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.data.text import listed_lines
 from dwskd_monai.files import partial_of, replacing
 from dwskd_monai.reading.refusal import ASIDE, RefusedImage
 
 COLUMNS = ("path", "reason", "kind", "series", "instance")
+IMAGE = "image"  # MONAI's CommonKeys.IMAGE; MONAI is not imported, so that a program without it lists the same
 _RANK = "rank"
 _logger = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ class RefusedImages:
         """
         for rank, item in items:
             reason = f"another image of its study ({study}) is refused; fix that one"
-            self._write(RefusedImage(item[CommonKeys.IMAGE], reason, "study"), rank)
+            self._write(RefusedImage(item[IMAGE], reason, "study"), rank)
 
     def list_others(self, files: Iterable[RefusedImage]) -> None:
         """List files of a folder that are not used as images, after the images.
@@ -226,7 +224,7 @@ def as_refusal(error: BaseException, item: Mapping[str, Any]) -> RefusedImage:
     """An error about an item's image as a refusal; errors of reading are refusals already."""
     if isinstance(error, RefusedImage):
         return error
-    path = str(item[CommonKeys.IMAGE])
+    path = str(item[IMAGE])
     reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
     return RefusedImage(path, reason, "missing" if isinstance(error, OSError) else "content")
 
@@ -244,4 +242,8 @@ def shown_counts(reasons: Iterable[str]) -> str:
 
 def _is_first() -> bool:
     """Whether this is the first of several training processes, or the only one."""
+    if sys.modules.get("torch") is None:  # then nothing trains here
+        return True
+    import ignite.distributed as idist
+
     return idist.get_rank() == 0

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
-
-from monai.transforms import Transform
-from monai.utils.enums import CommonKeys
 
 UNKNOWN = "unknown"  # the plane of pictures, and of files that do not tell
 _RARE = 0.05  # share of the training images below which a network has hardly seen a plane
@@ -66,23 +62,3 @@ class UnusualPlanes:
     def _is_unusual(self, plane: str) -> bool:
         possible = self._trained.get(plane, 0) + self._trained.get(UNKNOWN, 0)
         return plane != UNKNOWN and possible < _RARE * sum(self._trained.values())
-
-
-class WarnOfPlaned(Transform):
-    """Warn if an image was cut in an unusual plane, for a server that predicts one image after the other.
-
-    A run with many images warns once: :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
-
-    Args:
-        planes: number of training images of each plane, as for :class:`UnusualPlanes`.
-    """
-
-    def __init__(self, planes: Mapping[str, int] | None) -> None:
-        self.planes = planes
-
-    def __call__(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same item; its plane is in ``image_plane``, the path of its image in ``file``."""
-        planes = UnusualPlanes(self.planes)
-        planes.add(str(data.get("file", "an image")), str(data.get(f"{CommonKeys.IMAGE}_plane", UNKNOWN)))
-        planes.warn()
-        return data

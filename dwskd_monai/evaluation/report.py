@@ -93,8 +93,9 @@ class EvaluationReport(PredictionWriter):
         of_training = {"trained_images": self.trained_images, "fitted_images": self.fitted_images}
         return super().origin() | of_training
 
-    def _reset(self, engine: Engine | None = None) -> None:
-        super()._reset(engine)
+    def begin(self) -> None:
+        """Begin anew, with no study."""
+        super().begin()
         self._studies: list[StudyPrediction] = []
         self._labels: list[int] = []
         self._patients: list[str | None] = []

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from monai.transforms import Transform
-from monai.utils import convert_to_numpy
-from monai.utils.enums import CommonKeys
 
-from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.novelty import Floats, Novelty
 
 _MOST_NAMES = 5
@@ -72,13 +66,9 @@ class UnlikeStudies:
         self._scores: dict[str, float] = {}
         self._unlike: list[str] = []
 
-    def add(self, batch: Sequence[Mapping[str, Any]]) -> None:
-        """Take the slices of a batch, as the network gets them: ``image`` ``(C, H, W)``, ``study`` and ``slice``."""
-        if self._novelty is None:
-            return
-        scores = self._novelty.of_slices(np.stack([convert_to_numpy(item[CommonKeys.IMAGE]) for item in batch]))
-        for item, score in zip(batch, scores.tolist(), strict=True):
-            self._open.setdefault(str(item["study"]), {})[int(item["slice"])] = score
+    def add(self, study: str, index: int, score: float) -> None:
+        """Take the score of one slice."""
+        self._open.setdefault(study, {})[index] = score
 
     def finish(self, study: str) -> StudyNovelty:
         """What is said of a study, all slices of which were added."""
@@ -119,26 +109,3 @@ class UnlikeStudies:
             f" and {more} more" if more > 0 else "",
             "its prediction" if count == 1 else "their predictions",
         )
-
-
-class WarnOfNoveltyd(Transform):
-    """Warn if a study is unlike the training images, for a server that predicts one study after the other.
-
-    A run with many studies writes it to ``predictions.csv``: see
-    :class:`~dwskd_monai.evaluation.predictions.PredictionWriter`.
-
-    Args:
-        evidence: what the training fitted; None: nothing is said.
-    """
-
-    def __init__(self, evidence: Evidence | None) -> None:
-        self.novelty = None if evidence is None else evidence.novelty
-
-    def __call__(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same item; its slices ``(C, S, H, W)`` are in ``image``, as the network gets them."""
-        if self.novelty is not None:
-            slices = self.novelty.of_slices(np.moveaxis(convert_to_numpy(data[CommonKeys.IMAGE]), 1, 0))
-            study = StudyNovelty(self.novelty.of_study(slices), self.novelty.study_limit, slices)
-            for note in study.notes():
-                _logger.warning("%s is %s", data.get("file", "an image"), note)
-        return data

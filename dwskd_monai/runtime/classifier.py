@@ -77,7 +77,11 @@ class Classifier:
         Raises:
             RefusedImage: if it cannot be read, or is not of the kind that the classifier is for.
         """
-        return self.answer(read_expected(path, self.metadata["reading"]), path)
+        return self.answer(self.read(path), path)
+
+    def read(self, path: str | Path) -> Image:
+        """The slices of an image, as the training read them; raises as :meth:`predict`."""
+        return read_expected(path, self.metadata["reading"])
 
     def answer(self, image: Image, path: str | Path = "an image") -> Answer:
         """What is said of an image that was read; ``path`` is for messages."""

@@ -11,12 +11,12 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd
 from torch import nn
 
+from dwskd_monai.evaluation.calibrated_studies import WarnOfNoveltyd
 from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.novelty import Novelty, describe_slices
 from dwskd_monai.evaluation.novelty_fitting import fit_distance
 from dwskd_monai.evaluation.predictions import PredictionWriter
 from dwskd_monai.evaluation.report import EvaluationReport
-from dwskd_monai.evaluation.unlike import WarnOfNoveltyd
 from tests.evaluation.evaluate import read_rows
 
 SIZE = 16

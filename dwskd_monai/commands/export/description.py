@@ -75,6 +75,7 @@ def classifier_description(trained: TrainedBundle, graph: Any, steps: Steps, rea
         "reading": dataclasses.asdict(reading) | {"orientation": _ORIENTATION},
         "preprocessing": dataclasses.asdict(steps),
         "studies": {"aggregation": dict(settings["aggregation"]), "then": _THEN},
+        "planes": settings.planes,
         "settings": dict(settings),
     }
     return _as_json(content)

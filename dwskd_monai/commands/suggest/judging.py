@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import DataLoader, decollate_batch
+from monai.data import DataLoader
 from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
@@ -80,10 +80,14 @@ def judge(judges: Judges, dataset: SliceDataset) -> list[JudgedStudy]:
     networks = [_prepared(network, judges, device) for network in judges.committee.networks]
     loader = DataLoader(dataset, batch_size=int(judges.setting("batch_size")), num_workers=0)
     found: dict[str, _Slices] = defaultdict(_Slices)
-    unlike = UnlikeStudies(find_novelty(judges.trained.settings.evidence))
+    novelty = find_novelty(judges.trained.settings.evidence)
+    unlike = UnlikeStudies(novelty)
     place = 0
     for batch in tqdm(loader, "judging slices", unit="batch", disable=None):
-        unlike.add(decollate_batch(batch))
+        if novelty is not None:
+            scores = novelty.of_slices(batch[CommonKeys.IMAGE].numpy())
+            for name, index, score in zip(batch["study"], batch["slice"].tolist(), scores.tolist(), strict=True):
+                unlike.add(name, index, score)
         outputs = _outputs(networks, batch[CommonKeys.IMAGE].to(device))
         for name, probabilities, features in zip(batch["study"], *outputs, strict=True):
             study = found[name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +24,12 @@ from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.classifier import export_classifier, prepared_images, slices_of
 from dwskd_monai.commands.export.export import ParityError
+from dwskd_monai.evaluation.evidence import tempered
 from dwskd_monai.evaluation.novelty import describe_slices
 from dwskd_monai.evaluation.novelty_fitting import fit_novelty
 from dwskd_monai.reading import RefusedImage
 from dwskd_monai.runtime.classifier import Answer, Classifier
+from dwskd_monai.runtime.command import main
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, on_volumes, tiny_convnext
 from tests.evaluation.workflows import run_configs
@@ -50,6 +54,7 @@ class Made:
     classifier: Classifier
     studies: list[dict[str, str]]
     slices: list[dict[str, str]]
+    images: Path
 
     def answers(self) -> dict[str, Answer]:
         return {row["study"]: self.classifier.predict(row["study"]) for row in self.studies}
@@ -80,6 +85,7 @@ def made(modality: str, images: Path, folder: Path) -> Made:
     return Made(
         *(trained, result.file, Classifier(result.file), rows(folder / "out" / "predictions.csv")),
         rows(slices) if slices.is_file() else [],
+        images,
     )
 
 
@@ -158,6 +164,69 @@ def test_the_file_says_what_it_is_and_how_it_is_used(each):
         "name": "pixels", "shape": ["slices", "rows", "columns"], "dtype": "float32", "meaning": "",
     }  # fmt: skip
     assert {"probabilities", "prediction_set", "novelty"} <= {value["name"] for value in described["outputs"]}
+
+
+def test_the_runtime_writes_the_files_of_the_inference(each, tmp_path):
+    source = each.trained.weights.parents[1] / "out"
+    assert main([str(each.images), "--out", str(tmp_path)], each.file) == 0
+    assert rows(tmp_path / "predictions.csv") == [approximately(row) for row in each.studies]
+    slices = rows(tmp_path / "slice_predictions.csv") if each.slices else []
+    assert slices == [approximately(row) for row in each.slices]
+    expected, got = (json.loads((folder / "predictions.json").read_text()) for folder in (source, tmp_path))
+    assert got == expected
+    assert not (tmp_path / "refused.csv").exists()
+
+
+def approximately(row: dict[str, str]) -> dict[str, Any]:
+    """A row whose numbers may differ by 0.0001, and novelty scores by a hundredth."""
+    return {
+        name: Near(float(value), 0.011 if name == "novelty" else 1e-4) if re.fullmatch(r"\d+\.\d+", value) else value
+        for name, value in row.items()
+    }
+
+
+class Near(float):
+    """Equal to the text of a number that is as near."""
+
+    def __new__(cls, value: float, tolerance: float) -> Near:
+        near = super().__new__(cls, value)
+        near.tolerance = tolerance
+        return near
+
+    def __eq__(self, other: object) -> bool:
+        return abs(self - float(str(other))) <= self.tolerance
+
+    __hash__ = float.__hash__
+
+
+def test_images_that_the_runtime_cannot_use_are_listed_and_the_exit_code_tells(chest, tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(next(chest.images.rglob("*.png")), images / "a.png")
+    (images / "b.png").write_text("no picture")
+    write(images / "c.dcm", Modality="MR")
+    assert main([str(images), "--out", str(tmp_path / "out")], chest.file) == 3
+    assert [Path(row["study"]).name for row in rows(tmp_path / "out" / "predictions.csv")] == ["a.png"]
+    refused = [(Path(row["path"]).name, row["kind"]) for row in rows(tmp_path / "out" / "refused.csv")]
+    assert refused == [("b.png", "format"), ("c.dcm", "unexpected")]
+    assert "2 images were refused (1 format, 1 unexpected), all others were used" in capsys.readouterr().err
+    assert main([str(images), "--out", str(tmp_path / "out"), "--strict"], chest.file) == 2
+    assert "b.png: not an image" in capsys.readouterr().err
+
+
+def test_images_of_one_study_are_one_prediction_or_none(chest, tmp_path):
+    first, second = sorted(chest.images.rglob("*.png"))[:2]
+    (tmp_path / "broken.png").write_text("no picture")
+    lines = ["image,study", f"{first},A", f"{second},A", f"{first},B", "broken.png,B"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    assert main([str(tmp_path / "list.csv"), "--out", str(tmp_path / "out")], chest.file) == 3
+    (row,) = rows(tmp_path / "out" / "predictions.csv")
+    assert (row["study"], row["slices"]) == ("A", "2")
+    slices = np.concatenate([chest.classifier.predict(path).slices for path in (first, second)])
+    expected = tempered(slices.astype(float).mean(0), 0.7)
+    values = [float(row[name]) for name in chest.trained.settings.class_names]
+    np.testing.assert_allclose(values, expected, atol=1e-5)
+    assert [row["kind"] for row in rows(tmp_path / "out" / "refused.csv")] == ["study", "format"]
 
 
 def test_stored_numbers_and_a_header_are_enough(chest, tmp_path):
