@@ -31,6 +31,7 @@ COMMANDS = {
     "suggest": "suggest.command",
     "compare": "compare.command",
     "export": "export.command",
+    "deploy": "deploy.command",
     "pack": "pack.command",
     "phantoms": "phantoms",
     "render": "render",
@@ -46,6 +47,7 @@ TEXTS = {
     "evaluate": ["dataset_dir", "against"],
     "predict": ["studies", "out"],
     "card": ["bundle", "metrics", "out", "stated"],
+    "deploy": ["out", "classifier"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
 }
 

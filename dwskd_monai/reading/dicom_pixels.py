@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import itk
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
@@ -36,6 +35,10 @@ from dwskd_monai.reading.dicom_header import Header
 from dwskd_monai.reading.formats import has_preamble
 from dwskd_monai.reading.refusal import refusing
 
+try:  # 550 MB, which only compressed pixels need; loading it changes the working folder, so not in the middle of a run
+    import itk
+except ModuleNotFoundError:
+    itk = None
 _LARGE = 2**16  # bytes; larger values stay in the file
 LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, JPEGLSNearLossless)
 _DAMAGED = "a damaged DICOM file, its pixels cannot be decoded"
@@ -172,6 +175,9 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
 
 
 def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
+    if itk is None:
+        name = UID(header.syntax).name
+        raise header.refusal(f"its pixels are compressed ({name}); to decode them: pip install itk-io", "format")
     frames = frames_of(value, layout.frames)
     if len(frames) != layout.frames:
         raise header.refusal(f"{layout.frames} frames announced, {len(frames)} in PixelData", "damaged")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Classifier:
     Args:
         path: the file.
         threads: of ONNX Runtime for one image; 0: as many as there are cores.
+        accept: which unexpected images are accepted, as ``name=value``; None: as in the training.
 
     Attributes:
         metadata: what the file says of itself; ``classes`` are in the order of probabilities.
@@ -55,7 +56,7 @@ class Classifier:
         ValueError: if it is not a classifier of ``dwskd export``.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, threads: int = 0, accept: Sequence[str] | None = None) -> None:
         file = Path(path)
         if not file.is_file():
             raise FileNotFoundError(f"{file}: there is no such file; {_ADVICE}")
@@ -70,6 +71,8 @@ class Classifier:
         if names.PIXELS not in self._inputs or "reading" not in described:
             raise ValueError(f"{file}: an ONNX model of another kind; {_ADVICE}")
         self.metadata: dict[str, Any] = {name: json.loads(value) for name, value in described.items()}
+        if accept is not None:
+            self.metadata["reading"]["expectation"]["accept"] = list(accept)
 
     def predict(self, path: str | Path) -> Answer:
         """What is said of the image in a file, or in the folder of a series.

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 _BAD_INPUT = 2
 
 
-def main(words: Sequence[str] | None = None, model: str | Path | None = None, name: str | None = None) -> int:
+def _names(text: str) -> list[str]:
+    """A list as the messages write it, or one word."""
+    names = ast.literal_eval(text) if text.startswith("[") else [text]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(text)
+    return list(names)
+
+
+class _Card(argparse.Action):
+    """Print a file and end, as ``--version`` does."""
+
+    def __init__(self, *args: Any, card: Path, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._card = card
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> None:
+        sys.stdout.write(self._card.read_text(encoding="utf-8"))
+        parser.exit()
+
+
+def main(
+    words: Sequence[str] | None = None,
+    model: str | Path | None = None,
+    name: str | None = None,
+    version: str | None = None,
+    card: Path | None = None,
+) -> int:
     """Classify studies; the exit code is 0, 2 for bad input, or 3 if images were refused.
 
     Args:
         words: of the command line; None: those of this process.
         model: the file of the classifier; None: the first word names it.
         name: of the command, for its help.
+        version: of the classifier, which ``--version`` prints.
+        card: the page of the classifier, which ``--card`` prints.
     """
     parser = argparse.ArgumentParser(name, description="Classify studies. Research only; not for diagnosis.")
     if model is None:
@@ -26,7 +56,12 @@ def main(words: Sequence[str] | None = None, model: str | Path | None = None, na
     parser.add_argument("--out", required=True, help="folder for predictions.csv, and refused.csv if there are any")
     parser.add_argument("--abstain", action="store_true", help="no class for studies unlike the training images")
     parser.add_argument("--strict", action="store_true", help="end at the first image that cannot be used")
+    parser.add_argument("--accept", type=_names, metavar="LIST", help="unexpected images to accept: ['view=LATERAL']")
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0: one for each core")
+    if version is not None:
+        parser.add_argument("--version", action="version", version=f"{parser.prog} {version}")
+    if card is not None:
+        parser.add_argument("--card", action=_Card, nargs=0, card=card, help="print the page of the classifier")
     given = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # imported here, so that the help is shown at once
@@ -34,7 +69,7 @@ def main(words: Sequence[str] | None = None, model: str | Path | None = None, na
     from dwskd_monai.runtime.predicting import predict_studies
 
     try:
-        classifier = Classifier(given.model if model is None else model, given.threads)
+        classifier = Classifier(given.model if model is None else model, given.threads, given.accept)
         predict_studies(classifier, given.studies, given.out, given.abstain, given.strict)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")

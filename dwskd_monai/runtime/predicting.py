@@ -53,7 +53,7 @@ def predict_studies(
         aggregation,
         metadata["weights_sha256"],
         refused,
-        metadata["settings"].get("accept", []),
+        metadata["reading"]["expectation"]["accept"],
         metadata["planes"],
         read_evidence(metadata["evidence"], aggregation),
         abstain,

@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import RLELossless
+
+from dwskd_monai.reading import RefusedImage, dicom_pixels, read_image
+from tests.reading.dicom_files import write
 
 READ = """
 import sys
@@ -26,6 +31,17 @@ def read(path: Path) -> str:
     return subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def test_only_compressed_pixels_need_itk(tmp_path, monkeypatch):
+    monkeypatch.setattr(dicom_pixels, "itk", None)
+    plain = write(tmp_path / "plain.dcm")
+    assert read_image(plain).pixels.shape == (1, 40, 56)
+    dataset = pydicom.dcmread(plain)
+    dataset.compress(RLELossless)
+    dataset.save_as(tmp_path / "rle.dcm")
+    with pytest.raises(RefusedImage, match=r"rle.dcm: its pixels are compressed \(RLE Lossless\); .* install itk-io"):
+        read_image(tmp_path / "rle.dcm")
+
+
 def test_a_picture_needs_none(tmp_path):
     Image.fromarray(np.arange(24, dtype=np.uint8).reshape(6, 4)).save(tmp_path / "x.png")
     assert read(tmp_path / "x.png") == "(1, 6, 4)"
@@ -33,7 +49,7 @@ def test_a_picture_needs_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content", "libraries"),
-    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom itk nibabel")],
+    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom nibabel itk-io")],
 )
 def test_a_volume_says_what_to_install(tmp_path, name, content, libraries):
     path = tmp_path / name

@@ -16,12 +16,12 @@ from typing import Any
 from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.pack.configs import SAMPLE, packed_configs, targets
-from dwskd_monai.commands.pack.inference_code import inference_code
 from dwskd_monai.commands.pack.sample import put_sample
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.evaluation.cards.model_page import model_page
 from dwskd_monai.evaluation.exported import weights_of
 from dwskd_monai.files import replacing
+from dwskd_monai.inference_code import inference_code
 
 CHECKSUMS = "SHA256SUMS"
 _DAY_ONE = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same content gives the same bytes

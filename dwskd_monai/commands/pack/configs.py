@@ -18,7 +18,7 @@ from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.running import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.commands.pack.inference_code import PACKAGE, SCRIPTS
+from dwskd_monai.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
 _SAMPLE_DIR = f"$@bundle_root + '/{SAMPLE}'"

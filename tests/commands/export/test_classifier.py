@@ -210,6 +210,10 @@ def test_images_that_the_runtime_cannot_use_are_listed_and_the_exit_code_tells(c
     refused = [(Path(row["path"]).name, row["kind"]) for row in rows(tmp_path / "out" / "refused.csv")]
     assert refused == [("b.png", "format"), ("c.dcm", "unexpected")]
     assert "2 images were refused (1 format, 1 unexpected), all others were used" in capsys.readouterr().err
+    accepting = ["--accept", "['modality=MR']"]  # as the message in refused.csv has it
+    assert main([str(images), "--out", str(tmp_path / "accepting"), *accepting], chest.file) == 3
+    assert len(rows(tmp_path / "accepting" / "predictions.csv")) == 2
+    assert json.loads((tmp_path / "accepting" / "predictions.json").read_text())["accepted"] == ["modality=MR"]
     assert main([str(images), "--out", str(tmp_path / "out"), "--strict"], chest.file) == 2
     assert "b.png: not an image" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The modules of this package that inference needs, so that they can travel with a network."""
+"""The modules of this package that inference needs, so that they can travel with a network or a classifier."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _IMPORTED = re.compile(rf"^(\s*(?:from|import) ){PACKAGE}\b", re.MULTILINE)
 _READ = Path(dwskd_monai.__file__).parent / "reading" / "read.py"
 
 
-def inference_code(targets: Iterable[str]) -> dict[str, str]:
-    """Source files, by their path in the bundle, of the modules that define ``targets`` and of all that these import.
+def inference_code(targets: Iterable[str], package: str = SCRIPTS) -> dict[str, str]:
+    """Source files, by their path, of the modules that define ``targets`` and of all that these import.
 
     Args:
         targets: names such as ``dwskd_monai.preprocessing.LoadSlicesd``.
+        package: the name that this package gets there, and of the folder of the files.
 
     Raises:
         ValueError: for a target that no module of this package defines.
@@ -43,10 +44,8 @@ def inference_code(targets: Iterable[str]) -> dict[str, str]:
         if path == _READ:  # it imports readers by their names in the table of formats
             todo += [_READ.with_name(f"{row.module}.py") for row in FORMATS]
         todo += [folder / "__init__.py" for folder in path.parents if _root() in (folder, *folder.parents)]
-    code["__init__.py"] = (
-        f'"""What inference needs of {PACKAGE} {version(PACKAGE)}, copied by its command pack; Apache-2.0."""\n'
-    )
-    return {f"{SCRIPTS}/{name}": _IMPORTED.sub(rf"\1{SCRIPTS}", source) for name, source in sorted(code.items())}
+    code["__init__.py"] = f'"""What inference needs of {PACKAGE} {version(PACKAGE)}, copied from it; Apache-2.0."""\n'
+    return {f"{package}/{name}": _IMPORTED.sub(rf"\1{package}", source) for name, source in sorted(code.items())}
 
 
 def _root() -> Path:
@@ -69,7 +68,7 @@ def _module_of(target: str) -> Path:
         ):
             if path.is_file():
                 return path
-    raise ValueError(f"{target}: no module of {PACKAGE} defines it, so it cannot be packed")
+    raise ValueError(f"{target}: no module of {PACKAGE} defines it, so it cannot travel")
 
 
 def _imported_modules(source: str) -> list[Path]:

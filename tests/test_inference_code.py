@@ -7,7 +7,7 @@ import pytest
 
 from dwskd_monai.bundle import load_trained_settings
 from dwskd_monai.commands.pack.configs import targets
-from dwskd_monai.commands.pack.inference_code import inference_code
+from dwskd_monai.inference_code import inference_code
 from tests.conftest import BUNDLES
 
 # What comes with monai and timm, and what is imported only for volumes

@@ -1,0 +1,127 @@
+"""The files of a classifier's Python package, and what pip must know of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.evaluation.exported import weights_of
+from dwskd_monai.inference_code import inference_code
+
+_TARGETS = ("dwskd_monai.runtime.command.main", "dwskd_monai.runtime.predicting.predict_studies")
+_MODEL = "model.onnx"
+_CARD = "card.md"
+# The first versions with which the runtime was tried
+REQUIRES = ("nibabel>=5.2", "numpy>=1.26", "onnxruntime>=1.21.1", "pillow>=10.3", "pydicom>=3.0")
+EXTRAS = {"compressed": ("itk-io>=5.4",)}  # 550 MB, to decode compressed DICOM as in the training
+_INIT = '''"""{title}, a classifier that dwskd_monai deployed. {intended_use}"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+__version__ = "{version}"
+MODEL = Path(__file__).with_name("{model}")
+CARD = Path(__file__).with_name("{card}")
+
+
+@functools.cache
+def classifier() -> Any:
+    """The classifier, loaded once."""
+    from {module}.runtime.classifier import Classifier
+
+    return Classifier(MODEL)
+
+
+def predict(path: str | Path) -> Any:
+    """What is said of the image in a file, or in the folder of a series; see ``runtime.classifier.Answer``.
+
+    Raises:
+        ValueError: if it cannot be read, or is not of the kind that the classifier is for.
+    """
+    return classifier().predict(path)
+'''
+_MAIN = '''"""The command ``{command}``."""
+
+import sys
+
+from {module} import CARD, MODEL, __version__
+from {module}.runtime.command import main
+
+
+def run() -> int:
+    """Classify studies; the exit code is 0, 2 for bad input, or 3 if images were refused."""
+    return main(model=MODEL, name="{command}", version=__version__, card=CARD)
+
+
+if __name__ == "__main__":
+    sys.exit(run())
+'''
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package.
+
+    Args:
+        name: of the distribution, and of its command.
+        module: the name under which it is imported.
+        version: of the bundle.
+        summary: one line.
+        license: name of the license.
+        description: the page, in Markdown.
+        files: content of each file, by its path.
+    """
+
+    name: str
+    module: str
+    version: str
+    summary: str
+    license: str
+    description: str
+    files: Mapping[str, bytes]
+
+
+def package_of(trained: TrainedBundle, classifier: Path | None = None) -> Package:
+    """The package of a bundle's classifier.
+
+    Args:
+        trained: the bundle.
+        classifier: the exported file; ``model.onnx`` beside the weights by default.
+
+    Raises:
+        FileNotFoundError: if it was not exported.
+        ValueError: if it was exported from other weights.
+    """
+    file = trained.models / _MODEL if classifier is None else classifier
+    if not file.is_file():
+        raise FileNotFoundError(f"classifier: {file} does not exist; dwskd export {trained.bundle.folder} writes it")
+    if weights_of(file) != trained.settings.sha256:
+        raise ValueError(f"classifier: {file} was not exported from {trained.weights}; export it again")
+    metadata = trained.bundle.metadata
+    module = re.sub(r"\W+", "_", trained.bundle.name).strip("_").lower()
+    name = module.replace("_", "-")
+    words = {
+        "title": metadata["name"],
+        "intended_use": metadata["intended_use"],
+        "version": metadata["version"],
+        "model": _MODEL,
+        "card": _CARD,
+        "module": module,
+        "command": name,
+    }
+    page = (trained.bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    files = {path: text.encode() for path, text in inference_code(_TARGETS, module).items()}
+    files |= {
+        f"{module}/__init__.py": _INIT.format(**words).encode(),
+        f"{module}/__main__.py": _MAIN.format(**words).encode(),
+        f"{module}/{_CARD}": page.encode(),
+        f"{module}/{_MODEL}": file.read_bytes(),
+    }
+    summary = f"{metadata['name']}. {metadata['intended_use']}"
+    return Package(name, module, metadata["version"], summary, "Apache-2.0", page, files)

@@ -1,0 +1,153 @@
+"""A wheel of a classifier is whole, and predicts without torch, MONAI and this package."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import Distribution
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.deploy.command import deploy
+from dwskd_monai.commands.export.classifier import prepared_images, write_classifier
+from dwskd_monai.evaluation.exported import read_onnx
+from dwskd_monai.runtime.command import main
+from tests.bundles.commands import SMALL_SETTINGS, save_network
+from tests.conftest import BUNDLE, tiny_convnext
+
+MODULE = "chest_xray_classification"
+ALONE = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "monai", "ignite", "sklearn", "dwskd_monai", "itk")))
+from chest_xray_classification import predict
+from chest_xray_classification.__main__ import run
+sys.argv[0] = "chest-xray-classification"
+assert predict(f"{sys.argv[1]}/a.png").probabilities.shape == (3,)
+sys.exit(run())
+"""
+
+
+def small_network(file: Path) -> Path:
+    """Three logits of the mean and the variance of an image; torch's exporter would take seconds."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["image", "image"], ["squares"]),
+            helper.make_node("Concat", ["image", "squares"], ["both"], axis=1),
+            helper.make_node("ReduceMean", ["both", "axes"], ["means"], keepdims=0),
+            helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+        ],
+        "network",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, 32, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [
+            helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]),
+            helper.make_tensor("weights", TensorProto.FLOAT, [2, 3], [1, -2, 0.5, 0.1, 1, -1]),
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for name in ("a", "b"):
+        pixels = np.random.default_rng(ord(name)).integers(0, 256, (50, 40)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    (folder / "c.png").write_text("no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(images, tmp_path_factory) -> Path:
+    """Weights, and a classifier that says it was exported from them."""
+    folder = save_network(tiny_convnext(), tmp_path_factory.mktemp("models"), **SMALL_SETTINGS)
+    trained = TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(folder)}))
+    compared = prepared_images(trained, [{"image": str(images / "a.png")}])
+    network = small_network(folder / "network.onnx")
+    write_classifier(trained, network, compared, folder / "model.onnx", read_onnx(network))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(models, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("wheels")
+    deploy(str(BUNDLE), str(out), ckpt_dir=str(models))
+    return out / f"{MODULE}-{Bundle(BUNDLE).metadata['version']}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """What pip makes of it, but for the console script."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_each_file_of_the_wheel_is_listed_with_its_digest(wheel, installed):
+    (record,) = installed.glob("*.dist-info/RECORD")
+    listed = {path: digest for path, digest, _ in csv.reader(record.read_text().splitlines())}
+    with zipfile.ZipFile(wheel) as archive:
+        assert set(listed) == set(archive.namelist())
+    for path, digest in listed.items():
+        if path.endswith("RECORD"):
+            continue
+        content = hashlib.sha256((installed / path).read_bytes()).digest()
+        assert digest == "sha256=" + base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def test_pip_learns_what_it_needs_and_what_it_is_called(installed):
+    (info,) = installed.glob("*.dist-info")
+    distribution = Distribution.at(info)
+    assert distribution.metadata["Name"] == "chest-xray-classification"
+    assert distribution.metadata["Summary"].endswith("not for diagnosis.")
+    needed = {requirement.split(">")[0] for requirement in distribution.requires or [] if "extra" not in requirement}
+    assert needed == {"nibabel", "numpy", "onnxruntime", "pillow", "pydicom"}
+    (script,) = distribution.entry_points
+    assert (script.name, script.value) == ("chest-xray-classification", f"{MODULE}.__main__:run")
+
+
+@pytest.mark.slow
+def test_it_predicts_alone_what_the_runtime_predicts(installed, models, images, tmp_path):
+    assert main([str(images), "--out", str(tmp_path / "here")], models / "model.onnx") == 3
+    process = subprocess.run(
+        [sys.executable, "-c", ALONE, images, "--out", tmp_path / "alone"],
+        capture_output=True,
+        text=True,
+        cwd=installed,
+    )
+    assert process.returncode == 3, process.stderr
+    for name in ("predictions.csv", "predictions.json", "refused.csv"):
+        assert (tmp_path / "alone" / name).read_text() == (tmp_path / "here" / name).read_text()
+
+
+@pytest.mark.parametrize("option", ["--version", "--card", "--help"])
+def test_the_command_says_what_it_is(models, tmp_path, capsys, option):
+    card = tmp_path / "card.md"
+    card.write_text("# A classifier")
+    with pytest.raises(SystemExit) as end:
+        main([option], models / "model.onnx", "chest-xray", "1.2.3", card)
+    assert end.value.code == 0
+    expected = {"--version": "chest-xray 1.2.3", "--card": "# A classifier", "--help": "usage: chest-xray"}
+    assert capsys.readouterr().out.startswith(expected[option])
+
+
+def test_a_classifier_that_is_missing_or_of_other_weights_is_named(models, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"classifier: .*x.onnx does not exist; dwskd export .* writes it"):
+        deploy(str(BUNDLE), str(tmp_path), str(tmp_path / "x.onnx"), ckpt_dir=str(models))
+    others = save_network(tiny_convnext(ls_init_value=1.0), tmp_path / "others", **SMALL_SETTINGS)
+    with pytest.raises(ValueError, match=r"model.onnx was not exported from .*model.pt; export it again"):
+        deploy(str(BUNDLE), str(tmp_path), str(models / "model.onnx"), ckpt_dir=str(others))
+    assert not list(tmp_path.glob("*.whl"))
