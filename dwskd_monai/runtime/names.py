@@ -25,8 +25,8 @@ MEANINGS = {
     PROBABILITIES: "of the study, calibrated",
     SLICE_PROBABILITIES: "of the slices, as the network gives them: the temperature was fitted to studies. If a study "
     "has several images, its probabilities are made from those of all its slices: see 'studies'",
-    AT_OPERATING_POINT: "the classes that reach their operating point",
-    PREDICTION_SET: "the classes that the study may have",
+    AT_OPERATING_POINT: "the classes that reach their operating point; none if no points were fitted",
+    PREDICTION_SET: "the classes that the study may have; all if no sets were fitted",
     NOVELTY: "how unlike the training images the study is, about 1 for one of them; see its limit in 'evidence'",
     SLICE_NOVELTY: "of the slices",
 }

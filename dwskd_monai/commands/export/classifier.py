@@ -119,7 +119,13 @@ def write_classifier(
 
 def _decisions(trained: TrainedBundle) -> Decisions:
     settings = trained.settings
-    aggregation = Aggregation(settings["aggregation"]["method"], settings["aggregation"]["k"])
+    described = settings["aggregation"]
+    if set(described) != {"_target_", "method", "k"}:
+        raise ValueError(
+            f"aggregation: {described['_target_']} cannot become a part of the file; export the network alone: "
+            "--format onnx_network"
+        )
+    aggregation = Aggregation(described["method"], described["k"])
     return Decisions(settings.class_names, aggregation, read_evidence(settings.evidence, aggregation))
 
 

@@ -45,10 +45,10 @@ def constant(op: OpBuilder, values: NDArray[np.generic]) -> Value:
 def for_each_slice(
     builder: GraphBuilder, slices: Value, body: Callable[..., Any], outputs: Sequence[str]
 ) -> Sequence[Value]:
-    """What a function writes for each slice, one after the other; its results are stacked.
+    """What a function writes for one slice, for each of them; the results are stacked.
 
-    Slices go through the network one by one, too: on the CPU that takes no longer than batches do, and the memory does
-    not grow with the number of slices.
+    Slices go one by one, through the network too: on the CPU this takes no longer than batches, and the memory does not
+    grow with their number.
 
     Args:
         builder: of the graph.

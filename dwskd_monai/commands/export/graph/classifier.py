@@ -49,27 +49,29 @@ def classifier(network: Any, steps: Steps, decisions: Decisions) -> Any:
     """
     model = library("onnx_ir").from_proto(network)
     builder = new_builder(model.opset_imports)
-    logits, descriptions = _through_network(builder, model, prepare(builder, steps))
+    with_looks = decisions.evidence.novelty is not None
+    logits, *descriptions = _through_network(builder, model, prepare(builder, steps), with_looks)
     for name, value in _said(builder.op, logits, descriptions, decisions).items():
         builder.add_output(value, name)
     return finished(builder, model.ir_version)
 
 
-def _through_network(builder: GraphBuilder, model: Model, prepared: Prepared) -> Sequence[Value]:
-    """Logits ``(D, K)`` of the slices, and what they look like ``(D, N)``."""
+def _through_network(builder: GraphBuilder, model: Model, prepared: Prepared, with_looks: bool) -> Sequence[Value]:
+    """Logits ``(D, K)`` of the slices, and, if asked for, what they look like, ``(D, N)``."""
 
-    def of_slice(op: OpBuilder, one: Value) -> tuple[Value, Value]:
+    def of_slice(op: OpBuilder, one: Value) -> list[Value]:
         image = prepared.image(op, one)
-        looks = novelty.looks(op, image, prepared.steps.image_size)
-        return op.Squeeze(_put_in(op, model, image), [0]), looks
+        looks = [novelty.looks(op, image, prepared.steps.image_size)] if with_looks else []
+        return [op.Squeeze(_put_in(op, model, image), [0]), *looks]
 
-    return for_each_slice(builder, prepared.slices, of_slice, ["slice_logits", "descriptions"])
+    outputs = ["slice_logits", "descriptions"] if with_looks else ["slice_logits"]
+    return for_each_slice(builder, prepared.slices, of_slice, outputs)
 
 
 def _put_in(op: OpBuilder, model: Model, image: Value) -> Value:
     """Move the nodes and weights of a network into the graph of ``op``.
 
-    Its weights are moved into the loop, too: ONNX Runtime rearranges them for speed there, but not outside.
+    The weights move, too: inside the loop ONNX Runtime rearranges them for speed, outside it does not.
     """
     ir = library("onnx_ir")
     source, target = model.graph, op.builder.graph
@@ -87,8 +89,8 @@ def _put_in(op: OpBuilder, model: Model, image: Value) -> Value:
     return logits
 
 
-def _said(op: OpBuilder, logits: Value, descriptions: Value, decisions: Decisions) -> dict[str, Value]:
-    """The outputs."""
+def _said(op: OpBuilder, logits: Value, descriptions: Sequence[Value], decisions: Decisions) -> dict[str, Value]:
+    """The outputs, by their names."""
     evidence, classes = decisions.evidence, decisions.classes
     slices = answers.probabilities(op, logits)
     study = answers.calibrated(op, answers.aggregated(op, slices, decisions.aggregation), evidence.temperature)
@@ -100,6 +102,6 @@ def _said(op: OpBuilder, logits: Value, descriptions: Value, decisions: Decision
     }
     if evidence.novelty is None:
         return said
-    scores = novelty.scores(op, descriptions, evidence.novelty)
+    scores = novelty.scores(op, descriptions[0], evidence.novelty)
     of_study = op.ReduceMean(scores, keepdims=0)
     return said | {names.NOVELTY: op.Cast(of_study, to=FLOAT), names.SLICE_NOVELTY: op.Cast(scores, to=FLOAT)}
