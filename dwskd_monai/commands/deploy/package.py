@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.evaluation.exported import weights_of
+from dwskd_monai.evaluation.exported import describe_onnx, weights_of
 from dwskd_monai.inference_code import inference_code
 
 _TARGETS = ("dwskd_monai.runtime.command.main", "dwskd_monai.runtime.predicting.predict_studies")
@@ -96,13 +96,15 @@ def package_of(trained: TrainedBundle, classifier: Path | None = None) -> Packag
 
     Raises:
         FileNotFoundError: if it was not exported.
-        ValueError: if it was exported from other weights.
+        ValueError: if it was exported from other weights, or is a network alone.
     """
     file = trained.models / _MODEL if classifier is None else classifier
     if not file.is_file():
         raise FileNotFoundError(f"classifier: {file} does not exist; dwskd export {trained.bundle.folder} writes it")
     if weights_of(file) != trained.settings.sha256:
         raise ValueError(f"classifier: {file} was not exported from {trained.weights}; export it again")
+    if "reading" not in describe_onnx(file):
+        raise ValueError(f"classifier: {file} is a network alone; dwskd export --format onnx writes a classifier")
     metadata = trained.bundle.metadata
     module = re.sub(r"\W+", "_", trained.bundle.name).strip("_").lower()
     name = module.replace("_", "-")

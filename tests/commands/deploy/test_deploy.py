@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import json
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from dwskd_monai.bundle import Bundle
+from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.deploy.command import deploy
 from dwskd_monai.commands.export.classifier import prepared_images, write_classifier
@@ -150,4 +152,9 @@ def test_a_classifier_that_is_missing_or_of_other_weights_is_named(models, tmp_p
     others = save_network(tiny_convnext(ls_init_value=1.0), tmp_path / "others", **SMALL_SETTINGS)
     with pytest.raises(ValueError, match=r"model.onnx was not exported from .*model.pt; export it again"):
         deploy(str(BUNDLE), str(tmp_path), str(models / "model.onnx"), ckpt_dir=str(others))
+    network = onnx.load(models / "network.onnx")
+    helper.set_model_props(network, {"weights_sha256": json.dumps(digest_of(models / "model.pt"))})
+    onnx.save(network, tmp_path / "network.onnx")
+    with pytest.raises(ValueError, match=r"network.onnx is a network alone; dwskd export --format onnx writes"):
+        deploy(str(BUNDLE), str(tmp_path), str(tmp_path / "network.onnx"), ckpt_dir=str(models))
     assert not list(tmp_path.glob("*.whl"))
