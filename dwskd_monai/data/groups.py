@@ -78,7 +78,9 @@ def with_content(images: Sequence[LabeledImage], class_names: Sequence[str], sou
         found = [f"{what}: {listed(pairs)}" for what, pairs in different.items()]
         raise ValueError(f"{source}: images with the same content {'; and '.join(found)}; remove one of each two")
     if same:
-        _logger.warning("%s: %d images are copies of others, and stay with them: %s", source, len(same), listed(same))
+        several = f"{len(same)} images are copies of others, and stay with them"
+        said = several if len(same) > 1 else "1 image is a copy of another, and stays with it"
+        _logger.warning("%s: %s: %s", source, said, listed(same))
     return known
 
 
