@@ -47,7 +47,7 @@ TEXTS = {
     "evaluate": ["dataset_dir", "against"],
     "predict": ["studies", "out"],
     "card": ["bundle", "metrics", "out", "stated"],
-    "deploy": ["out", "classifier"],
+    "deploy": ["out", "classifier", "metrics"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
 }
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 
-def deploy(bundle: str, out: str = ".", classifier: str | None = None, **overrides: Any) -> None:
+def deploy(
+    bundle: str, out: str = ".", classifier: str | None = None, metrics: str | None = None, **overrides: Any
+) -> None:
     """Write a bundle's classifier as a wheel, which pip installs without torch: ``deploy BUNDLE --out DIR``.
 
     ``export BUNDLE`` comes first. The wheel has the classifier, its page, and the code that reads images and runs it.
@@ -16,14 +18,18 @@ def deploy(bundle: str, out: str = ".", classifier: str | None = None, **overrid
         bundle: folder of the bundle.
         out: folder for the wheel.
         classifier: the file that export wrote; models/model.onnx by default.
+        metrics: metrics.json of an evaluation of this network, for the page that --card prints.
         overrides: --checkpoint FILE or --ckpt_dir DIR for weights other than models/model.pt.
     """
     from dwskd_monai.bundle.bundle import Bundle
     from dwskd_monai.bundle.trained import TrainedBundle
     from dwskd_monai.commands.deploy.package import package_of
     from dwskd_monai.commands.deploy.wheel import write_wheel
+    from dwskd_monai.evaluation.metric_files import read_metrics
 
     given = Bundle(bundle, overrides)
     given.refuse_unknown_overrides("deploy", "inference", "train")
-    package = package_of(TrainedBundle(given), None if classifier is None else Path(classifier))
+    file = None if classifier is None else Path(classifier)
+    measured = None if metrics is None else read_metrics(Path(metrics))
+    package = package_of(TrainedBundle(given), file, measured)
     sys.stdout.write(f"{write_wheel(package, Path(out))}\n")

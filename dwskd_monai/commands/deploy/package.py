@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.evaluation.cards.model_page import model_page
 from dwskd_monai.evaluation.exported import describe_onnx, weights_of
+from dwskd_monai.evaluation.metric_files import check_metrics
 from dwskd_monai.inference_code import inference_code
 
 _TARGETS = ("dwskd_monai.runtime.command.main", "dwskd_monai.runtime.predicting.predict_studies")
@@ -87,16 +90,20 @@ class Package:
     files: Mapping[str, bytes]
 
 
-def package_of(trained: TrainedBundle, classifier: Path | None = None) -> Package:
+def package_of(
+    trained: TrainedBundle, classifier: Path | None = None, metrics: Mapping[str, Any] | None = None
+) -> Package:
     """The package of a bundle's classifier.
 
     Args:
         trained: the bundle.
         classifier: the exported file; ``model.onnx`` beside the weights by default.
+        metrics: content of the ``metrics.json`` of an evaluation, for the page.
 
     Raises:
         FileNotFoundError: if it was not exported.
-        ValueError: if it was exported from other weights, or is a network alone.
+        ValueError: if it was exported from other weights, or is a network alone; or if the metrics are of another
+            network, or of images that it was trained on.
     """
     file = trained.models / _MODEL if classifier is None else classifier
     if not file.is_file():
@@ -105,6 +112,8 @@ def package_of(trained: TrainedBundle, classifier: Path | None = None) -> Packag
         raise ValueError(f"classifier: {file} was not exported from {trained.weights}; export it again")
     if "reading" not in describe_onnx(file):
         raise ValueError(f"classifier: {file} is a network alone; dwskd export --format onnx writes a classifier")
+    if metrics is not None:
+        check_metrics(metrics, trained.settings.sha256, trained.weights)
     metadata = trained.bundle.metadata
     module = re.sub(r"\W+", "_", trained.bundle.name).strip("_").lower()
     name = module.replace("_", "-")
@@ -117,7 +126,7 @@ def package_of(trained: TrainedBundle, classifier: Path | None = None) -> Packag
         "module": module,
         "command": name,
     }
-    page = (trained.bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    page = model_page((trained.bundle.folder / "docs" / "README.md").read_text(encoding="utf-8"), metrics)
     files = {path: text.encode() for path, text in inference_code(_TARGETS, module).items()}
     files |= {
         f"{module}/__init__.py": _INIT.format(**words).encode(),

@@ -27,6 +27,8 @@ from dwskd_monai.evaluation.exported import read_onnx
 from dwskd_monai.runtime.command import main
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
+from tests.evaluation.cards.made import metrics_of
+from tests.evaluation.page.made import evaluated
 
 MODULE = "chest_xray_classification"
 ALONE = """
@@ -144,6 +146,22 @@ def test_the_command_says_what_it_is(models, tmp_path, capsys, option):
     assert end.value.code == 0
     expected = {"--version": "chest-xray 1.2.3", "--card": "# A classifier", "--help": "usage: chest-xray"}
     assert capsys.readouterr().out.startswith(expected[option])
+
+
+def test_the_page_that_it_prints_has_the_numbers_of_its_evaluation(models, installed, tmp_path):
+    assert "Nothing was measured" in (installed / MODULE / "card.md").read_text()
+    file = tmp_path / "metrics.json"
+    content = {**metrics_of(evaluated(160, 3)), "weights_sha256": digest_of(models / "model.pt"), "trained_images": 0}
+    file.write_text(json.dumps(content))
+    deploy(str(BUNDLE), str(tmp_path), metrics=str(file), ckpt_dir=str(models))
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        page = archive.read(f"{MODULE}/card.md").decode()
+    assert "| macro AUC | " in page
+    assert "Nothing was measured" not in page
+    file.write_text(json.dumps(content | {"weights_sha256": "0f"}))
+    with pytest.raises(ValueError, match="metrics: these are of another network"):
+        deploy(str(BUNDLE), str(tmp_path / "other"), metrics=str(file), ckpt_dir=str(models))
 
 
 def test_a_classifier_that_is_missing_or_of_other_weights_is_named(models, tmp_path):
