@@ -41,6 +41,7 @@ def test_each_page_with_python_code_is_run_here():
     assert set(SNIPPETS) == {
         "README.md",
         "CONTRIBUTING.md",
+        "docs/deploy.md",
         "docs/export.md",
         "docs/packing.md",
         "docs/weight_selection.md",
