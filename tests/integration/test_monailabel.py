@@ -158,6 +158,8 @@ def test_a_training_learns_from_studies_that_nobody_has_labeled(server, tmp_path
     started, studies = server
     submit(started, studies, tmp_path, agree=True)
     write_unlabeled(studies, started.model)
+    config = started.folder / "configs" / "train.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"unlabeled_dir": "@monai_label_studies"}))
     started.train(max_epochs=2)
     state = torch.load(started.folder / "models" / "training_state.pt", weights_only=True)
     training = len(state["trained_settings"]["images"]["training"])

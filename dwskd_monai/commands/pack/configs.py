@@ -68,9 +68,7 @@ def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -
                 set_id(content, key, copy.deepcopy(settings[key]))
     for name in ("drop_path_rate", "img_size"):  # this package would find these out; monai.bundle.load does not have it
         set_id(content, f"network_def#{name}", settings["network_def"].get(name))
-    if content["unlabeled_dir"] is None:
-        content["unlabeled_dir"] = "@monai_label_studies"
-        content["train"]["unlabeled"]["required"] = False  # all studies of the server may have labels
+    content["train"]["unlabeled"]["required"] = False  # all studies of MONAI Label's server may have labels
     run = content["run"]
     first = f"{PACKAGE}.bundle.prepare_run"
     if run[0].get("_target_") != first:

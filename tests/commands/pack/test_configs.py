@@ -69,7 +69,6 @@ def test_nothing_else_changes(tmp_path):
             "student: ",
             "drop_path_rate: 0.0",
             "img_size: ",
-            "unlabeled_dir: ",
             "required: false",
         ),
         "evaluate": (),
@@ -131,6 +130,8 @@ def test_a_training_in_monai_labels_server_learns_from_its_studies_if_it_can(
     if studies is not None:
         monkeypatch.setenv("MONAI_LABEL_STUDIES", studies)
     train = parsed(packed(BUNDLE, TINY, tmp_path)["configs/train.json"])
+    assert train["unlabeled_dir"] is None
+    train["unlabeled_dir"] = "@monai_label_studies"
     train["auxiliary"], train["train#trainer#max_epochs"] = auxiliary, max_epochs
     assert train.get_parsed_content("unlabeled_dir") == ("studies" if learned_from else None)
     expected = "soft_labels" if learned_from and auxiliary == "auto" else "mutual" if auxiliary == "auto" else auxiliary
