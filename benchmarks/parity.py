@@ -69,7 +69,7 @@ class _Pair:
     def __init__(self, bundle: Path, folder: Path) -> None:
         from dwskd_monai.bundle.bundle import Bundle
         from dwskd_monai.bundle.trained import TrainedBundle
-        from dwskd_monai.commands.export.classifier import _decisions, export_classifier, prepared_images
+        from dwskd_monai.commands.export.classifier import decisions_of, export_classifier, prepared_images
         from dwskd_monai.commands.export.studies import comparison_items
         from dwskd_monai.evaluation.novelty import describe_slices
         from dwskd_monai.evaluation.novelty_fitting import fit_novelty
@@ -87,7 +87,7 @@ class _Pair:
             settings.evidence = {**settings.evidence, "novelty": fitted}
             out = export_classifier(self.trained, compared, folder / f"{bundle.name}.onnx").file
         self.classifier = Classifier(out, threads=1)
-        self.decisions = _decisions(self.trained)
+        self.decisions = decisions_of(self.trained)
         before = (LoadSlicesd, ExpectImaged)
         self.transforms = [one for one in settings.create_transforms() if not isinstance(one, before)][1:]
 

@@ -79,7 +79,6 @@ class WarnOfNoveltyd(Transform):
         """The same item; its slices ``(C, S, H, W)`` are in ``image``, as the network gets them."""
         if self.novelty is not None:
             slices = self.novelty.of_slices(np.moveaxis(convert_to_numpy(data[CommonKeys.IMAGE]), 1, 0))
-            study = StudyNovelty(self.novelty.of_study(slices), self.novelty.study_limit, slices)
-            for note in study.notes():
+            for note in StudyNovelty.of(self.novelty, slices).notes():
                 _logger.warning("%s is %s", data.get("file", "an image"), note)
         return data

@@ -37,7 +37,7 @@ def read_onnx(path: Path) -> Runner:
 
 
 def network_in(classifier: Any, path: Path) -> Any:
-    """The ONNX model of the network in that of a classifier, where it is in the loop over slices.
+    """The network's ONNX model, taken out of a classifier's, which runs it in a loop over slices.
 
     Args:
         classifier: the model.

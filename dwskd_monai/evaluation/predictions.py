@@ -34,21 +34,11 @@ class PredictionWriter(PredictionFiles):
     one calibrated probability per class, number of slices, the classes that reach their operating point, the prediction
     set, whether the study is unlike the training images, its novelty score, and a note if there is something to say.
     ``slice_predictions.csv``: study, slice, label, predicted class, probabilities as the network gives them, novelty
-    score. ``predictions.json``: the digest
-    of the weights, the classes, how slices became studies, the evidence, and in ``unusual_planes`` how many studies
-    were cut in a plane in which almost none of the training images were, and in ``unlike_training`` how many look
-    unlike them; warnings name the first of them.
+    score. ``predictions.json``: the digest of the weights, the classes, how slices became studies, the evidence, and in
+    ``unusual_planes`` how many studies were cut in a plane in which almost none of the training images were, and in
+    ``unlike_training`` how many look unlike them; warnings name the first of them.
 
-    Args:
-        output_dir: folder of the files.
-        class_names: names in the order of the network's outputs, or ``channel_def`` of the metadata.
-        aggregation: turns the probabilities of the slices into those of the study.
-        weights_sha256: digest of the file of the network's weights; None: unknown.
-        refused: images that are not predicted; their number is written too.
-        accept: which unexpected images were accepted, for the record.
-        planes: number of training images of each plane; None or empty: not known.
-        evidence: what the training fitted; None: probabilities are not calibrated, and there is nothing else.
-        abstain: whether the predicted class of a study that is unlike the training images is left empty.
+    Arguments and errors are those of :class:`~dwskd_monai.evaluation.prediction_files.PredictionFiles`.
 
     The evaluator's batches need the keys ``study``, ``slice`` and ``slices``, and ``image`` for a novelty score. They
     may have ``plane``, and ``study_index``, the study's position in the datalist and in the files. The evaluator's

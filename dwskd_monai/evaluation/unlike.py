@@ -31,6 +31,11 @@ class StudyNovelty:
     limit: float | None = None
     slices: Floats | None = None
 
+    @classmethod
+    def of(cls, novelty: Novelty, slices: Floats) -> StudyNovelty:
+        """What is said of a study with these scores of its slices."""
+        return cls(novelty.of_study(slices), novelty.study_limit, slices)
+
     @property
     def is_unlike(self) -> bool:
         """Whether the study is known to be unlike the training images."""
@@ -76,7 +81,7 @@ class UnlikeStudies:
             return StudyNovelty()
         scores = self._open.pop(study)
         slices = np.array([scores[index] for index in sorted(scores)])
-        found = StudyNovelty(self._novelty.of_study(slices), self._novelty.study_limit, slices)
+        found = StudyNovelty.of(self._novelty, slices)
         self._scores[study] = self._novelty.of_study(slices)
         if found.is_unlike:
             self._unlike.append(study)

@@ -20,6 +20,7 @@ from dwskd_monai.commands.export.description import classifier_description
 from dwskd_monai.commands.export.export import TOLERANCE, Exported, ParityError, export_network
 from dwskd_monai.commands.export.graph.classifier import Decisions, classifier
 from dwskd_monai.commands.export.graph.steps import reading_of, steps_of
+from dwskd_monai.commands.export.studies import as_batch
 from dwskd_monai.data.items import read_prepared
 from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
 from dwskd_monai.evaluation.evidence import read_evidence
@@ -67,10 +68,7 @@ def prepared_images(trained: TrainedBundle, items: Iterable[Mapping[str, Any]]) 
 
 def slices_of(images: Sequence[Compared]) -> Tensor:
     """Slices ``(N, C, H, W)`` with N >= 2, on which the network in a classifier is compared with PyTorch."""
-    slices = torch.cat([image.slices for image in images])[:_ENOUGH_SLICES]
-    if len(slices) == 1:
-        slices = torch.cat([slices, slices.flip(-1)])  # a batch, so that its size may become free
-    return slices
+    return as_batch(torch.cat([image.slices for image in images])[:_ENOUGH_SLICES])
 
 
 def export_classifier(trained: TrainedBundle, images: Sequence[Compared], out: Path | None = None) -> Exported:
@@ -109,7 +107,7 @@ def write_classifier(
     library("onnxruntime")
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / _FILE
-        decisions = _decisions(trained)
+        decisions = decisions_of(trained)
         onnx.save(_described(trained, onnx.load(network), decisions), written)
         difference = _largest_difference(written, images, run or trained.network, decisions)
         with replacing(out) as temporary:
@@ -117,7 +115,12 @@ def write_classifier(
     return Exported(out, difference, len(images), of="probability")
 
 
-def _decisions(trained: TrainedBundle) -> Decisions:
+def decisions_of(trained: TrainedBundle) -> Decisions:
+    """What is decided after the network, as the training fitted it.
+
+    Raises:
+        ValueError: for an aggregation that cannot be a part of the graph.
+    """
     settings = trained.settings
     described = settings["aggregation"]
     if set(described) != {"_target_", "method", "k"}:

@@ -37,9 +37,12 @@ def comparison_slices(bundle: Bundle, dataset_dir: Path | None = None, split: st
         slices = _phantom_slices(bundle, _COMPARED)
     else:
         slices = labeled_slices(bundle, dataset_dir, split, _COMPARED)
-    if len(slices) == 1:
-        slices = torch.cat([slices, slices.flip(-1)])  # a batch, so that its size may become free
-    return slices
+    return as_batch(slices)
+
+
+def as_batch(slices: Tensor) -> Tensor:
+    """The slices ``(N, C, H, W)``, or two if there is one: of a batch, so that its size may become free."""
+    return torch.cat([slices, slices.flip(-1)]) if len(slices) == 1 else slices
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from dwskd_monai.evaluation.explanations.cases import carrying_slices, drawn_cas
 from dwskd_monai.evaluation.explanations.deletion import Deletion, deletion
 from dwskd_monai.evaluation.explanations.feature_maps import NoFeatureMapError
 from dwskd_monai.evaluation.explanations.maps import GRAD_CAM, OCCLUSION, Map, grad_cam, occlusion
-from dwskd_monai.evaluation.explanations.pictures import SmallPicture, marked, plain
+from dwskd_monai.evaluation.explanations.pictures import marked, plain
+from dwskd_monai.evaluation.picture import Picture
 
 _logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class ShownSlice:
 
     number: int
     probability: float
-    pictures: Sequence[SmallPicture]
+    pictures: Sequence[Picture]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +10,19 @@ from PIL import Image
 from scipy import ndimage
 
 from dwskd_monai.evaluation.explanations.deletion import SHARE
+from dwskd_monai.evaluation.picture import Picture, data_uri
 
 SIDE = 160  # pixels
 _DIMMED = 0.55
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class SmallPicture:
-    """A picture of a page.
-
-    Args:
-        title: its caption.
-        words: what is seen on it, for those who do not see it.
-        source: a data URI.
-    """
-
-    title: str
-    words: str
-    source: str
-
-
-def plain(image: Floats, title: str, words: str) -> SmallPicture:
+def plain(image: Floats, title: str, words: str) -> Picture:
     """A slice ``(C, H, W)`` as the network gets it, from its darkest to its brightest gray."""
-    return SmallPicture(title, words, _source(_pixels(image)))
+    return Picture(title, words, _source(_pixels(image)))
 
 
-def marked(image: Floats, saliency: Floats, title: str, words: str) -> SmallPicture:
+def marked(image: Floats, saliency: Floats, title: str, words: str) -> Picture:
     """The slice, with the fifth of the pixels outlined that has the highest values ``(H, W)``; the rest is darker.
 
     Only pixels with a value above 0 are marked; if there are none, the picture says so.
@@ -47,13 +31,13 @@ def marked(image: Floats, saliency: Floats, title: str, words: str) -> SmallPict
     large = _resized(saliency, pixels.shape[:2])
     inside = large > max(float(np.quantile(large, 1 - SHARE)), 0.0)
     if not inside.any():
-        return SmallPicture(f"{title}: nothing speaks for it", words, _source(pixels))
+        return Picture(f"{title}: nothing speaks for it", words, _source(pixels))
     outline = inside & ~ndimage.binary_erosion(inside, iterations=2)
     edge = ndimage.binary_dilation(inside, iterations=1) & ~inside
     drawn = np.where(inside[..., None], pixels, pixels * _DIMMED)
     drawn[outline] = 255
     drawn[edge] = 0
-    return SmallPicture(title, words, _source(drawn))
+    return Picture(title, words, _source(drawn))
 
 
 def _pixels(image: Floats) -> NDArray[np.float64]:
@@ -78,4 +62,4 @@ def _source(pixels: NDArray[np.float64]) -> str:
     picture = Image.fromarray(rounded[..., 0] if rounded.shape[2] == 1 else rounded)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=80, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(file.getvalue(), "jpeg")

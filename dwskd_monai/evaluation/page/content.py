@@ -17,7 +17,7 @@ from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.against import against
-from dwskd_monai.evaluation.page.curves import ClassCurves, area_record, auc_record, class_curves
+from dwskd_monai.evaluation.page.curves import ClassCurves, area_record, auc_record, class_curves, mean_area_record
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
 from dwskd_monai.evaluation.page.explanations import explanations
 from dwskd_monai.evaluation.page.failures import failures
@@ -237,13 +237,12 @@ def _macro(
     if reasons or len(np.unique(level.labels)) < 2:
         words = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "undefined: there is one class"
         return dict.fromkeys(names, words)
-    kinds = [level.labels == index for index in np.unique(level.labels)]
     areas = {
-        "auc": np.mean([one.auc for one in curves.values()], axis=0),
-        "average_precision": np.mean([one.average_precision for one in curves.values()], axis=0),
+        "auc": [one.auc for one in curves.values()],
+        "average_precision": [one.average_precision for one in curves.values()],
     }
     rates = macro_rows(predicted, level.labels, level.resamples)
-    return {name: area_record(rows, kinds, level.groups) for name, rows in areas.items()} | {
+    return {name: mean_area_record(rows, level.labels, level.groups) for name, rows in areas.items()} | {
         name: record(rates[name], len(predicted)) for name in names if name not in areas
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,6 +158,17 @@ def area_record(area: Rows, kinds: Sequence[NDArray[np.bool_]], groups: Groups) 
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, fewest - 1)) * error
     low, high = expit(log_odds[0] + np.array([-half, half]))
     return {**measured, "low": round(float(low), 6), "high": round(float(high), 6)}
+
+
+def mean_area_record(areas: Iterable[Rows], labels: NDArray[np.integer], groups: Groups) -> Measured:
+    """The mean of the areas of all classes that occur, as :func:`area_record`.
+
+    Args:
+        areas: ``(R + 1,)`` of each of these classes.
+        labels: ``(N,)``, the class of each study.
+        groups: the patient of each study.
+    """
+    return area_record(np.mean(list(areas), axis=0), [labels == index for index in np.unique(labels)], groups)
 
 
 def perfect_auc_low(positives: int, negatives: int) -> float:

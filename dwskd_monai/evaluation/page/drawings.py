@@ -12,12 +12,13 @@ from dwskd_monai.evaluation.page.content import Level, Measurements
 from dwskd_monai.evaluation.page.decisions import net_benefit
 from dwskd_monai.evaluation.page.novelty_figures import novelty_figures, site_figures
 from dwskd_monai.evaluation.page.rates import predictive_values
+from dwskd_monai.evaluation.picture import Picture
 
 MOST_CLASSES = 12  # with figures; the tables have all
 _PREVALENCES = np.geomspace(0.005, 0.95, 60)
 _THRESHOLDS = np.linspace(0.01, 0.99, 50)
 _CONFIDENCES = tuple(np.linspace(0, 1, 41).tolist())
-Pictures = dict[str, list[figures.Picture]]  # by their part of the page
+Pictures = dict[str, list[Picture]]  # by their part of the page
 
 
 def drawings(measured: Measurements) -> Pictures:
@@ -34,7 +35,7 @@ def drawings(measured: Measurements) -> Pictures:
     }
 
 
-def _of_class(measured: Measurements, name: str) -> Iterator[figures.Picture]:
+def _of_class(measured: Measurements, name: str) -> Iterator[Picture]:
     curves = measured.curves[name]
     point = measured.content["study"]["classes"][name].get("operating_point")
     rates = None if point is None else (point["sensitivity"]["value"], point["specificity"]["value"])
@@ -46,7 +47,7 @@ def _prevalence(measured: Measurements, name: str) -> float:
     return float((measured.studies.labels == measured.class_names.index(name)).mean())
 
 
-def _predictive(measured: Measurements, name: str) -> figures.Picture:
+def _predictive(measured: Measurements, name: str) -> Picture:
     index = measured.class_names.index(name)
     studies = measured.studies
     flagged = studies.probabilities.argmax(1) == index
@@ -54,7 +55,7 @@ def _predictive(measured: Measurements, name: str) -> figures.Picture:
     return figures.predictive(name, _PREVALENCES, *values, _prevalence(measured, name))
 
 
-def _decision(measured: Measurements, name: str) -> figures.Picture:
+def _decision(measured: Measurements, name: str) -> Picture:
     index = measured.class_names.index(name)
     studies = measured.studies
     scores = studies.probabilities[:, index]
@@ -62,7 +63,7 @@ def _decision(measured: Measurements, name: str) -> figures.Picture:
     return figures.decision(name, _THRESHOLDS, *benefits)
 
 
-def _calibration(measured: Measurements, names: list[str]) -> Iterator[figures.Picture]:
+def _calibration(measured: Measurements, names: list[str]) -> Iterator[Picture]:
     for when, parts in measured.content["calibration"].items():
         if any(not isinstance(one["share"], str) for one in parts["confidence"]):
             yield figures.reliability(f"Predicted class, {when} calibration", parts["confidence"], "that is right")
@@ -71,7 +72,7 @@ def _calibration(measured: Measurements, names: list[str]) -> Iterator[figures.P
         yield figures.reliability(f"{name}, after calibration", of_class[name], f"of {name}")
 
 
-def _abstention(studies: Level) -> Iterator[figures.Picture]:
+def _abstention(studies: Level) -> Iterator[Picture]:
     rows = abstention(studies.probabilities, studies.labels, studies.groups, _CONFIDENCES)
     if any(not isinstance(row["coverage"], str) for row in rows):
         yield figures.abstention(rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from dwskd_monai.evaluation.explanations.explaining import Explained, ShownSlice
 from dwskd_monai.evaluation.fitting import plain_record
 from dwskd_monai.evaluation.intervals import Groups, group_count, mean_interval, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured
+from dwskd_monai.evaluation.page.failures import named_case
 
 _REASON = "explained is 0, or evaluate.yaml is of an earlier version"
 
@@ -43,14 +43,8 @@ def explanations(
     methods = {name: _tested(name, one, members) for name, one in explained.deletions.items()}
 
     def described(place: int, slices: Sequence[ShownSlice]) -> dict[str, Any]:
-        predicted = int(probabilities[place].argmax())
-        return {
-            "study": PurePath(studies[place]).name,
-            "label": class_names[labels[place]],
-            "predicted": class_names[predicted],
-            "probability": round(float(probabilities[place, predicted]), 6),
-            "slices": [{"slice": one.number, "probability": round(one.probability, 6)} for one in slices],
-        }
+        shown = [{"slice": one.number, "probability": round(one.probability, 6)} for one in slices]
+        return {**named_case(place, probabilities, labels, studies, class_names), "slices": shown}
 
     cases = {kind: [described(*one) for one in found.items()] for kind, found in explained.cases.items()}
     return {"share": SHARE, "methods": methods, "missing": dict(explained.missing), "cases": cases}

@@ -21,6 +21,23 @@ def failure_places(probabilities: Probabilities, labels: NDArray[np.integer]) ->
     return places[:MOST]
 
 
+def named_case(
+    place: int,
+    probabilities: Probabilities,
+    labels: NDArray[np.integer],
+    studies: Sequence[str],
+    class_names: Sequence[str],
+) -> dict[str, Any]:
+    """A study by file name: the class that it is of, the predicted one, and its probability; arguments as below."""
+    predicted = int(probabilities[place].argmax())
+    return {
+        "study": PurePath(studies[place]).name,
+        "label": class_names[labels[place]],
+        "predicted": class_names[predicted],
+        "probability": round(float(probabilities[place, predicted]), 6),
+    }
+
+
 def failures(
     probabilities: Probabilities, labels: NDArray[np.integer], studies: Sequence[str], class_names: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -32,13 +49,9 @@ def failures(
         studies: their names; of a path, its last part is shown.
         class_names: K names.
     """
-    predicted = probabilities.argmax(1)
     return [
         {
-            "study": PurePath(studies[place]).name,
-            "label": class_names[labels[place]],
-            "predicted": class_names[predicted[place]],
-            "probability": round(float(probabilities[place, predicted[place]]), 6),
+            **named_case(place, probabilities, labels, studies, class_names),
             "probability_of_label": round(float(probabilities[place, labels[place]]), 6),
         }
         for place in failure_places(probabilities, labels)

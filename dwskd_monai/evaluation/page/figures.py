@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -16,27 +14,13 @@ from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.page.curves import ClassCurves, Curve
 from dwskd_monai.evaluation.page.resampling import Rows, band
+from dwskd_monai.evaluation.picture import Picture, data_uri
 
 _SIZE = (3.7, 3.3)  # inches: 355 pixels of a page
 _MARGINS = {"left": 0.17, "right": 0.97, "bottom": 0.15, "top": 0.97}  # matplotlib's layouts take most of the time
 _BAND: dict[str, Any] = {"color": "0.82", "linewidth": 0}
 _LINE: dict[str, Any] = {"color": "0.1", "linewidth": 1.6}
 _CHANCE: dict[str, Any] = {"color": "0.4", "linewidth": 1, "linestyle": ":"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of a page.
-
-    Args:
-        title: its caption.
-        words: what is seen on it, for those who do not see it.
-        source: a data URI.
-    """
-
-    title: str
-    words: str
-    source: str
 
 
 def picture(
@@ -61,7 +45,7 @@ def as_source(figure: Figure) -> str:
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "report"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(file.getvalue(), "svg+xml")
 
 
 def roc(name: str, curves: ClassCurves, at_point: tuple[float, float] | None) -> Picture:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
-from dwskd_monai.evaluation.intervals import Groups
+from dwskd_monai.evaluation.intervals import Groups, groups_of
 from dwskd_monai.evaluation.measuring import Measured
-from dwskd_monai.evaluation.page.curves import area_record, auc_record, auc_rows
+from dwskd_monai.evaluation.page.curves import auc_record, auc_rows, mean_area_record
 from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
 from dwskd_monai.evaluation.shortcuts.collecting import Seen
 from dwskd_monai.evaluation.shortcuts.forest import drawn_images, forest_scores
@@ -100,8 +100,7 @@ def _macro(rows: Sequence[Rows | None], labels: Labels, groups: Groups) -> Measu
     known = [rows[index] for index in np.unique(labels).tolist()]
     if len(known) < 2 or any(one is None for one in known):
         return "too few patients of a class"
-    mean = np.mean([one for one in known if one is not None], axis=0)
-    return area_record(mean, [labels == index for index in np.unique(labels)], groups)
+    return mean_area_record([one for one in known if one is not None], labels, groups)
 
 
 def _difference(whole: Sequence[Rows | None], part: Sequence[Rows | None], count: int) -> Measured:
@@ -129,7 +128,7 @@ def _of_forest(
             left_out.append(name)
             continue
         told = forest_scores(chosen, labels[drawn], members, len(class_names))
-        used = [group for group, use in zip(members, told.used, strict=True) if use]
+        used = groups_of(told.used, members)
         if told.scores is None:
             found[name] = {"classes": dict.fromkeys(class_names, _TOO_FEW_CLASSES), "macro": _TOO_FEW_CLASSES}
             continue

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dwskd_monai.evaluation.aggregation import Probabilities
 from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
-from dwskd_monai.evaluation.page.curves import area_record, auc_record, auc_rows
+from dwskd_monai.evaluation.page.curves import auc_record, auc_rows, mean_area_record
 from dwskd_monai.evaluation.page.rates import macro_rows
 from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
 
@@ -72,9 +72,7 @@ def performance(predictions: Predictions) -> dict[str, Any]:
     if resamples is not None and reason is None:
         sensitivity = macro_rows(predictions.predicted, labels, resamples)["sensitivity"]
         found["balanced_accuracy"] = record(sensitivity, len(labels))
-        found["auc"] = area_record(
-            np.mean(list(areas.values()), axis=0), [labels == index for index in np.unique(labels)], groups
-        )
+        found["auc"] = mean_area_record(areas.values(), labels, groups)
     return {**counts, "accuracy": accuracy, **found, "classes": classes}
 
 

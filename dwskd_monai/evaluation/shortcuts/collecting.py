@@ -65,9 +65,10 @@ class Shortcuts:
     def add(self, batch: Sequence[Mapping[str, Any]], device: torch.device) -> None:
         """Take the slices of a batch, as the network gets them: ``image``, ``study``, ``slice`` and ``slices``."""
         images = torch.stack([torch.as_tensor(item[CommonKeys.IMAGE]) for item in batch])
+        on_device = images.to(device)
         for name, part in PARTS.items():
             with eval_mode(self.network):
-                logits = self.network(part(images.to(device)))
+                logits = self.network(part(on_device))
             self._add_part(name, batch, logits.float().softmax(1).double().cpu().numpy())
         for item, image in zip(batch, images, strict=True):
             if int(item["slice"]) == int(item["slices"]) // 2:
