@@ -59,7 +59,7 @@ class Classifier:
     def __init__(self, path: str | Path, threads: int = 0, accept: Sequence[str] | None = None) -> None:
         file = Path(path)
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: there is no such file; {_ADVICE}")
+            raise FileNotFoundError(f"{file} does not exist; {_ADVICE}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:

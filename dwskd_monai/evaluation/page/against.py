@@ -11,7 +11,7 @@ from scipy import stats
 
 from dwskd_monai.evaluation.intervals import Groups, group_count, group_numbers, groups_of, standard_error, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
-from dwskd_monai.evaluation.page.curves import auc_record
+from dwskd_monai.evaluation.page.curves import auc_record, mean_area_record
 from dwskd_monai.evaluation.page.rates import macro_rows
 from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
 from dwskd_monai.evaluation.page.subsets import Predictions, class_areas, lacking_mean
@@ -53,10 +53,14 @@ def _overall(this: Predictions, other: Predictions, areas: _Areas, resamples: Re
     reason = lacking_mean(this)
     if reason is not None:
         return found | {name: _words(reason) for name in ("balanced_accuracy", "auc")}
-    sensitivities = [macro_rows(one.predicted, one.labels, resamples)["sensitivity"] for one in (this, other)]
-    means = [np.mean(list(of_classes.values()), axis=0) for of_classes in areas]
-    for name, rows in (("balanced_accuracy", sensitivities), ("auc", means)):
-        found[name] = _pair(record(rows[0], count), record(rows[1], count), rows[0] - rows[1], count)
+    sensitivity, other_sensitivity = (
+        macro_rows(one.predicted, one.labels, resamples)["sensitivity"] for one in (this, other)
+    )
+    known, other_known = record(sensitivity, count), record(other_sensitivity, count)
+    found["balanced_accuracy"] = _pair(known, other_known, sensitivity - other_sensitivity, count)
+    auc, other_auc = (mean_area_record(of_classes.values(), this.labels, this.groups) for of_classes in areas)
+    mean, other_mean = (np.mean(list(of_classes.values()), axis=0) for of_classes in areas)
+    found["auc"] = _pair(auc, other_auc, mean - other_mean, count)
     return found
 
 

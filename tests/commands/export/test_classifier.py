@@ -279,7 +279,7 @@ def test_one_slice_is_enough_to_compare(chest):
 @pytest.mark.parametrize("content", ["", "not a network"])
 def test_a_file_that_is_not_a_classifier_is_named(chest, tmp_path, content):
     file = tmp_path / "x.onnx"
-    with pytest.raises(FileNotFoundError, match=r"x.onnx: there is no such file; expected one that dwskd export"):
+    with pytest.raises(FileNotFoundError, match=r"x.onnx does not exist; expected one that dwskd export"):
         Classifier(file)
     file.write_text(content)
     with pytest.raises(ValueError, match=r"x.onnx: .*expected one that dwskd export BUNDLE --format onnx wrote"):

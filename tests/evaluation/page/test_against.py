@@ -259,3 +259,11 @@ def test_without_another_network_the_page_has_no_such_part(tmp_path):
     content = measure(few, origin_of(few), OTHER).content
     assert "Whether it is better than the other network (Another <bundle>, 1.0) cannot be said." in content["summary"]
     assert isinstance(page, Page)
+
+
+@pytest.mark.parametrize("per_patient", [1, 3])
+def test_the_mean_auc_of_this_network_is_that_of_its_own_report(per_patient):
+    this, other = two(per_patient=per_patient)
+    found = compared(this, other)["metrics"]["auc"]
+    assert found["this"] == this.performance["auc"]
+    assert found["other"] == other.performance["auc"]
