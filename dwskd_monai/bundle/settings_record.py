@@ -249,9 +249,18 @@ def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that differ from the bundle's ``train.yaml``, or are not in it; paths on this machine are left out."""
     file = Path(find_bundle_root()) / "configs" / "train.yaml"
-    default = _tunables(ConfigParser.load_config_file(str(file))) if file.is_file() else {}
+    default = _tunables(_resolved(file)) if file.is_file() else {}
     changed = {key: value for key, value in config.items() if key not in default or default[key] != value}
     return without_places({key: value for key, value in changed.items() if is_plain(value)})
+
+
+def _resolved(file: Path) -> Mapping[str, Any]:
+    """The content of a config as a workflow has it, in which MONAI has rewritten ids and put macros in."""
+    parser = ConfigParser()
+    parser.read_config(str(file))
+    parser.resolve_macro_and_relative_ids()
+    content: Mapping[str, Any] = parser.get()
+    return content
 
 
 def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
