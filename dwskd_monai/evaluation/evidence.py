@@ -93,7 +93,7 @@ class Evidence:
         possible = self.prediction_set(calibrated, class_names)
         note = ""
         if self.set_thresholds and not possible:
-            note = f"no class fits at {self.coverage:.0%}: probabilities unlike those of the validation images"
+            note = f"no class fits at {self.coverage:.0%}: probabilities unlike those that the sets were fitted to"
         return {
             "at_operating_point": SEPARATOR.join(reached) if self.operating_points else NOT_FITTED,
             "prediction_set": SEPARATOR.join(possible) if self.set_thresholds else NOT_FITTED,
@@ -128,7 +128,7 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
         raise ValueError(f"evidence in the trained settings is incomplete: {error!r}; copy the file again") from error
     words = lacking(content)
     if words:
-        _logger.info("from the validation images: %s", "; ".join(words))
+        _logger.info("fitted to %s: %s", content["fitted_on"], "; ".join(words))
     shown = {key: value for key, value in content.items() if key != "novelty"} | _of_novelty(content)
     return Evidence(temperature, points, sets, coverage, {"applied": True, **shown}, novelty)
 

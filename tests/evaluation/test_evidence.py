@@ -208,7 +208,7 @@ def test_the_columns_name_the_classes_that_reach_their_thresholds():
     assert evidence.describe(np.array([0.55, 0.25, 0.2]), NAMES) == {
         "at_operating_point": "a|b",
         "prediction_set": "",
-        "note": "no class fits at 90%: probabilities unlike those of the validation images",
+        "note": "no class fits at 90%: probabilities unlike those that the sets were fitted to",
     }
     assert evidence.describe(np.array([0.3, 0.1, 0.6]), NAMES) == {
         "at_operating_point": "", "prediction_set": "c", "note": "",

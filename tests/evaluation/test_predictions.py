@@ -64,7 +64,7 @@ def test_the_note_says_in_words_what_is_unusual(tmp_path):
     evidence = Evidence(1.0, {}, {"a": 1.0, "b": 1.0, "c": 1.0}, 0.9)
     handler = PredictionWriter(tmp_path, ("a", "b", "c"), planes={"axial": 50}, evidence=evidence)
     evaluate(handler, planes=["axial", "sagittal", "unknown", "axial"])
-    no_class = "no class fits at 90%: probabilities unlike those of the validation images"
+    no_class = "no class fits at 90%: probabilities unlike those that the sets were fitted to"
     assert [row[11] for row in read_rows(tmp_path / "predictions.csv")[1:]] == [
         no_class, f"sagittal slices, unlike the training images; {no_class}", no_class, no_class,
     ]  # fmt: skip

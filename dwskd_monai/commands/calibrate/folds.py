@@ -1,0 +1,118 @@
+"""A training and a prediction for each fold."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dwskd_monai.bundle.folders import require_writable
+from dwskd_monai.bundle.monai_command import run_monai
+from dwskd_monai.commands.calibrate.training import RepeatedTraining
+from dwskd_monai.files import read_json, replacing, write_json
+
+_IDENTITY = "trainings.json"
+_PREDICTED = "predictions.csv"
+# The fold that is predicted chooses nothing: it is looked at after the last epoch only, main is deployed, and
+# nothing is fitted to it
+_CHOOSES_NOTHING: Mapping[str, Any] = {
+    "calibrate": False,
+    "operating_point": None,
+    "prediction_set": None,
+    "novelty": None,
+}
+_WITHOUT_REPORT: Mapping[str, Any] = {"split": "validation", "report": False, "shortcuts": False, "explained": 0}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of a study that it never saw.
+
+    Args:
+        study: its name.
+        label: name of its class.
+        probabilities: by class.
+    """
+
+    study: str
+    label: str
+    probabilities: Mapping[str, float]
+
+
+class FoldTrainings:
+    """Trainings of all folds of a bundle's images.
+
+    Args:
+        training: that of the bundle.
+        folder: of the trainings; None: beside the bundle's weights.
+
+    Raises:
+        ValueError: if the folder has trainings with other settings or images.
+    """
+
+    def __init__(self, training: RepeatedTraining, folder: Path | None = None) -> None:
+        self.training = training
+        self.folder = training.weights.parent / "out_of_fold" if folder is None else folder
+        require_writable("out", self.folder)
+        self._refuse_others()
+
+    def predictions(self) -> list[Prediction]:
+        """Those of all studies, each by the training whose validation fold it is in; missing trainings are made."""
+        for fold in range(self.training.folds):
+            if not self._file(fold).is_file():
+                self._train(fold)
+                self._predict(fold)
+        return [row for fold in range(self.training.folds) for row in self._read(self._file(fold))]
+
+    def _refuse_others(self) -> None:
+        file = self.folder / _IDENTITY
+        wanted = self.training.identity()
+        if not file.is_file():
+            write_json(file, wanted)
+            return
+        there = read_json(file)
+        differing = sorted(key for key in {*there, *wanted} if there.get(key) != wanted.get(key))
+        if differing:
+            raise ValueError(
+                f"out: {self.folder} has trainings with other {', '.join(differing)}; give another folder, or remove it"
+            )
+
+    def _file(self, fold: int) -> Path:
+        """The predictions of a fold; it is written last."""
+        return self.folder / f"fold{fold}" / _PREDICTED
+
+    def _places(self, fold: int) -> dict[str, Any]:
+        folder = str(self.folder / f"fold{fold}")
+        return {"fold": fold, "ckpt_dir": folder, "output_dir": f"{folder}/eval"}
+
+    def _train(self, fold: int) -> None:
+        epochs = self.training.bundle.parsed("max_epochs", "train")
+        deploy = self.training.bundle.parsed("deploy", "train")
+        last = {"val_interval": epochs, "deploy": "main" if deploy == "better" else deploy}
+        settings = {**self.training.settings, **last, **_CHOOSES_NOTHING, **self._places(fold), "resume": False}
+        run_monai(self.training.bundle.folder, ["train"], settings, "training")
+
+    def _predict(self, fold: int) -> None:
+        places = {key: value for key, value in self._places(fold).items() if key != "fold"}
+        settings = {"dataset_dir": self.training.dataset_dir, **self._where(), **places, **_WITHOUT_REPORT}
+        run_monai(self.training.bundle.folder, ["train", "evaluate"], settings)
+        with replacing(self._file(fold)) as temporary:
+            temporary.write_bytes((Path(places["output_dir"]) / _PREDICTED).read_bytes())
+
+    def _where(self) -> dict[str, Any]:
+        """Where to compute, and where images are kept, as it was given."""
+        return {
+            key: self.training.given[key]
+            for key in ("device", "num_workers", "cache_dir")
+            if key in self.training.given
+        }
+
+    def _read(self, file: Path) -> list[Prediction]:
+        names = self.training.trained.class_names
+        with file.open(encoding="utf-8", newline="") as rows:
+            return [
+                Prediction(row["study"], row["label"], {name: float(row[name]) for name in names})
+                for row in csv.DictReader(rows)
+            ]

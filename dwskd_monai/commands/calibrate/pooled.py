@@ -1,0 +1,81 @@
+"""Evidence that is fitted to the predictions of all folds together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dwskd_monai.bundle.settings_file import write_settings
+from dwskd_monai.commands.calibrate.folds import Prediction
+from dwskd_monai.commands.calibrate.training import RepeatedTraining
+from dwskd_monai.data.items import study_of
+from dwskd_monai.evaluation.evidence import lacking
+from dwskd_monai.evaluation.fitting import Wanted, fit_evidence
+from dwskd_monai.files import replacing
+
+_NOVELTY = "novelty"
+_FITTED_ON = (
+    "out-of-fold predictions of all labeled studies, by {folds} networks that were trained as this one, each to the "
+    "last epoch and without the fold that it predicts"
+)
+
+
+def wanted_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Take what is to be fitted otherwise than in the training out of the settings of a command line.
+
+    Raises:
+        ValueError: for a share or a rule that there is not, or for the novelty score.
+    """
+    if _NOVELTY in settings:
+        raise ValueError(
+            f"{_NOVELTY}: the score comes from the images, not from a network's predictions, so calibrate does not fit "
+            f"it anew; train the bundle with --{_NOVELTY} {settings[_NOVELTY]}"
+        )
+    names = [field.name for field in dataclasses.fields(Wanted) if field.name in settings]
+    wanted = {name: settings.pop(name) for name in names}
+    Wanted(**wanted)
+    return wanted
+
+
+def fit_to_folds(
+    training: RepeatedTraining, predictions: Sequence[Prediction], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Fit evidence to predictions of all studies, and write it into the settings of the bundle's network.
+
+    Args:
+        training: that of the bundle.
+        predictions: of its labeled studies.
+        wanted: what is fitted otherwise than in the training, as of :class:`~dwskd_monai.evaluation.fitting.Wanted`.
+    """
+    trained = training.trained
+    names = trained.class_names
+    patients = {study_of(item): item.get("patient") for item in training.items}
+    former = {field.name: trained.evidence.get("settings", {}).get(field.name, field.default)
+              for field in dataclasses.fields(Wanted)}  # fmt: skip
+    record = fit_evidence(
+        np.array([[one.probabilities[name] for name in names] for one in predictions]),
+        np.array([names.index(one.label) for one in predictions]),
+        [patients[one.study] for one in predictions],
+        names,
+        training.bundle.parsed("aggregation", "train"),
+        Wanted(**former | dict(wanted)),
+        _FITTED_ON.format(folds=training.folds),
+    )
+    record[_NOVELTY] = trained.evidence.get(_NOVELTY, {"reason": "the training fitted none"})
+    with replacing(training.settings_file) as temporary:
+        write_settings(temporary, training.weights, trained, names, trained.origin, record)
+    return record
+
+
+def said_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What has changed, in words."""
+    was = f"{before['temperature']['value']:.2f} by {before['studies']}" if before else "not fitted"
+    lines = [
+        f"fitted to {after['studies']} studies ({after['intervals']})",
+        f"temperature {after['temperature']['value']:.2f}; before: {was}",
+        *lacking(after),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,128 @@
+"""The training of a bundle, to be repeated with other images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
+from dwskd_monai.bundle.settings_record import MAY_CHANGE
+from dwskd_monai.bundle.trained_settings import TrainedSettings
+from dwskd_monai.data.evaluation_split import digests_of
+
+_MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
+_OF_THE_CHOICE = ("fold", "folds", "seed", "train_fraction")
+Items = list[dict[str, Any]]
+
+
+class RepeatedTraining:
+    """How a bundle's network was trained, as its settings record it, and the images of that training.
+
+    Args:
+        folder: of the bundle.
+        dataset_dir: the labeled images; None: those that the bundle names.
+        given: paths and places, which the settings do not record.
+
+    Raises:
+        FileNotFoundError: if the bundle is not there or has not been trained.
+        ValueError: if the settings record no training, a setting would make it another one, or the images or the
+            teacher are others.
+    """
+
+    def __init__(self, folder: str | Path, dataset_dir: str | None, given: Mapping[str, Any]) -> None:
+        places = Bundle(folder, given)
+        places.refuse_unknown_overrides("calibrate", "train")
+        self.trained: TrainedSettings = read_settings(places.checkpoint)
+        self.weights = places.checkpoint
+        if not self.trained.images["training"]:
+            raise ValueError(
+                f"{settings_beside(self.weights)} records no training (dwskd settings wrote it), so none "
+                "can be repeated; train the bundle with dwskd train"
+            )
+        self.given = {key: value for key, value in places.overrides.items() if key not in ("checkpoint", "ckpt_dir")}
+        self._refuse_other_settings()
+        recorded = dict(self.trained.origin["overrides"])
+        choice = {key: self.trained.origin[key] for key in _OF_THE_CHOICE if key in self.trained.origin}
+        self.bundle = Bundle(folder, {**recorded, **choice, **self.given})
+        self.dataset_dir = str(self.bundle.parsed("dataset_dir", "train")) if dataset_dir is None else dataset_dir
+        self.settings: dict[str, Any] = {**recorded, **choice, **self.given, "dataset_dir": self.dataset_dir}
+        self._refuse_other_teacher()
+        self._refuse_missing_unlabeled()
+        self._refuse_other_images()
+
+    @property
+    def settings_file(self) -> Path:
+        """The file of the settings of the bundle's network."""
+        return settings_beside(self.weights)
+
+    @property
+    def folds(self) -> int:
+        """How many folds the images are divided into."""
+        return int(self.bundle.parsed("folds", "train"))
+
+    @cached_property
+    def items(self) -> Items:
+        """The training and validation images.
+
+        Raises:
+            ValueError: if the data names its validation images, so that there are no folds.
+        """
+        self.bundle.items(self.dataset_dir, "validation", self.folds - 1)  # refused if the data names them
+        return [item for split in ("training", "validation") for item in self.bundle.items(self.dataset_dir, split)]
+
+    def identity(self) -> dict[str, Any]:
+        """What trainings of the folds must have in common with those that are there already."""
+        origin = self.trained.origin
+        decisive = {key: value for key, value in self.settings.items() if key not in _MAY_BE_GIVEN}
+        images = {part: sorted(self.trained.images[part] or ()) for part in ("unlabeled", "earlier")}
+        return {"settings": decisive, "teacher": origin.get("teacher"), "images": sorted(self._labeled()), **images}
+
+    def _labeled(self) -> set[str]:
+        """Digests of the labeled images of the training."""
+        return {digest for part in ("training", "validation") for digest in self.trained.images[part] or ()}
+
+    def _refuse_other_settings(self) -> None:
+        """A setting is that of the training; only paths and places may be given."""
+        recorded = {**self.trained.origin["overrides"], **self.trained.origin}
+        for key, value in self.given.items():
+            if key not in _MAY_BE_GIVEN and (key not in recorded or recorded[key] != value):
+                raise ValueError(
+                    f"{key}: calibrate repeats the training of {self.weights} with the settings that it had; leave "
+                    f"{key} out, or train the bundle again with it"
+                )
+
+    def _refuse_other_teacher(self) -> None:
+        expected = (self.trained.origin.get("teacher") or {}).get("sha256")
+        file = Path(str(self.bundle.parsed("teacher_weights", "train")))
+        found = digest_of(file) if file.is_file() else None
+        if expected != found:
+            was = "timm's, or random" if expected is None else f"a file with digest {expected[:12]}…"
+            raise ValueError(
+                f"teacher_weights: the training started from weights that were {was}; got {file}. Give the same: "
+                "--teacher_weights"
+            )
+
+    def _refuse_missing_unlabeled(self) -> None:
+        used = "unlabeled" in self.trained.origin
+        if used != (self.given.get("unlabeled_dir") is not None):
+            raise ValueError(
+                "unlabeled_dir: the training learned from "
+                + (
+                    "images without labels; give them again: --unlabeled_dir DIR"
+                    if used
+                    else "no images without labels"
+                )
+            )
+
+    def _refuse_other_images(self) -> None:
+        digests = set(digests_of(self.items, self.bundle.parsed("cache_dir", "train")))
+        gone = self._labeled() - digests
+        new = set() if self.bundle.parsed("train_fraction", "train") < 1 else digests - self._labeled()
+        if gone or new:
+            raise ValueError(
+                f"dataset_dir: {self.dataset_dir} has not the images of the training: of {len(self._labeled())}, "
+                f"{len(gone)} are gone, and {len(new)} others are there. Give those of the training"
+            )
