@@ -66,6 +66,15 @@ def export(
     for name, metrics in result.metrics.items():
         shown = ", ".join(f"{label_of(metric)} {value:.4g}" for metric, value in metrics.items())
         sys.stdout.write(f"{name}: {shown}\n")
+    for metric, cost in result.costs.items():
+        sys.stdout.write(f"int8 less float32, {label_of(metric)}: {_shown(cost)}\n")
     sys.stdout.write(
         f"largest difference of a {result.of} on {result.images} images: {result.difference:.2g}\n{result.file}\n"
     )
+
+
+def _shown(cost: Any) -> str:
+    """A difference with its interval."""
+    if isinstance(cost, str):
+        return cost
+    return f"{cost['value']:+.4f} ({cost['low']:+.4f} to {cost['high']:+.4f}; n = {cost['n']})"

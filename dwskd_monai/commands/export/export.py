@@ -13,6 +13,7 @@ from torch import Tensor
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.description import network_description
 from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.files import replacing
 
 TOLERANCE = 1e-4
@@ -32,6 +33,7 @@ class Exported:
             classifier.
         images: number of images that were compared.
         metrics: those of float32 and int8 on labeled studies, if the network was quantized.
+        costs: int8 less float32 by metric, with a 95 % interval; words where there is too little to say.
         of: what the difference is one of.
     """
 
@@ -39,6 +41,7 @@ class Exported:
     difference: float
     images: int
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    costs: Mapping[str, Measured] = field(default_factory=dict)
     of: str = "logit"
 
 

@@ -13,8 +13,11 @@ from torch import Tensor
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.classifier import QUANTIZATION, Compared, slices_of, write_classifier
 from dwskd_monai.commands.export.export import Exported, export_network
-from dwskd_monai.commands.export.studies import evaluate, labeled_slices
+from dwskd_monai.commands.export.studies import Evaluated, evaluate, labeled_slices
 from dwskd_monai.evaluation.exported import INPUT, describe_onnx, library, read_onnx
+from dwskd_monai.evaluation.measuring import Measured
+from dwskd_monai.evaluation.page.against import against
+from dwskd_monai.evaluation.page.resampling import Resamples
 
 _CALIBRATION = 128  # number of slices on which the ranges of activations are measured
 
@@ -42,9 +45,17 @@ def export_int8(
         float32 = export_network(trained, "onnx_network", slices_of(images), Path(folder) / "float32.onnx").file
         int8 = Path(folder) / "int8.onnx"
         quantize(float32, labeled_slices(trained.bundle, dataset_dir, "training", _CALIBRATION), int8)
-        metrics = {file.stem: evaluate(trained.bundle, file, dataset_dir, split) for file in (float32, int8)}
+        evaluated = {file.stem: evaluate(trained.bundle, file, dataset_dir, split) for file in (float32, int8)}
         written = write_classifier(trained, int8, images, out, read_onnx(int8))
-    return dataclasses.replace(written, metrics=metrics)
+    metrics = {name: one.metrics for name, one in evaluated.items()}
+    return dataclasses.replace(written, metrics=metrics, costs=_costs(evaluated["int8"], evaluated["float32"]))
+
+
+def _costs(int8: Evaluated, float32: Evaluated) -> dict[str, Measured]:
+    """The difference of each metric on the same studies."""
+    resamples = Resamples(int8.predictions.groups)
+    pairs = against(int8.predictions, float32.predictions, resamples)["metrics"]
+    return {name: pair["difference"] for name, pair in pairs.items()}
 
 
 def quantize(source: Path, images: Tensor, target: Path) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.data.items import study_of
 from dwskd_monai.data.phantoms import make_phantom_of
+from dwskd_monai.evaluation.fitting import patient_groups
+from dwskd_monai.evaluation.page.subsets import Predictions
 from dwskd_monai.files import read_json
 
 _COMPARED = 32  # number of slices on which networks are compared, and of images on which classifiers are
@@ -99,8 +105,21 @@ def _phantom_slices(bundle: Bundle, most: int) -> Tensor:
         return torch.stack([item["image"] for item in itertools.islice(dataset, most)])
 
 
-def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[str, float]:
-    """Overall metrics of the studies of a split, by the bundle's ``evaluate.yaml``; NaN for undefined ones.
+@dataclass(frozen=True)
+class Evaluated:
+    """How an exported network classifies labeled studies.
+
+    Args:
+        metrics: overall ones; NaN where undefined.
+        predictions: of the studies, in the order of the datalist.
+    """
+
+    metrics: Mapping[str, float]
+    predictions: Predictions
+
+
+def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> Evaluated:
+    """Classify the studies of a split by the bundle's ``evaluate.yaml``.
 
     Args:
         bundle: the bundle that was trained.
@@ -111,9 +130,24 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> dict[
     Raises:
         FileNotFoundError, ValueError: as :func:`labeled_slices`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {"exported": str(file), "dataset_dir": str(dataset_dir), "split": split, "output_dir": folder}
-        bundle.parsed("evaluator", *_CONFIGS, **settings, **_STRICT).run()
-        metrics = read_json(Path(folder) / "metrics.json")
-    overall: dict[str, float | None] = metrics["study"]["overall"]
-    return {name: float("nan") if value is None else value for name, value in overall.items()}
+    with tempfile.TemporaryDirectory() as name:
+        settings = {"exported": str(file), "dataset_dir": str(dataset_dir), "split": split, "output_dir": name}
+        exported = Bundle(bundle.folder, {**bundle.overrides, **settings, **_STRICT, "report": False})
+        exported.parsed("evaluator", *_CONFIGS).run()
+        items = exported.parsed("validate#dataset", *_CONFIGS).data
+        folder = Path(name)
+        metrics: dict[str, float | None] = read_json(folder / "metrics.json")["study"]["overall"]
+        predictions = _read(folder / "predictions.csv", {study_of(item): item.get("patient") for item in items}, bundle)
+    return Evaluated({key: float("nan") if value is None else value for key, value in metrics.items()}, predictions)
+
+
+def _read(file: Path, patients: Mapping[str, Any], bundle: Bundle) -> Predictions:
+    names = bundle.class_names
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    return Predictions(
+        np.array([[float(row[name]) for name in names] for row in rows]),
+        np.array([names.index(row["label"]) for row in rows]),
+        patient_groups([patients[row["study"]] for row in rows]),
+        names,
+    )

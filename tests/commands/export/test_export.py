@@ -108,12 +108,20 @@ def test_others_read_the_descriptions_with_their_own_tools(models, tmp_path):
 
 def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
     options = {"num_workers": 0, "ckpt_dir": models, "out": tmp_path / "x.onnx", "dataset_dir": phantoms, "int8": True}
-    options["cache_dir"] = tmp_path / "cache"
+    options |= {"cache_dir": tmp_path / "cache", "split": "all"}
     main(["export", str(BUNDLE), *(f"--{key}={value}" for key, value in options.items())])
     printed = capsys.readouterr().out
     for name in ("float32", "int8"):
         measured = rf"^{name}: accuracy [\d.]+, balanced accuracy [\d.]+, macro AUC [\d.]+"
         assert re.search(measured, printed, re.MULTILINE)
+    number = r"[+-]\d\.\d{4}"
+    cost = re.search(
+        rf"^int8 less float32, accuracy: ({number}) \({number} to {number}; n = 60\)", printed, re.MULTILINE
+    )
+    float32, int8 = (
+        float(re.search(rf"^{name}: accuracy ([\d.]+)", printed, re.MULTILINE)[1]) for name in ("float32", "int8")
+    )
+    assert float(cost[1]) == pytest.approx(int8 - float32, abs=1e-3)
     assert printed.splitlines()[-1] == str(tmp_path / "x.onnx")
     assert list((tmp_path / "cache").rglob("*.safetensors")), "a training before would have left them"
     model = onnx.load(tmp_path / "x.onnx")
