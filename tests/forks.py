@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -22,6 +25,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
+
+import dwskd_monai
 
 MODULES = ("monai.bundle", "dwskd_monai")
 # Where the process listens: its forks may ask it for forks too
@@ -171,15 +176,16 @@ def _become(request: Mapping[str, Any]) -> None:
 
 
 def _import() -> None:
-    """What nearly all commands need."""
+    """What commands import sooner or later, and what Fire finds out of it."""
+    import fire.core  # noqa: F401
+    import sklearn.ensemble  # noqa: F401
+    import timm  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
-    import dwskd_monai.bundle.running
-    import dwskd_monai.commands.compare.command
-    import dwskd_monai.data.slices
-    import dwskd_monai.evaluation.predictions
-    import dwskd_monai.evaluation.study_metric
-    import dwskd_monai.training.trainer  # noqa: F401
+    for module in pkgutil.walk_packages(dwskd_monai.__path__, "dwskd_monai."):
+        if not module.name.startswith(("dwskd_monai.__main__", "dwskd_monai.runtime")):  # ONNX Runtime starts threads
+            importlib.import_module(module.name)
+    inspect.stack()  # Fire calls it too; the first call looks for the sources of all modules
 
 
 if __name__ == "__main__":

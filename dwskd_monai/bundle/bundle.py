@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.classes import class_names_of
+from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
 from dwskd_monai.bundle.words import as_values
@@ -108,7 +109,7 @@ class Bundle:
         return items
 
     def _read(self, names: Sequence[str], *overrides: Mapping[str, Any]) -> ConfigParser:
-        parser = ConfigParser()
+        parser = ConfigFiles()
         parser.read_config([self._existing(f"{name}.yaml") for name in names])
         parser.read_meta(self._existing("metadata.json"))
         parser["bundle_root"] = str(self.folder.resolve())

@@ -9,6 +9,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ReferenceResolver
 
+from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.words import checked_type
 
 _SEPARATOR = "#"
@@ -68,7 +69,7 @@ def settings_of_files(paths: Iterable[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for path in paths:
         if Path(path).stem != _TRAINS:
-            content = ConfigParser.load_config_file(path)
+            content = ConfigFiles.load_config_file(path)
             settings |= {key: value for key, value in content.items() if not _refers(value)}
     return settings
 

@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
 from dwskd_monai.bundle.classes import class_names_of
+from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
 from dwskd_monai.bundle.folders import require_writable
@@ -129,7 +130,7 @@ def _check(workflow: ConfigWorkflow, call: Mapping[str, Any]) -> None:
         raise ValueError(f"{inside[0]}: what a network was trained with cannot be set; --checkpoint names its weights")
     _put_values(workflow.parser, overrides)
     _keep_number_signs(workflow.parser, overrides)
-    files = ConfigParser()  # as they are in the files, nothing overridden
+    files = ConfigFiles()  # as they are in the files, nothing overridden
     files.read_config(call["config_file"])
     ids = [key for key in overrides if key not in OF_TRACKING]
     known = [files]
@@ -182,7 +183,7 @@ def _configs_in(folder: Path) -> dict[str, ConfigParser]:
     """The configs of a bundle, by their names without suffix."""
     files = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".json")]
     return {
-        file.stem: ConfigParser(ConfigParser.load_config_file(str(file))) for file in files if file.stem != "metadata"
+        file.stem: ConfigParser(ConfigFiles.load_config_file(str(file))) for file in files if file.stem != "metadata"
     }
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from monai.bundle import ConfigParser
-
+from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.decisive import decisive_settings, is_plain
 from dwskd_monai.bundle.overrides import as_id, parts_of
 from dwskd_monai.bundle.running import OF_TRACKING, PLACES, evaluating_parser, find_bundle_root
@@ -256,7 +255,7 @@ def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _resolved(file: Path) -> Mapping[str, Any]:
     """The content of a config as a workflow has it, in which MONAI has rewritten ids and put macros in."""
-    parser = ConfigParser()
+    parser = ConfigFiles()
     parser.read_config(str(file))
     parser.resolve_macro_and_relative_ids()
     content: Mapping[str, Any] = parser.get()

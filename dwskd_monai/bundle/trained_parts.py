@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.running import files_of_run, overrides_of_run
@@ -61,10 +62,10 @@ def load_other_settings(against: str | Path | None) -> TrainedSettings:
 
 def _training_config(bundle: Bundle) -> ConfigParser:
     """The config that would train: that of the command with its overrides, or else the bundle's ``train.yaml``."""
-    files = [file for file in files_of_run() if "trained" not in ConfigParser.load_config_file(file)]
+    files = [file for file in files_of_run() if "trained" not in ConfigFiles.load_config_file(file)]
     if not files:
         return bundle.config("train")
-    parser = ConfigParser()
+    parser = ConfigFiles()
     parser.read_config(files)
     parser["_meta_"] = bundle.metadata
     parser.update(pairs={key: value for key, value in overrides_of_run().items() if knows(parser, key)})

@@ -1,0 +1,27 @@
+"""Configs as they are in their files. A command asks for the same files several times; YAML takes long to read."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+
+class ConfigFiles(ConfigParser):
+    """A parser that reads a file again only if it has changed."""
+
+    @classmethod
+    def load_config_file(cls, filepath: str | os.PathLike[str], **kwargs: Any) -> dict[str, Any]:
+        """The content of a file, as MONAI loads it; the caller may change it."""
+        status = Path(filepath).stat()
+        return copy.deepcopy(_content(str(filepath), status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(maxsize=32)
+def _content(path: str, modified: int, size: int) -> dict[str, Any]:
+    content: dict[str, Any] = ConfigParser.load_config_file(path)
+    return content
