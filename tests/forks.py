@@ -26,11 +26,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-import dwskd_monai
-
 MODULES = ("monai.bundle", "dwskd_monai")
 # Where the process listens: its forks may ask it for forks too
 _ADDRESS = "DWSKD_TESTS_FORKS"
+_MISSING = ("dwskd_monai", "itk", "pydicom")  # where a packed bundle runs with MONAI and timm alone
 _LARGEST = 2**17  # bytes of a request
 
 
@@ -40,6 +39,7 @@ class Fork:
     Args:
         command: its words, Python first.
         cwd, env, stdout, stderr, start_new_session: as of ``Popen``; output goes to files.
+        alone: whether Python has neither this package nor libraries that a packed bundle can do without.
         options: others, which change nothing here.
     """
 
@@ -51,11 +51,12 @@ class Fork:
         stdout: IO[Any] | None = None,
         stderr: IO[Any] | int | None = None,
         start_new_session: bool = False,
+        alone: bool = False,
         **options: Any,
     ) -> None:
         assert list(command[:2]) == [sys.executable, "-m"], command
         assert command[2] in MODULES, command
-        address = _address()
+        address = _started(alone=True) if alone else _address()
         request = {
             "words": list(command[2:]),
             "cwd": str(cwd or Path.cwd()),
@@ -108,11 +109,11 @@ def _address() -> str:
 
 
 @functools.cache
-def _started() -> str:
+def _started(alone: bool = False) -> str:
     """Start the process that forks; it ends with this one."""
     address = str(Path(tempfile.mkdtemp()) / "forks")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tests.forks", address]
+    command = [sys.executable, "-m", "tests.forks", address, *(["alone"] if alone else [])]
     folder = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -158,7 +159,7 @@ def _forked(connection: socket.socket) -> dict[str, Any]:
 
 
 def _become(request: Mapping[str, Any]) -> None:
-    """Become the process that was asked for, and let it ask for others."""
+    """Become the process that was asked for."""
     os.setpgid(0, request["group"])  # 0: one of its own, which can be killed with all that it starts
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
@@ -167,6 +168,9 @@ def _become(request: Mapping[str, Any]) -> None:
     sys.path[0] = request["cwd"]
     sys.argv = list(request["words"])
 
+
+def _let_ask_for_forks() -> None:
+    """Let the process that was asked for ask for others."""
     import dwskd_monai.bundle.monai_command
     import dwskd_monai.commands.compare.process
 
@@ -176,20 +180,39 @@ def _become(request: Mapping[str, Any]) -> None:
 
 
 def _import() -> None:
-    """What commands import sooner or later, and what Fire finds out of it."""
-    import fire.core  # noqa: F401
+    """What commands import sooner or later."""
     import sklearn.ensemble  # noqa: F401
-    import timm  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
+
+    import dwskd_monai
 
     for module in pkgutil.walk_packages(dwskd_monai.__path__, "dwskd_monai."):
         if not module.name.startswith(("dwskd_monai.__main__", "dwskd_monai.runtime")):  # ONNX Runtime starts threads
             importlib.import_module(module.name)
-    inspect.stack()  # Fire calls it too; the first call looks for the sources of all modules
+
+
+class _Missing:
+    """An importer that finds nothing of what is missing."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in _MISSING:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 if __name__ == "__main__":
-    _import()
+    is_alone = "alone" in sys.argv
+    if is_alone:
+        sys.meta_path.insert(0, _Missing())  # type: ignore[arg-type]
+    else:
+        _import()
+
+    import fire.core  # noqa: F401
+    import monai.bundle  # noqa: F401
+    import timm  # noqa: F401
+
+    inspect.stack()  # Fire calls it too; the first call looks for the sources of all modules
     wanted = _serve(sys.argv[1])
     _become(wanted)
+    if not is_alone:
+        _let_ask_for_forks()
     runpy.run_module(wanted["words"][0], run_name="__main__", alter_sys=True)

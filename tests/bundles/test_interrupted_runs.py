@@ -131,7 +131,7 @@ def test_a_process_that_stands_still_is_named_and_all_end(phantoms, tmp_path):
         *("run", "training", "--config_file", config("train", "multi_gpu_train"), "--backend", "gloo"),
         *("--dataset_dir", phantoms, "--teacher_weights", "random", "--max_epochs", "2", "--independent_epochs", "1"),
         *("--distillation_term#_target_", "processes.Freezing"),
-        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path / "out", "--timeout_minutes", "0.5", *SMALL),
+        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path / "out", "--timeout_minutes", "0.25", *SMALL),
         cwd=tmp_path,
         expect=2,
         launcher=launcher,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import monai.networks.nets as monai_nets
 import timm
 import torch
+from timm.models._efficientnet_builder import decode_arch_def, round_channels
+from timm.models.efficientnet import EfficientNet
+from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.regnet import RegNetCfg
 from torch import nn
 
@@ -24,6 +28,24 @@ def monai_pair(
     network: Callable[..., nn.Module], teacher: dict[str, Any], student: dict[str, Any], **both: Any
 ) -> Pair:
     return Pair(lambda: network(**both, **teacher), lambda: network(**both, **student))
+
+
+def mobile_pair(
+    network: type[nn.Module],
+    stages: list[list[str]],
+    teacher: tuple[float, float],
+    student: tuple[float, float],
+    **both: Any,
+) -> Pair:
+    """Networks of the first stages of a family of timm; of each its width and depth, as multiples."""
+
+    def made(width: float, depth: float) -> nn.Module:
+        blocks = decode_arch_def(stages, depth_multiplier=depth)
+        rounded = functools.partial(round_channels, multiplier=width)
+        settings = {"num_features": int(64 * width), "in_chans": 1, "num_classes": 3}
+        return network(block_args=blocks, round_chs_fn=rounded, **settings, **both)
+
+    return Pair(lambda: made(*teacher), lambda: made(*student))
 
 
 @dataclass(frozen=True)
@@ -45,8 +67,19 @@ CONVNEXT = {"dims": (20, 24, 32, 40), "depths": (1, 2, 3, 1)}, {"dims": (8, 12, 
 RESNET = {"channels": (24, 32, 40, 48), "layers": (2, 2, 3, 1)}, {"channels": (8, 12, 20, 24), "layers": (1, 2, 2, 1)}
 REGNET = {"depth": 6, "w0": 32, "wa": 32.0, "wm": 2.0, "se_ratio": 0.25, "group_size": 8}
 EFFICIENTNET = ["r1_k3_s11_e1_i32_o16_se0.25", "r2_k3_s22_e6_i16_o24_se0.25", "r2_k5_s22_e6_i24_o40_se0.25"]
+EFFICIENTNET_STAGES = [["ds_r1_k3_s1_e1_c16_se0.25"], ["ir_r2_k3_s2_e6_c24_se0.25"], ["ir_r2_k5_s2_e6_c40_se0.25"]]
+MOBILENETV2_STAGES = [["ds_r1_k3_s1_c16"], ["ir_r2_k3_s2_e6_c24"], ["ir_r2_k3_s2_e6_c32"]]
+MOBILENETV3_STAGES = [
+    ["ds_r1_k3_s1_e1_c16_nre"],
+    ["ir_r1_k3_s2_e4_c24_nre", "ir_r1_k3_s1_e3_c24_nre"],
+    ["ir_r2_k5_s2_e3_c40_se0.25_nre"],
+    ["cn_r1_k1_s1_c96"],
+]
 SENET = {
-    "block": "se_bottleneck",
+    "block": "se_resnet_bottleneck",
+    "inplanes": 64,
+    "input_3x3": False,
+    "downsample_kernel_size": 1,
     "groups": 1,
     "reduction": 4,
     "dropout_prob": None,
@@ -90,18 +123,9 @@ TINY: dict[str, Pair] = {
         {"growth_rate": 4, "block_config": (2, 2, 1)},
         in_chans=1, num_classes=3,
     ),
-    "EfficientNet": Pair(
-        lambda: timm.create_model("efficientnet_b2", in_chans=1, num_classes=3),
-        lambda: timm.create_model("efficientnet_b0", in_chans=1, num_classes=3),
-    ),
-    "MobileNetV2": Pair(
-        lambda: timm.create_model("mobilenetv2_100", in_chans=1, num_classes=3),
-        lambda: timm.create_model("mobilenetv2_050", in_chans=1, num_classes=3),
-    ),
-    "MobileNetV3": Pair(
-        lambda: timm.create_model("mobilenetv3_large_100", in_chans=1, num_classes=3),
-        lambda: timm.create_model("mobilenetv3_large_075", in_chans=1, num_classes=3),
-    ),
+    "EfficientNet": mobile_pair(EfficientNet, EFFICIENTNET_STAGES, (1.1, 1.2), (1.0, 1.0), act_layer=nn.SiLU),
+    "MobileNetV2": mobile_pair(EfficientNet, MOBILENETV2_STAGES, (1.0, 1.0), (0.5, 1.0), act_layer=nn.ReLU6),
+    "MobileNetV3": mobile_pair(MobileNetV3, MOBILENETV3_STAGES, (1.0, 1.0), (0.75, 1.0), act_layer=nn.Hardswish),
     "MobileNetV4": Pair(
         lambda: timm.create_model("mobilenetv4_conv_small", in_chans=1, num_classes=3),
         lambda: timm.create_model("mobilenetv4_conv_small_035", in_chans=1, num_classes=3),
@@ -123,7 +147,7 @@ TINY: dict[str, Pair] = {
         spatial_dims=3, in_channels=1, out_channels=3,
     ),
     "MONAI SEResNet": monai_pair(
-        monai_nets.SENet, {"layers": (2, 2, 2, 2)}, {"layers": (1, 1, 2, 1)}, num_classes=3, **SENET
+        monai_nets.SENet, {"layers": (2, 1, 1, 1)}, {"layers": (1, 1, 1, 1)}, num_classes=3, **SENET
     ),
     "MONAI EfficientNetBN": monai_pair(
         monai_nets.EfficientNet,

@@ -27,6 +27,7 @@ from dwskd_monai.commands.pack.unpack import unpack
 from dwskd_monai.evaluation.novelty_fitting import fit_novelty
 from tests.bundles.commands import SMALL_SETTINGS, run, save_network
 from tests.conftest import BUNDLES, tiny_convnext
+from tests.forks import Fork
 
 pytestmark = pytest.mark.slow
 
@@ -37,17 +38,6 @@ METRICS = {
         "confusion": [[4, 4], [0, 0]],
     }
 }
-# Python without this package: what a packed bundle is run by
-ALONE = """
-import runpy, sys
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("dwskd_monai", "itk", "pydicom"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Without())
-sys.argv[0] = "monai.bundle"
-runpy.run_module("monai.bundle", run_name="__main__")
-"""
 
 
 def sha256(file: Path) -> str:
@@ -88,8 +78,12 @@ NAME = BUNDLES[0].name
 
 
 def alone(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", ALONE, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    """Run ``python -m monai.bundle …`` by Python without this package."""
+    command = [sys.executable, "-m", "monai.bundle", *map(str, arguments)]
+    out, err = cwd / "alone_out.txt", cwd / "alone_err.txt"
+    with out.open("w") as printed, err.open("w") as errors:
+        code = Fork(command, cwd=cwd, stdout=printed, stderr=errors, alone=True).wait()
+    return subprocess.CompletedProcess(command, code, out.read_text(), err.read_text())
 
 
 def scores(file: Path) -> list[str]:
