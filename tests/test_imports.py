@@ -47,6 +47,8 @@ TABLE = {
     "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib", "jinja2"}),
     "evaluation.cards": Room({"files"}, {"jinja2"}),
     "runtime": Room({"files", "reading", "preprocessing", "evaluation", "data"}, {"numpy", "onnxruntime"}),
+    "runtime.command": Room({"dicom_out"}, set()),
+    "dicom_out": Room({"files", "reading", "evaluation", "runtime"}, {"numpy", "PIL", "pydicom", "highdicom"}),
     "inference_code": Room({"reading"}, set()),
     "commands": Room({"files", "inference_code", "checkpoints", "ensemble", "bundle", "runtime", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),

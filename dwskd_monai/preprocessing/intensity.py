@@ -35,9 +35,14 @@ def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float
         padding: share of the pixels that the percentiles leave out, the darkest ones. With a share of 0.2, the median
             of the others is the 60th percentile of all.
     """
+    return scale_range(pixels, *percentiles(pixels, lower, upper, padding))
+
+
+def percentiles(pixels: Pixels, lower: float, upper: float, padding: float = 0.0) -> tuple[float, float]:
+    """The values that become 0 and 1; see :func:`scale_percentiles`."""
     ranks = np.minimum([100 * padding + (1 - padding) * rank for rank in (lower, upper)], 100)
     low, high = np.percentile(pixels, ranks)
-    return scale_range(pixels, float(low), float(high))
+    return float(low), float(high)
 
 
 def window(pixels: Pixels, ranges: Sequence[Range]) -> Pixels:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from dwskd_monai.evaluation.aggregation import Aggregation
+from dwskd_monai.evaluation.evidence import Evidence, read_evidence
 from dwskd_monai.reading.image import Image
 from dwskd_monai.runtime import names
+from dwskd_monai.runtime.deciding import DecidingSlice, deciding_slice
 from dwskd_monai.runtime.inputs import inputs_of, read_expected
 
 _ADVICE = "expected one that dwskd export BUNDLE --format onnx wrote"
@@ -30,6 +35,7 @@ class Answer:
         prediction_set: the classes that the image may have.
         novelty: how unlike the training images it is; None: the training fitted nothing that tells.
         slice_novelty: ``(D,)``, that of its slices.
+        deciding: the slice that speaks most for the most probable class, if it was asked for.
     """
 
     probabilities: NDArray[np.float32]
@@ -38,6 +44,7 @@ class Answer:
     prediction_set: tuple[str, ...]
     novelty: float | None = None
     slice_novelty: NDArray[np.float32] | None = None
+    deciding: DecidingSlice | None = None
 
 
 class Classifier:
@@ -67,12 +74,30 @@ class Classifier:
         except Exception as error:  # ONNX Runtime's errors have no common class
             raise ValueError(f"{file}: ONNX Runtime cannot read it ({error}); {_ADVICE}") from error
         described = self._session.get_modelmeta().custom_metadata_map
+        self._file = file
         self._inputs = {value.name for value in self._session.get_inputs()}
         if names.PIXELS not in self._inputs or "reading" not in described:
             raise ValueError(f"{file}: an ONNX model of another kind; {_ADVICE}")
         self.metadata: dict[str, Any] = {name: json.loads(value) for name, value in described.items()}
         if accept is not None:
             self.metadata["reading"]["expectation"]["accept"] = list(accept)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The digest of the file."""
+        with self._file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+
+    @functools.cached_property
+    def aggregation(self) -> Aggregation:
+        """How slices become studies."""
+        described = self.metadata["studies"]["aggregation"]
+        return Aggregation(described["method"], described["k"])
+
+    @functools.cached_property
+    def evidence(self) -> Evidence:
+        """What the training fitted."""
+        return read_evidence(self.metadata["evidence"], self.aggregation)
 
     def predict(self, path: str | Path) -> Answer:
         """What is said of the image in a file, or in the folder of a series.
@@ -86,9 +111,42 @@ class Classifier:
         """The slices of an image, as the training read them; raises as :meth:`predict`."""
         return read_expected(path, self.metadata["reading"])
 
-    def answer(self, image: Image, path: str | Path = "an image") -> Answer:
-        """What is said of an image that was read; ``path`` is for messages."""
-        return self.run(inputs_of(image, self.metadata["preprocessing"], path))
+    def answer(self, image: Image, path: str | Path = "an image", deciding: bool = False) -> Answer:
+        """What is said of an image that was read.
+
+        Args:
+            image: what :meth:`read` returned.
+            path: of the image, for messages.
+            deciding: whether the answer has the deciding slice too.
+        """
+        preprocessing = self.metadata["preprocessing"]
+        inputs = inputs_of(image, preprocessing, path)
+        answer = self.run(inputs)
+        if not deciding:
+            return answer
+        index = int(answer.probabilities.argmax())
+        return replace(answer, deciding=deciding_slice(path, image, inputs, preprocessing, answer.slices[:, index]))
+
+    def combined(self, answers: Sequence[Answer]) -> Answer:
+        """What is said of a study, from what is said of each of its images."""
+        if len(answers) == 1:
+            return answers[0]
+        slices = np.concatenate([answer.slices for answer in answers])
+        probabilities = self.evidence.calibrated(self.aggregation(slices.astype(np.float64)))
+        classes = self.metadata["classes"]
+        index = int(probabilities.argmax())
+        highest = max(answers, key=lambda answer: float(answer.slices[:, index].max()))
+        scores = [answer.slice_novelty for answer in answers if answer.slice_novelty is not None]
+        novelty = np.concatenate(scores) if scores else None
+        return Answer(
+            probabilities.astype(np.float32),
+            slices,
+            tuple(self.evidence.at_operating_point(probabilities, classes)),
+            tuple(self.evidence.prediction_set(probabilities, classes)),
+            None if novelty is None else float(novelty.mean()),
+            novelty,
+            highest.deciding,
+        )
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
         """What is said of the inputs of the graph; those that it does not have are left out."""

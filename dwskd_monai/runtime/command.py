@@ -54,6 +54,7 @@ def main(
         parser.add_argument("model", help="the file that dwskd export wrote")
     parser.add_argument("studies", help="an image, a folder of images, a DICOM series, or a CSV or JSON datalist")
     parser.add_argument("--out", required=True, help="folder for predictions.csv, and refused.csv if there are any")
+    parser.add_argument("--dicom_out", metavar="DIR", help="folder for a DICOM report and picture of each DICOM study")
     parser.add_argument("--abstain", action="store_true", help="no class for studies unlike the training images")
     parser.add_argument("--strict", action="store_true", help="end at the first image that cannot be used")
     parser.add_argument("--accept", type=_names, metavar="LIST", help="unexpected images to accept: ['view=LATERAL']")
@@ -65,13 +66,19 @@ def main(
     given = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # imported here, so that the help is shown at once
+    from dwskd_monai.dicom_out.writing import DicomAnswers
     from dwskd_monai.runtime.classifier import Classifier
     from dwskd_monai.runtime.predicting import predict_studies
 
     try:
         classifier = Classifier(given.model if model is None else model, given.threads, given.accept)
-        predict_studies(classifier, given.studies, given.out, given.abstain, given.strict)
-    except (ValueError, OSError) as error:
+        answers = None
+        if given.dicom_out is not None:
+            answers = DicomAnswers(classifier, given.dicom_out, given.studies, given.abstain)
+        predict_studies(classifier, given.studies, given.out, given.abstain, given.strict, answers=answers)
+        if answers is not None:
+            answers.finish()
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return int(getattr(error, "exit_code", _BAD_INPUT))
     return 0

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dwskd_monai.data.images import list_images
 from dwskd_monai.data.refused import RefusedImages
-from dwskd_monai.evaluation.aggregation import Aggregation
-from dwskd_monai.evaluation.evidence import read_evidence
 from dwskd_monai.evaluation.planes import UNKNOWN
 from dwskd_monai.evaluation.prediction_files import PredictionFiles
 from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.runtime.classifier import Answer, Classifier
 
 _Items = list[tuple[int, Mapping[str, str]]]  # with their ranks
+
+
+class Answers(Protocol):
+    """What takes the answers of a run, study by study."""
+
+    def add(self, study: str, images: Sequence[Path], answer: Answer) -> None:
+        """Take what is said of a study, and the files or folders of its images."""
 
 
 def predict_studies(
@@ -27,6 +32,7 @@ def predict_studies(
     abstain: bool = False,
     strict: bool = False,
     ignored_columns: Collection[str] = (),
+    answers: Answers | None = None,
 ) -> None:
     """Write the files that inference writes: predictions, those of slices, and images that were refused.
 
@@ -37,6 +43,7 @@ def predict_studies(
         abstain: whether the predicted class of a study that is unlike the training images is left empty.
         strict: whether the first image that cannot be used ends the run.
         ignored_columns: columns of a datalist to ignore.
+        answers: takes each study's answer too, with its deciding slice.
 
     Raises:
         FileNotFoundError, ValueError: if something is wrong with the source, or nothing was predicted.
@@ -46,20 +53,23 @@ def predict_studies(
     refused = RefusedImages(Path(output_dir) / "refused.csv", strict)
     refused.begin()
     items = list_images(dataset_dir, metadata["settings"]["dicom_series"], ignored_columns, refused)
-    aggregation = Aggregation(metadata["studies"]["aggregation"]["method"], metadata["studies"]["aggregation"]["k"])
     files = PredictionFiles(
         output_dir,
         metadata["classes"],
-        aggregation,
+        classifier.aggregation,
         metadata["weights_sha256"],
         refused,
         metadata["reading"]["expectation"]["accept"],
         metadata["planes"],
-        read_evidence(metadata["evidence"], aggregation),
+        classifier.evidence,
         abstain,
     )
     for rank, (study, images) in enumerate(_by_study(items).items()):
-        _add(files, study, rank, _answers(classifier, study, images, refused))
+        said = _answers(classifier, study, images, refused, answers is not None)
+        _add(files, study, rank, said)
+        if answers is not None and said:
+            paths = [Path(item["image"]) for _, item in images]
+            answers.add(study, paths, classifier.combined([answer for answer, _ in said]))
     files.finish()
     refused.finish()
 
@@ -71,14 +81,16 @@ def _by_study(items: Sequence[Mapping[str, str]]) -> dict[str, _Items]:
     return studies
 
 
-def _answers(classifier: Classifier, study: str, images: _Items, refused: RefusedImages) -> list[tuple[Answer, str]]:
+def _answers(
+    classifier: Classifier, study: str, images: _Items, refused: RefusedImages, deciding: bool
+) -> list[tuple[Answer, str]]:
     """What is said of each image of a study, and its plane; nothing if one of them cannot be used."""
     answers = []
     used: _Items = []
     for rank, item in images:
         try:
             image = classifier.read(item["image"])
-            answers.append((classifier.answer(image, item["image"]), image.plane or UNKNOWN))
+            answers.append((classifier.answer(image, item["image"], deciding), image.plane or UNKNOWN))
             used.append((rank, item))
         except (RefusedImage, OSError) as error:
             refused.add(error, item, rank)

@@ -18,7 +18,8 @@ _TARGETS = ("dwskd_monai.runtime.command.main", "dwskd_monai.runtime.predicting.
 _MODEL = "model.onnx"
 _CARD = "card.md"
 # The first versions with which the runtime was tried
-REQUIRES = ("nibabel>=5.2", "numpy>=1.26", "onnxruntime>=1.21.1", "pillow>=10.3", "pydicom>=3.0")
+# highdicom: the only one; another may write reports otherwise
+REQUIRES = ("highdicom==0.28.2", "nibabel>=5.2", "numpy>=1.26", "onnxruntime>=1.21.1", "pillow>=10.3", "pydicom>=3.0")
 EXTRAS = {"compressed": ("itk-io>=5.4",)}  # 550 MB, to decode compressed DICOM as in the training
 _INIT = '''"""{title}, a classifier that dwskd_monai deployed. {intended_use}"""
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dwskd_monai.ensemble import Ensemble
+from dwskd_monai.evaluation.explanations.fading import fades
 from dwskd_monai.evaluation.explanations.feature_maps import NoFeatureMapError, SpatialLayer, spatial_layer
 from dwskd_monai.evaluation.exported import ExportedNetwork
 
 Map = Callable[[Tensor, int], Tensor]  # from an image (1, C, H, W) and a class to (H, W): higher speaks for the class
 OCCLUSION = "occlusion"
 GRAD_CAM = "Grad-CAM++"
-_PLACES = 8  # of a side, that are hidden in turn
 _BATCH = 8
 
 
@@ -34,27 +34,14 @@ def occlusion(network: nn.Module) -> Map:
     """
 
     def of_image(image: Tensor, index: int) -> Tensor:
-        fades = _fades(*image.shape[2:]).to(image.device)
+        hiding = torch.from_numpy(fades(*image.shape[2:]))[:, None].to(image.device)
         with torch.no_grad(), eval_mode(network):
             whole = _probability(network, image, index)
-            hidden = torch.cat([_probability(network, image * (1 - part), index) for part in fades.split(_BATCH)])
-        falls = (whole - hidden)[:, None, None] * fades[:, 0]
-        return falls.sum(0) / fades[:, 0].sum(0)
+            hidden = torch.cat([_probability(network, image * (1 - part), index) for part in hiding.split(_BATCH)])
+        falls = (whole - hidden)[:, None, None] * hiding[:, 0]
+        return falls.sum(0) / hiding[:, 0].sum(0)
 
     return of_image
-
-
-def _fades(rows: int, columns: int) -> Tensor:
-    """How much each place hides of each pixel ``(64, 1, rows, columns)``: a Gaussian, 1 at its center."""
-    down, across = (_bumps(length) for length in (rows, columns))
-    return (down[:, None, :, None] * across[None, :, None, :]).reshape(-1, 1, rows, columns)
-
-
-def _bumps(length: int) -> Tensor:
-    """Gaussians ``(8, length)`` around the centers of eight parts of a line; their deviation is such a part."""
-    part = length / _PLACES
-    centers = (torch.arange(_PLACES) + 0.5) * part - 0.5
-    return torch.exp(-(((torch.arange(length) - centers[:, None]) / part) ** 2) / 2)
 
 
 def _probability(network: nn.Module, images: Tensor, index: int) -> Tensor:

@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 from PIL import Image
 
 from dwskd_monai.bundle import Bundle
@@ -29,6 +30,7 @@ from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.evaluation.cards.made import metrics_of
 from tests.evaluation.page.made import evaluated
+from tests.runtime.made import small_network
 
 MODULE = "chest_xray_classification"
 ALONE = """
@@ -40,27 +42,6 @@ sys.argv[0] = "chest-xray-classification"
 assert predict(f"{sys.argv[1]}/a.png").probabilities.shape == (3,)
 sys.exit(run())
 """
-
-
-def small_network(file: Path) -> Path:
-    """Three logits of the mean and the variance of an image; torch's exporter would take seconds."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Mul", ["image", "image"], ["squares"]),
-            helper.make_node("Concat", ["image", "squares"], ["both"], axis=1),
-            helper.make_node("ReduceMean", ["both", "axes"], ["means"], keepdims=0),
-            helper.make_node("MatMul", ["means", "weights"], ["logits"]),
-        ],
-        "network",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, 32, 32])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
-        [
-            helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]),
-            helper.make_tensor("weights", TensorProto.FLOAT, [2, 3], [1, -2, 0.5, 0.1, 1, -1]),
-        ],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +98,11 @@ def test_pip_learns_what_it_needs_and_what_it_is_called(installed):
     distribution = Distribution.at(info)
     assert distribution.metadata["Name"] == "chest-xray-classification"
     assert distribution.metadata["Summary"].endswith("not for diagnosis.")
-    needed = {requirement.split(">")[0] for requirement in distribution.requires or [] if "extra" not in requirement}
-    assert needed == {"nibabel", "numpy", "onnxruntime", "pillow", "pydicom"}
+    needed = {
+        re.split("[=>]", requirement)[0] for requirement in distribution.requires or [] if "extra" not in requirement
+    }
+    names = {re.split("[=>]", requirement)[0] for requirement in needed}
+    assert names == {"highdicom", "nibabel", "numpy", "onnxruntime", "pillow", "pydicom"}
     (script,) = distribution.entry_points
     assert (script.name, script.value) == ("chest-xray-classification", f"{MODULE}.__main__:run")
 

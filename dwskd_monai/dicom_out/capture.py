@@ -1,0 +1,65 @@
+"""The picture as a Secondary Capture, for archives and viewers that show no reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from highdicom.sc import SCImage
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from dwskd_monai.dicom_out.said import Said
+from dwskd_monai.dicom_out.series import MAKER, Series
+from dwskd_monai.dicom_out.sources import Source
+
+_LOSSY = "01"
+
+
+def capture(pixels: NDArray[np.uint8], said: Said, sources: Sequence[Source], series: Series) -> Dataset:
+    """The picture of a study, without what is copied from its images.
+
+    Args:
+        pixels: ``(rows, columns, 3)``.
+        said: what is said of the study.
+        sources: its DICOM files.
+        series: identifiers of the picture.
+    """
+    image = SCImage(
+        pixel_array=pixels,
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "P"),  # which highdicom demands; removed below
+        study_instance_uid=series.study,
+        series_instance_uid=series.uid,
+        series_number=series.number,
+        series_description=series.description,
+        sop_instance_uid=series.instance,
+        instance_number=1,
+        manufacturer=MAKER,
+        manufacturer_model_name=said.title[:64],
+        software_versions=said.version,
+        device_serial_number=said.sha256,
+    )
+    image.PatientOrientation = None  # a page has none
+    image.Laterality = None
+    image.ConversionType = "WSD"  # drawn by a program
+    image.BurnedInAnnotation = "NO"  # nothing on it tells who the patient is
+    image.DerivationDescription = "Answer of a classifier, with a heat map of the deciding slice. Research only."
+    image.SourceImageSequence = [_reference(source) for source in sources]
+    lossy = next((source for source in sources if source.loss.get("LossyImageCompression") == _LOSSY), None)
+    if lossy is not None:  # what was lost is lost here too
+        for name, value in lossy.loss.items():
+            setattr(image, name, value.split("\\"))
+    return image
+
+
+def _reference(source: Source) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = source.storage
+    item.ReferencedSOPInstanceUID = source.instance
+    item.PurposeOfReferenceCodeSequence = [CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)]
+    return item

@@ -1,0 +1,85 @@
+"""The slice of an image that speaks most for a class, as the network gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwskd_monai.preprocessing import fitting, intensity
+from dwskd_monai.reading.image import Image
+from dwskd_monai.runtime import names
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DecidingSlice:
+    """One slice of an image.
+
+    Args:
+        path: of the image.
+        number: of the slice, from 0.
+        count: of the slices of the image.
+        plane: in which it was cut; None: unknown.
+        pixels: ``(h, w)``, resized as for the network; black and white are the ends of ``limits``.
+        limits: the values that become black and white in the network's input.
+        height, width: of the slice, in mm, or in pixels if their size is unknown.
+        rescale: slope and intercept, for the graph.
+    """
+
+    path: Path
+    number: int
+    count: int
+    plane: str | None
+    pixels: Pixels
+    limits: tuple[float, float]
+    height: float
+    width: float
+    rescale: tuple[float, float] = (1.0, 0.0)
+
+
+def deciding_slice(
+    path: str | Path,
+    image: Image,
+    inputs: Mapping[str, NDArray[Any]],
+    preprocessing: Mapping[str, Any],
+    probabilities: NDArray[np.floating],
+) -> DecidingSlice:
+    """The slice with the highest probability of a class.
+
+    Args:
+        path: of the image.
+        image: what was read.
+        inputs: of the graph.
+        preprocessing: ``preprocessing`` of the classifier's metadata.
+        probabilities: ``(D,)`` of the slices.
+    """
+    number = int(probabilities.argmax())
+    size, keep_aspect = preprocessing["image_size"], preprocessing["keep_aspect"]
+    slope, intercept = float(inputs[names.SLOPE][0]), float(inputs[names.INTERCEPT][0])
+    if preprocessing["ranges"] is not None:
+        fitted = fitting.fit(image.pixels[number : number + 1], image.spacing, size, keep_aspect)[0]
+        lows, highs = zip(*preprocessing["ranges"], strict=True)
+        limits = ((min(lows) - intercept) / slope, (max(highs) - intercept) / slope)
+    else:  # all slices decide what is black and white
+        slices = fitting.fit(image.pixels, image.spacing, size, keep_aspect)
+        lower, upper = preprocessing["percentiles"]
+        limits = intensity.percentiles(slices, lower, upper, image.padding)
+        fitted = slices[number]
+    rows, columns = image.pixels.shape[1:]
+    return DecidingSlice(
+        path=Path(path),
+        number=number,
+        count=len(image.pixels),
+        plane=image.plane,
+        pixels=np.clip(fitted, *limits).astype(np.float32),
+        limits=limits,
+        height=rows * image.spacing[1],
+        width=columns * image.spacing[2],
+        rescale=(slope, intercept),
+    )
