@@ -57,8 +57,8 @@ def schemes() -> list[CodingSchemeIdentificationItem]:
 
 
 def _key(name: str, longest: int) -> str:
-    """Letters and digits of a name; a long or odd name is made unique by a part of its digest."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "", name).upper()
-    if re.fullmatch(r"[A-Za-z0-9_ -]+", name) and len(plain) <= longest:
-        return plain
-    return plain[: longest - 6] + hashlib.sha256(name.encode()).hexdigest()[:6].upper()
+    """The name itself if it can be a code; a long or odd one is made unique by a part of its digest."""
+    if re.fullmatch(r"[A-Za-z0-9_]+", name) and len(name) <= longest:
+        return name
+    plain = re.sub(r"[^A-Za-z0-9]+", "", name)
+    return plain[: longest - 6] + hashlib.sha256(name.encode()).hexdigest()[:6]

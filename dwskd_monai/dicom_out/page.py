@@ -12,10 +12,11 @@ from dwskd_monai.runtime.deciding import DecidingSlice
 _WIDTH = 960
 _MARGIN = 24
 _SIDE = (_WIDTH - 3 * _MARGIN) // 2  # of a picture
+_FREE = (88, 56)  # at the top and at the bottom, where viewers write on an image
 _WHITE, _GRAY, _AMBER = (255, 255, 255), (170, 170, 170), (255, 176, 64)
 _HEAT = np.array([255, 96, 0], np.float32)
 _OPAQUE = 0.65  # of the hottest pixel
-_LARGE, _USUAL, _SMALL = 34, 22, 17  # pixels of a letter
+_LARGE, _USUAL, _SMALL, _LEAST = 34, 22, 17, 12  # pixels of a letter
 Pixels = NDArray[np.uint8]
 
 
@@ -30,15 +31,16 @@ def draw(said: Said, deciding: DecidingSlice, heat: NDArray[np.float32]) -> Pixe
     plain = _gray(deciding)
     pictures = [_sized(part, deciding) for part in (plain, _heated(plain, heat))]
     lines = _lines(said, deciding, nothing=bool(heat.max() <= 0))
-    top = _MARGIN + _leading(_LARGE) + _leading(_USUAL) + _MARGIN // 2
+    title = _FREE[0]
+    top = title + _leading(_LARGE) + _leading(_USUAL) + _MARGIN // 2
     below = top + pictures[0].height + _MARGIN
-    page = Image.new("RGB", (_WIDTH, below + sum(_leading(size) for _, size, _ in lines) + _MARGIN))
+    page = Image.new("RGB", (_WIDTH, below + sum(_leading(size) for _, size, _ in lines) + _FREE[1]))
     for index, picture in enumerate(pictures):
         free = _SIDE - picture.width
         page.paste(picture, (_MARGIN + index * (_SIDE + _MARGIN) + free // 2, top))
     canvas = ImageDraw.Draw(page)
-    _write(canvas, _MARGIN, _headline(said), _LARGE, _AMBER if said.predicted is None else _WHITE)
-    _write(canvas, _MARGIN + _leading(_LARGE), RESEARCH_ONLY, _USUAL, _AMBER)
+    _write(canvas, title, _headline(said), _LARGE, _AMBER if said.predicted is None else _WHITE)
+    _write(canvas, title + _leading(_LARGE), RESEARCH_ONLY, _USUAL, _AMBER)
     for text, size, color in lines:
         _write(canvas, below, text, size, color)
         below += _leading(size)
@@ -90,11 +92,14 @@ def _sized(pixels: NDArray[np.float32], deciding: DecidingSlice) -> Image.Image:
 
 
 def _write(canvas: ImageDraw.ImageDraw, top: int, text: str, size: int, color: tuple[int, int, int]) -> None:
-    """One line; a long one gets smaller letters."""
+    """One line; a long one gets smaller letters, and ends early if that is not enough."""
     font = ImageFont.load_default(size)
-    while size > 8 and canvas.textlength(text, font) > _WIDTH - 2 * _MARGIN:
-        size -= 1
-        font = ImageFont.load_default(size)
+    while canvas.textlength(text, font) > _WIDTH - 2 * _MARGIN:
+        if size > _LEAST:
+            size -= 1
+            font = ImageFont.load_default(size)
+        else:
+            text = f"{text[:-2]}…"
     canvas.text((_MARGIN, top), text, color, font)
 
 

@@ -32,13 +32,7 @@ def report(
         deciding: the file of the deciding slice, to which a viewer jumps; None: no single file is.
         series: identifiers of the report.
     """
-    attributes = sr.DeviceObserverIdentifyingAttributes(
-        uid=series.device,
-        name=said.title,
-        manufacturer_name=MAKER,
-        model_name=said.title,
-        serial_number=said.sha256,
-    )
+    attributes = sr.DeviceObserverIdentifyingAttributes(series.device, said.title, MAKER)
     device = sr.ObserverContext(codes.DCM.Device, attributes)
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=device),

@@ -93,7 +93,7 @@ def test_the_report_says_which_model_answered_about_which_image(classifier, mode
     )
     read = highdicom.sr.srread(tmp_path / "report.dcm")
     (context,) = read.content.get_observer_contexts(codes.DCM.Device)
-    assert context.observer_identifying_attributes.serial_number == classifier.sha256
+    assert context.observer_identifying_attributes.name == BUNDLE_TITLE
     uids = (source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID, source.SOPClassUID)
     assert read.get_evidence() == [uids]
 
@@ -189,7 +189,7 @@ def test_a_class_has_its_code_and_others_a_private_one(model, xray, tmp_path):
     values = [row.value for row in said_in(report, tmp_path).get_qualitative_evaluations()]
     assert {"no_findings", "pneumonia"} <= set(answer.prediction_set)
     assert ("233604007", "SCT") in {(value.value, value.scheme_designator) for value in values}
-    assert ("NOFINDINGS", "99DWSKD") in {(value.value, value.scheme_designator) for value in values}
+    assert ("no_findings", "99DWSKD") in {(value.value, value.scheme_designator) for value in values}
     (scheme,) = report.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99DWSKD"
 

@@ -1,4 +1,4 @@
-"""``--dicom_out`` writes a report and a picture for each DICOM study, and tells of the others without naming patients."""
+"""``--dicom_out`` writes two files for each DICOM study, and tells of the others without naming a patient."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_each_dicom_study_gets_two_files_and_the_others_are_told_of(model, studi
         assert (dataset.StudyInstanceUID, dataset.PatientName) == (source.StudyInstanceUID, NAME)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [text for text in warnings if "DICOM" in text or "SOPClassUID" in text] == [
-        f"no DICOM answer for {studies / 'b' / '1.dcm'}: no SOPClassUID, so no report can refer to this image; export it "
-        "again",
+        f"no DICOM answer for {studies / 'b' / '1.dcm'}: no SOPClassUID, so no report can refer to this image; "
+        "export it again",
         "1 study is not DICOM, so it has no DICOM answer",
     ]
     assert capsys.readouterr().err.endswith("1 study has no DICOM answer; the log says why\n")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dwskd_monai.bundle.classes import class_codes_of
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.graph.building import BOOL, DOUBLE, FLOAT
 from dwskd_monai.commands.export.graph.steps import Reading, Steps
@@ -66,7 +67,7 @@ def classifier_description(trained: TrainedBundle, graph: Any, steps: Steps, rea
     words = license_file.read_text(encoding="utf-8").split("\n\n")[0].split() if license_file.is_file() else []
     content = _origin(trained) | {
         "format": CLASSIFIER_FORMAT,
-        "class_codes": metadata.get("class_codes", {}),
+        "class_codes": class_codes_of(metadata),
         "operating_points": dict(settings.evidence.get("operating_points", {})),
         "license": " ".join(words),
         "copyright": metadata.get("copyright", ""),
