@@ -50,7 +50,7 @@ TABLE = {
     "runtime.command": Room({"dicom_out"}, set()),
     "dicom_out": Room({"files", "reading", "evaluation", "runtime"}, {"numpy", "PIL", "pydicom", "highdicom"}),
     "inference_code": Room({"reading"}, set()),
-    "commands": Room({"files", "inference_code", "checkpoints", "ensemble", "bundle", "runtime", *METHOD}),
+    "commands": Room({"files", "inference_code", "checkpoints", "ensemble", "bundle", "dicom_out", "runtime", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),
     "__init__": Room({"weight_selection"}, set()),

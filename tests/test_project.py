@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 import yaml
 
 import dwskd_monai
+from dwskd_monai.dicom_out.answers import HIGHDICOM
 from tests.bundles.test_configs import each_bundle
 from tests.conftest import REPOSITORY
 
@@ -35,6 +37,11 @@ def test_files_that_pages_name_have_this_version():
         named = re.findall(r"dwskd_monai-([\d.]+)-py3|_classification_v([\d.]+)\.zip", text)
         assert named, page
         assert {first or second for first, second in named} == {VERSION}, page
+
+
+def test_the_suite_and_a_deployed_wheel_need_the_same_highdicom():
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert HIGHDICOM in extras["export"]
 
 
 def test_the_citation_names_the_paper():

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from dwskd_monai.runtime.classifier import Answer, Classifier
 
 
+HIGHDICOM = "highdicom==0.28.2"  # the tested version; another may write reports otherwise
+
+
 def require_highdicom() -> None:
     """Raise ModuleNotFoundError if the library that makes reports is not installed."""
     if find_spec("highdicom") is None:
         raise ModuleNotFoundError(
-            "to write answers as DICOM, highdicom must be installed: pip install highdicom==0.28.2", name="highdicom"
+            f"to write answers as DICOM, highdicom must be installed: pip install {HIGHDICOM}", name="highdicom"
         )
 
 

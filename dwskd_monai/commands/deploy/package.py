@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.dicom_out.answers import HIGHDICOM
 from dwskd_monai.evaluation.cards.model_page import model_page
 from dwskd_monai.evaluation.exported import describe_onnx, weights_of
 from dwskd_monai.evaluation.metric_files import check_metrics
@@ -18,8 +19,7 @@ _TARGETS = ("dwskd_monai.runtime.command.main", "dwskd_monai.runtime.predicting.
 _MODEL = "model.onnx"
 _CARD = "card.md"
 # The first versions with which the runtime was tried
-# highdicom: the only one; another may write reports otherwise
-REQUIRES = ("highdicom==0.28.2", "nibabel>=5.2", "numpy>=1.26", "onnxruntime>=1.21.1", "pillow>=10.3", "pydicom>=3.0")
+REQUIRES = (HIGHDICOM, "nibabel>=5.2", "numpy>=1.26", "onnxruntime>=1.21.1", "pillow>=10.3", "pydicom>=3.0")
 EXTRAS = {"compressed": ("itk-io>=5.4",)}  # 550 MB, to decode compressed DICOM as in the training
 _INIT = '''"""{title}, a classifier that dwskd_monai deployed. {intended_use}"""
 

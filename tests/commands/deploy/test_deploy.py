@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pydicom
 import pytest
 from onnx import helper
 from PIL import Image
@@ -30,6 +32,7 @@ from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 from tests.evaluation.cards.made import metrics_of
 from tests.evaluation.page.made import evaluated
+from tests.reading.dicom_files import write
 from tests.runtime.made import small_network
 
 MODULE = "chest_xray_classification"
@@ -119,6 +122,29 @@ def test_it_predicts_alone_what_the_runtime_predicts(installed, models, images, 
     assert process.returncode == 3, process.stderr
     for name in ("predictions.csv", "predictions.json", "refused.csv"):
         assert (tmp_path / "alone" / name).read_text() == (tmp_path / "here" / name).read_text()
+
+
+@pytest.mark.slow
+def test_it_answers_in_dicom_alone(installed, models, images, tmp_path):
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    shutil.copy(images / "a.png", studies)
+    write(studies / "xray.dcm")
+    options = [studies, "--out", tmp_path / "out", "--dicom_out"]
+    assert main([*map(str, options), str(tmp_path / "here")], models / "model.onnx") == 0
+    process = subprocess.run(
+        [sys.executable, "-c", ALONE, *options, tmp_path / "alone"], capture_output=True, text=True, cwd=installed
+    )
+    assert process.returncode == 0, process.stderr
+    assert "1 study is not DICOM, so it has no DICOM answer" in process.stderr
+    here, alone = (sorted((tmp_path / folder).iterdir()) for folder in ("here", "alone"))
+    assert [path.name for path in here] == [path.name for path in alone]
+    assert [path.name.split(".")[0] for path in here] == ["OT", "SR"]
+    for first, second in zip(map(pydicom.dcmread, here), map(pydicom.dcmread, alone)):
+        for dataset in (first, second):
+            for element in [element for element in dataset.iterall() if element.VR in ("DA", "TM", "DT")]:
+                element.value = None
+        assert first == second
 
 
 @pytest.mark.parametrize("option", ["--version", "--card", "--help"])
