@@ -10,7 +10,7 @@ from _site.markdown import table
 from dwskd_monai.evaluation.cards.facts import STATED
 
 PACKAGE = "dwskd_monai"
-ROOMS = ("weight_selection", "training", "evaluation", "data", "preprocessing", "reading", "bundle")
+ROOMS = ("weight_selection", "training", "evaluation", "data", "preprocessing", "reading", "dicom_out", "bundle")
 _PLACE = re.compile(r"^<!-- (?P<kind>command|config|modalities|stated|api): (?P<name>\w+) -->$", re.MULTILINE)
 
 

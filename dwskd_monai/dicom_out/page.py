@@ -12,7 +12,7 @@ from dwskd_monai.runtime.deciding import DecidingSlice
 _WIDTH = 960
 _MARGIN = 24
 _SIDE = (_WIDTH - 3 * _MARGIN) // 2  # of a picture
-_FREE = (88, 56)  # at the top and at the bottom, where viewers write on an image
+_FREE = (108, 64)  # at the top and at the bottom, where viewers write on an image
 _WHITE, _GRAY, _AMBER = (255, 255, 255), (170, 170, 170), (255, 176, 64)
 _HEAT = np.array([255, 96, 0], np.float32)
 _OPAQUE = 0.65  # of the hottest pixel
@@ -26,7 +26,7 @@ def draw(said: Said, deciding: DecidingSlice, heat: NDArray[np.float32]) -> Pixe
     Args:
         said: what is said of the study.
         deciding: the deciding slice.
-        heat: how much each of its places speaks for the most probable class, ``(h, w)``.
+        heat: how the probability of the most probable class falls where the slice is hidden, ``(h, w)``.
     """
     plain = _gray(deciding)
     pictures = [_sized(part, deciding) for part in (plain, _heated(plain, heat))]
@@ -60,14 +60,14 @@ def _lines(said: Said, deciding: DecidingSlice, nothing: bool) -> list[tuple[str
     where = "The image" if deciding.count == 1 else f"Slice {deciding.number + 1} of {deciding.count}"
     plane = f" ({deciding.plane})" if deciding.plane is not None and deciding.count > 1 else ""
     name = max(said.classes, key=lambda row: row.probability).name
-    heat = "no part of it alone speaks for" if nothing else "orange marks what speaks for"
+    heat = "hiding no part of it lowers" if nothing else "orange where hiding a part lowers"
     lines = []
     for row in said.classes:
         point = "" if row.threshold is None else f", operating point {percent(row.threshold)}"
         lines.append((f"{row.name}: {percent(row.probability)}{point}", _USUAL, _WHITE))
     lines += [(text, _USUAL, _AMBER if unlike and text.startswith("Unlike") else _WHITE) for text in rest]
     lines += [
-        (f"{where}{plane} as the network gets it; right: {heat} {name}", _SMALL, _GRAY),
+        (f"{where}{plane} as the network gets it; right: {heat} the probability of {name}", _SMALL, _GRAY),
         (f"{said.title} {said.version}, model {said.sha256[:16]}", _SMALL, _GRAY),
     ]
     return lines

@@ -63,8 +63,8 @@ def test_all_texts_fit_whatever_their_length():
     for page in (few, many):
         assert not page[:, :24].any()
         assert not page[:, -24:].any()
-        assert not page[:80].any()
-        assert not page[-50:].any()
+        assert not page[:100].any()
+        assert not page[-60:].any()
 
 
 def test_words_say_what_the_classifier_says():

@@ -25,6 +25,7 @@ from tests.bundles.commands import SMALL_SETTINGS, as_options, save_network
 from tests.conftest import BUNDLE, REPOSITORY, tiny_convnext
 from tests.docs.pages import PAGES, blocks, commands, name_of
 from tests.forks import Fork
+from tests.reading.dicom_files import write
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +92,7 @@ def test_export_and_running_without_torch(tmp_path, monkeypatch, models):
         "pneumonia",
     ]
     Image.radial_gradient("L").save("xray.png")
+    write(Path("xray.dcm"))
     answer = run("docs/deploy.md")["answer"]
     assert answer.slices.shape == (1, 3)
 

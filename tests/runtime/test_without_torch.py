@@ -18,7 +18,11 @@ MODULES = [
         for name in ("evidence", "novelty", "planes", "prediction_files", "studies", "unlike")
     ),
     *(f"dwskd_monai.data.{name}" for name in ("images", "refused")),
-    *(f"dwskd_monai.runtime.{name}" for name in ("classifier", "command", "inputs", "names", "predicting")),
+    *(
+        f"dwskd_monai.runtime.{name}"
+        for name in ("classifier", "command", "deciding", "inputs", "names", "occlusion", "predicting")
+    ),
+    *(f"dwskd_monai.dicom_out.{name}" for name in ("answers", "capture", "modules", "page", "report", "writing")),
 ]
 
 
