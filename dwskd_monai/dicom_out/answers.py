@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +58,6 @@ def answer_datasets(
     from dwskd_monai.dicom_out.series import picture_series, report_series
     from dwskd_monai.runtime.occlusion import occlusion_map
 
-    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of each module that it copies
     said = said_of(classifier, answer, abstain)
     deciding = source_of(files, answer.deciding)
     heat = occlusion_map(classifier, answer.deciding, int(answer.probabilities.argmax()))

@@ -20,6 +20,13 @@ from dwskd_monai.dicom_out.sources import Source
 Codes = Mapping[str, Mapping[str, str]]
 
 
+class _Report(sr.EnhancedSR):
+    """An Enhanced SR that leaves the patient and the study to ``modules``."""
+
+    def copy_patient_and_study_information(self, dataset: Dataset) -> None:
+        """Do nothing; highdicom would decode values, and knows no images of a private or retired class."""
+
+
 def report(
     said: Said, codes_of_classes: Codes, sources: Sequence[Source], deciding: Source | None, series: Series
 ) -> Dataset:
@@ -41,7 +48,7 @@ def report(
         title=concepts.TITLE,
     )
     _show_names(content[0])
-    return sr.EnhancedSR(
+    return _Report(
         evidence=[_evidence(source) for source in sources],
         content=content,
         series_instance_uid=series.uid,

@@ -60,9 +60,9 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
         except RefusedImage as refusal:
             refusals.append(refusal)
     raise_all(refusals, paths[0].parent, len(paths))
-    if len({source.study for source in sources}) > 1:
-        studies = ", ".join(sorted({source.study for source in sources}))
-        raise RefusedImage(paths[0].parent, f"files of several DICOM studies ({studies}); expected one", "header")
+    studies = {source.study for source in sources}
+    if len(studies) > 1:
+        raise RefusedImage(paths[0].parent, f"files of {len(studies)} DICOM studies; expected those of one", "header")
     return sorted(sources, key=lambda source: source.instance)
 
 

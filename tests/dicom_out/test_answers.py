@@ -222,8 +222,24 @@ def test_an_image_that_nothing_can_refer_to_is_refused(classifier, xray, tmp_pat
             RefusedImage, match=rf"odd.dcm: no {', '.join(names)}, so no report can refer to this image"
         ):
             answer_datasets(classifier, answer, [path])
-    with pytest.raises(RefusedImage, match="files of several DICOM studies"):
+    with pytest.raises(RefusedImage, match="files of 2 DICOM studies; expected those of one"):
         answer_datasets(classifier, answer, [xray, change(write(tmp_path / "b.dcm"), StudyInstanceUID="1.2.3")])
+
+
+def test_images_of_a_private_class_can_be_referred_to(classifier, tmp_path):
+    path = write(tmp_path / "xray.dcm", SOPClassUID="1.3.46.670589.5.0.3")
+    _, (report, _) = answered(classifier, path)
+    assert said_in(report, tmp_path).source_images[0].referenced_sop_class_uid == "1.3.46.670589.5.0.3"
+
+
+def test_classes_of_any_language_are_written_in_utf_8(model, xray, tmp_path):
+    code = {"scheme": "SCT", "value": "233604007", "meaning": "肺炎"}
+    classifier = with_codes(model, tmp_path / "coded.onnx", {"pneumonia": code})
+    _, (report, image) = answered(classifier, xray)
+    meanings = {row.value.meaning for row in said_in(report, tmp_path).get_qualitative_evaluations()}
+    assert "肺炎" in meanings
+    assert (report.SpecificCharacterSet, "SpecificCharacterSet" in image) == ("ISO_IR 192", False)
+    assert pydicom.dcmread(tmp_path / "report.dcm").PatientName == pydicom.dcmread(xray).PatientName
 
 
 def test_an_answer_without_its_deciding_slice_is_refused(classifier, xray):

@@ -13,6 +13,7 @@ from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from dwskd_monai.dicom_out.modules import copy_patient_and_study, read_whole_header
+from dwskd_monai.reading import RefusedImage
 from tests.reading.dicom_files import change, write
 
 KANJI = "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -117,10 +118,29 @@ def test_the_modules_are_those_that_highdicom_knows(tmp_path):
 def test_all_becomes_utf_8_if_a_new_text_needs_it(tmp_path):
     path = write(tmp_path / "xray.dcm")
     dataset = pydicom.dcmread(path)
-    dataset.SpecificCharacterSet = "ISO_IR 100"
-    dataset.PatientName = "Müller^Jörg"
+    dataset.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+    dataset.PatientName = KANJI
+    dataset.OtherPatientIDsSequence = [Dataset()]
+    dataset.OtherPatientIDsSequence[0].IssuerOfPatientID = "病院"
+    dataset["PatientAge"] = raw_element("PatientAge", "AS", b"56")
     dataset.save_as(path)
-    assert copied(path, SeriesDescription="plain").SpecificCharacterSet == "ISO_IR 100"
+    assert copied(path, SeriesDescription="plain").SpecificCharacterSet == ["", "ISO 2022 IR 87"]
     target = copied(path, SeriesDescription="肺炎")
     assert target.SpecificCharacterSet == "ISO_IR 192"
-    assert (target.PatientName, target.SeriesDescription) == ("Müller^Jörg", "肺炎")
+    assert bytes_of(target, "PatientName").rstrip() == KANJI.encode()
+    assert (target.PatientName, target.SeriesDescription) == (KANJI, "肺炎")
+    assert target.OtherPatientIDsSequence[0].IssuerOfPatientID == "病院"
+    assert bytes_of(target, "PatientAge") == b"56"
+
+
+def test_what_is_damaged_is_refused_without_its_value(tmp_path):
+    path = write(tmp_path / "xray.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset["PregnancyStatus"] = raw_element("PregnancyStatus", "US", b"Secret")
+    dataset["OtherPatientIDsSequence"] = raw_element("OtherPatientIDsSequence", "SQ", b"Secret")
+    dataset.save_as(path)
+    with pytest.raises(
+        RefusedImage, match="what its header says of the patient and the study cannot be copied"
+    ) as told:
+        copied(path)
+    assert "Secret" not in str(told.value)
