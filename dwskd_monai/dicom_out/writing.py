@@ -74,16 +74,15 @@ class DicomAnswers:
         self._written += 1
 
     def finish(self) -> None:
-        """Log how many studies have an answer, and how many do not.
-
-        Raises:
-            RefusedAnswersError: if nothing can refer to the images of a study.
-        """
+        """Log how many studies have a report, and how many cannot have one."""
         if self._not_dicom:
             what = "study is not DICOM, so it has" if self._not_dicom == 1 else "studies are not DICOM, so they have"
             _logger.warning("%d %s no DICOM answer", self._not_dicom, what)
         if self._written:
             _logger.info("%d DICOM reports and pictures written to %s", self._written, self.folder)
+
+    def require_all(self) -> None:
+        """Raise RefusedAnswersError if nothing can refer to the images of a DICOM study."""
         if self._refused:
             what = "study has" if self._refused == 1 else "studies have"
             raise RefusedAnswersError(f"{self._refused} {what} no DICOM answer; the log says why")

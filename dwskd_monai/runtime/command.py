@@ -77,7 +77,7 @@ def main(
             answers = DicomAnswers(classifier, given.dicom_out, given.studies, given.abstain)
         predict_studies(classifier, given.studies, given.out, given.abstain, given.strict, answers=answers)
         if answers is not None:
-            answers.finish()
+            answers.require_all()
     except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return int(getattr(error, "exit_code", _BAD_INPUT))

@@ -24,6 +24,9 @@ class Answers(Protocol):
     def add(self, study: str, images: Sequence[Path], answer: Answer) -> None:
         """Take what is said of a study, and the files or folders of its images."""
 
+    def finish(self) -> None:
+        """Called after the last study."""
+
 
 def predict_studies(
     classifier: Classifier,
@@ -71,6 +74,8 @@ def predict_studies(
             paths = [Path(item["image"]) for _, item in images]
             answers.add(study, paths, classifier.combined([answer for answer, _ in said]))
     files.finish()
+    if answers is not None:
+        answers.finish()
     refused.finish()
 
 

@@ -56,6 +56,16 @@ def test_each_dicom_study_gets_two_files_and_the_others_are_told_of(model, studi
     assert capsys.readouterr().err.endswith("1 study has no DICOM answer; the log says why\n")
 
 
+def test_all_is_told_even_if_an_image_is_refused(model, studies, tmp_path, caplog, capsys):
+    (studies / "d.png").write_text("no picture")
+    options = ["--out", str(tmp_path / "out"), "--dicom_out", str(tmp_path / "answers")]
+    assert main([str(studies), *options], model) == 3
+    assert "1 study is not DICOM" in caplog.text
+    assert "no SOPClassUID" in caplog.text
+    assert len(list((tmp_path / "answers").iterdir())) == 2
+    assert "1 image was refused" in capsys.readouterr().err
+
+
 def test_no_name_of_a_patient_is_told(model, studies, tmp_path, caplog, capfd):
     caplog.set_level("DEBUG")
     main([str(studies), "--out", str(tmp_path / "out"), "--dicom_out", str(tmp_path / "answers")], model)
