@@ -15,8 +15,6 @@ from dwskd_monai.dicom_out.said import Said
 from dwskd_monai.dicom_out.series import MAKER, Series
 from dwskd_monai.dicom_out.sources import Source
 
-_LOSSY = "01"
-
 
 def capture(pixels: NDArray[np.uint8], said: Said, sources: Sequence[Source], series: Series) -> Dataset:
     """The picture of a study, without what is copied from its images.
@@ -50,10 +48,8 @@ def capture(pixels: NDArray[np.uint8], said: Said, sources: Sequence[Source], se
     image.BurnedInAnnotation = "NO"  # nothing on it tells who the patient is
     image.DerivationDescription = "Answer of a classifier, with a heat map of the deciding slice. Research only."
     image.SourceImageSequence = [_reference(source) for source in sources]
-    lossy = next((source for source in sources if source.loss.get("LossyImageCompression") == _LOSSY), None)
-    if lossy is not None:  # what was lost is lost here too
-        for name, value in lossy.loss.items():
-            setattr(image, name, value.split("\\"))
+    if any(source.is_lossy for source in sources):  # what was lost is lost here too
+        image.LossyImageCompression = "01"
     return image
 
 

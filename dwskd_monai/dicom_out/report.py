@@ -77,7 +77,7 @@ def _group(
     said: Said, codes_of_classes: Codes, sources: Sequence[Source], series: Series
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(series.instance, said.lines()[0]),
+        tracking_identifier=sr.TrackingIdentifier(series.observation, said.lines()[0]),
         algorithm_id=sr.AlgorithmIdentification(
             name=said.title,
             version=said.version,

@@ -26,6 +26,7 @@ class Series:
         instance: UID of the instance.
         number: of the series; those of scanners are smaller.
         description: of the series.
+        observation: UID of what is said of the study.
         device: UID of the classifier.
     """
 
@@ -34,6 +35,7 @@ class Series:
     instance: str
     number: int
     description: str
+    observation: str
     device: str
 
 
@@ -48,8 +50,8 @@ def picture_series(said: Said, sources: Sequence[Source]) -> Series:
 
 
 def _series(said: Said, sources: Sequence[Source], kind: str, number: int) -> Series:
-    said_words = "" if said.predicted is not None else "no class"  # with --abstain the content is another
-    origin = [_EDITION, said.sha256, kind, said_words, *(source.instance for source in sources)]
+    abstained = "no class" if said.predicted is None else ""  # then the content is another
+    origin = [_EDITION, said.sha256, kind, abstained, *(source.instance for source in sources)]
     end = f", {kind}, research only"
     return Series(
         study=sources[0].study,
@@ -57,5 +59,6 @@ def _series(said: Said, sources: Sequence[Source], kind: str, number: int) -> Se
         instance=generate_uid(entropy_srcs=[*origin, "instance"]),
         number=number,
         description=said.title.replace("\\", " ")[: _LONGEST - len(end)] + end,
+        observation=generate_uid(entropy_srcs=[*origin, "observation"]),
         device=generate_uid(entropy_srcs=[_EDITION, said.sha256]),
     )

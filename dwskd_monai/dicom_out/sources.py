@@ -12,8 +12,8 @@ from dwskd_monai.reading.refusal import RefusedImage, raise_all
 from dwskd_monai.runtime.deciding import DecidingSlice
 
 _IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
-_OF_LOSS = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
-_TAGS = (*_IDENTIFIERS, *_OF_LOSS, "ImagePositionPatient", "NumberOfFrames")
+_LOSS = "LossyImageCompression"
+_TAGS = (*_IDENTIFIERS, _LOSS, "ImagePositionPatient")
 _ALONG = {"sagittal": 0, "coronal": 1, "axial": 2}  # the coordinate that grows from slice to slice, as they are read
 
 
@@ -25,7 +25,7 @@ class Source:
         path: of the file.
         study, series, storage, instance: its identifiers.
         position: of its first pixel, in mm; None: unknown.
-        loss: what its header says of lossy compression, by keyword.
+        is_lossy: whether its pixels were ever compressed with a loss.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Source:
     storage: str
     instance: str
     position: tuple[float, ...] | None
-    loss: dict[str, str]
+    is_lossy: bool
 
 
 def dicom_files(image: Path) -> list[Path]:
@@ -88,5 +88,5 @@ def _source(header: Header) -> Source:
     if missing:
         raise header.refusal(f"no {', '.join(missing)}, so no report can refer to this image; export it again")
     study, series, storage, instance = (header.text(name) for name in _IDENTIFIERS)
-    loss = {name: header.text(name) for name in _OF_LOSS if header.text(name)}
-    return Source(header.path, study, series, storage, instance, header.numbers("ImagePositionPatient"), loss)
+    position = header.numbers("ImagePositionPatient")
+    return Source(header.path, study, series, storage, instance, position, header.text(_LOSS) == "01")

@@ -31,6 +31,7 @@ def studies(tmp_path) -> Path:
         dataset = pydicom.dcmread(path)
         dataset.PatientName = NAME
         dataset.save_as(path)
+        change(path, PatientBirthDate="Unmistakable", PatientWeight="Somebody")  # as damaged headers have it
     change(folder / "b" / "1.dcm", SOPClassUID=None)
     pixels = np.random.default_rng(0).integers(0, 256, (50, 40)).astype(np.uint8)
     Image.fromarray(pixels).save(folder / "c.png")
