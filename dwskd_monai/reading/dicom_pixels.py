@@ -1,16 +1,18 @@
 """The stored numbers of DICOM files, frame by frame, before slope and intercept.
 
-Pixels that are not compressed are taken from the file as they stand. ITK's GDCM decodes all compressed transfer
-syntaxes, each frame from a small file of its own that holds only the attributes that decoding needs, already checked.
-So GDCM never sees the rest of a header (a missing palette makes it end the process), applies no slope, inverts nothing,
-and needs memory for one frame only.
+Pixels that are not compressed are taken from the file as they stand. GDCM decodes all compressed transfer syntaxes,
+each frame from a small file of its own that holds only the attributes that decoding needs, already checked. So GDCM
+never sees the rest of a header (a missing palette makes it end the process), applies no slope, inverts nothing, and
+needs memory for one frame only. It is ITK's, as in the training, or without ITK that of python-gdcm, a tenth as large.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,10 @@ try:  # 550 MB, which only compressed pixels need; loading it changes the workin
     import itk
 except ModuleNotFoundError:
     itk = None
+gdcm: Any = None
+if itk is None:
+    with suppress(ModuleNotFoundError):
+        gdcm = importlib.import_module("gdcm")
 _LARGE = 2**16  # bytes; larger values stay in the file
 LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, JPEGLSNearLossless)
 _DAMAGED = "a damaged DICOM file, its pixels cannot be decoded"
@@ -175,9 +181,9 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
 
 
 def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
-    if itk is None:
+    if itk is None and gdcm is None:
         name = UID(header.syntax).name
-        raise header.refusal(f"its pixels are compressed ({name}); to decode them: pip install itk-io", "format")
+        raise header.refusal(f"its pixels are compressed ({name}); to decode them: pip install python-gdcm", "format")
     frames = frames_of(value, layout.frames)
     if len(frames) != layout.frames:
         raise header.refusal(f"{layout.frames} frames announced, {len(frames)} in PixelData", "damaged")
@@ -214,10 +220,27 @@ def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[Any]:
             layout = dataclasses.replace(layout, stored=layout.allocated, high=layout.allocated - 1)
         file.write(file_of_frame(frame, layout.described(), syntax))
         file.flush()
-        pixel = itk.D if layout.allocated > 16 else itk.F
-        reader = itk.ImageFileReader[itk.Image[pixel, 3]].New(FileName=file.name, ImageIO=itk.GDCMImageIO.New())
-        reader.Update()
-        pixels = itk.array_from_image(reader.GetOutput())  # a copy: a view outlives ITK's memory
-    if pixels.shape != (1, layout.rows, layout.columns):
-        raise ValueError(f"{layout.rows} × {layout.columns} pixels expected, {pixels.shape[1:]} decoded")
-    return np.asarray(pixels[0], np.int64 if layout.allocated > 16 else np.int32)
+        pixels = _by_gdcm(file.name) if itk is None else _by_itk(file.name, layout)
+    if pixels.shape != (layout.rows, layout.columns):
+        raise ValueError(f"{layout.rows} × {layout.columns} pixels expected, {pixels.shape} decoded")
+    return np.asarray(pixels, np.int64 if layout.allocated > 16 else np.int32)
+
+
+def _by_itk(file: str, layout: Layout) -> NDArray[Any]:
+    pixel = itk.D if layout.allocated > 16 else itk.F
+    reader = itk.ImageFileReader[itk.Image[pixel, 3]].New(FileName=file, ImageIO=itk.GDCMImageIO.New())
+    reader.Update()
+    pixels: NDArray[Any] = itk.array_from_image(reader.GetOutput())  # a copy: a view outlives ITK's memory
+    return pixels[0]
+
+
+def _by_gdcm(file: str) -> NDArray[Any]:
+    reader = gdcm.ImageReader()
+    reader.SetFileName(file)
+    if not reader.Read():
+        raise ValueError("GDCM cannot decode it")
+    image = reader.GetImage()
+    form = image.GetPixelFormat()
+    dtype = f"{'i' if form.GetPixelRepresentation() else 'u'}{form.GetBitsAllocated() // 8}"
+    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")  # the bytes, as SWIG gives them
+    return np.frombuffer(buffer, dtype).reshape(image.GetDimension(1), image.GetDimension(0))

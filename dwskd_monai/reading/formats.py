@@ -94,7 +94,7 @@ class Format:
         return path.name.lower().endswith(self.suffixes)
 
 
-DICOM = Format("DICOM", (".dcm", ".dicom"), "dicom", ("pydicom", "nibabel", "itk-io"))
+DICOM = Format("DICOM", (".dcm", ".dicom"), "dicom", ("pydicom", "nibabel", "python-gdcm"))
 NIFTI = Format("NIfTI", (".nii", ".nii.gz"), "nifti", ("nibabel",))
 PICTURE = Format(
     "PNG, JPEG, TIFF, WebP or BMP",

@@ -31,14 +31,15 @@ def read(path: Path) -> str:
     return subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_only_compressed_pixels_need_itk(tmp_path, monkeypatch):
-    monkeypatch.setattr(dicom_pixels, "itk", None)
+def test_only_compressed_pixels_need_a_decoder(tmp_path, monkeypatch):
+    for name in ("itk", "gdcm"):
+        monkeypatch.setattr(dicom_pixels, name, None)
     plain = write(tmp_path / "plain.dcm")
     assert read_image(plain).pixels.shape == (1, 40, 56)
     dataset = pydicom.dcmread(plain)
     dataset.compress(RLELossless)
     dataset.save_as(tmp_path / "rle.dcm")
-    with pytest.raises(RefusedImage, match=r"rle.dcm: its pixels are compressed \(RLE Lossless\); .* install itk-io"):
+    with pytest.raises(RefusedImage, match=r"rle.dcm: .* compressed \(RLE Lossless\); .* pip install python-gdcm"):
         read_image(tmp_path / "rle.dcm")
 
 
@@ -49,7 +50,7 @@ def test_a_picture_needs_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content", "libraries"),
-    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom nibabel itk-io")],
+    [("x.nii.gz", b"\x1f\x8b", "nibabel"), ("IM0001", b"\0" * 128 + b"DICM", "pydicom nibabel python-gdcm")],
 )
 def test_a_volume_says_what_to_install(tmp_path, name, content, libraries):
     path = tmp_path / name
