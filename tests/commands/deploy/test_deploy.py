@@ -174,6 +174,19 @@ def test_the_page_that_it_prints_has_the_numbers_of_its_evaluation(models, insta
         deploy(str(BUNDLE), str(tmp_path / "other"), metrics=str(file), ckpt_dir=str(models))
 
 
+def test_the_dockerfile_installs_the_wheel_and_runs_its_command_without_rights(models, tmp_path):
+    deploy(str(BUNDLE), str(tmp_path), docker=True, ckpt_dir=str(models))
+    (wheel,) = tmp_path.glob("*.whl")
+    lines = (tmp_path / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    steps = dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
+    assert steps["FROM"].endswith("-slim")
+    assert steps["COPY"].split()[0] == wheel.name
+    assert f'pip install --no-cache-dir "/tmp/{wheel.name}[compressed' in steps["RUN"]
+    assert int(steps["USER"]) > 1000
+    assert f"--uid {steps['USER']} " in steps["RUN"]
+    assert json.loads(steps["ENTRYPOINT"]) == ["chest-xray-classification"]
+
+
 def test_a_classifier_that_is_missing_or_of_other_weights_is_named(models, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"classifier: .*x.onnx does not exist; dwskd export .* writes it"):
         deploy(str(BUNDLE), str(tmp_path), str(tmp_path / "x.onnx"), ckpt_dir=str(models))
