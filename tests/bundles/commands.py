@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import warnings
@@ -107,6 +108,29 @@ def run(*arguments: str | Path, cwd: Path, expect: int = 0, launcher: tuple[str,
     (cwd / "printed.txt").unlink()
     assert (code == 0) == (expect == 0), printed[-6000:]
     return printed
+
+
+def run_in_two(*arguments: str | Path, cwd: Path) -> str:
+    """Run ``python -m monai.bundle …`` in two processes that work together, as torchrun starts them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    together = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "monai.bundle", *map(str, arguments)]
+    with (cwd / "printed.txt").open("w") as printed:
+        both = [
+            Fork(
+                command,
+                cwd=cwd,
+                env=os.environ | together | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+            for rank in range(2)
+        ]
+        codes = [process.wait() for process in both]
+    said = (cwd / "printed.txt").read_text()
+    assert codes == [0, 0], said[-6000:]
+    return said
 
 
 def run_dwskd(*arguments: str | Path, cwd: Path) -> tuple[int, str]:

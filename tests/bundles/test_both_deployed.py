@@ -26,7 +26,7 @@ from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.pack.command import pack
 from dwskd_monai.commands.pack.unpack import unpack
-from tests.bundles.commands import SMALL, SMALL_TEACHER, config, run, start
+from tests.bundles.commands import SMALL, SMALL_TEACHER, config, run, run_in_two, start
 from tests.commands.pack.test_pack import alone
 from tests.conftest import BUNDLE, tiny_convnext
 
@@ -217,12 +217,10 @@ def test_a_killed_training_is_continued_to_the_same_end(bundle, phantoms, tmp_pa
 
 
 def test_two_gloo_processes_save_both_students(bundle, phantoms, tmp_path):
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    run(
+    run_in_two(
         *("run", "training", "--config_file", config("train", "multi_gpu_train", bundle=bundle), "--backend", "gloo"),
         *("--dataset_dir", phantoms, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *BOTH, "--max_epochs", "1"),
         cwd=tmp_path,
-        launcher=launcher,
     )
     state = torch.load(tmp_path / "training_state.pt", weights_only=True)
     for student, key in zip(students(tmp_path / "model.pt"), ("network", "auxiliary_network"), strict=True):

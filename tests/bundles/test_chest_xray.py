@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import re
@@ -32,6 +33,7 @@ from tests.bundles.commands import (
     run,
     run_dwskd,
     run_here,
+    run_in_two,
     start,
 )
 from tests.bundles.tracking import (
@@ -268,7 +270,8 @@ def test_a_training_without_resume_keeps_all_of_the_one_that_was_there(trained, 
 def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measures(
     auxiliary, bundle, phantoms, teacher, tmp_path
 ):
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    run_both = functools.partial(run, launcher=torchrun) if auxiliary == "mutual" else run_in_two
     shutil.copy(processes.__file__, tmp_path)
     check = tmp_path / "check.yaml"
     check.write_text(
@@ -277,13 +280,12 @@ def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measu
         "+finalize: [{_target_: processes.assert_threads_of_gloo, there: false}]\n"
     )
     configs = [str(bundle / "configs" / name) for name in ("train.yaml", "multi_gpu_train.yaml")]
-    printed = run(
+    printed = run_both(
         *("run", "--config_file", str([*configs, str(check)])),
         *("--backend", "gloo", "--dataset_dir", phantoms, "--teacher_weights", teacher, *SMALL),
         *("--max_epochs", "2", "--distillation_epochs", "2", "--auxiliary", auxiliary),
         *("--ckpt_dir", tmp_path, "--output_dir", tmp_path),
         cwd=tmp_path,
-        launcher=launcher,
     )
     assert printed.count("epoch 2/2: train_accuracy") == 1, "one process logs"
     best = torch.load(tmp_path / "training_state.pt", weights_only=True)["best_model"]
