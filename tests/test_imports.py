@@ -47,8 +47,11 @@ TABLE = {
     "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib", "jinja2"}),
     "evaluation.cards": Room({"files"}, {"jinja2"}),
     "runtime": Room({"files", "reading", "preprocessing", "evaluation", "data"}, {"numpy", "onnxruntime"}),
-    "runtime.command": Room({"dicom_out"}, set()),
+    "runtime.command": Room({"dicom_out", "listening"}, set()),
     "dicom_out": Room({"files", "reading", "evaluation", "runtime"}, {"numpy", "PIL", "pydicom", "highdicom"}),
+    "listening": Room(
+        {"files", "reading", "runtime", "dicom_out"}, {"pydicom", "pynetdicom", "prometheus_client", "requests"}
+    ),
     "inference_code": Room({"reading"}, set()),
     "commands": Room({"files", "inference_code", "checkpoints", "ensemble", "bundle", "dicom_out", "runtime", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),

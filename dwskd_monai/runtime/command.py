@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.runtime.options import names
+
 _BAD_INPUT = 2
-
-
-def _names(text: str) -> list[str]:
-    """A list as the messages write it, or one word."""
-    names = ast.literal_eval(text) if text.startswith("[") else [text]
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(text)
-    return list(names)
 
 
 class _Card(argparse.Action):
@@ -49,7 +42,16 @@ def main(
         version: of the classifier, which ``--version`` prints.
         card: the page of the classifier, which ``--card`` prints.
     """
-    parser = argparse.ArgumentParser(name, description="Classify studies. Research only; not for diagnosis.")
+    given_words = sys.argv[1:] if words is None else list(words)
+    if given_words[:1] == ["listen"]:
+        from dwskd_monai.listening.command import main as listen
+
+        return listen(given_words[1:], model, name)
+    parser = argparse.ArgumentParser(
+        name,
+        description="Classify studies. Research only; not for diagnosis.",
+        epilog="With 'listen' as the first word it receives studies from a PACS: listen --help.",
+    )
     if model is None:
         parser.add_argument("model", help="the file that dwskd export wrote")
     parser.add_argument("studies", help="an image, a folder of images, a DICOM series, or a CSV or JSON datalist")
@@ -57,13 +59,13 @@ def main(
     parser.add_argument("--dicom_out", metavar="DIR", help="folder for a DICOM report and picture of each DICOM study")
     parser.add_argument("--abstain", action="store_true", help="no class for studies unlike the training images")
     parser.add_argument("--strict", action="store_true", help="end at the first image that cannot be used")
-    parser.add_argument("--accept", type=_names, metavar="LIST", help="unexpected images to accept: ['view=LATERAL']")
+    parser.add_argument("--accept", type=names, metavar="LIST", help="unexpected images to accept: ['view=LATERAL']")
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0: one for each core")
     if version is not None:
         parser.add_argument("--version", action="version", version=f"{parser.prog} {version}")
     if card is not None:
         parser.add_argument("--card", action=_Card, nargs=0, card=card, help="print the page of the classifier")
-    given = parser.parse_args(words)
+    given = parser.parse_args(given_words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # imported here, so that the help is shown at once
     from dwskd_monai.dicom_out.writing import DicomAnswers

@@ -23,6 +23,7 @@ MODULES = [
         for name in ("classifier", "command", "deciding", "inputs", "names", "occlusion", "predicting")
     ),
     *(f"dwskd_monai.dicom_out.{name}" for name in ("answers", "capture", "modules", "page", "report", "writing")),
+    *(f"dwskd_monai.listening.{name}" for name in ("c_store", "command", "health", "listener", "stow", "study")),
 ]
 
 

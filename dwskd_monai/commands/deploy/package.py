@@ -20,7 +20,10 @@ _MODEL = "model.onnx"
 _CARD = "card.md"
 # The first versions with which the runtime was tried
 REQUIRES = (HIGHDICOM, "nibabel>=5.2", "numpy>=1.26", "onnxruntime>=1.21.1", "pillow>=10.3", "pydicom>=3.0")
-EXTRAS = {"compressed": ("python-gdcm>=3.0.26",)}  # 45 MB, to decode compressed DICOM as ITK, of 550 MB, does
+EXTRAS = {
+    "compressed": ("python-gdcm>=3.0.26",),  # 45 MB, to decode compressed DICOM as ITK, of 550 MB, does
+    "listen": ("prometheus_client>=0.20", "pynetdicom>=3.0", "requests>=2.31"),  # 15 MB, to run beside a PACS
+}
 _INIT = '''"""{title}, a classifier that dwskd_monai deployed. {intended_use}"""
 
 from __future__ import annotations

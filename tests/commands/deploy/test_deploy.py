@@ -106,6 +106,8 @@ def test_pip_learns_what_it_needs_and_what_it_is_called(installed):
     }
     names = {re.split("[=>]", requirement)[0] for requirement in needed}
     assert names == {"highdicom", "nibabel", "numpy", "onnxruntime", "pillow", "pydicom"}
+    extras = {re.split("[=>;]", one)[0] for one in distribution.requires or [] if 'extra == "listen"' in one}
+    assert extras == {"prometheus_client", "pynetdicom", "requests"}
     (script,) = distribution.entry_points
     assert (script.name, script.value) == ("chest-xray-classification", f"{MODULE}.__main__:run")
 
@@ -145,6 +147,17 @@ def test_it_answers_in_dicom_alone(installed, models, images, tmp_path):
             for element in [element for element in dataset.iterall() if element.VR in ("DA", "TM", "DT")]:
                 element.value = None
         assert first == second
+
+
+@pytest.mark.slow
+def test_listen_as_its_first_word_starts_the_listener(installed, tmp_path):
+    words = ["listen", "--to", "127.0.0.1:11113", "--folder", str(tmp_path / "listener"), "--host", "192.0.2.1"]
+    code = "\n".join(line for line in ALONE.splitlines() if not line.startswith("assert"))
+    process = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=installed)
+    assert process.returncode == 2, process.stderr
+    expected = "chest-xray-classification listen: --port 11112 of 192.0.2.1: Cannot assign requested address"
+    assert process.stderr.splitlines()[-1] == expected
+    assert (tmp_path / "listener" / "journal.sqlite").is_file()
 
 
 @pytest.mark.parametrize("option", ["--version", "--card", "--help"])

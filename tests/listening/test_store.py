@@ -1,0 +1,179 @@
+"""Files of studies and their journal fit each other, also after a process was killed between two steps."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dwskd_monai.listening.journal import State
+from dwskd_monai.listening.store import ImageName, Store, StoreFullError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "listener"
+
+
+@pytest.fixture
+def stores(root):
+    """Makes stores, each of which finds what the one before has left."""
+    made = []
+
+    def make(most=9, keep=60.0) -> Store:
+        if made:
+            made[-1].close()
+        made.append(Store(root, most, keep))
+        return made[-1]
+
+    yield make
+    made[-1].close()
+
+
+def take(store, study="a", instance="1", content="x") -> bool:
+    file = store.folders.incoming / "new.dcm"
+    file.write_text(content)
+    return store.take(file, ImageName(study, "series", instance, content))
+
+
+def answer(store, study="a") -> None:
+    """Answer a study, and have the answer sent."""
+    instance = f"answer to {study}"
+    assert store.answer(study, store.journal.begin(study), {instance: b"answer"})
+    store.journal.sent(study, instance)
+
+
+def refuse(store, study="a", reason="damaged") -> bool:
+    return store.refuse(study, store.journal.begin(study), reason)
+
+
+def test_an_image_is_at_its_place_and_in_the_journal(stores):
+    store = stores()
+    assert take(store)
+    assert (store.folders.study("a") / "series" / "1.dcm").read_text() == "x"
+    assert store.journal.state("a") is State.RECEIVED
+
+
+def test_an_image_that_comes_again_replaces_the_first_only_before_it_is_answered(stores):
+    store = stores()
+    take(store)
+    assert take(store, content="corrected")
+    assert (store.folders.study("a") / "series" / "1.dcm").read_text() == "corrected"
+    answer(store)
+    assert not take(store, content="corrected")
+    assert not take(store, content="other")
+    assert (store.folders.study("a") / "series" / "1.dcm").read_text() == "corrected"
+    assert store.journal.state("a") is State.SENT
+
+
+def test_there_is_no_room_for_more_studies_than_allowed(stores):
+    store = stores(most=2)
+    take(store, "a")
+    take(store, "b")
+    assert take(store, "a", "2"), "it is not another study"
+    with pytest.raises(StoreFullError, match="2 studies wait, as many as --max_studies allows"):
+        take(store, "c")
+    assert store.journal.state("c") is None
+
+
+def test_an_answered_study_makes_room(stores):
+    store = stores(most=2)
+    take(store, "a")
+    take(store, "b")
+    answer(store, "b")
+    take(store, "c")
+    assert not store.folders.study("b").exists()
+    assert store.journal.state("b") is State.SENT
+    assert store.journal.is_answer("answer to b")
+    with pytest.raises(StoreFullError):
+        take(store, "d")
+
+
+def test_refused_studies_are_kept_with_their_reason_and_not_without_end(stores):
+    store = stores(most=2)
+    for study in "abc":
+        take(store, study)
+        assert refuse(store, study, f"{study} is damaged")
+    assert not store.folders.refused("a").exists()
+    for study in "bc":
+        assert (store.folders.refused(study) / "reason.txt").read_text() == f"{study} is damaged\n"
+        assert (store.folders.refused(study) / "series" / "1.dcm").exists()
+    assert store.journal.counts()[State.REFUSED] == 3
+
+
+def test_a_refused_study_is_tried_again_when_an_image_comes(stores):
+    store = stores()
+    take(store)
+    refuse(store)
+    assert take(store), "even the same image: the classifier may be another one now"
+    assert store.journal.state("a") is State.RECEIVED
+    assert sorted(path.name for path in store.folders.study("a").rglob("*")) == ["1.dcm", "series"]
+    assert not store.folders.refused("a").exists()
+
+
+def test_files_of_answered_studies_are_removed_after_their_time(stores):
+    store = stores(keep=60.0)
+    take(store)
+    answer(store)
+    store.remove_old()
+    assert store.folders.study("a").exists()
+    store = stores(keep=0.0)
+    take(store, "waiting")
+    store.remove_old()
+    assert not store.folders.study("a").exists()
+    assert store.folders.study("waiting").exists()
+
+
+def test_what_a_broken_connection_left_is_removed(stores):
+    store = stores()
+    old, young = store.folders.incoming / "old.dcm", store.folders.incoming / "young.dcm"
+    for file in (old, young):
+        file.touch()
+    os.utime(old, (0, 0))
+    store.remove_old()
+    assert [*store.folders.incoming.iterdir()] == [young]
+
+
+def test_a_file_that_was_never_confirmed_is_removed_at_the_next_start(stores):
+    store = stores()
+    file = store.folders.incoming / "new.dcm"
+    file.write_text("x")
+    store.folders.take(file, "a", "series", "1")  # killed here, before the journal
+    (store.folders.incoming / "half.dcm").write_text("x")
+    store = stores()
+    assert not store.folders.study("a").exists()
+    assert not [*store.folders.incoming.iterdir()]
+
+
+def test_a_study_that_was_being_refused_is_classified_again(stores):
+    store = stores()
+    take(store)
+    store.folders.refuse("a", "damaged")  # killed here
+    store = stores()
+    assert store.journal.in_state(State.RECEIVED) == ["a"]
+    assert [path.name for path in store.folders.study("a").iterdir()] == ["series"]
+
+
+def test_files_that_were_being_removed_are_removed_at_the_next_start(stores):
+    store = stores()
+    take(store)
+    answer(store)
+    store.journal.removed("a")  # killed here
+    store = stores()
+    assert not store.folders.study("a").exists()
+    assert store.journal.state("a") is State.SENT
+
+
+def test_an_answer_for_an_older_version_is_not_taken(stores):
+    store = stores()
+    take(store)
+    attempt = store.journal.begin("a")
+    take(store, instance="2")
+    assert not store.answer("a", attempt, {})
+    assert not store.refuse("a", attempt, "damaged")
+    assert not store.folders.refused("a").exists()
+
+
+def test_only_the_user_may_look_into_the_folder(stores, root):
+    stores()
+    assert {path.stat().st_mode & 0o777 for path in (root, *root.iterdir()) if path.is_dir()} == {0o700}
