@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import logging
 import sqlite3
 import ssl
@@ -27,6 +26,7 @@ from dwskd_monai.listening.counters import Counters
 from dwskd_monai.listening.errors import placed
 from dwskd_monai.listening.journal import digest_of
 from dwskd_monai.listening.store import ImageName, Store, StoreFullError
+from dwskd_monai.reading.dicom_pixels import can_decompress
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -164,7 +164,7 @@ class Receiving:
 @functools.cache
 def _contexts() -> list[PresentationContext]:
     """What is accepted: images and other objects, and compressed ones if they can be decoded."""
-    syntaxes = _NOT_COMPRESSED + ([] if importlib.util.find_spec("itk") is None else _COMPRESSED)
+    syntaxes = _NOT_COMPRESSED + (_COMPRESSED if can_decompress() else [])
     stored = [build_context(str(context.abstract_syntax), syntaxes) for context in AllStoragePresentationContexts]
     return [build_context(_VERIFICATION), *stored]
 

@@ -101,6 +101,11 @@ class Layout:
         return np.dtype(f"{'i' if self.signed else 'u'}{self.allocated // 8}")
 
 
+def can_decompress() -> bool:
+    """Whether there is a library that decodes compressed pixels."""
+    return itk is not None or gdcm is not None
+
+
 def layout_of(header: Header, frames: int) -> Layout:
     """How a file stores its pixels.
 
@@ -181,7 +186,7 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
 
 
 def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
-    if itk is None and gdcm is None:
+    if not can_decompress():
         name = UID(header.syntax).name
         raise header.refusal(f"its pixels are compressed ({name}); to decode them: pip install python-gdcm", "format")
     frames = frames_of(value, layout.frames)
