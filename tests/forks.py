@@ -30,6 +30,7 @@ MODULES = ("monai.bundle", "dwskd_monai")
 # Where the process listens: its forks may ask it for forks too
 _ADDRESS = "DWSKD_TESTS_FORKS"
 _MISSING = ("dwskd_monai", "itk", "pydicom")  # where a packed bundle runs with MONAI and timm alone
+_WITHOUT_TORCH = ("__main__", "dicom_out", "listening", "runtime")  # rooms of what is exported; they use ONNX Runtime
 _LARGEST = 2**17  # bytes of a request
 
 
@@ -187,8 +188,9 @@ def _import() -> None:
     import dwskd_monai
 
     for module in pkgutil.walk_packages(dwskd_monai.__path__, "dwskd_monai."):
-        if not module.name.startswith(("dwskd_monai.__main__", "dwskd_monai.runtime")):  # ONNX Runtime starts threads
+        if module.name.split(".")[1] not in _WITHOUT_TORCH:
             importlib.import_module(module.name)
+    assert "onnxruntime" not in sys.modules, "its threads do not survive a fork"
 
 
 class _Missing:
