@@ -128,7 +128,7 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
         raise ValueError(f"evidence in the trained settings is incomplete: {error!r}; copy the file again") from error
     words = lacking(content)
     if words:
-        _logger.info("fitted to %s: %s", content["fitted_on"], "; ".join(words))
+        _logger.info("fitted to %s: %s", content.get("fitted_on", "validation images"), "; ".join(words))
     shown = {key: value for key, value in content.items() if key != "novelty"} | _of_novelty(content)
     return Evidence(temperature, points, sets, coverage, {"applied": True, **shown}, novelty)
 
