@@ -145,7 +145,9 @@ def _run(command: Sequence[str]) -> tuple[float, float]:
 
 
 def _quiet(command: Sequence[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,12 @@ def export_classifier(trained: TrainedBundle, images: Sequence[Compared], out: P
 
 
 def write_classifier(
-    trained: TrainedBundle, network: Path, images: Sequence[Compared], out: Path, run: Runner | None = None
+    trained: TrainedBundle,
+    network: Path,
+    images: Sequence[Compared],
+    out: Path,
+    run: Runner | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Exported:
     """Write the classifier of a network that was exported to ONNX.
 
@@ -99,6 +104,7 @@ def write_classifier(
         images: on which the classifier is compared.
         out: the file to write.
         run: the network with which it is compared, from slices to logits; None: that of the bundle.
+        tolerance: largest difference of a probability.
 
     Raises:
         ParityError, ValueError: as :func:`export_classifier`.
@@ -109,7 +115,7 @@ def write_classifier(
         written = Path(folder) / _FILE
         decisions = decisions_of(trained)
         onnx.save(_described(trained, onnx.load(network), decisions), written)
-        difference = _largest_difference(written, images, run or trained.network, decisions)
+        difference = _largest_difference(written, images, run or trained.network, decisions, tolerance)
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)
     return Exported(out, difference, len(images), of="probability")
@@ -143,7 +149,9 @@ def _described(trained: TrainedBundle, network: Any, decisions: Decisions) -> An
     return model
 
 
-def _largest_difference(file: Path, images: Sequence[Compared], run: Runner, decisions: Decisions) -> float:
+def _largest_difference(
+    file: Path, images: Sequence[Compared], run: Runner, decisions: Decisions, tolerance: float
+) -> float:
     """The largest difference of a probability.
 
     Raises:
@@ -161,7 +169,7 @@ def _largest_difference(file: Path, images: Sequence[Compared], run: Runner, dec
             float(np.abs(answer.slices - expected.slices).max()),
             float(np.abs(answer.probabilities - evidence.calibrated(expected.probabilities)).max()),
         )
-        _refuse("probabilities", difference, TOLERANCE, image)
+        _refuse("probabilities", difference, tolerance, image)
         if evidence.novelty is not None and answer.slice_novelty is not None:
             scores = evidence.novelty.of_slices(image.slices.numpy())
             _refuse("novelty scores", float((np.abs(answer.slice_novelty / scores - 1)).max()), _OF_SCORE, image)

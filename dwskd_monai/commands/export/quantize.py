@@ -19,6 +19,9 @@ from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.evaluation.page.against import against
 from dwskd_monai.evaluation.page.resampling import Resamples
 
+# Largest difference of a probability from the same network in the bundle. A value between two of the 255 steps may be
+# rounded to either of them, if it differs by a millionth
+_ROUNDING = 0.01
 _CALIBRATION = 128  # number of slices on which the ranges of activations are measured
 
 
@@ -46,7 +49,8 @@ def export_int8(
         int8 = Path(folder) / "int8.onnx"
         quantize(float32, labeled_slices(trained.bundle, dataset_dir, "training", _CALIBRATION), int8)
         evaluated = {file.stem: evaluate(trained.bundle, file, dataset_dir, split) for file in (float32, int8)}
-        written = write_classifier(trained, int8, images, out, read_onnx(int8))
+        write_classifier(trained, float32, images, Path(folder) / "classifier.onnx")  # whose preparation is the same
+        written = write_classifier(trained, int8, images, out, read_onnx(int8), _ROUNDING)
     metrics = {name: one.metrics for name, one in evaluated.items()}
     return dataclasses.replace(written, metrics=metrics, costs=_costs(evaluated["int8"], evaluated["float32"]))
 
