@@ -67,14 +67,16 @@ def export(
         shown = ", ".join(f"{label_of(metric)} {value:.4g}" for metric, value in metrics.items())
         sys.stdout.write(f"{name}: {shown}\n")
     for metric, cost in result.costs.items():
-        sys.stdout.write(f"int8 less float32, {label_of(metric)}: {_shown(cost)}\n")
+        sys.stdout.write(f"int8 less float32, {label_of(metric)}: {shown_cost(cost)}\n")
     sys.stdout.write(
         f"largest difference of a {result.of} on {result.images} images: {result.difference:.2g}\n{result.file}\n"
     )
 
 
-def _shown(cost: Any) -> str:
+def shown_cost(cost: Any) -> str:
     """A difference with its interval."""
     if isinstance(cost, str):
         return cost
+    if cost["low"] is None:
+        return f"{cost['value']:+.4f} ({cost['reason']}; n = {cost['n']})"
     return f"{cost['value']:+.4f} ({cost['low']:+.4f} to {cost['high']:+.4f}; n = {cost['n']})"

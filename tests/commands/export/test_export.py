@@ -18,6 +18,7 @@ from monai.data.torchscript_utils import load_net_with_metadata
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.cli import main
+from dwskd_monai.commands.export.command import shown_cost
 from dwskd_monai.commands.export.export import Exported, ParityError, export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.export.studies import comparison_slices
@@ -128,6 +129,12 @@ def test_int8_is_measured_on_labeled_images(models, phantoms, tmp_path, capsys):
     network = network_in(model, tmp_path / "x.onnx")
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in network.graph.node}
     assert {prop.key for prop in model.metadata_props} >= {"classes", "preprocessing", "quantization"}
+
+
+def test_a_difference_without_an_interval_says_why():
+    same = {"value": 0.0, "low": None, "high": None, "n": 57, "reason": "no interval: all resamples agree"}
+    assert shown_cost(same) == "+0.0000 (no interval: all resamples agree; n = 57)"
+    assert shown_cost("too few (n = 7)") == "too few (n = 7)"
 
 
 def test_a_bundle_without_a_synthetic_study_asks_for_images(models, tmp_path):
