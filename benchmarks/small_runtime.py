@@ -60,14 +60,10 @@ def main(rounds: int = 3) -> None:
 
 def _models(folder: Path, task: str) -> Path:
     """A folder with a bundle's network of random weights, and its classifiers in one file."""
-    import torch
-
-    from dwskd_monai.bundle.bundle import Bundle
-
     folder.mkdir()
     bundle = BUNDLES / f"{task}_classification"
-    torch.manual_seed(0)
-    torch.save(Bundle(bundle).parsed("network_def", "train").state_dict(), folder / "model.pt")
+    # by a process of its own: the peak memory of a process includes that of the one that started it
+    _quiet([sys.executable, __file__, "_weights", str(bundle), str(folder / "model.pt")])
     where = ["--ckpt_dir", str(folder)]
     dwskd = [sys.executable, "-m", "dwskd_monai"]
     _quiet([*dwskd, "settings", str(bundle), *where])
@@ -77,6 +73,15 @@ def _models(folder: Path, task: str) -> Path:
     options = ["--int8", "--dataset_dir", str(data / "datalist.csv"), "--split", "test"]
     _quiet([*dwskd, "export", str(bundle), *where, *options])
     return folder
+
+
+def _weights(bundle: str, file: str) -> None:
+    import torch
+
+    from dwskd_monai.bundle.bundle import Bundle
+
+    torch.manual_seed(0)
+    torch.save(Bundle(bundle).parsed("network_def", "train").state_dict(), file)
 
 
 def _pictures(folder: Path, count: int) -> Path:
@@ -151,6 +156,9 @@ def _quiet(command: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    import fire
+    if sys.argv[1:2] == ["_weights"]:
+        _weights(*sys.argv[2:])
+    else:
+        import fire
 
-    fire.Fire(main)
+        fire.Fire(main)
