@@ -17,6 +17,8 @@ class ConfigFiles(ConfigParser):
     @classmethod
     def load_config_file(cls, filepath: str | os.PathLike[str], **kwargs: Any) -> dict[str, Any]:
         """The content of a file, as MONAI loads it; the caller may change it."""
+        if not filepath or kwargs:  # as MONAI takes them
+            return super().load_config_file(filepath, **kwargs)
         status = Path(filepath).stat()
         return copy.deepcopy(_content(str(filepath), status.st_mtime_ns, status.st_size))
 

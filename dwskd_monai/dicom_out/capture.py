@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from dwskd_monai.dicom_out.said import Said
-from dwskd_monai.dicom_out.series import MAKER, Series
+from dwskd_monai.dicom_out.series import Series, attributes_of
 from dwskd_monai.dicom_out.sources import Source
 
 
@@ -32,15 +32,7 @@ def capture(pixels: NDArray[np.uint8], said: Said, sources: Sequence[Source], se
         coordinate_system="PATIENT",
         patient_orientation=("L", "P"),  # which highdicom demands; removed below
         study_instance_uid=series.study,
-        series_instance_uid=series.uid,
-        series_number=series.number,
-        series_description=series.description,
-        sop_instance_uid=series.instance,
-        instance_number=1,
-        manufacturer=MAKER,
-        manufacturer_model_name=said.title[:64],
-        software_versions=said.version,
-        device_serial_number=said.sha256,
+        **attributes_of(series, said),
     )
     image.PatientOrientation = None  # a page has none
     image.Laterality = None

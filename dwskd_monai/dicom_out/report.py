@@ -14,7 +14,7 @@ from pydicom.sr.codedict import codes
 
 from dwskd_monai.dicom_out import concepts
 from dwskd_monai.dicom_out.said import ClassSaid, Said
-from dwskd_monai.dicom_out.series import MAKER, Series
+from dwskd_monai.dicom_out.series import MAKER, Series, attributes_of
 from dwskd_monai.dicom_out.sources import Source
 
 Codes = Mapping[str, Mapping[str, str]]
@@ -51,15 +51,7 @@ def report(
     return _Report(
         evidence=[_evidence(source) for source in sources],
         content=content,
-        series_instance_uid=series.uid,
-        series_number=series.number,
-        series_description=series.description,
-        sop_instance_uid=series.instance,
-        instance_number=1,
-        manufacturer=MAKER,
-        manufacturer_model_name=said.title[:64],
-        software_versions=said.version,
-        device_serial_number=said.sha256,
+        **attributes_of(series, said),
         is_complete=True,
         coding_schemes=concepts.schemes(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydicom.uid import generate_uid
 
@@ -47,6 +48,21 @@ def report_series(said: Said, sources: Sequence[Source]) -> Series:
 def picture_series(said: Said, sources: Sequence[Source]) -> Series:
     """That of the picture."""
     return _series(said, sources, "picture", 9902)
+
+
+def attributes_of(series: Series, said: Said) -> dict[str, Any]:
+    """The series and its maker, as highdicom takes them."""
+    return {
+        "series_instance_uid": series.uid,
+        "series_number": series.number,
+        "series_description": series.description,
+        "sop_instance_uid": series.instance,
+        "instance_number": 1,
+        "manufacturer": MAKER,
+        "manufacturer_model_name": said.title[:64],
+        "software_versions": said.version,
+        "device_serial_number": said.sha256,
+    }
 
 
 def _series(said: Said, sources: Sequence[Source], kind: str, number: int) -> Series:

@@ -1,7 +1,8 @@
-"""The files that say what was predicted, study by study."""
+"""The files that say what was predicted, study by study: writing and reading them."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dwskd_monai.class_order import in_order
 from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
@@ -31,6 +33,40 @@ class Refused(Protocol):
 
     def keep(self) -> None:
         """Give the file of the list its final name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledPredictions:
+    """What files of predictions say of N labeled studies.
+
+    Args:
+        studies: their names.
+        labels: ``(N,)``, indices of their classes.
+        probabilities: ``(N, K)``, with six digits.
+    """
+
+    studies: list[str]
+    labels: NDArray[np.int64]
+    probabilities: Probabilities
+
+
+def read_predictions(files: Sequence[Path], class_names: Sequence[str]) -> LabeledPredictions:
+    """Read files ``predictions.csv`` of labeled studies, one after the other.
+
+    Args:
+        files: of networks with the same classes.
+        class_names: in the order of the probabilities.
+    """
+    names = list(class_names)
+    rows: list[dict[str, str]] = []
+    for path in files:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows += csv.DictReader(file)
+    return LabeledPredictions(
+        [row["study"] for row in rows],
+        np.array([names.index(row["label"]) for row in rows]),
+        np.array([[float(row[name]) for name in names] for row in rows]),
+    )
 
 
 class PredictionFiles:

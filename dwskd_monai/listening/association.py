@@ -12,7 +12,8 @@ from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from dwskd_monai.listening.settings import Network
+
 _HANDSHAKE_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 

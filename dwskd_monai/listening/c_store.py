@@ -76,7 +76,7 @@ class DicomNode:
             socket.create_connection((self._host, self._port), _SECONDS).close()
         except OSError as error:
             return f"no connection ({error.strerror or error})"
-        return "it ends the connection without a word; does it expect TLS, or not?"
+        return "it closes the connection and gives no reason; one side may expect TLS, and the other not"
 
     def _send(self, association: Association, file: Path) -> None:
         if not association.is_established:

@@ -21,10 +21,11 @@ from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import PresentationContext
 
 from dwskd_monai.dicom_out.series import MAKER
-from dwskd_monai.listening.association import AssociationServer, Network
+from dwskd_monai.listening.association import AssociationServer
 from dwskd_monai.listening.counters import Counters
 from dwskd_monai.listening.errors import placed
 from dwskd_monai.listening.journal import digest_of
+from dwskd_monai.listening.settings import Network
 from dwskd_monai.listening.store import ImageName, Store, StoreFullError
 from dwskd_monai.reading.dicom_pixels import can_decompress
 

@@ -22,6 +22,14 @@ def classified(journal, answers=TWO, study="a") -> bool:
     return journal.classified(study, journal.begin(study), answers)
 
 
+def answered_before_an_image_came(journal) -> None:
+    journal.received("a", "1", "x")
+    classified(journal)
+    for answer in TWO:
+        journal.sent("a", answer)
+    journal.received("a", "2", "x")
+
+
 def test_a_study_is_received_then_classified_then_sent(journal):
     assert journal.state("a") is None
     journal.received("a", "1", "x")
@@ -78,11 +86,7 @@ def test_a_result_is_not_taken_if_an_image_came_in_the_meantime(journal):
 
 
 def test_an_image_that_comes_late_has_the_study_answered_again_and_only_new_answers_sent(journal):
-    journal.received("a", "1", "x")
-    classified(journal)
-    journal.sent("a", "sr")
-    journal.sent("a", "sc")
-    journal.received("a", "2", "x")
+    answered_before_an_image_came(journal)
     assert journal.state("a") is State.RECEIVED
     classified(journal, ["sr 2", "sc"])
     assert journal.unsent("a") == ["sr 2"]
@@ -90,11 +94,7 @@ def test_an_image_that_comes_late_has_the_study_answered_again_and_only_new_answ
 
 
 def test_a_study_whose_answers_were_all_sent_before_is_done(journal):
-    journal.received("a", "1", "x")
-    classified(journal)
-    journal.sent("a", "sr")
-    journal.sent("a", "sc")
-    journal.received("a", "2", "x")
+    answered_before_an_image_came(journal)
     classified(journal)
     assert journal.state("a") is State.SENT
 

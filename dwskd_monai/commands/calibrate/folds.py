@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dwskd_monai.bundle.folders import require_writable
 from dwskd_monai.bundle.monai_command import run_monai
 from dwskd_monai.commands.calibrate.training import RepeatedTraining
+from dwskd_monai.evaluation.prediction_files import LabeledPredictions, read_predictions
 from dwskd_monai.files import read_json, replacing, write_json
 
 _IDENTITY = "trainings.json"
@@ -24,21 +23,6 @@ _CHOOSES_NOTHING: Mapping[str, Any] = {
     "novelty": None,
 }
 _WITHOUT_REPORT: Mapping[str, Any] = {"split": "validation", "report": False, "shortcuts": False, "explained": 0}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network says of a study that it never saw.
-
-    Args:
-        study: its name.
-        label: name of its class.
-        probabilities: by class.
-    """
-
-    study: str
-    label: str
-    probabilities: Mapping[str, float]
 
 
 class FoldTrainings:
@@ -58,13 +42,14 @@ class FoldTrainings:
         require_writable("out", self.folder)
         self._refuse_others()
 
-    def predictions(self) -> list[Prediction]:
+    def predictions(self) -> LabeledPredictions:
         """Those of all studies, each by the training whose validation fold it is in; missing trainings are made."""
         for fold in range(self.training.folds):
             if not self._file(fold).is_file():
                 self._train(fold)
                 self._predict(fold)
-        return [row for fold in range(self.training.folds) for row in self._read(self._file(fold))]
+        files = [self._file(fold) for fold in range(self.training.folds)]
+        return read_predictions(files, self.training.trained.class_names)
 
     def _refuse_others(self) -> None:
         file = self.folder / _IDENTITY
@@ -83,19 +68,19 @@ class FoldTrainings:
         """The predictions of a fold; it is written last."""
         return self.folder / f"fold{fold}" / _PREDICTED
 
-    def _places(self, fold: int) -> dict[str, Any]:
-        folder = str(self.folder / f"fold{fold}")
-        return {"fold": fold, "ckpt_dir": folder, "output_dir": f"{folder}/eval"}
+    def _places(self, fold: int) -> dict[str, str]:
+        folder = self._file(fold).parent
+        return {"ckpt_dir": str(folder), "output_dir": str(folder / "eval")}
 
     def _train(self, fold: int) -> None:
         epochs = self.training.bundle.parsed("max_epochs", "train")
         deploy = self.training.bundle.parsed("deploy", "train")
-        last = {"val_interval": epochs, "deploy": "main" if deploy == "better" else deploy}
+        last = {"fold": fold, "val_interval": epochs, "deploy": "main" if deploy == "better" else deploy}
         settings = {**self.training.settings, **last, **_CHOOSES_NOTHING, **self._places(fold), "resume": False}
         run_monai(self.training.bundle.folder, ["train"], settings, "training")
 
     def _predict(self, fold: int) -> None:
-        places = {key: value for key, value in self._places(fold).items() if key != "fold"}
+        places = self._places(fold)
         settings = {"dataset_dir": self.training.dataset_dir, **self._where(), **places, **_WITHOUT_REPORT}
         run_monai(self.training.bundle.folder, ["train", "evaluate"], settings)
         with replacing(self._file(fold)) as temporary:
@@ -108,11 +93,3 @@ class FoldTrainings:
             for key in ("device", "num_workers", "cache_dir")
             if key in self.training.given
         }
-
-    def _read(self, file: Path) -> list[Prediction]:
-        names = self.training.trained.class_names
-        with file.open(encoding="utf-8", newline="") as rows:
-            return [
-                Prediction(row["study"], row["label"], {name: float(row[name]) for name in names})
-                for row in csv.DictReader(rows)
-            ]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from dwskd_monai.bundle.settings_file import write_settings
-from dwskd_monai.commands.calibrate.folds import Prediction
 from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.data.items import study_of
 from dwskd_monai.evaluation.evidence import lacking
 from dwskd_monai.evaluation.fitting import Wanted, fit_evidence
+from dwskd_monai.evaluation.prediction_files import LabeledPredictions
 from dwskd_monai.files import replacing
 
 _NOVELTY = "novelty"
@@ -41,7 +39,7 @@ def wanted_of(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def fit_to_folds(
-    training: RepeatedTraining, predictions: Sequence[Prediction], wanted: Mapping[str, Any]
+    training: RepeatedTraining, predictions: LabeledPredictions, wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Fit evidence to predictions of all studies, and write it into the settings of the bundle's network.
 
@@ -53,15 +51,13 @@ def fit_to_folds(
     trained = training.trained
     names = trained.class_names
     patients = {study_of(item): item.get("patient") for item in training.items}
-    former = {field.name: trained.evidence.get("settings", {}).get(field.name, field.default)
-              for field in dataclasses.fields(Wanted)}  # fmt: skip
     record = fit_evidence(
-        np.array([[one.probabilities[name] for name in names] for one in predictions]),
-        np.array([names.index(one.label) for one in predictions]),
-        [patients[one.study] for one in predictions],
+        predictions.probabilities,
+        predictions.labels,
+        [patients[study] for study in predictions.studies],
         names,
         training.bundle.parsed("aggregation", "train"),
-        Wanted(**former | dict(wanted)),
+        Wanted(**{**trained.evidence.get("settings", {}), **wanted}),
         _FITTED_ON.format(folds=training.folds),
     )
     record[_NOVELTY] = trained.evidence.get(_NOVELTY, {"reason": "the training fitted none"})

@@ -70,8 +70,9 @@ class RepeatedTraining:
         Raises:
             ValueError: if the data names its validation images, so that there are no folds.
         """
-        self.bundle.items(self.dataset_dir, "validation", self.folds - 1)  # refused if the data names them
-        return [item for split in ("training", "validation") for item in self.bundle.items(self.dataset_dir, split)]
+        last = self.folds - 1  # refused if the data names its validation images
+        splits = ("training", "validation")
+        return [item for split in splits for item in self.bundle.items(self.dataset_dir, split, last)]
 
     def identity(self) -> dict[str, Any]:
         """What trainings of the folds must have in common with those that are there already."""

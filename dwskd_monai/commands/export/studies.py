@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +18,7 @@ from dwskd_monai.data.items import study_of
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.evaluation.fitting import patient_groups
 from dwskd_monai.evaluation.page.subsets import Predictions
+from dwskd_monai.evaluation.prediction_files import read_predictions
 from dwskd_monai.files import read_json
 
 _COMPARED = 32  # number of slices on which networks are compared, and of images on which classifiers are
@@ -137,17 +136,8 @@ def evaluate(bundle: Bundle, file: Path, dataset_dir: Path, split: str) -> Evalu
         items = exported.parsed("validate#dataset", *_CONFIGS).data
         folder = Path(name)
         metrics: dict[str, float | None] = read_json(folder / "metrics.json")["study"]["overall"]
-        predictions = _read(folder / "predictions.csv", {study_of(item): item.get("patient") for item in items}, bundle)
+        found = read_predictions([folder / "predictions.csv"], bundle.class_names)
+    patients = {study_of(item): item.get("patient") for item in items}
+    groups = patient_groups([patients[study] for study in found.studies])
+    predictions = Predictions(found.probabilities, found.labels, groups, bundle.class_names)
     return Evaluated({key: float("nan") if value is None else value for key, value in metrics.items()}, predictions)
-
-
-def _read(file: Path, patients: Mapping[str, Any], bundle: Bundle) -> Predictions:
-    names = bundle.class_names
-    with file.open(encoding="utf-8", newline="") as opened:
-        rows = list(csv.DictReader(opened))
-    return Predictions(
-        np.array([[float(row[name]) for name in names] for row in rows]),
-        np.array([names.index(row["label"]) for row in rows]),
-        patient_groups([patients[row["study"]] for row in rows]),
-        names,
-    )

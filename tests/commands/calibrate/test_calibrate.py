@@ -17,12 +17,12 @@ import yaml
 from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.cli import main
-from dwskd_monai.commands.calibrate.folds import Prediction
 from dwskd_monai.commands.calibrate.pooled import fit_to_folds, wanted_of
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.evaluation_split import digests_of
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.fitting import Wanted, fit_evidence
+from dwskd_monai.evaluation.prediction_files import LabeledPredictions
 from tests.bundles.commands import run_dwskd, save_network, train_here
 from tests.conftest import BUNDLE, tiny_convnext
 
@@ -181,7 +181,8 @@ def test_predictions_of_all_folds_are_fitted_as_those_of_one_network(tmp_path):
         weights=network,
         settings_file=tmp_path / "model.yaml",
     )
-    predictions = [Prediction(name, names[label], dict(zip(names, row))) for name, label, row in studies()]
+    named, labels, rows = zip(*studies())
+    predictions = LabeledPredictions(list(named), np.array(labels), np.stack(rows))
     wanted = wanted_of({"operating_point": "sensitivity>=0.9"})
     record = fit_to_folds(training, predictions, wanted)
     expected = fit_evidence(

@@ -25,8 +25,6 @@ from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.export.classifier import export_classifier, prepared_images, slices_of
 from dwskd_monai.commands.export.export import ParityError
 from dwskd_monai.evaluation.evidence import tempered
-from dwskd_monai.evaluation.novelty import describe_slices
-from dwskd_monai.evaluation.novelty_fitting import fit_novelty
 from dwskd_monai.reading import RefusedImage
 from dwskd_monai.runtime.classifier import Answer, Classifier
 from dwskd_monai.runtime.command import main
@@ -34,6 +32,7 @@ from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, on_volumes, tiny_convnext
 from tests.evaluation.workflows import run_configs
 from tests.reading.dicom_files import write
+from tests.runtime.made import evidence
 
 pytestmark = [pytest.mark.slow, on_volumes]
 
@@ -68,7 +67,7 @@ def made(modality: str, images: Path, folder: Path) -> Made:
     models = save_network(network, folder / "models", bundle, **SMALL_SETTINGS, **SETTINGS[modality])
     weights = models / "model.pt"
     settings = read_settings(weights)
-    write_settings(settings_beside(weights), weights, settings, classes, {}, evidence(settings, images, classes))
+    write_settings(settings_beside(weights), weights, settings, classes, {}, evidence(settings, classes))
     run_configs(
         *(bundle, "inference"),
         dataset_dir=str(images),
@@ -87,21 +86,6 @@ def made(modality: str, images: Path, folder: Path) -> Made:
         rows(slices) if slices.is_file() else [],
         images,
     )
-
-
-def evidence(settings: Any, images: Path, classes: list[str]) -> dict[str, Any]:
-    """As a training leaves it, with thresholds that some studies reach."""
-    slices = np.random.default_rng(0).normal(0, 1, (80, 1, 32, 32)).cumsum(3) / 8
-    looks = describe_slices(slices)
-    fitted = fit_novelty(looks[:40], looks[40:], np.arange(40), [None] * 40)
-    share = 1 / len(classes)
-    return {
-        "aggregation": {"method": settings["aggregate"], "k": settings["top_k"]},
-        "temperature": {"value": 0.7},
-        "operating_points": {"classes": {classes[0]: {"threshold": share}}},
-        "prediction_sets": {"coverage": 0.9, "classes": {name: {"threshold": share * 0.9} for name in classes[:-1]}},
-        "novelty": fitted,
-    }
 
 
 def rows(file: Path) -> list[dict[str, str]]:
