@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,12 @@ def weights_of(path: Path) -> str | None:
     """Digest of the weights that a file was exported from; None if it does not say."""
     sha256: str | None = json.loads(DESCRIPTIONS[path.suffix](path).get("weights_sha256", "null"))
     return sha256
+
+
+def has_evidence(path: Path, evidence: Mapping[str, Any]) -> bool:
+    """Whether a file was exported with this evidence; another may have been fitted since."""
+    kept = json.loads(DESCRIPTIONS[path.suffix](path).get("evidence", "{}"))
+    return bool(kept == json.loads(json.dumps(dict(evidence))))
 
 
 class ExportedNetwork(nn.Module):

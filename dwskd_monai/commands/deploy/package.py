@@ -11,7 +11,7 @@ from typing import Any
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.dicom_out.answers import HIGHDICOM
 from dwskd_monai.evaluation.cards.model_page import model_page
-from dwskd_monai.evaluation.exported import describe_onnx, weights_of
+from dwskd_monai.evaluation.exported import describe_onnx, has_evidence, weights_of
 from dwskd_monai.evaluation.metric_files import check_metrics
 from dwskd_monai.inference_code import inference_code
 
@@ -114,6 +114,8 @@ def package_of(
         raise FileNotFoundError(f"classifier: {file} does not exist; dwskd export {trained.bundle.folder} writes it")
     if weights_of(file) != trained.settings.sha256:
         raise ValueError(f"classifier: {file} was not exported from {trained.weights}; export it again")
+    if not has_evidence(file, trained.settings.evidence):
+        raise ValueError(f"classifier: {file} was exported before the evidence of the bundle changed; export it again")
     if "reading" not in describe_onnx(file):
         raise ValueError(f"classifier: {file} is a network alone; dwskd export --format onnx writes a classifier")
     if metrics is not None:

@@ -19,7 +19,7 @@ from dwskd_monai.commands.pack.configs import SAMPLE, packed_configs, targets
 from dwskd_monai.commands.pack.sample import put_sample
 from dwskd_monai.data.phantoms import make_phantom_of
 from dwskd_monai.evaluation.cards.model_page import model_page
-from dwskd_monai.evaluation.exported import weights_of
+from dwskd_monai.evaluation.exported import has_evidence, weights_of
 from dwskd_monai.files import replacing
 from dwskd_monai.inference_code import inference_code
 
@@ -77,6 +77,10 @@ def _refuse_stale(trained: TrainedBundle, exported: Path) -> None:
     if weights_of(exported) != trained.settings.sha256:
         raise ValueError(
             f"{exported} was exported from other weights than {trained.weights}; export it again, or remove it"
+        )
+    if not has_evidence(exported, trained.settings.evidence):
+        raise ValueError(
+            f"{exported} was exported before the evidence of the bundle changed; export it again, or remove it"
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import pydicom
 import pytest
+import yaml
 from onnx import helper
 from PIL import Image
 
@@ -198,6 +199,14 @@ def test_the_dockerfile_installs_the_wheel_and_runs_its_command_without_rights(m
     assert int(steps["USER"]) > 1000
     assert f"--uid {steps['USER']} " in steps["RUN"]
     assert json.loads(steps["ENTRYPOINT"]) == ["chest-xray-classification"]
+
+
+def test_a_classifier_with_earlier_evidence_is_not_deployed(models, tmp_path):
+    shutil.copytree(models, tmp_path / "models")
+    file = tmp_path / "models" / "model.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"evidence": {"temperature": {"value": 2.0}}}))
+    with pytest.raises(ValueError, match=r"model.onnx was exported before the evidence of the bundle changed; export"):
+        deploy(str(BUNDLE), str(tmp_path), ckpt_dir=str(tmp_path / "models"))
 
 
 def test_a_classifier_that_is_missing_or_of_other_weights_is_named(models, tmp_path):
