@@ -18,6 +18,7 @@ DATA := $(DEMO)/phantoms
 MODELS := --ckpt_dir $(DEMO)/models
 CACHE := --cache_dir $(DEMO)/cache
 
+# without the extras of ours: MONAI Label needs pydicom 2, highdicom needs pydicom 3
 LABEL := .venv-monailabel
 LABEL_NEEDS := monailabel==0.8.5 'pydicom<3' dicomweb-client==0.59.3
 
@@ -81,7 +82,7 @@ $(LABEL)/installed_monailabel: pyproject.toml
 
 $(LABEL)/installed_monailabel_test: pyproject.toml
 	test -x $(LABEL)/bin/python || $(PYTHON) -m venv $(LABEL)
-	$(LABEL)/bin/python -m pip install --quiet --editable '.[test]' $(LABEL_NEEDS)
+	$(LABEL)/bin/python -m pip install --quiet --editable . pytest $(LABEL_NEEDS)
 	touch $(LABEL)/installed $(LABEL)/installed_monailabel $@
 
 monailabel: $(LABEL)/installed_monailabel
