@@ -30,7 +30,7 @@ from dwskd_monai.evaluation.fitting import Wanted, fit_evidence, patient_groups
 from dwskd_monai.evaluation.measuring import measure_evidence
 from dwskd_monai.evaluation.page.content import Level, measure_level
 from dwskd_monai.evaluation.page.reliability import brier_score
-from dwskd_monai.evaluation.page.resampling import Resamples
+from dwskd_monai.evaluation.resampling import Resamples
 
 NAMES = ["a", "b", "c"]
 PREVALENCE = [0.5, 0.3, 0.2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,6 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 _TAIL = (1 - CONFIDENCE) / 2
-_RESAMPLES = 1000
-_AT_A_TIME = 100  # resamples, which bounds the memory for their weights
 Groups = Sequence[Hashable]
 
 
@@ -59,52 +57,6 @@ def too_few(groups: Groups) -> str:
     count = group_count(groups)
     of_patients = "" if count == len(groups) else f", of {count} patient{'s' if count > 1 else ''}"
     return f"too few (n = {len(groups)}{of_patients})"
-
-
-def auc_interval(scores: NDArray[np.floating], positive: NDArray[np.bool_], groups: Groups, seed: int = 0) -> Interval:
-    """Area under the ROC curve, with the percentile interval of a cluster bootstrap (Field and Welsh 2007).
-
-    Args:
-        scores: ``(N,)``, higher for positive images.
-        positive: ``(N,)``; both kinds must occur.
-        groups: of each image, its patient, or whatever else is sampled as a whole.
-        seed: of the resamples.
-
-    Raises:
-        ValueError: if all images are positive, or none is.
-
-    Examples:
-        >>> scores = np.array([0.1, 0.4, 0.35, 0.8])
-        >>> auc_interval(scores, np.array([False, False, True, True]), "abcd").value
-        0.75
-    """
-    if positive.all() or not positive.any():
-        raise ValueError("the AUC needs images of both kinds")
-    return bootstrap_interval(lambda weights: _weighted_auc(scores, positive, weights), groups, seed)
-
-
-def bootstrap_interval(
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], groups: Groups, seed: int = 0
-) -> Interval:
-    """A statistic with the percentile interval of a cluster bootstrap (Field and Welsh 2007).
-
-    Args:
-        statistic: from weights of the images, a row ``(R, N)`` for each resample, to values ``(R,)``; NaN if a resample
-            has none.
-        groups: of each image, its patient, or whatever else is sampled as a whole.
-        seed: of the resamples.
-    """
-    members = group_numbers(groups)
-    count = int(members.max()) + 1
-    random = np.random.default_rng(seed)
-    values: list[NDArray[np.float64]] = []
-    for start in range(0, _RESAMPLES, _AT_A_TIME):
-        size = min(_AT_A_TIME, _RESAMPLES - start)
-        drawn = random.multinomial(count, np.full(count, 1 / count), size)  # how often each group is drawn
-        values.append(statistic(drawn[:, members].astype(float)))
-    low, high = np.nanquantile(np.concatenate(values), (_TAIL, 1 - _TAIL))
-    value = float(statistic(np.ones((1, len(members))))[0])
-    return Interval(value, float(low), float(high), len(members))
 
 
 def proportion_interval(hits: NDArray[np.bool_], groups: Groups) -> Interval:
@@ -166,18 +118,3 @@ def _effective_count(hits: NDArray[np.bool_], members: NDArray[np.intp]) -> floa
         return float(count)
     few_groups = float((stats.t.ppf(1 - _TAIL, count - 1) / stats.t.ppf(1 - _TAIL, groups - 1)) ** 2)
     return min(float(count), share * (1 - share) / error**2 * few_groups)
-
-
-def _weighted_auc(
-    scores: NDArray[np.floating], positive: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """AUC for each row of weights ``(R, N)``; equal scores count half. NaN if a row leaves one kind out."""
-    order = np.argsort(scores, kind="stable")
-    _, starts = np.unique(scores[order], return_index=True)
-    ordered, of_positive = weights[:, order], positive[order]
-    positives = np.add.reduceat(ordered * of_positive, starts, axis=1)
-    negatives = np.add.reduceat(ordered * ~of_positive, starts, axis=1)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs = positives.sum(1) * negatives.sum(1)
-    with np.errstate(invalid="ignore"):
-        return (positives * below).sum(1) / np.where(pairs > 0, pairs, np.nan)

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from dwskd_monai.commands.check.facts import Facts
 from dwskd_monai.data.near_copies import SIDE
-from dwskd_monai.evaluation.intervals import Interval, auc_interval
-from dwskd_monai.evaluation.shortcuts.forest import drawn_images, forest_scores, one_hot
+from dwskd_monai.evaluation.measuring import Measured
+from dwskd_monai.evaluation.shortcuts.forest import drawn_images, one_hot
 from dwskd_monai.evaluation.shortcuts.parts import is_border
-
-WARNING_LEVEL = 0.7  # AUC
+from dwskd_monai.evaluation.shortcuts.telling import forest_aucs, tells_much
 
 
 @dataclass(frozen=True)
@@ -29,21 +28,17 @@ class Confound:
     Args:
         what: the facts that are used.
         class_name: the class.
-        auc: cross-validated, with its 95 % interval; None if there are too few patients.
-        count: of images.
-        groups: of patients of the class.
+        auc: cross-validated, with its 95 % interval, or why there is none.
     """
 
     what: str
     class_name: str
-    auc: Interval | None
-    count: int
-    groups: int
+    auc: Measured
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether it tells the class, and not by chance."""
-        return self.auc is not None and self.auc.value > WARNING_LEVEL and self.auc.low > 0.5
+        """Whether it tells much about the class."""
+        return tells_much(self.auc)
 
 
 def find_confounds(
@@ -63,33 +58,14 @@ def find_confounds(
     chosen = drawn_images(groups, seed)
     kept = [facts[index] for index in chosen]
     classes = np.array([labels[index] for index in chosen])
-    members = np.array([str(groups[index]) for index in chosen])
+    members = [groups[index] for index in chosen]
     confounds: list[Confound] = []
     for what, features in _features(kept).items():
         if (features == features[0]).all():
             continue
-        confounds += _of_features(what, features, classes, members, class_names, seed)
+        aucs = forest_aucs(features, classes, members, class_names, seed)["classes"]
+        confounds += [Confound(what, name, aucs[name]) for name in class_names]
     return confounds
-
-
-def _of_features(
-    what: str,
-    features: NDArray[np.float64],
-    labels: NDArray[np.integer],
-    groups: NDArray[np.str_],
-    class_names: Sequence[str],
-    seed: int,
-) -> list[Confound]:
-    told = forest_scores(features, labels, list(groups), len(class_names), seed)
-    result = []
-    for index, name in enumerate(class_names):
-        auc = None
-        patients = len(set(groups[labels == index]))
-        if told.scores is not None and index in told.classes:
-            positive = labels[told.used] == index
-            auc = auc_interval(told.scores[:, told.classes.index(index)], positive, list(groups[told.used]), seed)
-        result.append(Confound(what, name, auc, int(told.used.sum()), patients))
-    return result
 
 
 def _features(facts: Sequence[Facts]) -> dict[str, NDArray[np.float64]]:

@@ -14,9 +14,9 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from dwskd_monai.commands.check.confounds import WARNING_LEVEL
 from dwskd_monai.commands.check.copies import PROBLEMS, Pair
 from dwskd_monai.commands.check.preflight import Preflight
+from dwskd_monai.evaluation.shortcuts.telling import MUCH, RULE
 from dwskd_monai.files import replacing
 from dwskd_monai.reading import RefusedImage, read_image
 
@@ -59,7 +59,8 @@ def write_page(path: Path, checked: Preflight, facts: dict[str, str]) -> None:
         findings=checked.findings.in_order(),
         tables=checked.tables,
         confounds=checked.confounds,
-        warning_level=WARNING_LEVEL,
+        much=MUCH,
+        rule=RULE,
         pairs=[(pair, _picture(pair.first.path), _picture(pair.second.path)) for pair in shown],
         pair_count=len(checked.pairs),
         outliers=[(image, _picture(image.path)) for image in checked.outliers],

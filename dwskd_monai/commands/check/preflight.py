@@ -11,7 +11,7 @@ from sklearn.ensemble import IsolationForest
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.errors import parsed_content
-from dwskd_monai.commands.check.confounds import WARNING_LEVEL, Confound, find_confounds
+from dwskd_monai.commands.check.confounds import Confound, find_confounds
 from dwskd_monai.commands.check.copies import Pair, find_pairs, patients_with_copies, report_pairs
 from dwskd_monai.commands.check.counts import Table, count
 from dwskd_monai.commands.check.facts import Facts, read_facts
@@ -153,18 +153,19 @@ def _report_confounds(confounds: Sequence[Confound], findings: Findings) -> None
             shown = ", ".join(_shown(confound) for confound in suspicious)
             findings.warn(
                 "shortcut",
-                f"{what} alone tell{'' if what == 'borders' else 's'} the class (AUC beyond {WARNING_LEVEL}): {shown}; "
-                "a network may learn this in place of the disease, so measure it on images of another source",
+                f"{what} alone tell{'' if what == 'borders' else 's'} the class (AUC with its interval): {shown}; a "
+                "network may learn this in place of the disease, so measure it on images of another source",
             )
-    little = {confound.class_name: confound.groups for confound in confounds if confound.auc is None}
+    little = {confound.class_name: confound.auc for confound in confounds if isinstance(confound.auc, str)}
     if little:
-        shown = ", ".join(f"{name} (n = {number})" for name, number in little.items())
-        findings.note("shortcut", f"too few patients to say whether anything but the disease tells the class: {shown}")
+        shown = ", ".join(f"{name}: {reason}" for name, reason in little.items())
+        findings.note("shortcut", f"it cannot be said whether anything but the disease tells the class; {shown}")
 
 
 def _shown(confound: Confound) -> str:
-    assert confound.auc is not None
-    return f"{confound.class_name} {confound.auc.value:.2f} [{confound.auc.low:.2f}, {confound.auc.high:.2f}]"
+    auc = confound.auc
+    assert not isinstance(auc, str), "only what has an AUC is suspicious"
+    return f"{confound.class_name} {auc['value']:.2f} [{auc['low']:.2f}, {auc['high']:.2f}]"
 
 
 def _outliers(images: Sequence[ListedImage], facts: Sequence[Facts]) -> list[ListedImage]:

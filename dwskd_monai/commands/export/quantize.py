@@ -17,7 +17,7 @@ from dwskd_monai.commands.export.studies import Evaluated, evaluate, labeled_sli
 from dwskd_monai.evaluation.exported import INPUT, describe_onnx, library, read_onnx
 from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.evaluation.page.against import against
-from dwskd_monai.evaluation.page.resampling import Resamples
+from dwskd_monai.evaluation.resampling import Resamples
 
 # Largest difference of a probability from the same network in the bundle. A value between two of the 255 steps may be
 # rounded to either of them, if it differs by a millionth

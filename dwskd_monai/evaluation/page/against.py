@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from dwskd_monai.evaluation.areas import auc_record, mean_area_record
 from dwskd_monai.evaluation.intervals import Groups, group_count, group_numbers, groups_of, standard_error, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
-from dwskd_monai.evaluation.page.curves import auc_record, mean_area_record
 from dwskd_monai.evaluation.page.rates import macro_rows
-from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
 from dwskd_monai.evaluation.page.subsets import Predictions, class_areas, lacking_mean
+from dwskd_monai.evaluation.resampling import Resamples, Rows, lacking, record
 
 Flags = NDArray[np.bool_]
 Pair = dict[str, Measured]  # this network, the other one, and their difference

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
+from dwskd_monai.evaluation.areas import area_record, auc_record, mean_area_record
 from dwskd_monai.evaluation.evidence import Evidence
 from dwskd_monai.evaluation.explanations.explaining import Explained
 from dwskd_monai.evaluation.fitting import clusters, patient_groups
@@ -17,19 +18,19 @@ from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
 from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.against import against
-from dwskd_monai.evaluation.page.curves import ClassCurves, area_record, auc_record, class_curves, mean_area_record
+from dwskd_monai.evaluation.page.curves import ClassCurves, class_curves
 from dwskd_monai.evaluation.page.decisions import THRESHOLDS, net_benefit
 from dwskd_monai.evaluation.page.explanations import explanations
 from dwskd_monai.evaluation.page.failures import failures
 from dwskd_monai.evaluation.page.novelty import novelty
 from dwskd_monai.evaluation.page.rates import PREVALENCES, class_rates, macro_rows, predictive_values
 from dwskd_monai.evaluation.page.reliability import brier_score, confidence_bins, reliability
-from dwskd_monai.evaluation.page.resampling import Resamples, lacking, record
 from dwskd_monai.evaluation.page.shortcuts import shortcuts
 from dwskd_monai.evaluation.page.sites import sites
 from dwskd_monai.evaluation.page.subgroups import Columns, subgroups
 from dwskd_monai.evaluation.page.subsets import Predictions
 from dwskd_monai.evaluation.page.words import limits, summary
+from dwskd_monai.evaluation.resampling import Resamples, lacking, record
 from dwskd_monai.evaluation.shortcuts.collecting import Seen
 
 Labels = NDArray[np.integer]

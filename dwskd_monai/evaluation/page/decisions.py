@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dwskd_monai.evaluation.page.resampling import Resamples, Rows
+from dwskd_monai.evaluation.resampling import Resamples, Rows
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the table
 

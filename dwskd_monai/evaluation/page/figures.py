@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.page.curves import ClassCurves, Curve
-from dwskd_monai.evaluation.page.resampling import Rows, band
 from dwskd_monai.evaluation.picture import Picture, data_uri
+from dwskd_monai.evaluation.resampling import Rows, band
 
 _SIZE = (3.7, 3.3)  # inches: 355 pixels of a page
 _MARGINS = {"left": 0.17, "right": 0.97, "bottom": 0.15, "top": 0.97}  # matplotlib's layouts take most of the time

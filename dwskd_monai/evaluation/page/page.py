@@ -15,8 +15,8 @@ from dwskd_monai.evaluation.page.content import Measurements
 from dwskd_monai.evaluation.page.drawings import drawings
 from dwskd_monai.evaluation.page.network import Trained, in_words
 from dwskd_monai.evaluation.page.rates import LABELS
-from dwskd_monai.evaluation.page.shortcuts import RULE
 from dwskd_monai.evaluation.page.words import SPLITS, calibration_text, number_text
+from dwskd_monai.evaluation.shortcuts.telling import RULE
 from dwskd_monai.files import replacing
 
 _PACKAGES = ("dwskd_monai", "monai", "torch", "scikit-learn", "numpy")

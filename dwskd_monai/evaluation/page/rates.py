@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.intervals import Groups
 from dwskd_monai.evaluation.measuring import Measured, share
-from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
+from dwskd_monai.evaluation.resampling import Resamples, Rows, lacking, record
 
 Flags = NDArray[np.bool_]
 PREVALENCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -9,18 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
-from dwskd_monai.evaluation.intervals import Groups, groups_of
+from dwskd_monai.evaluation.intervals import Groups
 from dwskd_monai.evaluation.measuring import Measured
-from dwskd_monai.evaluation.page.curves import auc_record, auc_rows, mean_area_record
-from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
+from dwskd_monai.evaluation.resampling import Resamples, Rows, record
 from dwskd_monai.evaluation.shortcuts.collecting import Seen
-from dwskd_monai.evaluation.shortcuts.forest import drawn_images, forest_scores
+from dwskd_monai.evaluation.shortcuts.forest import drawn_images
+from dwskd_monai.evaluation.shortcuts.telling import MUCH, class_aucs, forest_aucs, mean_auc, tells_much
 
-MUCH = 0.6
 WHOLE = "whole images"
-RULE = (
-    f"A part tells much about a class if even the lower end of the interval of its AUC is above {MUCH}; chance is 0.5."
-)
 _WITHOUT_DISEASE = {  # parts that should not tell the class, and their verb
     "borders": "the borders of the images alone tell",
     "image size": "the image size alone tells",
@@ -29,7 +25,6 @@ _WITHOUT_DISEASE = {  # parts that should not tell the class, and their verb
     "view": "the view alone tells",
     "scanner": "the scanner alone tells",
 }
-_TOO_FEW_CLASSES = "too few patients of all classes but one"
 Labels = NDArray[np.integer]
 
 
@@ -80,27 +75,8 @@ def _aucs(
     class_names: Sequence[str],
 ) -> tuple[dict[str, Any], list[Rows | None]]:
     """AUCs of the classes, whose scores are in ``columns``, and of all of them that occur; and their rows."""
-    classes: dict[str, Measured] = {}
-    rows: list[Rows | None] = []
-    for index, name in enumerate(class_names):
-        positive = labels == index
-        reason = lacking(positive, groups)
-        rows.append(None)
-        if reason is not None or index not in columns:
-            classes[name] = reason or _TOO_FEW_CLASSES
-            continue
-        of_class = auc_rows(scores[:, list(columns).index(index)], positive, resamples)
-        rows[-1] = of_class
-        classes[name] = auc_record(of_class, positive, groups)
-    return {"classes": classes, "macro": _macro(rows, labels, groups)}, rows
-
-
-def _macro(rows: Sequence[Rows | None], labels: Labels, groups: Groups) -> Measured:
-    """The mean over the classes that occur; words if one of them has no AUC."""
-    known = [rows[index] for index in np.unique(labels).tolist()]
-    if len(known) < 2 or any(one is None for one in known):
-        return "too few patients of a class"
-    return mean_area_record([one for one in known if one is not None], labels, groups)
+    classes, rows = class_aucs(scores, columns, labels, groups, resamples, class_names)
+    return {"classes": classes, "macro": mean_auc(rows, labels, groups)}, rows
 
 
 def _difference(whole: Sequence[Rows | None], part: Sequence[Rows | None], count: int) -> Measured:
@@ -126,14 +102,8 @@ def _of_forest(
         chosen = rows[drawn]
         if (chosen == chosen[0]).all():
             left_out.append(name)
-            continue
-        told = forest_scores(chosen, labels[drawn], members, len(class_names))
-        used = groups_of(told.used, members)
-        if told.scores is None:
-            found[name] = {"classes": dict.fromkeys(class_names, _TOO_FEW_CLASSES), "macro": _TOO_FEW_CLASSES}
-            continue
-        known = labels[drawn][told.used]
-        found[name], _ = _aucs(told.scores, told.classes, known, used, Resamples(used), class_names)
+        else:
+            found[name] = forest_aucs(chosen, labels[drawn], members, class_names)
     return found, left_out
 
 
@@ -162,6 +132,6 @@ def _much(measured: Mapping[str, Any], class_names: Sequence[str]) -> str:
     told = []
     for name in class_names:
         auc = measured["classes"][name]
-        if not isinstance(auc, str) and auc["low"] is not None and auc["low"] > MUCH:
+        if tells_much(auc):
             told.append(f"{name} (AUC {auc['value']:.2f}, {auc['low']:.2f}–{auc['high']:.2f})")
     return ", ".join(told)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of
 from dwskd_monai.evaluation.measuring import share
-from dwskd_monai.evaluation.page.resampling import Resamples, lacking, record
+from dwskd_monai.evaluation.resampling import Resamples, lacking, record
 
 MOST_VALUES = 12  # of a column
 UNKNOWN = "unknown"

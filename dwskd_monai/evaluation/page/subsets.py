@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.evaluation.aggregation import Probabilities
+from dwskd_monai.evaluation.areas import auc_record, auc_rows, mean_area_record
 from dwskd_monai.evaluation.intervals import Groups, group_count, groups_of, too_few
 from dwskd_monai.evaluation.measuring import LEAST_PATIENTS, Measured, share
-from dwskd_monai.evaluation.page.curves import auc_record, auc_rows, mean_area_record
 from dwskd_monai.evaluation.page.rates import macro_rows
-from dwskd_monai.evaluation.page.resampling import Resamples, Rows, lacking, record
+from dwskd_monai.evaluation.resampling import Resamples, Rows, lacking, record
 
 Labels = NDArray[np.integer]
 ONE_CLASS = "undefined: there is one class"

@@ -196,7 +196,7 @@ def test_few_patients_say_nothing_about_shortcuts(data, tmp_path):
     _, content = check(data, tmp_path)
     (finding,) = of_kind(content, "shortcut")
     assert finding["level"] == "note"
-    assert "covid19 (n = 6)" in finding["message"]
+    assert "covid19: too few (n = 6)" in finding["message"]
 
 
 def test_a_second_check_reads_only_what_is_new(data, tmp_path, monkeypatch):

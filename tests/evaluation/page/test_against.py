@@ -11,8 +11,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from dwskd_monai.evaluation.page.against import against, mcnemar
 from dwskd_monai.evaluation.page.content import measure
-from dwskd_monai.evaluation.page.resampling import Resamples
 from dwskd_monai.evaluation.page.subsets import Predictions
+from dwskd_monai.evaluation.resampling import Resamples
 from tests.evaluation.page.made import NAMES, evaluated
 from tests.evaluation.page.test_page import Page, numbers, origin_of, written
 

@@ -13,7 +13,7 @@ from dwskd_monai.evaluation.page.abstention import abstention, prediction_sets
 from dwskd_monai.evaluation.page.decisions import net_benefit
 from dwskd_monai.evaluation.page.failures import failures
 from dwskd_monai.evaluation.page.reliability import brier_score, reliability
-from dwskd_monai.evaluation.page.resampling import Resamples
+from dwskd_monai.evaluation.resampling import Resamples
 
 
 def test_net_benefit_by_the_formula_of_vickers_and_elkin():

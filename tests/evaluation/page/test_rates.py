@@ -8,7 +8,7 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score
 
 from dwskd_monai.evaluation.page.rates import class_rates, macro_rows, predictive_values
-from dwskd_monai.evaluation.page.resampling import Resamples
+from dwskd_monai.evaluation.resampling import Resamples
 from tests.evaluation.page.made import evaluated
 
 

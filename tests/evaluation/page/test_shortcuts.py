@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from dwskd_monai.evaluation.page.shortcuts import MUCH, RULE
 from dwskd_monai.evaluation.page.words import number_text
 from dwskd_monai.evaluation.shortcuts.collecting import Seen
+from dwskd_monai.evaluation.shortcuts.telling import MUCH, RULE
 from tests.evaluation.page.made import NAMES, evaluated
 from tests.evaluation.page.test_page import content_of, numbers, written
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dwskd_monai.evaluation.page.resampling import Resamples
 from dwskd_monai.evaluation.page.subgroups import age_group, holm, subgroups
+from dwskd_monai.evaluation.resampling import Resamples
 from tests.evaluation.page.made import evaluated
 from tests.evaluation.page.test_page import content_of, written
 

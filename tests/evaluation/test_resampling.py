@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dwskd_monai.evaluation.page.resampling import Resamples, band, lacking, record
+from dwskd_monai.evaluation.resampling import Resamples, band, lacking, record
 
 
 def test_a_resample_has_each_study_as_often_as_its_patient_was_drawn():

@@ -21,9 +21,8 @@ Rows = NDArray[np.float64]  # (R + 1, ...): of all studies, then of each resampl
 class Resamples:
     """A cluster bootstrap (Field and Welsh 2007) that sums over the studies of each patient once.
 
-    :func:`~dwskd_monai.evaluation.intervals.bootstrap_interval` weighs each study. Here, the sums of a patient are
-    weighed, so that a resample of many numbers is one product of matrices; and all numbers share their resamples, so
-    that their means and differences have intervals too.
+    The sums of each patient are weighed, so that a resample of many numbers is one product of matrices; and all numbers
+    share their resamples, so that their means and differences have intervals too.
 
     Args:
         groups: the patient of each study.
