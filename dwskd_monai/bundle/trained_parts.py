@@ -52,8 +52,9 @@ def load_other_settings(against: str | Path | None) -> TrainedSettings:
         FileNotFoundError, ValueError: if there is none, or it is not trained; see
             :func:`~dwskd_monai.bundle.settings_file.read_settings`.
     """
-    if against is None:
-        raise ValueError("against: give the other network: the folder of its bundle, or the file of its weights")
+    if not isinstance(against, (str, Path)):
+        wanted = "give the other network: the folder of its bundle, or the file of its weights"
+        raise ValueError(f"against: {wanted}" + ("" if against is None else f"; got {against!r}"))
     place = Path(against).expanduser()
     if not place.exists():
         raise FileNotFoundError(f"against: {place} does not exist; give the folder of a bundle, or a file of weights")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dwskd_monai.bundle.trained_parts import load_other_settings
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.evidence import Evidence, tempered
 from dwskd_monai.evaluation.other_network import OtherNetwork
@@ -101,3 +102,17 @@ def test_a_network_in_another_bundle_is_compared_by_the_predictions_of_its_own_e
     rows = [read_rows(tmp_path / name / "predictions.csv") for name in ("0", "both")]
     assert rows[0] == rows[1], "the other network changes nothing"
     assert found["trained_images"] is None
+
+
+@pytest.mark.parametrize(
+    ("against", "message"),
+    [
+        (None, "against: give the other network"),
+        ([0, 255], r"file of its weights; got \[0, 255\]"),
+        ("a", "a does not"),
+    ],
+)
+def test_another_network_that_is_none_is_refused(against, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load_other_settings(against)
