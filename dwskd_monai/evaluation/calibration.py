@@ -103,7 +103,7 @@ def fit_temperature(probabilities: Probabilities, labels: Labels, groups: Groups
     return Temperature(
         value if helps else 1.0,
         count,
-        None if helps else f"{value:.3g} would not lower the log loss of other patients",
+        None if helps else f"a temperature of {value:.3g} would not lower the log loss of other patients",
         temperature_interval(probabilities, labels, groups, value),
         mean_interval(before, groups),
         mean_interval(changes, groups),

@@ -15,6 +15,7 @@ from dwskd_monai.evaluation.novelty import score_quantiles
 from dwskd_monai.evaluation.page.subsets import Predictions
 
 BINS = 24
+FAR = 5  # times the limit, where the last bin ends
 _EARLIER = "an earlier version trained the network, and kept no such scores"
 Scores = Sequence[float | None]
 
@@ -91,17 +92,26 @@ def _no_limit(evidence: Evidence) -> str:
     return str(evidence.record.get("novelty", {}).get("studies", {}).get("reason", "not fitted"))
 
 
-def _distribution(scores: NDArray[np.float64], limit: float | None) -> dict[str, list[float] | list[int]]:
-    """Counts in bins of equal width, up to the largest score; the limit is the end of one of them."""
-    top = float(scores.max()) * 1.0001
+def _distribution(scores: NDArray[np.float64], limit: float | None) -> dict[str, Any]:
+    """Counts in bins of equal width; the limit is the end of one of them.
+
+    The last bin also has what is far beyond, of which one study would leave all others a single bar.
+    """
+    usual = float(np.quantile(scores, 0.95)) if limit is None else limit
+    largest = float(scores.max()) * 1.0001
+    top = min(largest, FAR * usual) if usual > 0 else largest
     edges = np.linspace(0, top, BINS + 1)
     if limit is not None and limit < top:
         below = max(1, round(BINS * limit / top))
         edges = np.concatenate([np.linspace(0, limit, below + 1), np.linspace(limit, top, BINS - below + 2)[1:]])
         # a score at the limit is not beyond it
         edges[below] = np.nextafter(limit, np.inf)
-    counts, _ = np.histogram(scores, edges)
-    return {"edges": [round(float(edge), 6) for edge in edges], "counts": counts.tolist()}
+    counts, _ = np.histogram(scores.clip(max=top), edges)
+    return {
+        "edges": [round(float(edge), 6) for edge in edges],
+        "counts": counts.tolist(),
+        "off_scale": int((scores > top).sum()),
+    }
 
 
 def novelty_sentences(content: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,8 @@ def novelty_figures(content: Mapping[str, Any]) -> list[Picture]:
     if "distribution" not in content:
         return []
     edges, counts = content["distribution"]["edges"], content["distribution"]["counts"]
+    off_scale = content["distribution"]["off_scale"]
+    last = f" (last bar: {off_scale} beyond {edges[-1]:.3g})" if off_scale else ""
     validation = content["validation"]
     top = 1.18 * max(counts)
 
@@ -30,11 +32,11 @@ def novelty_figures(content: Mapping[str, Any]) -> list[Picture]:
         if content["limit"] is not None:
             axes.axvline(content["limit"], label="limit", **_LIMIT)
             axes.legend(frameon=False, fontsize="small", loc="best")
-        axes.set(ylim=(0, top), xlabel="novelty score", ylabel="studies")
+        axes.set(ylim=(0, top), xlabel=f"novelty score{last}", ylabel="studies")
         axes.set_xlim(left=0)
 
     with_validation = "" if isinstance(validation, str) else ", and above them the spread of the validation images"
-    words = f"How many of the evaluated studies have which novelty score, with the limit{with_validation}."
+    words = f"How many of the evaluated studies have which novelty score{last}, with the limit{with_validation}."
     return [picture("Novelty scores", words, draw)]
 
 

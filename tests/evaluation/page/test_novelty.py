@@ -75,6 +75,19 @@ def test_the_distribution_counts_each_study_once_and_none_beyond_the_limit_befor
     assert counts[edges[:-1] >= 1.6].sum() == 100, "a score at the limit is not beyond it"
 
 
+def test_a_study_far_beyond_the_limit_leaves_the_others_their_bars(tmp_path):
+    one, _ = made()
+    far = dataclasses.replace(one, novelty=[1004.0, 990.0, *one.novelty[2:]])
+    page, content, _ = written(tmp_path, far)
+    distribution = content["novelty"]["distribution"]
+    assert distribution["edges"][-1] == pytest.approx(5 * 1.6)
+    assert distribution["off_scale"] == 2
+    assert sum(distribution["counts"]) == 200
+    assert distribution["counts"][-1] == 2
+    (words,) = [value for _, name, value in page.attributes if name == "alt" and "which novelty" in value]
+    assert "(last bar: 2 beyond 8)" in words
+
+
 def test_the_spread_is_said_beside_that_of_the_validation_images(tmp_path):
     one, _ = made()
     page, content, _ = written(tmp_path, one)
