@@ -268,7 +268,7 @@ def test_alone_it_refuses_weights_and_classes_of_another_training(packed, tmp_pa
 
 
 @of_one_bundle
-def test_metrics_and_exported_files_of_other_weights_are_not_packed(packed, tmp_path):
+def test_metrics_and_exported_files_of_other_weights_or_evidence_are_not_packed(packed, tmp_path):
     bundle, _, folder = packed
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps(METRICS | {"weights_sha256": "0" * 64}))
@@ -281,6 +281,12 @@ def test_metrics_and_exported_files_of_other_weights_are_not_packed(packed, tmp_
         )
     models = save_network(tiny_convnext(), tmp_path / "models", bundle, **SMALL_SETTINGS)
     export(str(bundle), ckpt_dir=str(models))
+    settings = models / "model.yaml"
+    trained = settings.read_text()
+    settings.write_text(yaml.safe_dump(yaml.safe_load(trained) | {"evidence": {"temperature": {"value": 2.0}}}))
+    with pytest.raises(ValueError, match=r"model.onnx was exported before the evidence of the bundle changed; export"):
+        pack(str(bundle), str(tmp_path / "x.zip"), ckpt_dir=str(models))
+    settings.write_text(trained)
     save_network(tiny_convnext(ls_init_value=1.0), models, bundle, **SMALL_SETTINGS)
     with pytest.raises(ValueError, match=r"model.onnx was exported from other weights than .*; export it again"):
         pack(str(bundle), str(tmp_path / "x.zip"), ckpt_dir=str(models))
