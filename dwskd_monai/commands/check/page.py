@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Sequence
@@ -10,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from dwskd_monai.commands.check.copies import PROBLEMS, Pair
 from dwskd_monai.commands.check.preflight import Preflight
+from dwskd_monai.evaluation.html.picture import data_uri
+from dwskd_monai.evaluation.html.rendering import render
 from dwskd_monai.evaluation.shortcuts.telling import MUCH, RULE
 from dwskd_monai.files import replacing
 from dwskd_monai.reading import RefusedImage, read_image
@@ -50,11 +50,9 @@ def write_json(path: Path, checked: Preflight, facts: dict[str, str]) -> None:
 
 def write_page(path: Path, checked: Preflight, facts: dict[str, str]) -> None:
     """A page that needs no other file and no network; arguments as of :func:`write_json`."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     shown = _most_telling(checked.pairs)
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    page = render(
+        _TEMPLATE,
         facts=facts,
         findings=checked.findings.in_order(),
         tables=checked.tables,
@@ -90,7 +88,7 @@ def _most_telling(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _picture(path: str) -> str:
-    """The middle slice as a PNG for a page; empty if the image is gone."""
+    """The middle slice as the address of an image; empty if the image is gone."""
     try:
         pixels = read_image(path).pixels
     except RefusedImage:
@@ -102,4 +100,4 @@ def _picture(path: str) -> str:
     picture.thumbnail((_SIDE, _SIDE))
     file = io.BytesIO()
     picture.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return data_uri(file.getvalue(), "png")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from dwskd_monai.commands.compare.methods import Method
 from dwskd_monai.commands.compare.results import METRICS
+from dwskd_monai.evaluation.html.picture import Picture, data_uri
+from dwskd_monai.evaluation.html.rendering import render
 from dwskd_monai.evaluation.metrics import KEY_METRIC, label_of
 from dwskd_monai.files import replacing
 
@@ -38,14 +38,13 @@ def write_page(
         failed: runs that failed, and why.
     """
     others = [name for name in METRICS if name != KEY_METRIC and name in set(summary["metric"])]
-    images = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in figures}
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    page = render(
+        _TEMPLATE,
         title=title,
         rows=summary[summary["metric"] == KEY_METRIC].to_dict("records"),
         others={label_of(name): _means(summary, name) for name in others},
         methods=methods,
-        images=images,
+        pictures=[Picture("", path.stem, data_uri(path.read_bytes(), "png")) for path in figures],
         facts=facts,
         failed=failed,
     )

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.evaluation.html.numbers import number_text
 from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.evaluation.page.network import Trained, in_words
-from dwskd_monai.evaluation.page.words import SPLITS, count_text, number_text
+from dwskd_monai.evaluation.page.words import SPLITS, count_text
 
 NOT_MEASURED = "not measured"
 NOT_STATED = "not stated"

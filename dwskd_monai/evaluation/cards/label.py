@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from dwskd_monai.evaluation.cards.facts import NOT_MEASURED, Facts
+from dwskd_monai.evaluation.html.numbers import number_text
+from dwskd_monai.evaluation.html.rendering import render
 from dwskd_monai.evaluation.measuring import Measured
-from dwskd_monai.evaluation.page.words import number_text
 
 MOST_CLASSES = 8  # on one sheet; the report has all
 MOST_LIMITS = 5
@@ -23,10 +22,8 @@ _RATES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PP
 
 def label(facts: Facts) -> str:
     """The label as a page that needs no other file, and prints on one sheet."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    return render(
+        _TEMPLATE,
         name=facts.about("name"),
         version=facts.about("version"),
         weights=facts.weights_sha256 or "unknown",

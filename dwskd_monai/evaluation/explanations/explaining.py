@@ -19,7 +19,7 @@ from dwskd_monai.evaluation.explanations.deletion import Deletion, deletion
 from dwskd_monai.evaluation.explanations.feature_maps import NoFeatureMapError
 from dwskd_monai.evaluation.explanations.maps import GRAD_CAM, OCCLUSION, Map, grad_cam, occlusion
 from dwskd_monai.evaluation.explanations.pictures import marked, plain
-from dwskd_monai.evaluation.picture import Picture
+from dwskd_monai.evaluation.html.picture import Picture
 
 _logger = logging.getLogger(__name__)
 

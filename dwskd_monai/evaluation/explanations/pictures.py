@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from dwskd_monai.evaluation.explanations.deletion import SHARE
-from dwskd_monai.evaluation.picture import Picture, data_uri
+from dwskd_monai.evaluation.html.picture import Picture, data_uri
 
 SIDE = 160  # pixels
 _DIMMED = 0.55

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dwskd_monai.evaluation.html.picture import Picture
 from dwskd_monai.evaluation.page import figures
 from dwskd_monai.evaluation.page.abstention import abstention
 from dwskd_monai.evaluation.page.content import Level, Measurements
 from dwskd_monai.evaluation.page.decisions import net_benefit
 from dwskd_monai.evaluation.page.novelty_figures import novelty_figures, site_figures
 from dwskd_monai.evaluation.page.rates import predictive_values
-from dwskd_monai.evaluation.picture import Picture
 
 MOST_CLASSES = 12  # with figures; the tables have all
 _PREVALENCES = np.geomspace(0.005, 0.95, 60)

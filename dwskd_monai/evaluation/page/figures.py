@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from dwskd_monai.evaluation.html.picture import Picture, data_uri
 from dwskd_monai.evaluation.page.curves import ClassCurves, Curve
-from dwskd_monai.evaluation.picture import Picture, data_uri
 from dwskd_monai.evaluation.resampling import Rows, band
 
 _SIZE = (3.7, 3.3)  # inches: 355 pixels of a page

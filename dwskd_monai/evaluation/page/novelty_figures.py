@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from dwskd_monai.evaluation.html.picture import Picture
 from dwskd_monai.evaluation.page.figures import picture
-from dwskd_monai.evaluation.picture import Picture
 
 _LIMIT: dict[str, Any] = {"color": "0.1", "linewidth": 1.2, "linestyle": "--"}
 _ROW = 0.42  # inches, of a site

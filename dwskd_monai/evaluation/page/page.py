@@ -8,17 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from dwskd_monai.evaluation.html.rendering import render
 from dwskd_monai.evaluation.metrics import ClassificationMetrics
 from dwskd_monai.evaluation.page.content import Measurements
 from dwskd_monai.evaluation.page.drawings import drawings
 from dwskd_monai.evaluation.page.network import Trained, in_words
 from dwskd_monai.evaluation.page.rates import LABELS
-from dwskd_monai.evaluation.page.words import SPLITS, calibration_text, number_text
+from dwskd_monai.evaluation.page.words import SPLITS, calibration_text
 from dwskd_monai.evaluation.shortcuts.telling import RULE
 from dwskd_monai.files import replacing
 
+_TEMPLATE = Path(__file__).with_name("page.html.jinja")
 _PACKAGES = ("dwskd_monai", "monai", "torch", "scikit-learn", "numpy")
 _NOT_SAID = "images that were given to the evaluation"
 _MACRO = {"auc": "AUC", "average_precision": "average precision", **LABELS}
@@ -40,15 +40,8 @@ def write_page(
         origin: which network made the predictions, as ``metrics.json`` has it.
         trained: the trained settings of the network.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number_text
-    page = environment.get_template("page.html.jinja").render(
+    page = render(
+        _TEMPLATE,
         content=measured.content,
         pictures=drawings(measured),
         names=measured.class_names,

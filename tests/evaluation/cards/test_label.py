@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dwskd_monai.evaluation.cards.label import label
+from dwskd_monai.evaluation.html.numbers import number_text
 from dwskd_monai.evaluation.measuring import Measured
-from dwskd_monai.evaluation.page.words import number_text
 from tests.evaluation.cards.made import evaluated_facts, facts, metrics_of
 from tests.evaluation.page.made import evaluated
 from tests.evaluation.page.test_page import Page

@@ -10,8 +10,8 @@ import pytest
 from dwskd_monai.evaluation.explanations.deletion import Deletion
 from dwskd_monai.evaluation.explanations.explaining import Explained, ShownSlice
 from dwskd_monai.evaluation.explanations.pictures import marked, plain
+from dwskd_monai.evaluation.html.numbers import number_text
 from dwskd_monai.evaluation.page.failures import failure_places
-from dwskd_monai.evaluation.page.words import number_text
 from tests.evaluation.page.made import evaluated
 from tests.evaluation.page.test_page import content_of, numbers, written
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from dwskd_monai.evaluation.evidence import Evidence
+from dwskd_monai.evaluation.html.numbers import number_text
 from dwskd_monai.evaluation.measuring import measure_evidence
 from dwskd_monai.evaluation.metrics import classification_metrics
 from dwskd_monai.evaluation.page.content import measure
 from dwskd_monai.evaluation.page.network import Trained, in_words
 from dwskd_monai.evaluation.page.page import write_page
-from dwskd_monai.evaluation.page.words import number_text
 from dwskd_monai.evaluation.report import EvaluationReport
 from tests.evaluation.evaluate import evaluate
 from tests.evaluation.page.made import NAMES, ORIGIN, evaluated

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from dwskd_monai.evaluation.page.words import number_text
+from dwskd_monai.evaluation.html.numbers import number_text
 from dwskd_monai.evaluation.shortcuts.collecting import Seen
 from dwskd_monai.evaluation.shortcuts.telling import MUCH, RULE
 from tests.evaluation.page.made import NAMES, evaluated

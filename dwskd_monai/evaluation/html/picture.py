@@ -22,5 +22,5 @@ class Picture:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """A file as the address of an image in a page; ``kind`` is ``jpeg`` or ``svg+xml``."""
+    """A file as the address of an image in a page; ``kind`` is ``jpeg``, ``png`` or ``svg+xml``."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
