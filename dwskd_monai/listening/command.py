@@ -6,13 +6,13 @@ import argparse
 import logging
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dwskd_monai.listening import settings as given_as
 from dwskd_monai.listening.tls import client_context, server_context
+from dwskd_monai.runtime.logs import begin_log
 from dwskd_monai.runtime.options import names
 
 _BAD_INPUT = 2
@@ -90,8 +90,7 @@ def main(words: Sequence[str], model: str | Path | None = None, name: str | None
     """
     parser = _parser(None if name is None else f"{name} listen", model is not None)
     given = parser.parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    _silence()
+    begin_log("%Y-%m-%d %H:%M:%S")
     try:
         listener = _listener(given, model or given.model)
         listener.start()
@@ -111,16 +110,6 @@ def main(words: Sequence[str], model: str | Path | None = None, name: str | None
     listener.stop()
     _logger.info("ended")
     return 0 if succeeded else _FAILED
-
-
-def _silence() -> None:
-    """Keep out of the log what libraries say of data sets: it may have values of a header, a patient's name among them.
-
-    What matters is said by this package, without such values.
-    """
-    warnings.simplefilter("ignore")
-    for library in ("pydicom", "pynetdicom", "highdicom"):
-        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
 
 
 def _listener(given: argparse.Namespace, model: str | Path) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.runtime.logs import begin_log
 from dwskd_monai.runtime.options import names
 
 _BAD_INPUT = 2
@@ -66,7 +66,7 @@ def main(
     if card is not None:
         parser.add_argument("--card", action=_Card, nargs=0, card=card, help="print the page of the classifier")
     given = parser.parse_args(given_words)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    begin_log("%H:%M:%S")
     # imported here, so that the help is shown at once
     from dwskd_monai.dicom_out.writing import DicomAnswers
     from dwskd_monai.runtime.classifier import Classifier

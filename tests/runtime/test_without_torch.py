@@ -20,7 +20,7 @@ MODULES = [
     *(f"dwskd_monai.data.{name}" for name in ("images", "refused")),
     *(
         f"dwskd_monai.runtime.{name}"
-        for name in ("classifier", "command", "deciding", "inputs", "names", "occlusion", "predicting")
+        for name in ("classifier", "command", "deciding", "inputs", "logs", "names", "occlusion", "predicting")
     ),
     *(f"dwskd_monai.dicom_out.{name}" for name in ("answers", "capture", "modules", "page", "report", "writing")),
     *(f"dwskd_monai.listening.{name}" for name in ("c_store", "command", "health", "listener", "stow", "study")),

@@ -132,7 +132,7 @@ def test_it_answers_in_dicom_alone(installed, models, images, tmp_path):
     studies = tmp_path / "studies"
     studies.mkdir()
     shutil.copy(images / "a.png", studies)
-    write(studies / "xray.dcm")
+    write(studies / "xray.dcm", SeriesInstanceUID="Secret^Name")
     options = [studies, "--out", tmp_path / "out", "--dicom_out"]
     assert main([*map(str, options), str(tmp_path / "here")], models / "model.onnx") == 0
     process = subprocess.run(
@@ -140,6 +140,7 @@ def test_it_answers_in_dicom_alone(installed, models, images, tmp_path):
     )
     assert process.returncode == 0, process.stderr
     assert "1 study is not DICOM, so it has no DICOM answer" in process.stderr
+    assert "Secret" not in process.stderr  # pydicom warns of such a value, and shows it
     here, alone = (sorted((tmp_path / folder).iterdir()) for folder in ("here", "alone"))
     assert [path.name for path in here] == [path.name for path in alone]
     assert [path.name.split(".")[0] for path in here] == ["OT", "SR"]
