@@ -13,7 +13,7 @@ _MODULES = {
     "LoadSlicesd": "transforms",
     "NormalizeSlicesd": "transforms",
     "PadSlicesd": "transforms",
-    "PREPROCESSING_VERSION": "transforms",
+    "PREPROCESSING_VERSION": "version",
     "ScalePercentilesd": "transforms",
     "WindowHounsfieldd": "transforms",
 }

@@ -12,12 +12,10 @@ from monai.transforms import MapTransform
 from dwskd_monai.preprocessing import fitting, intensity
 from dwskd_monai.preprocessing.expectation import Expectation, Values
 from dwskd_monai.preprocessing.resizing import Pixels
+from dwskd_monai.preprocessing.version import PREPROCESSING_VERSION
 from dwskd_monai.reading import RefusedImage, checked_slice_axis, read_image
 from dwskd_monai.reading.slice_axis import UNKNOWN_PLANE
 
-# Part of the key of a preprocessed image in the cache. Raise it whenever reading or preprocessing gives any other
-# pixel, so that no training mixes images of two versions; the golden pixels of the tests show when this is so.
-PREPROCESSING_VERSION = 3
 FILE_KEY = "file"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +18,8 @@ from dwskd_monai.evaluation.evidence import Evidence, read_evidence
 from dwskd_monai.reading.image import Image
 from dwskd_monai.runtime import names
 from dwskd_monai.runtime.deciding import DecidingSlice, deciding_slice
+from dwskd_monai.runtime.description import ADVICE, checked_description
 from dwskd_monai.runtime.inputs import inputs_of, read_expected
-
-_ADVICE = "expected one that dwskd export BUNDLE --format onnx wrote"
 
 
 @dataclass(frozen=True)
@@ -60,25 +58,25 @@ class Classifier:
 
     Raises:
         FileNotFoundError: if there is no file.
-        ValueError: if it is not a classifier of ``dwskd export``.
+        ValueError: if it is not a classifier of ``dwskd export``, is damaged, or needs another version of this package.
     """
 
     def __init__(self, path: str | Path, threads: int = 0, accept: Sequence[str] | None = None) -> None:
         file = Path(path)
         if not file.is_file():
-            raise FileNotFoundError(f"{file} does not exist; {_ADVICE}")
+            raise FileNotFoundError(f"{file} does not exist; {ADVICE}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class
-            raise ValueError(f"{file}: ONNX Runtime cannot read it ({error}); {_ADVICE}") from error
+            raise ValueError(f"{file}: ONNX Runtime cannot read it ({error}); {ADVICE}") from error
         described = self._session.get_modelmeta().custom_metadata_map
         self._file = file
         self._inputs = {value.name for value in self._session.get_inputs()}
         if names.PIXELS not in self._inputs or "reading" not in described:
-            raise ValueError(f"{file}: an ONNX model of another kind; {_ADVICE}")
-        self.metadata: dict[str, Any] = {name: json.loads(value) for name, value in described.items()}
+            raise ValueError(f"{file}: an ONNX model of another kind; {ADVICE}")
+        self.metadata = checked_description(file, described)
         if accept is not None:
             self.metadata["reading"]["expectation"]["accept"] = list(accept)
 

@@ -27,6 +27,7 @@ from dwskd_monai.evaluation.evidence import read_evidence
 from dwskd_monai.evaluation.exported import Runner, library
 from dwskd_monai.evaluation.studies import predict_study
 from dwskd_monai.files import replacing
+from dwskd_monai.runtime.description import with_digest
 
 FORMAT = "onnx"
 _FILE = "model.onnx"
@@ -114,7 +115,8 @@ def write_classifier(
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / _FILE
         decisions = decisions_of(trained)
-        onnx.save(_described(trained, onnx.load(network), decisions), written)
+        model = _described(trained, onnx.load(network), decisions)
+        written.write_bytes(with_digest(model.SerializeToString()))
         difference = _largest_difference(written, images, run or trained.network, decisions, tolerance)
         with replacing(out) as temporary:
             shutil.copyfile(written, temporary)

@@ -13,13 +13,13 @@ from dwskd_monai.commands.export.graph.building import BOOL, DOUBLE, FLOAT
 from dwskd_monai.commands.export.graph.steps import Reading, Steps
 from dwskd_monai.evaluation.exported import INPUT, OUTPUT
 from dwskd_monai.runtime import names
+from dwskd_monai.runtime.description import CLASSIFIER_FORMAT, DIGEST, UNKNOWN_DIGEST
 
 _CONSTANTS = (
     "image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range",
     "percentiles",
     "intensity",
 )  # fmt: skip
-CLASSIFIER_FORMAT = 1  # of the inputs, outputs and metadata of a classifier; raised if they change
 _DTYPES = {BOOL: "bool", DOUBLE: "float64", FLOAT: "float32"}
 _THEN = (
     "softmax over the classes: probabilities of slices, not calibrated; evidence is for studies, whose probabilities "
@@ -53,7 +53,8 @@ def classifier_description(trained: TrainedBundle, graph: Any, steps: Steps, rea
     """Names and JSON values for the metadata of a classifier.
 
     ``inputs`` and ``outputs`` have names, shapes and meaning, ``reading`` and ``preprocessing`` what comes before the
-    network, ``studies`` what comes after it, ``settings`` all trained settings.
+    network, ``studies`` what comes after it, ``settings`` all trained settings. The digest of the file is not
+    known yet.
 
     Args:
         trained: the bundle.
@@ -67,6 +68,7 @@ def classifier_description(trained: TrainedBundle, graph: Any, steps: Steps, rea
     words = license_file.read_text(encoding="utf-8").split("\n\n")[0].split() if license_file.is_file() else []
     content = _origin(trained) | {
         "format": CLASSIFIER_FORMAT,
+        DIGEST: UNKNOWN_DIGEST,
         "class_codes": class_codes_of(metadata),
         "operating_points": dict(settings.evidence.get("operating_points", {})),
         "license": " ".join(words),
