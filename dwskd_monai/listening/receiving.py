@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import PresentationContext
@@ -27,29 +26,13 @@ from dwskd_monai.listening.errors import placed
 from dwskd_monai.listening.journal import digest_of
 from dwskd_monai.listening.settings import Network
 from dwskd_monai.listening.store import ImageName, Store, StoreFullError
+from dwskd_monai.reading.dicom_frames import COMPRESSED, NOT_COMPRESSED
 from dwskd_monai.reading.dicom_pixels import can_decompress
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 WRONG_DATA_SET = 0xA900
 CANNOT_UNDERSTAND = 0xC000
-_NOT_COMPRESSED = [
-    uid.ExplicitVRLittleEndian,
-    uid.ImplicitVRLittleEndian,
-    uid.DeflatedExplicitVRLittleEndian,
-    uid.ExplicitVRBigEndian,
-]
-_COMPRESSED = [
-    uid.JPEGBaseline8Bit,
-    uid.JPEGExtended12Bit,
-    uid.JPEGLossless,
-    uid.JPEGLosslessSV1,
-    uid.JPEGLSLossless,
-    uid.JPEGLSNearLossless,
-    uid.JPEG2000Lossless,
-    uid.JPEG2000,
-    uid.RLELossless,
-]
 _POLL_SECONDS = 0.1  # how soon it ends
 _VERIFICATION = "1.2.840.10008.1.1"  # of C-ECHO
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -165,7 +148,7 @@ class Receiving:
 @functools.cache
 def _contexts() -> list[PresentationContext]:
     """What is accepted: images and other objects, and compressed ones if they can be decoded."""
-    syntaxes = _NOT_COMPRESSED + (_COMPRESSED if can_decompress() else [])
+    syntaxes = [*NOT_COMPRESSED, *(COMPRESSED if can_decompress() else ())]
     stored = [build_context(str(context.abstract_syntax), syntaxes) for context in AllStoragePresentationContexts]
     return [build_context(_VERIFICATION), *stored]
 

@@ -9,8 +9,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from pydicom import encaps
+from pydicom import encaps, uid
 
+NOT_COMPRESSED = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+)
+COMPRESSED = (  # those of which decoders were compared
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.RLELossless,
+)
 _SECONDARY_CAPTURE = b"1.2.840.10008.5.1.4.1.1.7"  # the class with the fewest rules
 _ITEM = 0xE000
 _END = 0xE0DD

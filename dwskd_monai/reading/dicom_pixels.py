@@ -32,7 +32,7 @@ from pydicom.uid import (
 )
 
 from dwskd_monai.reading.codestream import described, is_cut_off
-from dwskd_monai.reading.dicom_frames import file_of_frame, frames_of
+from dwskd_monai.reading.dicom_frames import COMPRESSED, NOT_COMPRESSED, file_of_frame, frames_of
 from dwskd_monai.reading.dicom_header import Header
 from dwskd_monai.reading.formats import has_preamble
 from dwskd_monai.reading.refusal import refusing
@@ -155,9 +155,10 @@ def read_frames(header: Header, layout: Layout) -> Frame:
         element: Any = next(element for element in dataset.values() if element.tag == tag_for_keyword(name))
         if not (element.value or getattr(element, "length", 0)):  # a value that stays in the file is None here
             raise header.refusal(f"{name} is empty; export the image again", "damaged")
-        if UID(header.syntax).is_encapsulated:
-            return _compressed(layout, header, dataset[name].value)
-        return _plain(layout, header, element, name)
+        if header.syntax in NOT_COMPRESSED:
+            return _plain(layout, header, element, name)
+        _refuse_undecodable(header)
+        return _compressed(layout, header, dataset[name].value)
 
 
 def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
@@ -185,10 +186,16 @@ def _plain(layout: Layout, header: Header, element: Any, name: str) -> Frame:
     return lambda index: np.asarray(frames[index], native)
 
 
-def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
+def _refuse_undecodable(header: Header) -> None:
+    name = UID(header.syntax).name
+    if header.syntax not in COMPRESSED:
+        expected = "no compression, JPEG, JPEG-LS, JPEG 2000 or RLE"
+        raise header.refusal(f"its transfer syntax is {name}; expected {expected}; export it again", "format")
     if not can_decompress():
-        name = UID(header.syntax).name
         raise header.refusal(f"its pixels are compressed ({name}); to decode them: pip install python-gdcm", "format")
+
+
+def _compressed(layout: Layout, header: Header, value: bytes) -> Frame:
     frames = frames_of(value, layout.frames)
     if len(frames) != layout.frames:
         raise header.refusal(f"{layout.frames} frames announced, {len(frames)} in PixelData", "damaged")

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from pydicom.uid import MPEG4HP41BD
 
 from dwskd_monai.reading import RefusedImage, dicom_pixels, read_image
 from tests.reading.dicom_files import write
@@ -85,3 +86,30 @@ def test_both_refuse_what_is_cut_off(tmp_path, monkeypatch, name):
             without_itk(monkeypatch)
         with pytest.raises(RefusedImage, match="pixels cannot be decoded"):
             read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [
+        (MPEG4HP41BD, "MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1"),
+        ("1.2.840.10008.1.2.4.201", r"High-Throughput JPEG 2000 Image Compression \(Lossless Only\)"),
+        ("1.2.840.10008.1.2.4.110", "JPEG XL Lossless"),
+        ("1.2.840.99999.1.2.4.103", "1.2.840.99999.1.2.4.103"),  # of a vendor
+    ],
+)
+@pytest.mark.parametrize("decoder", ["itk", "gdcm", None])
+def test_what_none_decodes_is_not_called_damaged(tmp_path, monkeypatch, decoder, syntax, name):
+    plain = write(tmp_path / "plain.dcm", np.random.default_rng(0).integers(0, 4096, (40, 56)).astype(np.uint16))
+    path = compressed(tmp_path / "x.dcm", plain, SYNTAXES["JPEG-LS"][0])
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = MPEG4HP41BD
+    dataset.save_as(path)
+    path.write_bytes(path.read_bytes().replace(MPEG4HP41BD.encode(), syntax.encode()))
+    if decoder != "itk":
+        without_itk(monkeypatch)
+    if decoder is None:
+        monkeypatch.setattr(dicom_pixels, "gdcm", None)
+    with pytest.raises(RefusedImage, match=f"its transfer syntax is {name}; expected no compression, JPEG") as refusal:
+        read_image(path)
+    assert refusal.value.kind == "format"
+    assert refusal.value.instance == dataset.SOPInstanceUID
