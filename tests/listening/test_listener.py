@@ -278,7 +278,7 @@ def test_a_study_that_cannot_be_answered_is_put_aside_with_its_reason(tmp_path, 
         send(listener.address, [image()])
         wait_for(is_(listener, State.REFUSED))
         assert (listener.store.folders.refused(STUDY) / "reason.txt").read_text() == "image 1: damaged\n"
-        assert metric(listener, "dwskd_studies_refused_total") == 1
+        wait_for(lambda: metric(listener, "dwskd_studies_refused_total") == 1)  # counted after the journal says so
 
 
 def test_a_study_that_ends_the_process_each_time_is_put_aside(tmp_path, pacs):
