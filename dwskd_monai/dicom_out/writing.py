@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dwskd_monai.dicom_out.answers import answer_datasets, require_highdicom
 from dwskd_monai.dicom_out.sources import dicom_files
 from dwskd_monai.files import replacing
@@ -45,12 +47,12 @@ class DicomAnswers:
             raise ValueError(f"dicom_out: {folder} is in {studies}, where images are looked for; give another folder")
         self._classifier = classifier
         self._abstain = abstain
-        self._written = 0
+        self._written: dict[str, tuple[str, Answer]] = {}  # the study and its answer, by the identifier of its report
         self._refused = 0
         self._not_dicom = 0
 
     def add(self, study: str, images: Sequence[Path], answer: Answer) -> None:
-        """Write what is said of a study; if it cannot be, the log says why.
+        """Write what is said of a study; if it cannot be, or would replace what is said of another, the log says why.
 
         Args:
             study: its name.
@@ -67,11 +69,15 @@ class DicomAnswers:
             self._refused += 1
             _logger.warning("no DICOM answer for %s: %s", study, refusal.reason)
             return
+        earlier = self._written.setdefault(datasets[0].SOPInstanceUID, (study, answer))
+        if not np.array_equal(earlier[1].probabilities, answer.probabilities):
+            self._refused += 1
+            _logger.warning("no DICOM answer for %s: its images have the identifiers of those of %s", study, earlier[0])
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for dataset in datasets:
             with replacing(self.folder / f"{dataset.Modality}.{dataset.SOPInstanceUID}.dcm") as temporary:
                 dataset.save_as(temporary, enforce_file_format=True)
-        self._written += 1
 
     def finish(self) -> None:
         """Log how many studies have a report, and how many cannot have one."""
@@ -79,7 +85,7 @@ class DicomAnswers:
             what = "study is not DICOM, so it has" if self._not_dicom == 1 else "studies are not DICOM, so they have"
             _logger.warning("%d %s no DICOM answer", self._not_dicom, what)
         if self._written:
-            _logger.info("%d DICOM reports and pictures written to %s", self._written, self.folder)
+            _logger.info("%d DICOM reports and pictures written to %s", len(self._written), self.folder)
 
     def require_all(self) -> None:
         """Raise RefusedAnswersError if nothing can refer to the images of a DICOM study."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,22 @@ def test_each_dicom_study_gets_two_files_and_the_others_are_told_of(model, studi
         "1 study is not DICOM, so it has no DICOM answer",
     ]
     assert capsys.readouterr().err.endswith("1 study has no DICOM answer; the log says why\n")
+
+
+def test_images_with_the_same_identifiers_do_not_replace_the_answers_of_each_other(model, tmp_path, caplog):
+    caplog.set_level("INFO")
+    first, copy, other = (tmp_path / "studies" / f"{name}.dcm" for name in "abc")
+    first.parent.mkdir()
+    write(first)
+    identifiers = pydicom.dcmread(first)
+    shutil.copy(first, copy)
+    options = [str(first.parent), "--out", str(tmp_path / "out"), "--dicom_out", str(tmp_path / "answers")]
+    assert main(options, model) == 0
+    assert f"1 DICOM reports and pictures written to {tmp_path / 'answers'}" in caplog.messages
+    write(other, picture()[::-1], SOPInstanceUID=str(identifiers.SOPInstanceUID))
+    assert main(options, model) == 3
+    assert f"no DICOM answer for {other}: its images have the identifiers of those of {first}" in caplog.messages
+    assert len([*(tmp_path / "answers").iterdir()]) == 2
 
 
 def test_all_is_told_even_if_an_image_is_refused(model, studies, tmp_path, caplog, capsys):
