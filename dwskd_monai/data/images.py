@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.rows import Row, is_datalist, read_rows
 from dwskd_monai.reading.find import find_images
 from dwskd_monai.reading.formats import SUFFIXES
+from dwskd_monai.reading.refusal import RefusedImage, shortened
+
+_logger = logging.getLogger(__name__)
 
 
 def list_images(
@@ -56,10 +61,33 @@ def list_images(
         images, others = find_images(root, dicom_series, root_is_series=True)
         if refused is not None:
             refused.list_others(others)
+        _warn_of_parts([image for image in images if image.is_dir()])
         items = [(image, None, None) for image in images]
     if not items:
         raise FileNotFoundError(f"{setting}: no image ({', '.join(SUFFIXES)}) below {root}, or listed there")
     return [_item(*item) for item in items]
+
+
+def _warn_of_parts(folders: Sequence[Path]) -> None:
+    """Say which folders have files of one DICOM series: some exports begin a new folder after a number of files."""
+    if len(folders) < 2:
+        return
+    from dwskd_monai.reading.dicom import series_of  # pydicom is needed only where there is DICOM
+
+    parts: dict[tuple[str, ...], list[str]] = {}
+    for folder in folders:
+        with suppress(RefusedImage):  # reading names what is wrong
+            parts.setdefault(series_of(folder), []).append(str(folder))
+    for identifiers, names in parts.items():
+        if len(identifiers) < 2 or len(names) < 2:  # without a study and a series, nothing can be told
+            continue
+        _logger.warning(
+            "%s: files in %d folders, each of which is taken for an image of its own (%s); if they are the slices of "
+            "one volume, put them into one folder",
+            identifiers[1],
+            len(names),
+            shortened(names),
+        )
 
 
 def _item(image: Path, study: str | None, patient: str | None) -> dict[str, str]:

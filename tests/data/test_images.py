@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from dwskd_monai.data.images import list_images
@@ -32,6 +33,23 @@ def test_the_folder_of_a_series(tmp_path):
     assert listed(tmp_path) == [str(tmp_path / "0"), str(tmp_path / "1")]
     assert listed(tmp_path / "0") == [str(tmp_path / "0")]
     assert len(listed(tmp_path / "0", dicom_series=False)) == 3
+
+
+def test_folders_with_parts_of_one_series_are_named(tmp_path, caplog):
+    for scan in ("0", "1", "2"):
+        write_series(np.zeros((4, 5, 4)), np.diag([1.0, 1.0, 2.0, 1.0]), tmp_path / scan, "P1", "CT")
+    assert listed(tmp_path) == [str(tmp_path / scan) for scan in "012"]
+    assert not caplog.messages
+    moved = sorted((tmp_path / "1").iterdir())[2:]
+    (tmp_path / "1" / "more").mkdir()
+    for path in moved:
+        path.rename(tmp_path / "1" / "more" / path.name)
+    assert len(listed(tmp_path)) == 4
+    series = pydicom.dcmread(next((tmp_path / "1").glob("*.dcm"))).SeriesInstanceUID
+    assert caplog.messages == [
+        f"DICOM series {series}: files in 2 folders, each of which is taken for an image of its own "
+        f"({tmp_path / '1'}, {tmp_path / '1' / 'more'}); if they are the slices of one volume, put them into one folder"
+    ]
 
 
 def write_datalist(folder, name: str, text: str):
