@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from dwskd_monai.listening import settings as given_as
 from dwskd_monai.listening.tls import client_context, server_context
 from dwskd_monai.runtime.logs import begin_log
-from dwskd_monai.runtime.options import names
+from dwskd_monai.runtime.options import names, threads
 
 _BAD_INPUT = 2
 _FAILED = 1
@@ -76,7 +76,7 @@ def _parser(name: str | None, has_model: bool) -> argparse.ArgumentParser:
     option("--accept", names, "LIST", "unexpected images to accept: ['view=LATERAL']")
     add("--abstain", action="store_true", help="no class for studies unlike the training images")
     option("--workers", given_as.count, "N", "studies that are classified at a time", default.workers)
-    option("--threads", given_as.port, "N", "of ONNX Runtime; 0: one for each core", 0)
+    option("--threads", threads, "N", "of ONNX Runtime; 0: one for each core", 0)
     return parser
 
 

@@ -68,7 +68,9 @@ def refuse_no_image(header: Header) -> None:
     """Refuse a file that has no pixels, or pixels that are not an image."""
     modality = header.text("Modality")
     if not header.raw("Rows") or not header.raw("Columns"):
-        raise header.refusal("a DICOM file without pixels, such as a report; expected an image", "format")
+        raise header.refusal(
+            "a DICOM file without pixels, such as a report, or one that is cut off; expected an image", "format"
+        )
     if modality in _NO_IMAGES:
         raise header.refusal(f"expected an image, got {_NO_IMAGES[modality]} (Modality {modality})", "format")
 

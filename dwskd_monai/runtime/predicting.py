@@ -55,7 +55,7 @@ def predict_studies(
     metadata = classifier.metadata
     refused = RefusedImages(Path(output_dir) / "refused.csv", strict)
     refused.begin()
-    items = list_images(dataset_dir, metadata["settings"]["dicom_series"], ignored_columns, refused)
+    items = list_images(dataset_dir, metadata["settings"]["dicom_series"], ignored_columns, refused, "studies")
     files = PredictionFiles(
         output_dir,
         metadata["classes"],

@@ -38,6 +38,11 @@ def run(capsys, *words: str, model: str = "model.onnx") -> tuple[int, str]:
         ([*TO, "--quiet_time", "-1"], "argument --quiet_time: expected seconds, 0 or more; got '-1'"),
         ([*TO, "--keep", "nan"], "argument --keep: expected seconds, 0 or more; got 'nan'"),
         ([*TO, "--max_studies", "0"], "argument --max_studies: expected a whole number, 1 or more; got '0'"),
+        ([*TO, "--threads", "-1"], "argument --threads: expected a whole number, 0 or more; got '-1'"),
+        (
+            [*TO, "--accept", "[view=LATERAL]"],
+            "argument --accept: expected a list such as ['view=LATERAL', 'slices=any']",
+        ),
         ([*TO, "--workers", "0"], "argument --workers: expected a whole number, 1 or more; got '0'"),
         ([*TO, "--tls_key", "x.key"], "--tls_certificate and --tls_key: expected both or neither"),
         ([*TO, "--tls_certificate", "x.pem", "--tls_key", "x.key"], "--tls_certificate: x.pem does not exist"),
