@@ -22,13 +22,14 @@ class Room(NamedTuple):
     libraries: set[str] | None = None  # None: any
 
 
-EVERYWHERE = {"", "lazy", "class_order"}  # the package; the names of a room, found when asked for; what all rooms need
+EVERYWHERE = {"", "lazy", "class_order", "telemetry"}  # what all rooms may import
 METHOD = {"data", "evaluation", "preprocessing", "reading", "training", "weight_selection"}
 TORCH = {"numpy", "torch", "monai", "ignite", "timm", "tqdm"}
 TABLE = {
     "files": Room(set(), set()),
     "lazy": Room(set(), set()),
     "class_order": Room(set(), set()),
+    "telemetry": Room(set(), set()),
     "checkpoints": Room({"files"}, {"torch"}),
     "ensemble": Room(set(), {"torch"}),
     "reading": Room({"files"}, {"numpy", "PIL", "pydicom", "itk", "nibabel"}),

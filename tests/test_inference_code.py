@@ -40,7 +40,7 @@ def test_the_code_that_travels_is_whole_and_needs_only_monai_and_timm(bundle):
 def test_code_for_training_stays_behind():
     code = inference_code(["dwskd_monai.evaluation.inferers.StudyInferer"])
     needed = ("__init__", "aggregation", "inferers", "studies")
-    names = ("__init__", "lazy", *(f"evaluation/{name}" for name in needed))
+    names = ("__init__", "lazy", "telemetry", *(f"evaluation/{name}" for name in needed))
     assert set(code) == {f"scripts/{name}.py" for name in names}
     assert "from scripts.evaluation.aggregation import Aggregation" in code["scripts/evaluation/inferers.py"]
 

@@ -3,3 +3,7 @@
 Reading, and what is said of studies, are those of the rooms ``reading``, ``preprocessing`` and ``evaluation``, as in a
 bundle's own inference.
 """
+
+from dwskd_monai.telemetry import disable_telemetry
+
+disable_telemetry()  # as the package does; in a wheel, this room is without it

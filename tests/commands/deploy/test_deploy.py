@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -116,13 +117,18 @@ def test_pip_learns_what_it_needs_and_what_it_is_called(installed):
 @pytest.mark.slow
 def test_it_predicts_alone_what_the_runtime_predicts(installed, models, images, tmp_path):
     assert main([str(images), "--out", str(tmp_path / "here")], models / "model.onnx") == 3
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     process = subprocess.run(
         [sys.executable, "-c", ALONE, images, "--out", tmp_path / "alone"],
+        env=environment | {"HOME": str(home), "XDG_CACHE_HOME": str(home)},
         capture_output=True,
         text=True,
         cwd=installed,
     )
     assert process.returncode == 3, process.stderr
+    assert not [*home.iterdir()], "ONNX Runtime keeps the identifier of the machine there, and sends it"
     for name in ("predictions.csv", "predictions.json", "refused.csv"):
         assert (tmp_path / "alone" / name).read_text() == (tmp_path / "here" / name).read_text()
 
