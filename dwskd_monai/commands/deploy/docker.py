@@ -9,11 +9,14 @@ from dwskd_monai.files import replacing
 
 _FILE = "Dockerfile"
 _CONTENT = """\
-# {title}: {command}, as a user without rights, on a file system that may be read-only.
+# {title}
+# The command {command} runs as a user without rights, on a file system that may be read-only.
 #   docker build --tag {command} .
 #   docker run --rm --read-only --tmpfs /tmp --network none --volume STUDIES:/studies:ro --volume OUT:/out \\
 #     {command} /studies --out /out
-# OUT must be writable for user {user}.
+#   docker run --read-only --tmpfs /tmp --publish 11112:11112 --volume FOLDER:/listener \\
+#     {command} listen --host 0.0.0.0 --to PACS:104 --folder /listener
+# OUT and FOLDER must be writable for user {user}.
 FROM python:3.13-slim
 COPY {wheel} /tmp/
 RUN pip install --no-cache-dir "/tmp/{wheel}[{extras}]" && rm /tmp/{wheel} \\
