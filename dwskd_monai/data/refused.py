@@ -242,8 +242,7 @@ def shown_counts(reasons: Iterable[str]) -> str:
 
 def _is_first() -> bool:
     """Whether this is the first of several training processes, or the only one."""
-    if sys.modules.get("torch") is None:  # then nothing trains here
+    torch = sys.modules.get("torch.distributed")
+    if torch is None or not torch.is_available() or not torch.is_initialized():  # then nothing trains here
         return True
-    import ignite.distributed as idist
-
-    return idist.get_rank() == 0
+    return bool(torch.get_rank() == 0)

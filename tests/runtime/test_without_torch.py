@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -38,3 +39,20 @@ def test_rooms_of_the_runtime_are_imported_with_torch_and_monai_blocked():
         "RefusedImages('refused.csv').begin()",
     ])  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
+
+
+@pytest.mark.slow
+def test_a_program_that_imports_torch_itself_needs_no_ignite(tmp_path):
+    code = "\n".join([
+        "import sys",
+        "sys.modules['ignite'] = None",
+        "import torch",
+        "from dwskd_monai.data.refused import RefusedImages",
+        "from dwskd_monai.reading.refusal import RefusedImage",
+        "refused = RefusedImages('refused.csv')",
+        "refused.list_others([RefusedImage('a.png', 'damaged')])",
+        "refused.keep()",
+    ])  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "refused.csv").read_text().splitlines()[1:] == ["a.png,damaged,damaged,,"]
