@@ -70,7 +70,8 @@ class Classifier:
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class
-            raise ValueError(f"{file}: ONNX Runtime cannot read it ({error}); {ADVICE}") from error
+            reason = " ".join(str(error).split())  # in one line
+            raise ValueError(f"{file}: ONNX Runtime cannot read it ({reason}); {ADVICE}") from error
         described = self._session.get_modelmeta().custom_metadata_map
         self._file = file
         self._inputs = {value.name for value in self._session.get_inputs()}
