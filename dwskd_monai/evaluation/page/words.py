@@ -191,8 +191,8 @@ def calibration_text(evidence: Mapping[str, Any]) -> str:
         reason = temperature.get("reason", "the temperature is 1")
         return f"Probabilities are not calibrated, so before and after are the same: {reason}."
     return (
-        f"The training fitted a temperature of {temperature['value']:.3g} to {temperature['n']:,} studies: "
-        f"{evidence['fitted_on']}. After: the probabilities divided by it, which inference says."
+        f"A temperature T of {temperature['value']:.3g} was fitted to {temperature['n']:,} studies: "
+        f"{evidence['fitted_on']}. After: each probability p becomes p^(1/T), divided by their sum, as in predictions."
     )
 
 

@@ -199,7 +199,7 @@ def test_the_operating_points_and_sets_of_the_training_are_measured(tmp_path):
     assert "operating_point" not in content["study"]["classes"]["healthy"]
     assert "No operating point of healthy: too few (n = 4)." in page.text
     assert set(content["prediction_sets"]) == set(NAMES[:3])
-    assert "The training fitted a temperature of 0.8 to 90 studies" in page.text
+    assert "A temperature T of 0.8 was fitted to 90 studies" in page.text
 
 
 def test_a_network_of_an_earlier_version_says_what_is_not_recorded(tmp_path):
