@@ -10,9 +10,10 @@ from typing import Any
 
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.dicom_out.answers import HIGHDICOM
-from dwskd_monai.evaluation.cards.model_page import model_page
+from dwskd_monai.evaluation.cards.model_page import classifier_page
 from dwskd_monai.evaluation.exported import describe_onnx, has_evidence, weights_of
 from dwskd_monai.evaluation.metric_files import check_metrics
+from dwskd_monai.evaluation.page.network import Trained, in_words
 from dwskd_monai.inference_code import inference_code
 
 _TARGETS = ("dwskd_monai.runtime.command.main", "dwskd_monai.runtime.predicting.predict_studies")
@@ -132,7 +133,8 @@ def package_of(
         "module": module,
         "command": name,
     }
-    page = model_page((trained.bundle.folder / "docs" / "README.md").read_text(encoding="utf-8"), metrics)
+    network = in_words(Trained(dict(trained.settings), trained.settings.origin), trained.settings.sha256)
+    page = classifier_page((trained.bundle.folder / "docs" / "README.md").read_text(encoding="utf-8"), metrics, network)
     files = {path: text.encode() for path, text in inference_code(_TARGETS, module).items()}
     files |= {
         f"{module}/__init__.py": _INIT.format(**words).encode(),

@@ -1,4 +1,4 @@
-"""The bundle's page, as MONAI's model zoo has it, with what was measured with its network."""
+"""The page of a bundle, as MONAI's model zoo has it, or of its classifier alone, with what was measured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dwskd_monai.evaluation.cards.facts import text_of
 from dwskd_monai.evaluation.metrics import CLASS_METRICS, compared_names, overall_metrics
 
 _HEADING = "## Performance\n"
+_OF_A_BUNDLE = ("Data", "System Configuration", "Usage")  # sections that say how to train with it and run it
 _MACRO = {"auc": "macro AUC", "sensitivity": "balanced accuracy", "accuracy": "accuracy", "f1": "macro F1"}
 _RATES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
 
@@ -26,18 +27,42 @@ def model_page(page: str, metrics: Mapping[str, Any] | None, evaluation: str | N
     """
     if page.count(_HEADING) != 1:
         raise ValueError("docs/README.md: expected one section '## Performance', into which the metrics are written")
-    measured = (
-        "Nothing was measured with this network.\n" if not metrics else "\n".join(_lines(metrics, evaluation)) + "\n"
-    )
-    before, after = page.split(_HEADING)
-    text = after.partition("\n## ")
-    return f"{before}{_HEADING}\n{measured}\n## {text[2]}" if text[1] else f"{before}{_HEADING}\n{measured}"
+    where = "`models/model.yaml` has the settings that it was trained with."
+    return _in_section(page, "Performance", _measured(metrics, evaluation, where))
 
 
-def _lines(metrics: Mapping[str, Any], evaluation: str | None) -> Iterator[str]:
+def classifier_page(page: str, metrics: Mapping[str, Any] | None, network: Mapping[str, str]) -> str:
+    """The page of a classifier that goes without its bundle: of this network, without what a training needs.
+
+    Args:
+        page, metrics: as for :func:`model_page`.
+        network: names and values that describe the network.
+    """
+    start = page.index("# ")  # after the comment on where the page is edited
+    head, *sections = page[start:].split("\n## ")
+    kept = [section for section in sections if section.partition("\n")[0] not in _OF_A_BUNDLE]
+    facts = "\n".join(f"- {name}: {value}" for name, value in network.items()) + "\n"
+    described = _in_section("\n## ".join([head, *kept]), "Model Description", facts)
+    return _in_section(described, "Performance", _measured(metrics, None, ""))
+
+
+def _in_section(page: str, name: str, text: str) -> str:
+    before, _, after = page.partition(f"## {name}\n")
+    following = after.partition("\n## ")
+    rest = f"\n## {following[2]}" if following[1] else ""
+    return f"{before}## {name}\n\n{text}{rest}"
+
+
+def _measured(metrics: Mapping[str, Any] | None, evaluation: str | None, where: str) -> str:
+    if not metrics:
+        return "Nothing was measured with this network.\n"
+    return "\n".join(_lines(metrics, evaluation, where)) + "\n"
+
+
+def _lines(metrics: Mapping[str, Any], evaluation: str | None, where: str) -> Iterator[str]:
     overall = metrics["study"]["overall"]
     count = f"Measured with this network on {overall['count']:.0f} labeled studies."
-    yield f"{evaluation or count} `models/model.yaml` has the settings that it was trained with."
+    yield f"{evaluation or count} {where}".rstrip()
     yield ""
     if "report" in metrics:
         yield from _with_intervals(metrics["report"])

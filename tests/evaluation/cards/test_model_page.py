@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dwskd_monai.evaluation.cards.model_page import model_page
+from dwskd_monai.evaluation.cards.model_page import classifier_page, model_page
 from tests.conftest import BUNDLES
 from tests.evaluation.cards.made import evaluated_facts, facts
 
@@ -29,3 +29,16 @@ def test_without_an_evaluation_nothing_was_measured():
 def test_a_page_without_the_section_is_refused():
     with pytest.raises(ValueError, match="expected one section '## Performance'"):
         model_page("# A page\n", None)
+
+
+def test_the_page_of_a_classifier_alone_describes_its_network_and_no_training():
+    known = evaluated_facts(3)
+    page = classifier_page(known.page, known.metrics, {"student": "convnext_atto", "best epoch": "7"})
+    headings = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+    assert headings == ["Authors", "Tags", "Model Description", "Performance", "Limitations", "Citation"]
+    assert page.startswith("# Chest X-ray classification")
+    assert "## Model Description\n\n- student: convnext_atto\n- best epoch: 7\n\n## Performance" in page
+    assert f"| balanced accuracy | {known.number('study', 'macro', 'sensitivity')} |" in page
+    assert "Research only; not a medical device" in page
+    for only_of_a_bundle in ("No data and no weights", "configs/train.yaml", "models/model.yaml"):
+        assert only_of_a_bundle not in page
