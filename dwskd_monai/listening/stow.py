@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
@@ -20,7 +21,12 @@ _SECONDS = 60.0
 _FAILED = "00081198"  # FailedSOPSequence
 _REASON = "00081197"  # FailureReason
 _DUPLICATE = 0x0111
-_OF_THE_FILE = (requests.codes.bad, requests.codes.conflict, requests.codes.unsupported_media_type)
+_OF_THE_FILE = (
+    requests.codes.bad,
+    requests.codes.conflict,
+    requests.codes.request_entity_too_large,
+    requests.codes.unsupported_media_type,
+)
 
 
 class WebServer:
@@ -35,7 +41,7 @@ class WebServer:
     """
 
     def __init__(self, url: str, ca: Path | None = None, certificate: tuple[Path, Path] | None = None) -> None:
-        self.name = url
+        self.name = _without_password(url)
         self._url = url
         self._session = requests.Session()
         if ca is not None:
@@ -60,6 +66,7 @@ class WebServer:
                     "Accept": "application/dicom+json",
                 },
                 timeout=_SECONDS,
+                allow_redirects=False,  # requests would ask for a list of studies there, and be given one
             )
         except requests.RequestException as error:
             raise UnreachableError(type(error).__name__) from error
@@ -69,15 +76,31 @@ class WebServer:
             return
         if failed or response.status_code in _OF_THE_FILE:
             raise NotTakenError(f"{shown}{f', reason 0x{failed[0]:04X}' if failed else ''}")
+        if response.is_redirect:
+            raise UnreachableError(f"{shown}: it redirects to {response.headers['Location']}; give that address")
         if not response.ok:
             raise UnreachableError(shown)
+        if "html" in response.headers.get("Content-Type", "").lower():  # the page of a login, for instance
+            raise UnreachableError(f"{shown}, and a page of HTML; expected the reply of DICOMweb")
 
 
 def _failed(response: requests.Response) -> list[int]:
-    """The reasons of instances that were not stored."""
+    """The reasons of instances that were not stored; 0: the server gives none."""
     try:
-        content: dict[str, Any] = response.json()
-        items = content.get(_FAILED, {}).get("Value", [])
-        return [int(item[_REASON]["Value"][0]) for item in items]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # no JSON, or of another form
+        items = response.json().get(_FAILED, {}).get("Value", [])
+    except (ValueError, AttributeError):  # no JSON, or of another form
         return []
+    return [_reason(item) for item in items]
+
+
+def _reason(item: Any) -> int:
+    try:
+        return int(item[_REASON]["Value"][0])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return 0
+
+
+def _without_password(url: str) -> str:
+    """A URL as it is logged."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
