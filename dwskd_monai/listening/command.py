@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from dwskd_monai.listening import settings as given_as
 from dwskd_monai.listening.tls import client_context, server_context
 from dwskd_monai.runtime.logs import begin_log
-from dwskd_monai.runtime.options import names, threads
+from dwskd_monai.runtime.options import checked, names, threads
 
 _BAD_INPUT = 2
 _FAILED = 1
@@ -26,18 +26,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(_BAD_INPUT, f"{self.prog}: {message}\n")
-
-
-def _checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
-    """What argparse calls with a word of the command line; it would replace the text of a ValueError by its own."""
-
-    def read(text: str) -> Any:
-        try:
-            return check(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
 
 
 def _parser(name: str | None, has_model: bool) -> argparse.ArgumentParser:
@@ -54,9 +42,9 @@ def _parser(name: str | None, has_model: bool) -> argparse.ArgumentParser:
 
     def option(flag: str, check: Callable[[str], Any], shown: str, what: str, initial: Any = None) -> None:
         text = what if initial is None else f"{what}; {initial} by default"
-        add(flag, type=_checked(check), metavar=shown, help=text, default=initial)
+        add(flag, type=checked(check), metavar=shown, help=text, default=initial)
 
-    add("--to", type=_checked(given_as.node), required=True, metavar="NODE",
+    add("--to", type=checked(given_as.node), required=True, metavar="NODE",
         help="where answers are sent: HOST:PORT, or https://HOST/…/studies for DICOMweb")  # fmt: skip
     option("--to_aet", given_as.aet, "AET", "AE title of HOST:PORT", "ANY-SCP")
     add("--to_tls", action="store_true", help="encrypt the connection to HOST:PORT")
@@ -71,7 +59,8 @@ def _parser(name: str | None, has_model: bool) -> argparse.ArgumentParser:
     option("--allow_address", given_as.networks, "ADDRESS,…", "addresses or networks that may send; by default all")
     option("--tls_certificate", Path, "FILE", "PEM certificate: connections to this listener are encrypted")
     option("--tls_key", Path, "FILE", "its key")
-    option("--tls_ca", Path, "FILE", "PEM certificates, one of which must have signed that of each sender, and of NODE")
+    option("--tls_ca", Path, "FILE", "PEM certificates, one of which must have signed that of each sender, if"
+           " --tls_certificate is given, and of NODE")  # fmt: skip
     option("--health_port", given_as.port, "N", "port of a page with /health and /metrics; by default there is none")
     option("--accept", names, "LIST", "unexpected images to accept: ['view=LATERAL']")
     add("--abstain", action="store_true", help="no class for studies unlike the training images")
@@ -124,6 +113,8 @@ def _listener(given: argparse.Namespace, model: str | Path) -> Any:
 
     if (given.tls_certificate is None) != (given.tls_key is None):
         raise ValueError("--tls_certificate and --tls_key: expected both or neither")
+    if given.tls_ca is not None and not (given.tls_certificate or given.to_tls or given.to.startswith("https://")):
+        raise ValueError("--tls_ca: nothing is encrypted that it could check; give --tls_certificate, or --to_tls")
     require_highdicom()
     destination = _destination(given)
     server_tls = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.runtime.logs import begin_log
-from dwskd_monai.runtime.options import names, threads
+from dwskd_monai.runtime.options import checked, names, threads
 
 _BAD_INPUT = 2
 
@@ -59,8 +59,12 @@ def main(
     parser.add_argument("--dicom_out", metavar="DIR", help="folder for a DICOM report and picture of each DICOM study")
     parser.add_argument("--abstain", action="store_true", help="no class for studies unlike the training images")
     parser.add_argument("--strict", action="store_true", help="end at the first image that cannot be used")
-    parser.add_argument("--accept", type=names, metavar="LIST", help="unexpected images to accept: ['view=LATERAL']")
-    parser.add_argument("--threads", type=threads, metavar="N", default=0, help="of ONNX Runtime; 0: one for each core")
+    parser.add_argument(
+        "--accept", type=checked(names), metavar="LIST", help="unexpected images to accept: ['view=LATERAL']"
+    )
+    parser.add_argument(
+        "--threads", type=checked(threads), metavar="N", default=0, help="of ONNX Runtime; 0: one for each core"
+    )
     if version is not None:
         parser.add_argument("--version", action="version", version=f"{parser.prog} {version}")
     if card is not None:

@@ -49,6 +49,13 @@ def run(capsys, *words: str, model: str = "model.onnx") -> tuple[int, str]:
         ([*TO, "--to_tls", "--tls_ca", "x.pem"], "--tls_ca: x.pem does not exist; expected a PEM file"),
         (["--to", "https://pacs/studies", "--to_tls"], "--to_tls: --to says https already; leave it out"),
         (["--to", "https://pacs/studies", "--tls_ca", "x.pem"], "--tls_ca: x.pem does not exist; expected a PEM file"),
+        ([*TO, "--tls_ca", "ca.pem"], "--tls_ca: nothing is encrypted that it could check; give --tls_certificate"),
+        (["--to", "http://pacs/studies", "--tls_ca", "ca.pem"], "--tls_ca: nothing is encrypted that it could check"),
+        (
+            [*TO, "--accept", "[view=LATERAL]"],
+            "argument --accept: expected ['view=LATERAL'], or view=LATERAL; got",
+        ),
+        ([*TO, "--accept", "[1]"], "argument --accept: expected ['view=LATERAL'], or view=LATERAL; got '[1]'"),
         (TO, "model.onnx does not exist; expected one that dwskd export BUNDLE --format onnx wrote"),
         ([*TO, "--unknown"], "unrecognized arguments: --unknown"),
     ],
