@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -49,6 +51,7 @@ class Classifying:
         self._answer = answer
         self._counters = counters
         self._answered = answered
+        self._suspects = threading.Lock()
 
     def run(self) -> None:
         """Answer one study after the other until the quiet time is ended; several threads may do this."""
@@ -69,26 +72,36 @@ class Classifying:
         Raises:
             OSError, sqlite3.Error: if the disk does not take what is to be written.
         """
-        attempt = self._store.journal.begin(study)
-        if attempt is None:  # it was answered, and then its sender sent an image again
-            return
+        # Several studies may have been with workers when the process ended. They are classified one at a time, so that
+        # the one that ends it the next time is known.
+        with self._suspects if self._store.journal.was_interrupted(study) else nullcontext():
+            attempt = self._store.begin(study)
+            if attempt is None:  # it was answered, and then its sender sent an image again
+                return
+            try:
+                taken = self._answer_or_refuse(study, attempt)
+            except (OSError, sqlite3.Error):
+                self._store.journal.put_off(study)
+                raise
+        if not taken:
+            _logger.info("study %s: more images came; it is classified again", study)
+
+    def _answer_or_refuse(self, study: str, attempt: Attempt) -> bool:
+        """Returns False if an image came since the attempt began."""
         try:
             self._check(attempt)
             answers = self._answers(study)
             taken = self._store.answer(study, attempt, answers)
         except RefusedStudyError as error:
-            taken = self._refuse(study, attempt, str(error))
+            return self._refuse(study, attempt, str(error))
         except (OSError, sqlite3.Error):
-            self._store.journal.put_off(study)
             raise
         except Exception as error:  # any other study can still be answered
-            taken = self._refuse(study, attempt, f"an unexpected error, {placed(error)}")
-        else:
-            if taken:
-                _logger.info("study %s: %d images, %d answers", study, attempt.images, len(answers))
-                self._answered()
-        if not taken:
-            _logger.info("study %s: more images came; it is classified again", study)
+            return self._refuse(study, attempt, f"an unexpected error, {placed(error)}")
+        if taken:
+            _logger.info("study %s: %d images, %d answers", study, attempt.images, len(answers))
+            self._answered()
+        return taken
 
     def _check(self, attempt: Attempt) -> None:
         if attempt.number > MOST_ATTEMPTS:
@@ -101,7 +114,7 @@ class Classifying:
         """The files of the answers of a study, by their instances."""
         folder = self._store.folders.study(study)
         datasets = {digest_of(dataset.SOPInstanceUID): dataset for dataset in self._answer(folder)}
-        replaces = bool(self._store.journal.sent_answers(study) - set(datasets))
+        replaces = bool(self._store.journal.begun_answers(study) - set(datasets))
         files = {}
         for instance, dataset in datasets.items():
             if digest_of(dataset.StudyInstanceUID) != study:

@@ -18,6 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dwskd_monai.files import replacing
@@ -72,6 +73,9 @@ class Folders:
         folder = self.study(study) / series
         folder.mkdir(OWNER_ONLY, parents=True, exist_ok=True)
         os.replace(file, folder / f"{instance}.dcm")
+        for earlier in self.study(study).glob(f"*/{instance}.dcm"):
+            if earlier.parent != folder:  # its series was corrected; the image must not be there twice
+                earlier.unlink()
         for changed in (folder, folder.parent, folder.parent.parent):
             _make_durable(changed)
 
@@ -108,8 +112,9 @@ class Folders:
     def remove_abandoned(self) -> None:
         """Remove what broken connections left of images."""
         for file in self.incoming.iterdir():
-            if time.time() - file.stat().st_mtime > _ABANDONED:
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # its connection has gone on meanwhile
+                if time.time() - file.stat().st_mtime > _ABANDONED:
+                    file.unlink()
 
     def _discard(self, folder: Path) -> None:
         """Remove a folder; it is moved first, so that none is half there."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_VERSION = 1  # of the tables
+_VERSION = 2  # of the tables
 _TABLES = """
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY,
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS studies (
     attempts INTEGER NOT NULL DEFAULT 0,  -- classifications that began and have not ended
     most INTEGER NOT NULL DEFAULT 0,  -- images that it ever had here at a time
     here INTEGER NOT NULL DEFAULT 1,  -- whether its files are here
-    changed REAL NOT NULL  -- time of its last change of state
+    changed REAL NOT NULL,  -- time of its last change of state
+    turn INTEGER NOT NULL  -- grows with each change of a state, whatever the clock does
 );
 CREATE TABLE IF NOT EXISTS images (
     study TEXT NOT NULL,
@@ -36,11 +37,15 @@ CREATE TABLE IF NOT EXISTS images (
 CREATE TABLE IF NOT EXISTS answers (
     instance TEXT PRIMARY KEY,
     study TEXT NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0
+    begun INTEGER NOT NULL DEFAULT 0,  -- whether the destination may have it
+    sent INTEGER NOT NULL DEFAULT 0  -- whether it is not to be sent any more
 );
-CREATE INDEX IF NOT EXISTS studies_by_state ON studies (state, changed);
+CREATE INDEX IF NOT EXISTS studies_by_state ON studies (state);
+CREATE INDEX IF NOT EXISTS studies_by_turn ON studies (turn);
+CREATE INDEX IF NOT EXISTS studies_here ON studies (turn) WHERE here;
 CREATE INDEX IF NOT EXISTS answers_by_study ON answers (study);
 """
+_NEXT_TURN = "(SELECT COALESCE(MAX(turn), 0) + 1 FROM studies)"
 
 
 class State(StrEnum):
@@ -85,7 +90,7 @@ class Journal:
         path: its file, which is made if there is none.
 
     Raises:
-        ValueError: if another process has it open, or it is not a journal.
+        ValueError: if another process has it open, it cannot be written to, or it is not a journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,6 +109,8 @@ class Journal:
                 raise ValueError(
                     f"{path}: another listener uses this folder; stop it, or give another --folder"
                 ) from None
+            if isinstance(error, sqlite3.OperationalError):
+                raise ValueError(f"{path}: {error}; is the disk full, or read-only?") from error
             raise ValueError(f"{path}: not a journal of the listener ({error}); give another --folder") from error
 
     def close(self) -> None:
@@ -125,12 +132,12 @@ class Journal:
     def in_state(self, *states: State) -> list[str]:
         """Studies whose files are here, the longest in their state first."""
         marks = ", ".join("?" * len(states))
-        sql = f"SELECT study FROM studies WHERE here AND state IN ({marks}) ORDER BY changed, rowid"
+        sql = f"SELECT study FROM studies WHERE here AND state IN ({marks}) ORDER BY turn"
         return [study for (study,) in self._ask(sql, *states)]
 
     def here(self) -> dict[str, State]:
         """All studies whose files are here, the longest in their state first."""
-        rows = self._ask("SELECT study, state FROM studies WHERE here ORDER BY changed, rowid")
+        rows = self._ask("SELECT study, state FROM studies WHERE here ORDER BY turn")
         return {study: State(state) for study, state in rows}
 
     def since(self, study: str) -> float:
@@ -154,8 +161,9 @@ class Journal:
         """Note an image; its study waits to be classified, even if it was answered before."""
         with self._lock, self._connection:
             self._connection.execute(
-                "INSERT INTO studies (study, state, version, changed) VALUES (?, ?, 1, ?) ON CONFLICT (study) DO UPDATE"
-                " SET state = excluded.state, version = version + 1, here = 1, changed = excluded.changed",
+                f"INSERT INTO studies (study, state, version, changed, turn) VALUES (?, ?, 1, ?, {_NEXT_TURN})"
+                " ON CONFLICT (study) DO UPDATE SET state = excluded.state, version = version + 1, here = 1,"
+                " changed = excluded.changed, turn = excluded.turn",
                 (study, State.RECEIVED, time.time()),
             )
             self._connection.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?)", (study, instance, content))
@@ -169,6 +177,10 @@ class Journal:
         return bool(self._ask("SELECT 1 FROM answers WHERE instance = ?", instance))
 
     # Classifying
+
+    def was_interrupted(self, study: str) -> bool:
+        """Whether the process ended while it classified a study."""
+        return bool(self._ask("SELECT 1 FROM studies WHERE study = ? AND attempts > 0", study))
 
     def begin(self, study: str) -> Attempt | None:
         """Note that a study is about to be classified, so that one that ends the process is found out.
@@ -195,13 +207,19 @@ class Journal:
     def classified(self, study: str, attempt: Attempt, answers: Sequence[str]) -> bool:
         """Note the answers of a study, by their instances; those that were sent before are not sent again.
 
+        Others of earlier are not sent any more, whether they arrived or not.
+
         Returns:
             Whether they are taken: not if an image came in the meantime.
         """
         with self._lock, self._connection:
             if not self._leave(study, attempt, State.CLASSIFIED):
                 return False
-            self._connection.execute("DELETE FROM answers WHERE study = ? AND NOT sent", (study,))
+            marks = ", ".join("?" * len(answers))
+            self._connection.execute("DELETE FROM answers WHERE study = ? AND NOT sent AND NOT begun", (study,))
+            self._connection.execute(
+                f"UPDATE answers SET sent = 1 WHERE study = ? AND instance NOT IN ({marks})", (study, *answers)
+            )
             self._connection.executemany(
                 "INSERT OR IGNORE INTO answers (instance, study) VALUES (?, ?)", [(answer, study) for answer in answers]
             )
@@ -221,30 +239,49 @@ class Journal:
     def _leave(self, study: str, attempt: Attempt, state: State) -> bool:
         """Leave the state RECEIVED, if no image has come since the attempt began."""
         self._connection.execute("UPDATE studies SET attempts = 0 WHERE study = ?", (study,))
-        sql = "UPDATE studies SET state = ?, changed = ? WHERE study = ? AND version = ? AND state = ?"
+        sql = f"UPDATE studies SET state = ?, changed = ?, turn = {_NEXT_TURN}"
+        sql += " WHERE study = ? AND version = ? AND state = ?"
         values = (state, time.time(), study, attempt.version, State.RECEIVED)
         return self._connection.execute(sql, values).rowcount == 1
 
     # Sending
 
-    def sent_answers(self, study: str) -> set[str]:
-        """The answers of a study that were sent."""
-        return {instance for (instance,) in self._ask("SELECT instance FROM answers WHERE study = ? AND sent", study)}
+    def begun_answers(self, study: str) -> set[str]:
+        """The answers of a study that the destination has, or may have."""
+        return {instance for (instance,) in self._ask("SELECT instance FROM answers WHERE study = ? AND begun", study)}
 
     def unsent(self, study: str) -> list[str]:
         """The answers of a study that are still to be sent."""
         sql = "SELECT instance FROM answers WHERE study = ? AND NOT sent ORDER BY rowid"
         return [instance for (instance,) in self._ask(sql, study)]
 
+    def begin_to_send(self, study: str, instance: str) -> bool:
+        """Note that an answer is about to be sent, so that it is known to have been if the process ends meanwhile.
+
+        Returns:
+            Whether it is still to be sent: not if an image came, so that there will be another answer.
+        """
+        sql = (
+            "UPDATE answers SET begun = 1 WHERE study = ? AND instance = ? AND NOT sent"
+            " AND EXISTS (SELECT 1 FROM studies WHERE study = answers.study AND state = ?)"
+        )
+        with self._lock, self._connection:
+            return self._connection.execute(sql, (study, instance, State.CLASSIFIED)).rowcount == 1
+
+    def not_taken(self, instance: str) -> None:
+        """Note that the destination does not have an answer that was sent."""
+        with self._lock, self._connection:
+            self._connection.execute("UPDATE answers SET begun = 0 WHERE instance = ? AND NOT sent", (instance,))
+
     def sent(self, study: str, instance: str) -> None:
         """Note that an answer was taken, and with the last one that the study is done."""
         with self._lock, self._connection:
-            self._connection.execute("UPDATE answers SET sent = 1 WHERE instance = ?", (instance,))
+            self._connection.execute("UPDATE answers SET begun = 1, sent = 1 WHERE instance = ?", (instance,))
             self._finish(study)
 
     def _finish(self, study: str) -> None:
         self._connection.execute(
-            "UPDATE studies SET state = ?, changed = ? WHERE study = ? AND state = ?"
+            f"UPDATE studies SET state = ?, changed = ?, turn = {_NEXT_TURN} WHERE study = ? AND state = ?"
             " AND NOT EXISTS (SELECT 1 FROM answers WHERE study = studies.study AND NOT sent)",
             (State.SENT, time.time(), study, State.CLASSIFIED),
         )

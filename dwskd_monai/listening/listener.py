@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,7 +121,10 @@ class Listener:
     def wait(self) -> bool:
         """Wait for the end, and meanwhile remove old files; returns whether nothing failed."""
         while not self._end.wait(_TIDY_SECONDS):
-            self.store.remove_old()
+            try:
+                self.store.remove_old()
+            except (OSError, sqlite3.Error) as error:  # a full disk, for instance
+                _logger.error("old files cannot be removed (%s); it is tried again", placed(error))
         return self._failed is None
 
     def stop(self) -> None:

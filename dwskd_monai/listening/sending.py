@@ -44,6 +44,10 @@ class Waits:
         """Seconds that something still waits; 0 or less: it can be tried."""
         return self._waits[what][1] - self._clock() if what in self._waits else 0.0
 
+    def last(self, what: str) -> float:
+        """Seconds of the last wait of something; 0: it has not failed since it succeeded."""
+        return self._waits[what][0] if what in self._waits else 0.0
+
 
 class Sending:
     """Send the answers of studies that are classified.
@@ -87,7 +91,8 @@ class Sending:
         """Send what can be sent now; returns the seconds until there is something to try again."""
         everything = self._destination.name
         lefts = []
-        for study in self._store.journal.in_state(State.CLASSIFIED):
+        # Those that have failed come last: one over which the destination ends each connection must not hold up others
+        for study in sorted(self._store.journal.in_state(State.CLASSIFIED), key=self._waits.last):
             if self._ended:
                 return 0.0
             if (left := max(self._waits.left(everything), self._waits.left(study))) <= 0:
@@ -103,6 +108,7 @@ class Sending:
         except UnreachableError as error:
             self._counters.failures.inc()
             self.problem = str(error)
+            self._waits.fail(study)
             seconds = self._waits.fail(self._destination.name)
             _logger.warning("%s: %s; tried again in %g s", self._destination.name, error, seconds)
             return seconds
@@ -127,9 +133,12 @@ class Sending:
         not_taken = []
         with self._destination.connection(list(files.values())) as send:
             for instance, file in files.items():
+                if not self._store.journal.begin_to_send(study, instance):
+                    return  # an image came; there will be another answer
                 try:
                     send(file)
                 except NotTakenError as error:  # another answer may be taken
+                    self._store.journal.not_taken(instance)
                     not_taken.append(error)
                     continue
                 self._store.journal.sent(study, instance)

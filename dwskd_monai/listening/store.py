@@ -110,6 +110,14 @@ class Store:
 
     # Classifying
 
+    def begin(self, study: str) -> Attempt | None:
+        """Note that a study is about to be classified; returns None if it does not wait for that."""
+        with self._lock:
+            attempt = self.journal.begin(study)
+            if attempt is not None:
+                self.folders.reopen(study)  # it was being refused, and the journal could not be written
+            return attempt
+
     def answer(self, study: str, attempt: Attempt, answers: Mapping[str, bytes]) -> bool:
         """Keep the answers of a study durably, by their instances.
 
@@ -142,7 +150,8 @@ class Store:
         """Remove the files of studies that were answered long enough ago, and what broken connections left."""
         with self._lock:
             for study in self.journal.in_state(State.SENT):
-                if time.time() - self.journal.since(study) >= self.keep:
+                age = time.time() - self.journal.since(study)
+                if not 0 <= age < self.keep:  # less than 0: the clock was put back, and tells nothing
                     self._remove(study)
         self.folders.remove_abandoned()
 

@@ -67,6 +67,12 @@ def test_a_file_of_another_kind_is_named(tmp_path):
         Journal(tmp_path / "x")
 
 
+def test_a_journal_that_cannot_be_opened_now_is_not_given_up(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ValueError, match=r"x: unable to open database file; is the disk full, or read-only\?"):
+        Journal(tmp_path / "x")
+
+
 def test_a_journal_of_another_version_is_named(tmp_path):
     connection = sqlite3.connect(tmp_path / "x")
     connection.execute("PRAGMA user_version = 99")
@@ -90,7 +96,7 @@ def test_an_image_that_comes_late_has_the_study_answered_again_and_only_new_answ
     assert journal.state("a") is State.RECEIVED
     classified(journal, ["sr 2", "sc"])
     assert journal.unsent("a") == ["sr 2"]
-    assert journal.sent_answers("a") == {"sr", "sc"}
+    assert journal.begun_answers("a") == {"sr", "sc"}
 
 
 def test_a_study_whose_answers_were_all_sent_before_is_done(journal):
@@ -107,6 +113,26 @@ def test_answers_of_an_older_version_that_were_never_sent_are_forgotten(journal)
     assert journal.unsent("a") == ["new"]
     assert not journal.is_answer("sr")
     assert journal.is_answer("new")
+
+
+def test_an_answer_that_was_being_sent_may_have_arrived(journal, tmp_path):
+    journal.received("a", "1", "x")
+    classified(journal)
+    assert journal.begin_to_send("a", "sr")
+    assert journal.begin_to_send("a", "sc")
+    journal.not_taken("sc")
+    journal.close()  # killed here
+    again = Journal(tmp_path / "journal.sqlite")
+    assert again.unsent("a") == ["sr", "sc"], "it may not have arrived, either"
+    again.received("a", "2", "x")
+    assert not again.begin_to_send("a", "sr"), "there will be another answer"
+    assert again.begun_answers("a") == {"sr"}
+    classified(again, ["new"])
+    assert again.unsent("a") == ["new"]
+    assert again.begun_answers("a") == {"sr"}
+    assert again.is_answer("sr")
+    assert not again.is_answer("sc")
+    again.close()
 
 
 def test_attempts_that_did_not_end_are_counted(journal, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sqlite3
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -14,7 +16,8 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from dwskd_monai.listening.c_store import DicomNode
-from dwskd_monai.listening.classifying import RefusedStudyError
+from dwskd_monai.listening.classifying import MOST_ATTEMPTS, RefusedStudyError
+from dwskd_monai.listening.destination import UnreachableError
 from dwskd_monai.listening.journal import State, digest_of
 from dwskd_monai.listening.settings import networks
 from tests.listening.made import (
@@ -305,6 +308,118 @@ def test_a_full_disk_puts_a_study_off(tmp_path, pacs, monkeypatch):
     with listening(tmp_path, pacs.port, fail_once) as listener:
         send(listener.address, [image()])
         wait_for(is_(listener, State.SENT))
+
+
+@pytest.mark.parametrize("broken", ["journal", "folder"])
+def test_a_study_that_cannot_be_put_aside_at_once_is_put_aside_later_with_its_reason(
+    tmp_path, pacs, monkeypatch, broken
+):
+    monkeypatch.setattr("dwskd_monai.listening.classifying._PAUSE", 0.0)
+
+    def refuse(folder):
+        assert [*folder.rglob("*.dcm")], "its images are at their place"
+        raise RefusedStudyError("image 1: damaged")
+
+    with listening(tmp_path, pacs.port, refuse, quiet_time=3600.0) as listener:
+        owner = listener.store.journal if broken == "journal" else listener.store.folders
+        name = "refused" if broken == "journal" else "refuse"
+        put_aside = getattr(owner, name)
+        failed = []
+
+        def fail_at_first(*args):
+            if len(failed) < MOST_ATTEMPTS + 1:
+                failed.append(args)
+                raise sqlite3.OperationalError("database or disk is full")
+            return put_aside(*args)
+
+        monkeypatch.setattr(owner, name, fail_at_first)
+        send(listener.address, [image()])
+        complete(listener, 1)
+        wait_for(is_(listener, State.REFUSED))
+        assert (listener.store.folders.refused(STUDY) / "reason.txt").read_text() == "image 1: damaged\n"
+
+
+def test_old_files_that_cannot_be_removed_now_do_not_end_the_listener(tmp_path, pacs, monkeypatch, caplog):
+    monkeypatch.setattr("dwskd_monai.listening.listener._TIDY_SECONDS", 0.01)
+    with listening(tmp_path, pacs.port) as listener:
+        tried = []
+
+        def fail():
+            tried.append(1)
+            if len(tried) == 2:
+                listener.end()
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(listener.store, "remove_old", fail)
+        assert listener.wait()
+    assert "old files cannot be removed (OperationalError in test_listener.py" in caplog.text
+
+
+def test_an_answer_over_which_the_pacs_ends_the_connection_keeps_no_other_waiting(tmp_path, pacs, monkeypatch):
+    connection = DicomNode.connection
+
+    def end_over_first(self, files):
+        if STUDY in str(files[0]):
+            raise UnreachableError("the association ended before it answered")
+        return connection(self, files)
+
+    monkeypatch.setattr(DicomNode, "connection", end_over_first)
+    with listening(tmp_path, pacs.port, quiet_time=3600.0) as listener:
+        send(listener.address, [image(1)])
+        complete(listener, 1)
+        wait_for(is_(listener, State.CLASSIFIED))
+        send(listener.address, [image(2)])
+        complete(listener, 2)
+        wait_for(is_(listener, State.SENT, digest_of("1.2.3.2")))
+        assert listener.store.journal.state(STUDY) is State.CLASSIFIED
+
+
+def test_an_answer_that_is_being_sent_when_an_image_comes_is_known_to_be_replaced(tmp_path, pacs, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    connection = DicomNode.connection
+
+    @contextlib.contextmanager
+    def slowly(self, files):
+        with connection(self, files) as sending:
+
+            def send_slowly(file):
+                sending(file)
+                begun.set()
+                assert go_on.wait(20)
+
+            yield send_slowly
+
+    monkeypatch.setattr(DicomNode, "connection", slowly)
+    with listening(tmp_path, pacs.port) as listener:
+        send(listener.address, [image()])
+        assert begun.wait(20)
+        send(listener.address, [image(number=2)])
+        wait_for(is_(listener, State.CLASSIFIED))
+        go_on.set()
+        wait_for(is_(listener, State.SENT))
+    assert [dataset.SeriesDescription for dataset in pacs.stored] == [
+        "answer 0 about 1 images",
+        "answer 0 about 2 images (replaces earlier)",
+        "answer 1 about 2 images (replaces earlier)",
+    ]
+
+
+def test_a_study_beside_one_that_ends_the_process_is_answered(tmp_path, pacs):
+    alone = threading.Lock()
+
+    def answer(folder):
+        assert alone.acquire(blocking=False), "both were there when the process ended; either may be why"
+        time.sleep(0.05)
+        alone.release()
+        return answering(folder)
+
+    with listening(tmp_path, pacs.port, quiet_time=3600.0) as listener:
+        send(listener.address, [image(1), image(2)])
+        for study in (1, 2):
+            listener.store.journal.begin(digest_of(f"1.2.3.{study}"))
+    with listening(tmp_path, pacs.port, answer) as listener:
+        for study in (1, 2):
+            wait_for(is_(listener, State.SENT, digest_of(f"1.2.3.{study}")))
 
 
 def test_an_answer_to_another_study_is_never_sent(tmp_path, pacs):

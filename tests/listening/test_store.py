@@ -30,10 +30,10 @@ def stores(root):
     made[-1].close()
 
 
-def take(store, study="a", instance="1", content="x") -> bool:
+def take(store, study="a", instance="1", content="x", series="series") -> bool:
     file = store.folders.incoming / "new.dcm"
     file.write_text(content)
-    return store.take(file, ImageName(study, "series", instance, content))
+    return store.take(file, ImageName(study, series, instance, content))
 
 
 def answer(store, study="a") -> None:
@@ -132,6 +132,44 @@ def test_what_a_broken_connection_left_is_removed(stores):
     os.utime(old, (0, 0))
     store.remove_old()
     assert [*store.folders.incoming.iterdir()] == [young]
+
+
+def test_an_image_that_is_taken_while_old_files_are_looked_for_is_left_alone(stores):
+    store = stores()
+    (store.folders.incoming / "1.dcm").symlink_to("taken.dcm")  # listed, and then no longer there
+    store.remove_old()
+
+
+def test_a_clock_that_goes_back_does_not_remove_what_is_new(stores, monkeypatch):
+    store = stores(most=2)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    for study in "abc":
+        take(store, study)
+        refuse(store, study)
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    for study in "de":
+        take(store, study)
+        answer(store, study)
+        take(store, study.upper())
+        refuse(store, study.upper())
+    assert [store.folders.refused(study).exists() for study in "abcDE"] == [False, False, False, True, True]
+
+
+def test_files_whose_time_is_in_the_future_are_removed(stores, monkeypatch):
+    store = stores(keep=60.0)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    take(store)
+    answer(store)
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    store.remove_old()
+    assert not store.folders.study("a").exists()
+
+
+def test_an_image_that_comes_again_in_another_series_is_there_once(stores):
+    store = stores()
+    take(store)
+    take(store, series="corrected", content="corrected")
+    assert [path.parent.name for path in store.folders.study("a").rglob("*.dcm")] == ["corrected"]
 
 
 def test_a_file_that_was_never_confirmed_is_removed_at_the_next_start(stores):
