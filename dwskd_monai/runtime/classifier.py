@@ -17,7 +17,7 @@ from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.evidence import Evidence, read_evidence
 from dwskd_monai.reading.image import Image
 from dwskd_monai.runtime import names
-from dwskd_monai.runtime.deciding import DecidingSlice, deciding_slice
+from dwskd_monai.runtime.deciding import DecidingSlice, deciding_slices
 from dwskd_monai.runtime.description import ADVICE, checked_description
 from dwskd_monai.runtime.inputs import inputs_of, read_expected
 
@@ -33,7 +33,7 @@ class Answer:
         prediction_set: the classes that the image may have.
         novelty: how unlike the training images it is; None: the training fitted nothing that tells.
         slice_novelty: ``(D,)``, that of its slices.
-        deciding: the slice that speaks most for the most probable class, if it was asked for.
+        deciding_of_classes: for each class, the slice that speaks most for it, if they were asked for.
     """
 
     probabilities: NDArray[np.float32]
@@ -42,7 +42,12 @@ class Answer:
     prediction_set: tuple[str, ...]
     novelty: float | None = None
     slice_novelty: NDArray[np.float32] | None = None
-    deciding: DecidingSlice | None = None
+    deciding_of_classes: tuple[DecidingSlice, ...] = ()
+
+    @property
+    def deciding(self) -> DecidingSlice | None:
+        """The slice that speaks most for the most probable class; None: nobody asked for it."""
+        return self.deciding_of_classes[int(self.probabilities.argmax())] if self.deciding_of_classes else None
 
 
 class Classifier:
@@ -123,8 +128,7 @@ class Classifier:
         answer = self.run(inputs)
         if not deciding:
             return answer
-        index = int(answer.probabilities.argmax())
-        return replace(answer, deciding=deciding_slice(path, image, inputs, preprocessing, answer.slices[:, index]))
+        return replace(answer, deciding_of_classes=deciding_slices(path, image, inputs, preprocessing, answer.slices))
 
     def combined(self, answers: Sequence[Answer]) -> Answer:
         """What is said of a study, from what is said of each of its images."""
@@ -133,8 +137,6 @@ class Classifier:
         slices = np.concatenate([answer.slices for answer in answers])
         probabilities = self.evidence.calibrated(self.aggregation(slices.astype(np.float64)))
         classes = self.metadata["classes"]
-        index = int(probabilities.argmax())
-        highest = max(answers, key=lambda answer: float(answer.slices[:, index].max()))
         scores = [answer.slice_novelty for answer in answers if answer.slice_novelty is not None]
         novelty = np.concatenate(scores) if scores else None
         return Answer(
@@ -144,7 +146,7 @@ class Classifier:
             tuple(self.evidence.prediction_set(probabilities, classes)),
             None if novelty is None else float(novelty.mean()),
             novelty,
-            highest.deciding,
+            _deciding_of(answers),
         )
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
@@ -166,3 +168,11 @@ class Classifier:
             novelty,
             said.get(names.SLICE_NOVELTY),
         )
+
+
+def _deciding_of(answers: Sequence[Answer]) -> tuple[DecidingSlice, ...]:
+    """For each class, the slice of a study that speaks most for it; none if an image's were not asked for."""
+    if not all(answer.deciding_of_classes for answer in answers):
+        return ()
+    highest = np.stack([answer.slices.max(0) for answer in answers]).argmax(0)
+    return tuple(answers[image].deciding_of_classes[index] for index, image in enumerate(highest.tolist()))

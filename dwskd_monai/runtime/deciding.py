@@ -1,4 +1,4 @@
-"""The slice of an image that speaks most for a class, as the network gets it."""
+"""The slices of an image that speak most for the classes, as the network gets them."""
 
 from __future__ import annotations
 
@@ -43,43 +43,45 @@ class DecidingSlice:
     rescale: tuple[float, float] = (1.0, 0.0)
 
 
-def deciding_slice(
+def deciding_slices(
     path: str | Path,
     image: Image,
     inputs: Mapping[str, NDArray[Any]],
     preprocessing: Mapping[str, Any],
     probabilities: NDArray[np.floating],
-) -> DecidingSlice:
-    """The slice with the highest probability of a class.
+) -> tuple[DecidingSlice, ...]:
+    """For each class, the slice with its highest probability.
 
     Args:
         path: of the image.
         image: what was read.
         inputs: of the graph.
         preprocessing: ``preprocessing`` of the classifier's metadata.
-        probabilities: ``(D,)`` of the slices.
+        probabilities: ``(D, K)`` of the slices.
     """
-    number = int(probabilities.argmax())
     size, keep_aspect = preprocessing["image_size"], preprocessing["keep_aspect"]
     slope, intercept = float(inputs[names.SLOPE][0]), float(inputs[names.INTERCEPT][0])
     if preprocessing["ranges"] is not None:
-        fitted = fitting.fit(image.pixels[number : number + 1], image.spacing, size, keep_aspect)[0]
         lows, highs = zip(*preprocessing["ranges"], strict=True)
         limits = ((min(lows) - intercept) / slope, (max(highs) - intercept) / slope)
     else:  # all slices decide what is black and white
-        slices = fitting.fit(image.pixels, image.spacing, size, keep_aspect)
         lower, upper = preprocessing["percentiles"]
+        slices = fitting.fit(image.pixels, image.spacing, size, keep_aspect)
         limits = intensity.percentiles(slices, lower, upper, image.padding)
-        fitted = slices[number]
     rows, columns = image.pixels.shape[1:]
-    return DecidingSlice(
-        path=Path(path),
-        number=number,
-        count=len(image.pixels),
-        plane=image.plane,
-        pixels=np.clip(fitted, *limits).astype(np.float32),
-        limits=limits,
-        height=rows * image.spacing[1],
-        width=columns * image.spacing[2],
-        rescale=(slope, intercept),
-    )
+
+    def of_number(number: int) -> DecidingSlice:
+        fitted = fitting.fit(image.pixels[number : number + 1], image.spacing, size, keep_aspect)[0]
+        return DecidingSlice(
+            path=Path(path),
+            number=number,
+            count=len(image.pixels),
+            plane=image.plane,
+            pixels=np.clip(fitted, *limits).astype(np.float32),
+            limits=limits,
+            height=rows * image.spacing[1],
+            width=columns * image.spacing[2],
+            rescale=(slope, intercept),
+        )
+
+    return tuple(of_number(number) for number in probabilities.argmax(0).tolist())

@@ -10,7 +10,7 @@ import pytest
 from dwskd_monai.data.phantoms.writing import write_series
 from dwskd_monai.evaluation.explanations.fading import fades
 from dwskd_monai.preprocessing import fitting
-from dwskd_monai.runtime.classifier import Classifier
+from dwskd_monai.runtime.classifier import Answer, Classifier
 from dwskd_monai.runtime.occlusion import occlusion_map
 from tests.conftest import BUNDLES
 from tests.reading.dicom_files import write
@@ -58,6 +58,24 @@ def test_the_deciding_slice_is_the_one_that_speaks_most_for_the_class(case):
     assert deciding.limits == pytest.approx((np.min(limits), np.max(limits)))
     np.testing.assert_allclose(deciding.pixels, fitted[deciding.number].clip(*deciding.limits), rtol=1e-6)
     assert classifier.answer(image, path).deciding is None, "nobody asked"
+
+
+def test_the_deciding_slice_of_a_study_speaks_most_for_the_class_of_the_study(case, monkeypatch):
+    classifier, path = case
+    image = classifier.read(path)
+    count, classes = len(image.pixels), len(classifier.metadata["classes"])
+    first, second = np.zeros((2, count, classes), np.float32)
+    first[:, :2] = (0.52, 0.48)
+    first[-1, :2] = (0.4, 0.6)  # the slice that speaks most for the second class, in an image of the first one
+    first[0, :2] = (0.53, 0.47) if count > 1 else (0.4, 0.6)
+    second[:, :2] = (0.41, 0.59)
+    said = [Answer(slices.mean(0), slices, (), ()) for slices in (first, second)]
+    monkeypatch.setattr(classifier, "run", lambda inputs: said.pop(0))
+    answers = [classifier.answer(image, name, deciding=True) for name in ("first", "second")]
+    together = classifier.combined(answers)
+    assert together.probabilities.argmax() == 1
+    assert together.deciding is not None
+    assert (together.deciding.path, together.deciding.number) == (Path("first"), count - 1)
 
 
 def test_the_map_is_how_the_probability_falls_where_the_slice_fades(case):
