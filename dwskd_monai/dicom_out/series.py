@@ -67,10 +67,11 @@ def attributes_of(series: Series, said: Said) -> dict[str, Any]:
 
 def _series(said: Said, sources: Sequence[Source], kind: str, number: int) -> Series:
     abstained = "no class" if said.predicted is None else ""  # then the content is another
-    origin = [_EDITION, said.sha256, kind, abstained, *(source.instance for source in sources)]
+    study = sources[0].study  # images that were moved to another study keep their UIDs
+    origin = [_EDITION, said.sha256, kind, abstained, study, *(source.instance for source in sources)]
     end = f", {kind}, research only"
     return Series(
-        study=sources[0].study,
+        study=study,
         uid=generate_uid(entropy_srcs=[*origin, "series"]),
         instance=generate_uid(entropy_srcs=[*origin, "instance"]),
         number=number,

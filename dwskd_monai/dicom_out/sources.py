@@ -13,7 +13,8 @@ from dwskd_monai.runtime.deciding import DecidingSlice
 
 _IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 _LOSS = "LossyImageCompression"
-_TAGS = (*_IDENTIFIERS, _LOSS, "ImagePositionPatient")
+_PATIENT = "PatientID"
+_TAGS = (*_IDENTIFIERS, _LOSS, "ImagePositionPatient", "SpecificCharacterSet", _PATIENT)
 _ALONG = {"sagittal": 0, "coronal": 1, "axial": 2}  # the coordinate that grows from slice to slice, as they are read
 
 
@@ -48,21 +49,28 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
     """The headers of the DICOM files of one study, in the order of their instance UIDs.
 
     Raises:
-        RefusedImage: if nothing can refer to one of them, or if they are of several studies.
+        RefusedImage: if nothing can refer to one of them, or if they are of several studies or patients.
     """
     if not paths:
         raise ValueError("sources: expected the DICOM files of a study, got none")
     sources = []
     refusals = []
+    patients = set()
     for path in paths:
         try:
-            sources.append(_source(read_header(path, _TAGS)))
+            header = read_header(path, _TAGS)
+            sources.append(_source(header))
+            patients.add(header.decoded(_PATIENT))
         except RefusedImage as refusal:
             refusals.append(refusal)
     raise_all(refusals, paths[0].parent, len(paths))
     studies = {source.study for source in sources}
     if len(studies) > 1:
         raise RefusedImage(paths[0].parent, f"files of {len(studies)} DICOM studies; expected those of one", "header")
+    count = len(patients - {""})
+    if count > 1:  # the answer would be filed with one of them
+        reason = f"images of {count} patients in one DICOM study; expected those of one"
+        raise RefusedImage(paths[0].parent, reason, "header")
     return sorted(sources, key=lambda source: source.instance)
 
 

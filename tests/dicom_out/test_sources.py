@@ -10,8 +10,11 @@ import pydicom
 import pytest
 
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_series
+from dwskd_monai.dicom_out.said import Said
+from dwskd_monai.dicom_out.series import report_series
 from dwskd_monai.dicom_out.sources import dicom_files, read_sources, source_of
-from dwskd_monai.reading import read_image
+from dwskd_monai.evaluation.unlike import StudyNovelty
+from dwskd_monai.reading import RefusedImage, read_image
 from dwskd_monai.runtime.deciding import DecidingSlice
 from tests.reading.dicom_files import write
 
@@ -71,3 +74,22 @@ def test_files_that_are_not_dicom_are_no_sources(tmp_path):
     assert dicom_files(tmp_path / "series") == [path]
     with pytest.raises(ValueError, match="expected the DICOM files of a study, got none"):
         read_sources([])
+
+
+def test_images_of_several_patients_get_no_answer(tmp_path):
+    names = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    patients = {"a": "SECRETIVE1", "b": "SECRETIVE2", "c": ""}
+    files = [write(tmp_path / f"{name}.dcm", PatientID=patient, **names) for name, patient in patients.items()]
+    with pytest.raises(RefusedImage, match=r"images of 2 patients in one DICOM study; expected those of one$"):
+        read_sources(files)
+    assert len(read_sources(files[1:])) == 2, "nothing is known of the patient of the other image"
+
+
+def test_images_that_came_in_two_studies_have_answers_of_their_own(tmp_path):
+    file = write(tmp_path / "xray.dcm", StudyInstanceUID="1.2.3")
+    (source,) = read_sources([file])
+    said = Said("title", "1", "digest", "digest", (), None, None, StudyNovelty(None, None))
+    series = [report_series(said, [replace(source, study=study)]) for study in ("1.2.3", "1.2.4")]
+    for name in ("uid", "instance", "observation"):
+        assert len({getattr(one, name) for one in series}) == 2
+    assert series[0].device == series[1].device
