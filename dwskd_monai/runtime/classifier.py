@@ -60,6 +60,7 @@ class Classifier:
 
     Attributes:
         metadata: what the file says of itself; ``classes`` are in the order of probabilities.
+        sha256: the digest of the file.
 
     Raises:
         FileNotFoundError: if there is no file.
@@ -70,27 +71,22 @@ class Classifier:
         file = Path(path)
         if not file.is_file():
             raise FileNotFoundError(f"{file} does not exist; {ADVICE}")
+        content = file.read_bytes()  # once, so that the digest is that of what runs, whatever takes its place
+        self.sha256 = hashlib.sha256(content).hexdigest()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class
             reason = " ".join(str(error).split())  # in one line
             raise ValueError(f"{file}: ONNX Runtime cannot read it ({reason}); {ADVICE}") from error
         described = self._session.get_modelmeta().custom_metadata_map
-        self._file = file
         self._inputs = {value.name for value in self._session.get_inputs()}
         if names.PIXELS not in self._inputs or "reading" not in described:
             raise ValueError(f"{file}: an ONNX model of another kind; {ADVICE}")
-        self.metadata = checked_description(file, described)
+        self.metadata = checked_description(file, content, described)
         if accept is not None:
             self.metadata["reading"]["expectation"]["accept"] = list(accept)
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """The digest of the file."""
-        with self._file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
 
     @functools.cached_property
     def aggregation(self) -> Aggregation:

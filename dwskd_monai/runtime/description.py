@@ -26,11 +26,12 @@ def with_digest(content: bytes) -> bytes:
     return content.replace(_quoted(UNKNOWN_DIGEST), _quoted(digest))
 
 
-def checked_description(file: Path, described: Mapping[str, str]) -> dict[str, Any]:
+def checked_description(file: Path, content: bytes, described: Mapping[str, str]) -> dict[str, Any]:
     """The metadata of a classifier.
 
     Args:
         file: of the classifier.
+        content: what was read from it.
         described: its metadata, as ONNX Runtime gives them: JSON.
 
     Raises:
@@ -54,16 +55,16 @@ def checked_description(file: Path, described: Mapping[str, str]) -> dict[str, A
             f"{file}: its network expects images of preprocessing version {version}, but this code prepares those of "
             f"version {PREPROCESSING_VERSION}; use the dwskd_monai that exported it"
         )
-    _refuse_damaged(file, metadata.get(DIGEST))
+    _refuse_damaged(file, content, metadata.get(DIGEST))
     return metadata
 
 
-def _refuse_damaged(file: Path, digest: str | None) -> None:
+def _refuse_damaged(file: Path, content: bytes, digest: str | None) -> None:
     """Refuse a file that has changed since it was written: ONNX Runtime runs changed weights without a word."""
-    if digest is None:  # written before files had a digest
-        return
-    content = file.read_bytes().replace(_quoted(digest), _quoted(UNKNOWN_DIGEST))
-    if hashlib.sha256(content).hexdigest() != digest:
+    if digest is None:
+        raise ValueError(f"{file}: it has no digest, so an earlier version exported it; export it again")
+    open_content = content.replace(_quoted(digest), _quoted(UNKNOWN_DIGEST))
+    if hashlib.sha256(open_content).hexdigest() != digest:
         raise ValueError(f"{file}: damaged, or changed after its export; copy it again, or export it again")
 
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs of an exported classifier: their names, shapes, types and meaning."""
+"""Inputs and outputs of an exported classifier: their names and meaning."""
 
 from __future__ import annotations
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import highdicom
 import numpy as np
-import onnx
 import pydicom
 import pytest
-from onnx import helper
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -18,9 +15,8 @@ from pydicom.sr.codedict import codes
 from dwskd_monai.dicom_out import answer_datasets
 from dwskd_monai.reading import RefusedImage
 from dwskd_monai.runtime.classifier import Answer, Classifier
-from dwskd_monai.runtime.description import DIGEST
 from tests.reading.dicom_files import change, picture, write
-from tests.runtime.made import make_classifier
+from tests.runtime.made import changed, make_classifier
 
 BUNDLE_TITLE = "Chest X-ray classification by DWS-SKD"
 
@@ -130,7 +126,7 @@ def test_identifiers_are_those_of_the_image_and_the_model(classifier, model, xra
     _, again = answered(Classifier(model), xray)
     assert identifiers(again) == identifiers(first)
     assert again[1].PixelData == first[1].PixelData
-    _, other_model = answered(saying(model, tmp_path / "other.onnx", version="9.9.9"), xray)
+    _, other_model = answered(Classifier(changed(model, tmp_path / "other.onnx", version="9.9.9")), xray)
     _, other_image = answered(classifier, change(xray, SOPInstanceUID="1.2.3"))
     for others in (other_model, other_image):
         assert not set(identifiers(others)) & set(identifiers(first)) - {first[0].StudyInstanceUID}
@@ -172,18 +168,13 @@ def test_a_classifier_without_evidence_says_what_it_knows(xray, tmp_path):
     assert "Prediction set: not fitted. Research only." in comment_of(group)
 
 
-def saying(model: Path, out: Path, **values: object) -> Classifier:
-    """A classifier that says something else of itself, and nothing of its digest."""
-    graph = onnx.load(model)
-    kept = {prop.key: prop.value for prop in graph.metadata_props if prop.key != DIGEST}
-    helper.set_model_props(graph, kept | {name: json.dumps(value) for name, value in values.items()})
-    onnx.save(graph, out)
-    return Classifier(out)
+def with_codes(model: Path, out: Path, class_codes: object) -> Classifier:
+    return Classifier(changed(model, out, class_codes=class_codes))
 
 
 def test_a_class_has_its_code_and_others_a_private_one(model, xray, tmp_path):
     code = {"scheme": "SCT", "value": "233604007", "meaning": "Pneumonia"}
-    classifier = saying(model, tmp_path / "coded.onnx", class_codes={"pneumonia": code})
+    classifier = with_codes(model, tmp_path / "coded.onnx", {"pneumonia": code})
     answer, (report, _) = answered(classifier, xray)
     values = [row.value for row in said_in(report, tmp_path).get_qualitative_evaluations()]
     assert {"no_findings", "pneumonia"} <= set(answer.prediction_set)
@@ -233,7 +224,7 @@ def test_images_of_a_private_class_can_be_referred_to(classifier, tmp_path):
 
 def test_classes_of_any_language_are_written_in_utf_8(model, xray, tmp_path):
     code = {"scheme": "SCT", "value": "233604007", "meaning": "肺炎"}
-    classifier = saying(model, tmp_path / "coded.onnx", class_codes={"pneumonia": code})
+    classifier = with_codes(model, tmp_path / "coded.onnx", {"pneumonia": code})
     _, (report, image) = answered(classifier, xray)
     meanings = {row.value.meaning for row in said_in(report, tmp_path).get_qualitative_evaluations()}
     assert "肺炎" in meanings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dwskd_monai.commands.export.classifier import prepared_images, write_classi
 from dwskd_monai.evaluation.exported import read_onnx
 from dwskd_monai.evaluation.novelty import describe_slices
 from dwskd_monai.evaluation.novelty_fitting import fit_novelty
+from dwskd_monai.runtime.description import DIGEST, UNKNOWN_DIGEST, with_digest
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 
@@ -65,6 +67,16 @@ def make_classifier(folder: Path, image: Path, bundle: Path = BUNDLE, fitted: bo
     network = small_network(folder / "network.onnx", channels, len(classes))
     compared = prepared_images(trained_bundle, [{"image": str(image)}])
     return write_classifier(trained_bundle, network, compared, folder / "model.onnx", read_onnx(network)).file
+
+
+def changed(model: Path, out: Path, **properties: Any) -> Path:
+    """A classifier that says something else of itself, with the digest of this; None: nothing."""
+    graph = onnx.load(model)
+    said = {prop.key: prop.value for prop in graph.metadata_props} | {DIGEST: json.dumps(UNKNOWN_DIGEST)}
+    said |= {name: json.dumps(value) for name, value in properties.items()}
+    helper.set_model_props(graph, {name: value for name, value in said.items() if properties.get(name, "") is not None})
+    out.write_bytes(with_digest(graph.SerializeToString()))
+    return out
 
 
 def evidence(settings: Any, classes: list[str]) -> dict[str, Any]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,10 @@ import pytest
 
 from dwskd_monai.preprocessing import PREPROCESSING_VERSION
 from dwskd_monai.runtime.classifier import Classifier
+from dwskd_monai.runtime.command import main
 from dwskd_monai.runtime.description import DIGEST
 from tests.reading.dicom_files import write
-from tests.runtime.made import make_classifier
+from tests.runtime.made import changed, make_classifier
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +24,8 @@ def model(tmp_path_factory) -> Path:
     return make_classifier(folder / "models", write(folder / "xray.dcm"), fitted=False)
 
 
-@pytest.fixture
-def changed(model, tmp_path) -> Callable[..., Path]:
-    """The file of a classifier that says something else of itself, and nothing of its digest."""
-
-    def change(**values: str | None) -> Path:
-        content = onnx.load(model)
-        said = {prop.key: prop.value for prop in content.metadata_props} | {DIGEST: None} | values
-        onnx.helper.set_model_props(content, {name: value for name, value in said.items() if value is not None})
-        onnx.save(content, tmp_path / "changed.onnx")
-        return tmp_path / "changed.onnx"
-
-    return change
-
-
-def reading(model: Path, **values: Any) -> str:
-    return json.dumps(Classifier(model).metadata["reading"] | values)
+def reading(model: Path, **values: Any) -> dict[str, Any]:
+    return Classifier(model).metadata["reading"] | values
 
 
 def test_a_changed_bit_is_noticed(model, tmp_path):
@@ -58,28 +42,40 @@ def test_a_changed_bit_is_noticed(model, tmp_path):
     assert Classifier(damaged).metadata == Classifier(model).metadata
 
 
-def test_a_file_without_a_digest_is_read(model, changed):
-    assert Classifier(changed()).metadata == {
-        name: value for name, value in Classifier(model).metadata.items() if name != DIGEST
-    }
+def test_a_file_says_its_own_digest_while_another_takes_its_place(model, tmp_path):
+    path = changed(model, tmp_path / "model.onnx")
+    classifier = Classifier(path)
+    changed(model, path, version="9.9.9")
+    assert classifier.sha256 != Classifier(path).sha256
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("properties", "expected"),
     [
-        ({"format": "2"}, "a classifier of format 2, expected 1; use the dwskd_monai that exported it"),
+        ({"format": 2}, "a classifier of format 2, expected 1; use the dwskd_monai that exported it"),
         ({"evidence": None, "planes": None}, "its metadata have no evidence, planes; expected one that dwskd export"),
-        ({"classes": "[oops"}, "its metadata cannot be read (Expecting value"),
+        ({"reading": None}, "an ONNX model of another kind; expected one that dwskd export"),
+        ({"content_sha256": None}, "it has no digest, so an earlier version exported it; export it again"),
     ],
 )
-def test_what_it_says_must_be_understood(changed, values, expected):
-    file = changed(**values)
-    with pytest.raises(ValueError, match=re.escape(f"{file}: {expected}")):
-        Classifier(file)
+def test_what_it_says_must_be_understood(model, tmp_path, capsys, properties, expected):
+    path = changed(model, tmp_path / "model.onnx", **properties)
+    assert main([str(path), str(tmp_path), "--out", str(tmp_path / "out")], name="classify") == 2
+    assert capsys.readouterr().err.startswith(f"classify: {path}: {expected}")
 
 
-def test_its_images_must_be_prepared_as_for_the_training(model, changed):
-    file = changed(reading=reading(model, preprocessing_version=PREPROCESSING_VERSION + 1))
+def test_metadata_that_are_no_json_are_refused(model, tmp_path):
+    content = onnx.load(model)
+    said = {prop.key: prop.value for prop in content.metadata_props} | {"classes": "[oops"}
+    onnx.helper.set_model_props(content, said)
+    onnx.save(content, tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match=r"model.onnx: its metadata cannot be read \(Expecting value"):
+        Classifier(tmp_path / "model.onnx")
+
+
+def test_its_images_must_be_prepared_as_for_the_training(model, tmp_path):
+    path = tmp_path / "model.onnx"
+    file = changed(model, path, reading=reading(model, preprocessing_version=PREPROCESSING_VERSION + 1))
     with pytest.raises(ValueError, match=rf"expects images of preprocessing version {PREPROCESSING_VERSION + 1}, but"):
         Classifier(file)
-    Classifier(changed(reading=reading(model, preprocessing_version=PREPROCESSING_VERSION)))
+    Classifier(changed(model, path, reading=reading(model, preprocessing_version=PREPROCESSING_VERSION)))
