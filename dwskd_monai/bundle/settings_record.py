@@ -152,9 +152,6 @@ class SettingsRecord:
             evidence: what was fitted to the validation images; None: nothing.
         """
         contents = self._contents_so_far()
-        listing = "".join(
-            f"{split} {content} {label}\n" for split in contents for content, label in sorted(contents[split])
-        )
         images: dict[str, list[str] | None]
         images = {split: [content for content, _ in contents[split]] for split in contents}
         learned = {content for split in contents if split in LEARNED for content, _ in contents[split]}
@@ -163,7 +160,7 @@ class SettingsRecord:
         origin = {
             "best": dict(best),
             **self._training,
-            "datalist_sha256": hashlib.sha256(listing.encode()).hexdigest(),
+            "datalist_sha256": digest_of_datalist(contents),
             "images": images,
         }
         if self._soft_labels is not None and "unlabeled" in contents:
@@ -218,6 +215,12 @@ class SettingsRecord:
         if self._contents["unlabeled"] and self._soft_labels is not None and self._soft_labels.there:
             return self._contents
         return {split: pairs for split, pairs in self._contents.items() if split != "unlabeled"}
+
+
+def digest_of_datalist(contents: Mapping[str, Sequence[tuple[str, int | None]]]) -> str:
+    """A digest of the images of a training: in each split, the digest of each image's content, and its label."""
+    lines = [f"{split} {content} {label}\n" for split in contents for content, label in sorted(contents[split])]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _may_change(key: str) -> bool:

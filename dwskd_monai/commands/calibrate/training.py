@@ -9,7 +9,7 @@ from typing import Any
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
-from dwskd_monai.bundle.settings_record import MAY_CHANGE
+from dwskd_monai.bundle.settings_record import MAY_CHANGE, digest_of_datalist
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.data.evaluation_split import digests_of
 
@@ -28,8 +28,8 @@ class RepeatedTraining:
 
     Raises:
         FileNotFoundError: if the bundle is not there or has not been trained.
-        ValueError: if the settings record no training, a setting would make it another one, or the images or the
-            teacher are others.
+        ValueError: if the settings record no training, a setting would make it another one, or the images, their
+            labels or the teacher are others.
     """
 
     def __init__(self, folder: str | Path, dataset_dir: str | None, given: Mapping[str, Any]) -> None:
@@ -52,6 +52,7 @@ class RepeatedTraining:
         self._refuse_other_teacher()
         self._refuse_missing_unlabeled()
         self._refuse_other_images()
+        self._refuse_other_labels()
 
     @property
     def settings_file(self) -> Path:
@@ -74,12 +75,31 @@ class RepeatedTraining:
         splits = ("training", "validation")
         return [item for split in splits for item in self.bundle.items(self.dataset_dir, split, last)]
 
+    @cached_property
+    def _digests(self) -> list[str]:
+        return digests_of(self.items, self.bundle.parsed("cache_dir", "train"))
+
     def identity(self) -> dict[str, Any]:
         """What trainings of the folds must have in common with those that are there already."""
         origin = self.trained.origin
         decisive = {key: value for key, value in self.settings.items() if key not in _MAY_BE_GIVEN}
         images = {part: sorted(self.trained.images[part] or ()) for part in ("unlabeled", "earlier")}
-        return {"settings": decisive, "teacher": origin.get("teacher"), "images": sorted(self._labeled()), **images}
+        return {
+            "settings": decisive,
+            "teacher": origin.get("teacher"),
+            "images": sorted(self._labeled()),
+            "folds": self._digest_of_folds(),
+            **images,
+        }
+
+    def _digest_of_folds(self) -> str:
+        """Which images are in which fold, with which label; a corrected patient moves images to other folds."""
+        digests = {item["image"]: digest for item, digest in zip(self.items, self._digests, strict=True)}
+        folds = {}
+        for fold in range(self.folds):
+            items = self.bundle.items(self.dataset_dir, "validation", fold)
+            folds[str(fold)] = [(digests[item["image"]], item["label"]) for item in items]
+        return digest_of_datalist(folds)
 
     def _labeled(self) -> set[str]:
         """Digests of the labeled images of the training."""
@@ -119,11 +139,25 @@ class RepeatedTraining:
             )
 
     def _refuse_other_images(self) -> None:
-        digests = set(digests_of(self.items, self.bundle.parsed("cache_dir", "train")))
+        digests = set(self._digests)
         gone = self._labeled() - digests
         new = set() if self.bundle.parsed("train_fraction", "train") < 1 else digests - self._labeled()
         if gone or new:
             raise ValueError(
                 f"dataset_dir: {self.dataset_dir} has not the images of the training: of {len(self._labeled())}, "
                 f"{len(gone)} are gone, and {len(new)} others are there. Give those of the training"
+            )
+
+    def _refuse_other_labels(self) -> None:
+        labels = {digest: item["label"] for item, digest in zip(self.items, self._digests, strict=True)}
+        contents: dict[str, list[tuple[str, int | None]]] = {}
+        for split, digests in self.trained.origin["images"].items():
+            if split in ("training", "validation"):
+                contents[split] = [(digest, labels[digest]) for digest in digests]
+            elif split == "unlabeled":
+                contents[split] = [(digest, None) for digest in digests]
+        if digest_of_datalist(contents) != self.trained.origin["datalist_sha256"]:
+            raise ValueError(
+                f"dataset_dir: {self.dataset_dir} has other labels than the training had; give those, or train the "
+                "bundle again"
             )

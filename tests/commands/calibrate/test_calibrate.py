@@ -18,6 +18,7 @@ from dwskd_monai.bundle.settings_file import read_settings
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.cli import main
 from dwskd_monai.commands.calibrate.pooled import fit_to_folds, wanted_of
+from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.evaluation_split import digests_of
 from dwskd_monai.evaluation.aggregation import Aggregation
@@ -137,6 +138,38 @@ def test_images_of_another_training_are_refused(models, phantoms, tmp_path, caps
         writer.writerows(row | {"image": str(phantoms / row["image"])} for row in kept)
     said = refused(capsys, tmp_path / "fewer.csv", "--ckpt_dir", models)
     assert f"of {len(kept) + 2}, 2 are gone, and 0 others are there" in said
+
+
+def changed(phantoms: Path, out: Path, column: str, values: dict[str, str]) -> Path:
+    """The datalist of the phantoms with other values in a column, by those that are there."""
+    rows = rows_of(phantoms / "datalist.csv")
+    with out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        for row in rows:
+            new = values.get(row[column], row[column])
+            writer.writerow(row | {"image": str(phantoms / row["image"]), column: new})
+    return out
+
+
+@pytest.mark.slow
+def test_labels_that_were_corrected_after_the_training_are_refused(models, phantoms, tmp_path, capsys):
+    swapped = {"covid19": "pneumonia", "pneumonia": "covid19"}
+    other = changed(phantoms, tmp_path / "other.csv", "label", swapped)
+    assert "has other labels than the training had" in refused(capsys, other, "--ckpt_dir", models)
+    assert not (models / "out_of_fold").exists()
+
+
+@pytest.mark.slow
+def test_trainings_of_other_folds_are_told_apart(models, phantoms, tmp_path):
+    patients = sorted({row["patient"] for row in rows_of(phantoms / "datalist.csv") if row["split"] != "test"})
+    joined = changed(phantoms, tmp_path / "joined.csv", "patient", {patients[0]: patients[1], patients[2]: patients[3]})
+    given = {"ckpt_dir": str(models)}
+    identities = [RepeatedTraining(BUNDLE, str(data), given).identity() for data in (phantoms / "datalist.csv", joined)]
+    assert identities[0]["folds"] != identities[1]["folds"], "a network may have been trained on what it predicts"
+    for identity in identities:
+        del identity["folds"]
+    assert identities[0] == identities[1]
 
 
 @pytest.mark.slow
