@@ -25,6 +25,7 @@ EXTRAS = {
     "compressed": ("python-gdcm>=3.0.26",),  # 45 MB, to decode compressed DICOM as ITK, of 550 MB, does
     "listen": ("prometheus_client>=0.20", "pynetdicom>=3.0", "requests>=2.31"),  # 15 MB, to run beside a PACS
 }
+_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?")  # of PEP 440
 _INIT = '''"""{title}, a classifier that dwskd_monai deployed. {intended_use}"""
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ def package_of(
 
     Raises:
         FileNotFoundError: if it was not exported.
-        ValueError: if it was exported from other weights, or is a network alone; or if the metrics are of another
-            network, or of images that it was trained on.
+        ValueError: if it was exported from other weights, or is a network alone; if the metrics are of another network,
+            or of images that it was trained on; or if pip would not take the name or the version.
     """
     file = trained.models / _MODEL if classifier is None else classifier
     if not file.is_file():
@@ -121,13 +122,14 @@ def package_of(
         raise ValueError(f"classifier: {file} is a network alone; dwskd export --format onnx writes a classifier")
     if metrics is not None:
         check_metrics(metrics, trained.settings.sha256, trained.weights)
-    metadata = trained.bundle.metadata
-    module = re.sub(r"\W+", "_", trained.bundle.name).strip("_").lower()
+    module = _module_of(trained)
+    version = _version_of(trained)
     name = module.replace("_", "-")
+    title, intended_use = (" ".join(trained.bundle.metadata[key].split()) for key in ("name", "intended_use"))
     words = {
-        "title": metadata["name"],
-        "intended_use": metadata["intended_use"],
-        "version": metadata["version"],
+        "title": _in_docstring(title),
+        "intended_use": _in_docstring(intended_use),
+        "version": version,
         "model": _MODEL,
         "card": _CARD,
         "module": module,
@@ -142,5 +144,24 @@ def package_of(
         f"{module}/{_CARD}": page.encode(),
         f"{module}/{_MODEL}": file.read_bytes(),
     }
-    summary = f"{metadata['name']}. {metadata['intended_use']}"
-    return Package(name, module, metadata["version"], summary, "Apache-2.0", page, files)
+    return Package(name, module, version, f"{title}. {intended_use}", "Apache-2.0", page, files)
+
+
+def _module_of(trained: TrainedBundle) -> str:
+    module = re.sub(r"\W+", "_", trained.bundle.name).strip("_").lower()
+    if not module.isascii() or not module.isidentifier():
+        raise ValueError(
+            f"bundle: {trained.bundle.name!r} cannot be the name of a Python package; call the folder otherwise"
+        )
+    return module
+
+
+def _version_of(trained: TrainedBundle) -> str:
+    version = str(trained.bundle.metadata["version"])
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"version: expected one that pip takes, such as 0.2.0 or 1.0rc1, got {version!r}")
+    return version
+
+
+def _in_docstring(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import csv
 import hashlib
@@ -206,6 +207,42 @@ def test_the_dockerfile_installs_the_wheel_and_runs_its_command_without_rights(m
     assert int(steps["USER"]) > 1000
     assert f"--uid {steps['USER']} " in steps["RUN"]
     assert json.loads(steps["ENTRYPOINT"]) == ["chest-xray-classification"]
+
+
+def bundle_that_says(folder: Path, **metadata: str) -> str:
+    """A copy of the bundle with other words in its metadata."""
+    shutil.copytree(BUNDLE, folder)
+    file = folder / "configs" / "metadata.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | metadata))
+    return str(folder)
+
+
+def test_words_of_the_metadata_do_not_break_the_package(models, tmp_path):
+    words = 'Research\nin C:\\new "only"'
+    bundle = bundle_that_says(tmp_path / "My-bundle 2", name=words, intended_use=words, version="1.0rc1")
+    deploy(bundle, str(tmp_path), ckpt_dir=str(models), docker=True)
+    with zipfile.ZipFile(tmp_path / "my_bundle_2-1.0rc1-py3-none-any.whl") as archive:
+        module = ast.parse(archive.read("my_bundle_2/__init__.py"))
+        headers = archive.read("my_bundle_2-1.0rc1.dist-info/METADATA").decode().split("\n\n")[0]
+    shown = " ".join(words.split())
+    assert ast.get_docstring(module) == f"{shown}, a classifier that dwskd_monai deployed. {shown}"
+    assert f"Summary: {shown}. {shown}" in headers.splitlines()
+    assert (tmp_path / "Dockerfile").read_text().splitlines()[0].startswith(f"# {shown}. {shown}: my-bundle-2")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "message"),
+    [
+        ("bundle", "0.2.0-beta", "version: expected one that pip takes, such as 0.2.0 or 1.0rc1, got '0.2.0-beta'"),
+        ("2d", "1.0", "bundle: '2d' cannot be the name of a Python package; call the folder otherwise"),
+        ("röntgen", "1.0", "bundle: 'röntgen' cannot be the name of a Python package; call the folder otherwise"),
+    ],
+)
+def test_what_pip_would_refuse_is_named(models, tmp_path, name, version, message):
+    bundle = bundle_that_says(tmp_path / name, version=version)
+    with pytest.raises(ValueError, match=message):
+        deploy(bundle, str(tmp_path), ckpt_dir=str(models))
+    assert not list(tmp_path.glob("*.whl"))
 
 
 def test_a_classifier_with_earlier_evidence_is_not_deployed(models, tmp_path):
