@@ -41,12 +41,12 @@ class Series:
 
 
 def report_series(said: Said, sources: Sequence[Source]) -> Series:
-    """That of the report."""
+    """The series of the report."""
     return _series(said, sources, "report", 9901)
 
 
 def picture_series(said: Said, sources: Sequence[Source]) -> Series:
-    """That of the picture."""
+    """The series of the picture."""
     return _series(said, sources, "picture", 9902)
 
 

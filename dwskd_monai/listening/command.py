@@ -52,8 +52,16 @@ def _parser(name: str | None, has_model: bool) -> argparse.ArgumentParser:
     option("--port", given_as.port, "N", "port to listen on; 0: any that is free", default.port)
     option("--aet", given_as.aet, "AET", "AE title of this listener", default.aet)
     option("--folder", Path, "DIR", "for images, answers and the journal", default.folder)
-    option("--quiet_time", given_as.seconds, "S", "seconds without an image, then it is complete", default.quiet_time)
-    option("--max_studies", given_as.count, "N", "studies that may be here; others must wait", default.max_studies)
+    option(
+        "--quiet_time",
+        given_as.seconds,
+        "S",
+        "seconds without a new image, then a study is complete",
+        default.quiet_time,
+    )
+    option(
+        "--max_studies", given_as.count, "N", "studies that may be in the folder; others must wait", default.max_studies
+    )
     option("--keep", given_as.seconds, "S", "seconds for which images of answered studies stay", default.keep)
     option("--allow_aet", given_as.aets, "AET,…", "AE titles that may send; by default all")
     option("--allow_address", given_as.networks, "ADDRESS,…", "addresses or networks that may send; by default all")

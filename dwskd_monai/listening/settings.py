@@ -21,11 +21,11 @@ class Settings:
         host, port: where it listens; port 0 is any that is free.
         aet: its AE title.
         quiet_time: seconds without an image, after which a study is complete.
-        max_studies: that may be here at a time.
+        max_studies: studies that may be in the folder at a time.
         keep: seconds for which images of answered studies stay.
         allow_aet: AE titles that may send; empty: all.
-        allow_address: networks from which they may; empty: all.
-        server_tls: None: not encrypted.
+        allow_address: networks from which images are taken; empty: all.
+        server_tls: for connections that are taken; None: they are not encrypted.
         health_port: of the health page; None: there is none.
         workers: studies that are classified at a time.
     """
@@ -48,7 +48,7 @@ def aet(text: str) -> str:
     """An AE title.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     title = text.strip()
     if not title or len(title) > _MOST_LETTERS or not title.isascii() or not title.isprintable() or "\\" in title:
@@ -81,10 +81,10 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def port(text: str) -> int:
-    """A number of a port; 0 is any that is free.
+    """A port number; 0 is any that is free.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     if not text.isdecimal() or int(text) > _HIGHEST_PORT:
         raise ValueError(f"expected a port from 0 to {_HIGHEST_PORT}, got {text!r}")
@@ -95,7 +95,7 @@ def seconds(text: str) -> float:
     """A time in seconds.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     try:
         value = float(text)
@@ -107,10 +107,10 @@ def seconds(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A number of something.
+    """A whole number, 1 or more.
 
     Raises:
-        ValueError: if it is less than 1.
+        ValueError: if it is not one.
     """
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"expected a whole number, 1 or more; got {text!r}")
