@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from dwskd_monai.listening.counters import CONTENT_TYPE
 Health = Mapping[str, Any]  # has "status", which is "ok" if nothing is wrong
 _SECONDS = 10.0
 _POLL_SECONDS = 0.1  # how soon it ends
+_logger = logging.getLogger(__name__)
 
 
 class HealthPage:
@@ -42,6 +44,10 @@ class HealthPage:
 
         class Server(ThreadingHTTPServer):
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Say it in one line; socketserver would print a traceback whenever a client goes away."""
+                _logger.warning("health page: a request from %s failed", client_address[0])
 
         self._server = Server((host, port), Handler)
         self.address: tuple[str, int] = (str(self._server.server_address[0]), int(self._server.server_address[1]))

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import Verification
 from dwskd_monai.listening.c_store import DicomNode
 from dwskd_monai.listening.classifying import MOST_ATTEMPTS, RefusedStudyError
 from dwskd_monai.listening.destination import UnreachableError
+from dwskd_monai.listening.health import HealthPage
 from dwskd_monai.listening.journal import State, digest_of
 from dwskd_monai.listening.settings import networks
 from tests.listening.made import (
@@ -470,6 +471,16 @@ def test_health_and_counters_can_be_read(tmp_path, pacs):
             assert line in text.splitlines()
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{url}/other")
+
+
+def test_a_request_of_the_health_page_that_fails_is_one_line_in_the_log(capfd, caplog):
+    page = HealthPage("127.0.0.1", 0, lambda: 1 / 0, bytes)
+    page.start()
+    with pytest.raises(OSError, match="closed connection without response"):
+        urllib.request.urlopen("http://{}:{}/health".format(*page.address))
+    page.stop()
+    assert capfd.readouterr().err == ""
+    assert caplog.messages == ["health page: a request from 127.0.0.1 failed"]
 
 
 def test_a_thread_that_fails_ends_the_listener(tmp_path, pacs, monkeypatch):
