@@ -68,7 +68,8 @@ def test_images_with_the_same_identifiers_do_not_replace_the_answers_of_each_oth
     options = [str(first.parent), "--out", str(tmp_path / "out"), "--dicom_out", str(tmp_path / "answers")]
     assert main(options, model) == 0
     assert f"1 DICOM reports and pictures written to {tmp_path / 'answers'}" in caplog.messages
-    write(other, picture()[::-1], SOPInstanceUID=str(identifiers.SOPInstanceUID))
+    same = {name: str(identifiers[name].value) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
+    write(other, picture()[::-1], **same)
     assert main(options, model) == 3
     assert f"no DICOM answer for {other}: its images have the identifiers of those of {first}" in caplog.messages
     assert len([*(tmp_path / "answers").iterdir()]) == 2
