@@ -2,13 +2,15 @@
 
 For each command, a process that has imported them, and has done nothing else, forks. The fork behaves like ``python -m
 MODULE``: it has its own arguments, environment, folder, output and exit code, and signals end it. Only the effects of
-importing are not tested this way; for these, ``tests/bundle/test_running.py`` and others start Python itself.
+importing, and of what Python does after the functions of ``atexit``, are not tested this way; for these,
+``tests/bundle/test_running.py`` and others start Python itself.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import inspect
 import json
@@ -21,10 +23,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 MODULES = ("monai.bundle", "dwskd_monai")
 # Where the process listens: its forks may ask it for forks too
@@ -170,6 +173,37 @@ def _become(request: Mapping[str, Any]) -> None:
     sys.argv = list(request["words"])
 
 
+def _run(module: str) -> int:
+    """Run a module as ``python -m`` does; its exit code."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        return _exit_code(ended)
+    except BaseException:
+        try:
+            sys.excepthook(*sys.exc_info())
+        except SystemExit as ended:  # as a bundle's hook says
+            return _exit_code(ended)
+        return 1
+    return 0
+
+
+def _exit_code(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    sys.stderr.write(f"{ended.code}\n")
+    return 1
+
+
+def _end(code: int) -> NoReturn:
+    """End as Python does, but leave its modules as they are: to take them apart one by one takes two seconds."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _let_ask_for_forks() -> None:
     """Let the process that was asked for ask for others."""
     import dwskd_monai.bundle.monai_command
@@ -182,6 +216,7 @@ def _let_ask_for_forks() -> None:
 
 def _import() -> None:
     """What commands import sooner or later."""
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     import sklearn.ensemble  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
@@ -204,7 +239,7 @@ class _Missing:
 if __name__ == "__main__":
     is_alone = "alone" in sys.argv
     if is_alone:
-        sys.meta_path.insert(0, _Missing())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Missing())
     else:
         _import()
 
@@ -213,8 +248,10 @@ if __name__ == "__main__":
     import timm  # noqa: F401
 
     inspect.stack()  # Fire calls it too; the first call looks for the sources of all modules
+    gc.collect()
+    gc.freeze()  # else each fork goes through all objects of these modules, and so copies their memory
     wanted = _serve(sys.argv[1])
     _become(wanted)
     if not is_alone:
         _let_ask_for_forks()
-    runpy.run_module(wanted["words"][0], run_name="__main__", alter_sys=True)
+    _end(_run(wanted["words"][0]))
