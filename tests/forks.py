@@ -25,11 +25,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any, NoReturn
 
-MODULES = ("monai.bundle", "dwskd_monai")
+MODULES = ("monai.bundle", "dwskd_monai", "torch.distributed.run")
 # Where the process listens: its forks may ask it for forks too
 _ADDRESS = "DWSKD_TESTS_FORKS"
 _MISSING = ("dwskd_monai", "itk", "pydicom")  # where a packed bundle runs with MONAI and timm alone
@@ -41,7 +42,7 @@ class Fork:
     """The part of ``subprocess.Popen`` that is used, for commands that begin with ``python -m`` and a module of ours.
 
     Args:
-        command: its words, Python first.
+        args: the words of the command, Python first; ``-u``, with which torchrun starts Python, is left out.
         cwd, env, stdout, stderr, start_new_session: as of ``Popen``; output goes to files.
         alone: whether Python has neither this package nor libraries that a packed bundle can do without.
         options: others, which change nothing here.
@@ -49,7 +50,7 @@ class Fork:
 
     def __init__(
         self,
-        command: Sequence[str],
+        args: Sequence[str],
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdout: IO[Any] | None = None,
@@ -58,11 +59,12 @@ class Fork:
         alone: bool = False,
         **options: Any,
     ) -> None:
-        assert list(command[:2]) == [sys.executable, "-m"], command
-        assert command[2] in MODULES, command
+        python, option, *words = (word for word in args if word != "-u")
+        assert (python, option) == (sys.executable, "-m"), args
+        assert words[0] in MODULES, args
         address = _started(alone=True) if alone else _address()
         request = {
-            "words": list(command[2:]),
+            "words": words,
             "cwd": str(cwd or Path.cwd()),
             "env": {**(os.environ if env is None else env), _ADDRESS: address},
             "group": 0 if start_new_session else os.getpgrp(),
@@ -77,13 +79,15 @@ class Fork:
 
     def poll(self) -> int | None:
         """The exit code, if it has ended."""
-        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
-            self.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(timeout=0)
         return self.returncode
 
-    def wait(self) -> int:
-        """The exit code, once it has ended."""
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended; an error if this takes longer than ``timeout`` seconds."""
         if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
             self.returncode = int(self._connection.recv(64))
             self._connection.close()
         return self.returncode
@@ -165,6 +169,7 @@ def _forked(connection: socket.socket) -> dict[str, Any]:
 def _become(request: Mapping[str, Any]) -> None:
     """Become the process that was asked for."""
     os.setpgid(0, request["group"])  # 0: one of its own, which can be killed with all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background commands ignore Ctrl-C
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(request["env"])
@@ -176,7 +181,7 @@ def _become(request: Mapping[str, Any]) -> None:
 def _run(module: str) -> int:
     """Run a module as ``python -m`` does; its exit code."""
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy._run_module_as_main(module)  # type: ignore[attr-defined]
     except SystemExit as ended:
         return _exit_code(ended)
     except BaseException:
@@ -206,18 +211,22 @@ def _end(code: int) -> NoReturn:
 
 def _let_ask_for_forks() -> None:
     """Let the process that was asked for ask for others."""
+    from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
+
     import dwskd_monai.bundle.monai_command
     import dwskd_monai.commands.compare.process
 
     forking = SimpleNamespace(Popen=Fork, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
     for module in (dwskd_monai.bundle.monai_command, dwskd_monai.commands.compare.process):
         module.subprocess = forking  # type: ignore[attr-defined]
+    subprocess_handler.Popen = Fork  # type: ignore  # of torchrun
 
 
 def _import() -> None:
     """What commands import sooner or later."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     import sklearn.ensemble  # noqa: F401
+    import torch.distributed.run
     import torch.utils.tensorboard  # noqa: F401
 
     import dwskd_monai

@@ -37,6 +37,7 @@ SMALL = (
     *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0", "--ramp_up_epochs", "1"),
     *("--min_steps", "0"),
 )
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 SMALL_TEACHER = (
     *("--teacher", "convnext_atto", "--network_def#dims", TEACHER_DIMS, "--network_def#depths", DEPTHS),
     *("--first_weights#dims", TEACHER_DIMS, "--first_weights#depths", DEPTHS),
@@ -88,7 +89,7 @@ def config(*names: str, bundle: Path = BUNDLE) -> str:
 def start(*arguments: str | Path, cwd: Path, launcher: tuple[str, ...] = ()) -> Fork | subprocess.Popen[str]:
     """Start ``python -m monai.bundle …``, or the same with a launcher in place of Python."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    kind = subprocess.Popen if launcher else Fork
+    kind = Fork if launcher in ((), TORCHRUN) else subprocess.Popen
     with (cwd / "printed.txt").open("w") as printed:
         return kind(
             [*(launcher or (sys.executable,)), "-m", "monai.bundle", *map(str, arguments)],

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import termios
 import time
@@ -29,6 +28,7 @@ from tests.bundles.commands import (
     SMALL,
     SMALL_STUDENT,
     SMALL_TEACHER,
+    TORCHRUN,
     config,
     run,
     run_dwskd,
@@ -43,6 +43,7 @@ from tests.bundles.tracking import (
     check_training_is_tracked,
 )
 from tests.conftest import BUNDLE
+from tests.forks import Fork
 
 # one process for all, so that the training that they share is run once
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained chest_xray")]
@@ -207,8 +208,8 @@ def test_a_terminal_shows_a_progress_bar(trained, phantoms, tmp_path):
     termios.tcsetwinsize(end_of_command, (24, 100))
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config("inference", bundle=bundle)]
     options = ["--dataset_dir", phantoms / "test", "--output_dir", tmp_path, "--num_workers", "0"]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=end_of_command)
-    os.close(end_of_command)
+    with os.fdopen(end_of_command) as error, (tmp_path / "printed.txt").open("w") as printed:
+        process = Fork([*command, *map(str, options)], stdout=printed, stderr=error)
     shown = b""
     with suppress(OSError):  # how a terminal ends
         while part := os.read(terminal, 4096):
@@ -270,8 +271,7 @@ def test_a_training_without_resume_keeps_all_of_the_one_that_was_there(trained, 
 def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measures(
     auxiliary, bundle, phantoms, teacher, tmp_path
 ):
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    run_both = functools.partial(run, launcher=torchrun) if auxiliary == "mutual" else run_in_two
+    run_both = functools.partial(run, launcher=TORCHRUN) if auxiliary == "mutual" else run_in_two
     shutil.copy(processes.__file__, tmp_path)
     check = tmp_path / "check.yaml"
     check.write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -17,8 +18,9 @@ import timm
 import torch
 
 from tests.bundles import processes
-from tests.bundles.commands import SMALL, SMALL_SETTINGS, config, run, save_network
+from tests.bundles.commands import SMALL, SMALL_SETTINGS, TORCHRUN, config, run, save_network
 from tests.conftest import BUNDLE
+from tests.forks import Fork
 
 pytestmark = pytest.mark.slow
 
@@ -30,28 +32,27 @@ def _take_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def start(command: list[str | Path], cwd: Path) -> subprocess.Popen[bytes]:
+def start(command: list[str | Path], cwd: Path, forked: bool = True) -> Fork | subprocess.Popen[bytes]:
     """Start a command as a shell does: Ctrl-C reaches it and the processes that it starts."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
     with (cwd / "printed.txt").open("w") as printed:
-        return subprocess.Popen(
+        return (Fork if forked else functools.partial(subprocess.Popen, preexec_fn=_take_ctrl_c))(
             [sys.executable, *map(str, command)],
             cwd=cwd,
             env=environment,
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_take_ctrl_c,
         )
 
 
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for(path: Path, process: Fork | subprocess.Popen[bytes]) -> None:
     while not path.exists():
         assert process.poll() is None, (path.parent / "printed.txt").read_text()[-4000:]
         time.sleep(0.02)
 
 
-def ended(process: subprocess.Popen[bytes], cwd: Path) -> tuple[int, list[str]]:
+def ended(process: Fork | subprocess.Popen[bytes], cwd: Path) -> tuple[int, list[str]]:
     """The exit code, and what was printed after the lines of the log."""
     code = process.wait()
     lines = (cwd / "printed.txt").read_text().splitlines()
@@ -59,7 +60,7 @@ def ended(process: subprocess.Popen[bytes], cwd: Path) -> tuple[int, list[str]]:
     return code, [line for line in lines[last_of_log + 1 :] if line]
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+def workers_of(process: Fork | subprocess.Popen[bytes]) -> list[int]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(child) for child in children]
 
@@ -72,7 +73,8 @@ def test_ctrl_c_in_a_training_ends_with_one_line_with_the_command_that_continues
         words = ["-m", "dwskd_monai", "train", BUNDLE, phantoms, *TRAINING[4:], *options]
     else:
         words = ["-m", "monai.bundle", *TRAINING, "--dataset_dir", phantoms, *options]
-    process = start(words, tmp_path)
+    # one of them is Python itself: what it says while it takes its modules apart would show too
+    process = start(words, tmp_path, forked=command == "dwskd")
     wait_for(tmp_path / "training_state.pt", process)
     os.killpg(process.pid, signal.SIGINT)
     code, last = ended(process, tmp_path)
@@ -126,7 +128,6 @@ def test_a_killed_worker_process_is_one_line_with_what_to_do(phantoms, tmp_path)
 
 def test_a_process_that_stands_still_is_named_and_all_end(phantoms, tmp_path):
     shutil.copy(processes.__file__, tmp_path)
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     printed = run(
         *("run", "training", "--config_file", config("train", "multi_gpu_train"), "--backend", "gloo"),
         *("--dataset_dir", phantoms, "--teacher_weights", "random", "--max_epochs", "2", "--independent_epochs", "1"),
@@ -134,7 +135,7 @@ def test_a_process_that_stands_still_is_named_and_all_end(phantoms, tmp_path):
         *("--ckpt_dir", tmp_path, "--output_dir", tmp_path / "out", "--timeout_minutes", "0.25", *SMALL),
         cwd=tmp_path,
         expect=2,
-        launcher=launcher,
+        launcher=TORCHRUN,
     )
     errors = [line for line in printed.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, printed[-6000:]
