@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from dwskd_monai.data.phantoms.shapes import Pixels, soft_ellipsoid
+from dwskd_monai.data.phantoms.shapes import Pixels, grid, soft_ellipsoid
 from dwskd_monai.data.phantoms.writing import write_nifti
 
 CLASSES = ("glioma", "meningioma", "no_tumor", "pituitary")
@@ -46,7 +46,7 @@ def brain_mri(name: str, rng: np.random.Generator, across: int = 2) -> tuple[Pix
     middle[across] = np.clip(center[across] + rng.normal(0, 5), -45, 45)  # the slab goes through the lesion
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = middle - spacing * (shape - 1) / 2
-    points = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1) * spacing + affine[:3, 3]
+    points = grid(shape, affine)
     size = rng.normal(1, 0.03, 3)
     head, skull, brain = (
         soft_ellipsoid(points, np.zeros(3), np.array(radii) * size, 1.5)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from dwskd_monai.data.phantoms.shapes import Pixels, soft_ellipsoid
+from dwskd_monai.data.phantoms.shapes import Pixels, grid, soft_ellipsoid
 from dwskd_monai.data.phantoms.writing import write_multiframe, write_nifti, write_series
 
 CLASSES = ("covid", "non_covid")
@@ -42,7 +43,7 @@ def lung_ct(name: str, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.flo
     shape = (96, 96, int(rng.integers(14, 21)))
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
-    points = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1) * spacing + affine[:3, 3]
+    points = grid(shape, affine)
     size = rng.normal(1, 0.04, 3)
     body = soft_ellipsoid(points, np.zeros(3), np.array([155.0, 110.0, 900.0]) * size, 3)
     inner = soft_ellipsoid(points, np.zeros(3), np.array([140.0, 95.0, 900.0]) * size, 3)
@@ -71,7 +72,7 @@ def lung_ct(name: str, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.flo
 
 
 def _lesion(
-    points: Pixels,
+    points: Sequence[Pixels],
     lung: Pixels,
     center: Pixels,
     radii: Pixels,
