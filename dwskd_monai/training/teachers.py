@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -108,18 +109,24 @@ def stochastic_depth(model_name: str, rate: float) -> float | None:
     Raises:
         ValueError: if the network does not take it, and the rate is not 0.
     """
-    if not timm.is_model(model_name):
+    if not timm.is_model(model_name) or _has_stochastic_depth(model_name):
         return rate
+    if rate:
+        raise ValueError(f"drop_path_rate: {model_name} has no stochastic depth; got {rate}, leave it 0")
+    return None
+
+
+@functools.cache
+def _has_stochastic_depth(model_name: str) -> bool:
+    """Whether the network takes ``drop_path_rate``, which timm says of no network before it is made."""
     try:
         with torch.device("meta"):
-            timm.create_model(model_name, drop_path_rate=rate)
+            timm.create_model(model_name, drop_path_rate=0.0)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
-        if rate:
-            raise ValueError(f"drop_path_rate: {model_name} has no stochastic depth; got {rate}, leave it 0") from error
-        return None
-    return rate
+        return False
+    return True
 
 
 def open_teacher(model_name: str, weights: str = PRETRAINED, in_chans: int = 1, **model_args: Any) -> Teacher:

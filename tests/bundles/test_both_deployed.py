@@ -227,6 +227,7 @@ def test_two_gloo_processes_save_both_students(bundle, phantoms, tmp_path):
         assert all(torch.equal(state[key][name], value) for name, value in student.state_dict().items())
     configs = config("train", "evaluate", bundle=bundle)
     options = ("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--split", "validation", "--num_workers", "0")
+    options += ("--report", "false")
     run("run", "--config_file", configs, "--dataset_dir", phantoms, *options, cwd=tmp_path)
     overall = json.loads((tmp_path / "metrics.json").read_text())["study"]["overall"]
     assert overall["balanced_accuracy"] == pytest.approx(state["best_model"]["best_metric"], abs=1e-9)

@@ -146,6 +146,7 @@ def test_evaluation_of_the_teacher(trained, phantoms, tmp_path):
     run(
         *("run", "--config_file", config("train", "train_teacher", "evaluate", bundle=bundle)),
         *("--dataset_dir", phantoms, "--split", "validation", "--output_dir", tmp_path / "out", *SMALL_TEACHER),
+        *("--report", "false"),
         cwd=tmp_path,
     )
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["study"]["overall"]["count"] > 5
@@ -291,7 +292,7 @@ def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measu
     best = torch.load(tmp_path / "training_state.pt", weights_only=True)["best_model"]
     run(
         *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms),
-        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--split", "validation", *SMALL),
+        *("--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--split", "validation", "--report", "false", *SMALL),
         cwd=tmp_path,
     )
     overall = json.loads((tmp_path / "metrics.json").read_text())["study"]["overall"]

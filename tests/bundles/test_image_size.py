@@ -90,7 +90,7 @@ def test_the_settings_hold_a_plain_network_of_timm(trained):
 
 
 def test_evaluation_and_inference_need_not_be_told(trained):
-    trained.run("train", "evaluate", dataset_dir=trained.data, num_workers=0)
+    trained.run("train", "evaluate", dataset_dir=trained.data, num_workers=0, explained=1)
     trained.run("inference", dataset_dir=trained.data / "test", num_workers=0)
     rows = (trained.bundle / "eval" / "test" / "predictions.csv").read_text().splitlines()
     without_labels = sorted(",".join([row.split(",")[0], *row.split(",")[2:]]) for row in rows)
@@ -99,7 +99,7 @@ def test_evaluation_and_inference_need_not_be_told(trained):
 
 
 def test_both_students_are_evaluated_together(trained):
-    trained.run("train", "evaluate", "combine_students", dataset_dir=trained.data, num_workers=0)
+    trained.run("train", "evaluate", "combine_students", dataset_dir=trained.data, num_workers=0, explained=1)
     assert trained.metrics("test_ensemble")["study"]["overall"]["count"] == 15
 
 
@@ -155,7 +155,7 @@ def test_a_teacher_is_fine_tuned_at_the_size_and_its_file_serves_students_of_ano
         "train", "train_teacher", dataset_dir=trained.data, teacher=trained.name, image_size=trained.size,
         teacher_weights=trained.folder / "teacher.pt", **QUICK, **large, **places,
     )  # fmt: skip
-    trained.run("train", "train_teacher", "evaluate", dataset_dir=trained.data, num_workers=0, **places)
+    trained.run("train", "train_teacher", "evaluate", dataset_dir=trained.data, num_workers=0, report=False, **places)
     assert json.loads((tmp_path / "eval" / "metrics.json").read_text())["study"]["overall"]["count"] == 15
     trained.train(tmp_path / "teacher.pt", image_size=96, max_epochs=1, **places)
     settings = yaml.safe_load((tmp_path / "model.yaml").read_text())["settings"]

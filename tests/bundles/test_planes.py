@@ -116,6 +116,7 @@ def test_an_evaluation_of_one_student_or_both_says_it_too(trained, tmp_path, ove
     bundle, data = trained
     configs = config("train", "evaluate", *overlay, bundle=bundle)
     options = ("--dataset_dir", data, "--output_dir", tmp_path, "--num_workers", "0", *SMALL_STUDENT)
+    options += ("--explained", "0")
     printed = run("run", "--config_file", configs, *options, cwd=tmp_path)
     (line,) = [line for line in printed.splitlines() if SAID in line]
     assert f"WARNING 8 {SAID}" in line

@@ -104,7 +104,9 @@ def test_no_prediction_is_an_error(models, data, tmp_path):
 
 
 def test_evaluation_measures_the_others_and_says_how_many_were_refused(models, data, tmp_path):
-    options = as_options({"ckpt_dir": str(models), "dataset_dir": str(data), "output_dir": str(tmp_path / "out")})
+    options = as_options(
+        {"ckpt_dir": str(models), "dataset_dir": str(data), "output_dir": str(tmp_path / "out"), "explained": 0}
+    )
     next((data / "train").iterdir()).joinpath("scan.mha").write_bytes(b"of another split")
     with pytest.raises(RuntimeError) as caught:
         run_here("run", "--config_file", config("train", "evaluate"), *options, "--cache_dir", tmp_path / "cache")

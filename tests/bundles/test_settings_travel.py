@@ -103,7 +103,7 @@ class Trained:
 
     def evaluate(self, name: str, **settings: Any) -> dict[str, Any]:
         options = {"dataset_dir": str(self.data), "output_dir": str(self.folder / name), **self.places} | settings
-        run(self.bundle, "train", "evaluate", **options)
+        run(self.bundle, "train", "evaluate", report=False, **options)
         return json.loads((self.folder / name / "metrics.json").read_text())
 
 

@@ -162,6 +162,7 @@ def evaluated(models: Path, data: Path, folder: Path, *configs: str, **options: 
     process = start(
         *("run", "--config_file", config("train", "evaluate", *configs), "--dataset_dir", data),
         *("--ckpt_dir", models, "--output_dir", folder, "--cache_dir", folder / "cache", "--num_workers", "0"),
+        *("--explained", "0"),
         *as_options(options),
         cwd=folder,
     )

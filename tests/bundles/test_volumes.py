@@ -63,7 +63,7 @@ def test_evaluation_and_inference_agree_on_studies_and_slices(trained, tmp_path)
     bundle, phantoms, _ = trained
     printed = run(
         *("run", "--config_file", config("train", "evaluate", bundle=bundle), "--dataset_dir", phantoms, *SMALL),
-        *TRACKING,
+        *("--explained", "2", *TRACKING),
         cwd=tmp_path,
     )
     printed += run(
