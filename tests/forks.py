@@ -30,7 +30,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any, NoReturn
 
-MODULES = ("monai.bundle", "dwskd_monai", "torch.distributed.run")
+MODULES = ("monai.bundle", "dwskd_monai", "torch.distributed.run", "tests.commands.compare.on_ray")
 # Where the process listens: its forks may ask it for forks too
 _ADDRESS = "DWSKD_TESTS_FORKS"
 _MISSING = ("dwskd_monai", "itk", "pydicom")  # where a packed bundle runs with MONAI and timm alone
@@ -209,7 +209,7 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _let_ask_for_forks() -> None:
+def let_ask_for_forks() -> None:
     """Let the process that was asked for ask for others."""
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
@@ -237,6 +237,26 @@ def _import() -> None:
     assert "onnxruntime" not in sys.modules, "its threads do not survive a fork"
 
 
+def _run_to_the_end(module: str) -> None:
+    """Run a module as ``python -m`` does.
+
+    Python's last step is left out: it takes all modules apart, and so copies them, which lasts half a second. After an
+    error, or with a message in place of an exit code, Python ends as usual.
+    """
+    code: Any = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        code = ended.code or 0
+    if not isinstance(code, int):
+        sys.exit(code)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 class _Missing:
     """An importer that finds nothing of what is missing."""
 
@@ -262,5 +282,5 @@ if __name__ == "__main__":
     wanted = _serve(sys.argv[1])
     _become(wanted)
     if not is_alone:
-        _let_ask_for_forks()
+        let_ask_for_forks()
     _end(_run(wanted["words"][0]))

@@ -55,10 +55,10 @@ def grid(data: Path, out: Path, own: Path, methods: str, *more: str, epochs: int
     ]
 
 
-def start(*arguments: str | Path, printed: IO[str]) -> Fork:
+def start(*arguments: str | Path, printed: IO[str], module: str = "dwskd_monai") -> Fork:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
     return Fork(
-        [sys.executable, "-m", "dwskd_monai", "compare", *map(str, arguments)],
+        [sys.executable, "-m", module, "compare", *map(str, arguments)],
         env=environment,
         cwd=REPOSITORY,
         stdout=printed,
@@ -67,10 +67,10 @@ def start(*arguments: str | Path, printed: IO[str]) -> Fork:
     )
 
 
-def run(*arguments: str | Path, expect: int = 0) -> str:
+def run(*arguments: str | Path, expect: int = 0, module: str = "dwskd_monai") -> str:
     """What the command printed; it must end with the code that is expected."""
     with tempfile.TemporaryFile("w+") as printed:
-        code = start(*arguments, printed=printed).wait()
+        code = start(*arguments, printed=printed, module=module).wait()
         printed.seek(0)
         said = printed.read()
     assert code == expect, said[-6000:]

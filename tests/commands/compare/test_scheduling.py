@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,21 +17,7 @@ from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.commands.compare.scheduling import run_all, shared_gpus
 from dwskd_monai.commands.compare.setting import Setting
 from tests.commands.compare.command import grid, run, write_methods
-from tests.conftest import BUNDLE, REPOSITORY
-
-# A head and another node, one processor each; the cluster ends with the process that made it.
-ON_RAY = """
-import sys
-from ray.cluster_utils import Cluster
-from dwskd_monai.cli import main
-
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
-try:
-    main([*sys.argv[1:], "--ray_address", cluster.address])
-finally:
-    cluster.shutdown()
-"""
+from tests.conftest import BUNDLE
 
 
 @pytest.mark.slow
@@ -50,14 +34,9 @@ def test_a_process_that_is_killed_costs_no_run_but_its_own(tmp_path, phantoms):
 def test_two_workers_of_a_ray_cluster_share_the_runs(tmp_path, phantoms):
     own = write_methods(tmp_path)
     more = ("--fractions", "1.0", "--seeds", "0", "--jobs", "2")
-    arguments = grid(phantoms / "train", tmp_path / "out", own, "selection,broken", *more)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", ON_RAY, "compare", *arguments], cwd=REPOSITORY, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stdout[-6000:]
-    assert "1 runs failed" in done.stdout
+    command = grid(phantoms / "train", tmp_path / "out", own, "selection,broken", *more)
+    said = run(*command, expect=1, module="tests.commands.compare.on_ray")
+    assert "1 runs failed" in said
     table = pd.read_csv(tmp_path / "out" / "results.csv")
     assert table[["method", "seed"]].values.tolist() == [["selection", 0]]
 
