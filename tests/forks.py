@@ -237,26 +237,6 @@ def _import() -> None:
     assert "onnxruntime" not in sys.modules, "its threads do not survive a fork"
 
 
-def _run_to_the_end(module: str) -> None:
-    """Run a module as ``python -m`` does.
-
-    Python's last step is left out: it takes all modules apart, and so copies them, which lasts half a second. After an
-    error, or with a message in place of an exit code, Python ends as usual.
-    """
-    code: Any = 0
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        code = ended.code or 0
-    if not isinstance(code, int):
-        sys.exit(code)
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 class _Missing:
     """An importer that finds nothing of what is missing."""
 
