@@ -15,7 +15,6 @@ import yaml
 
 from dwskd_monai.cli import main
 from dwskd_monai.commands.compare.grid_file import make_grid, read_grid
-from dwskd_monai.data.phantoms import MODALITIES, make_phantoms
 from tests.commands.compare.command import grid, run, start, write_methods
 from tests.conftest import BUNDLES
 
@@ -246,12 +245,12 @@ def test_a_test_image_that_is_trained_on_is_refused(tmp_path, own, phantoms, cap
     assert taken.name in said
 
 
-def test_folds_of_data_that_names_its_validation_images_are_refused(tmp_path, own, capsys):
-    make_phantoms("lung_ct", tmp_path / "ct", count=MODALITIES["lung_ct"].LEAST)
-    listed = pd.read_csv(tmp_path / "ct" / "datalist.csv")
-    assert "split" in listed
-    listed.loc[listed.groupby("label").head(2).index, "split"] = "validation"
-    listed.to_csv(tmp_path / "ct" / "datalist.csv", index=False)
-    command = grid(tmp_path / "ct" / "datalist.csv", tmp_path / "out", own, "selection", "--folds", "2")
-    said = refused(capsys, *command, "--bundle", BUNDLES[1])
+def test_folds_of_data_that_names_its_validation_images_are_refused(tmp_path, own, phantoms, capsys):
+    listed = pd.read_csv(phantoms / "datalist.csv")
+    listed["image"] = [str(phantoms / image) for image in listed["image"]]
+    patients = listed[listed["split"] == "train"].groupby("label").head(2)["patient"]
+    listed.loc[listed["patient"].isin(patients), "split"] = "validation"
+    listed.to_csv(tmp_path / "datalist.csv", index=False)
+    command = grid(tmp_path / "datalist.csv", tmp_path / "out", own, "selection", "--folds", "2")
+    said = refused(capsys, *command)
     assert "names its validation images and has no folds; leave fold out" in said
