@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,17 @@ def render(template: Path, **content: Any) -> str:
         template: the file; it includes others of its folder.
         content: what it shows; a name that is not given is an error.
     """
+    return _environment(template.parent).get_template(template.name).render(**content)
+
+
+@functools.cache  # to compile a template takes longer than to render it
+def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["number"] = number_text
-    return environment.get_template(template.name).render(**content)
+    return environment
