@@ -36,7 +36,7 @@ def as_values(content: Any) -> Any:
 
 
 def checked_type(key: str, value: Any, default: Any) -> None:
-    """Refuse a value that cannot be meant: no switch but true or false, a word for a number, a list for a text.
+    """Refuse a value that cannot be meant: anything but true or false for a switch, or a word for a number.
 
     Args:
         key: of the setting, for the message.
@@ -54,6 +54,3 @@ def checked_type(key: str, value: Any, default: Any) -> None:
         raise ValueError(f"{key} must be true or false; got {value!r}")
     if isinstance(default, (int, float)) and not isinstance(default, bool) and isinstance(value, str):
         raise ValueError(f"{key} must be a number, such as {default}; got {value!r}")
-    is_text = isinstance(default, str) and not default.startswith(("$", "@", "%"))
-    if is_text and isinstance(value, (list, tuple, dict)):
-        raise ValueError(f"{key} must be a text, such as {default}; got {value!r}")

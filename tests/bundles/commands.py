@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -73,6 +74,7 @@ def train_here(folder: Path, dataset_dir: Path, **settings: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's and torch's own
         monai.bundle.run(run_id="run", config_file=config("train"), **small | settings)
+    gc.collect()  # the run ends with its workflow, which refers to itself; until then, its folder is locked
 
 
 def as_options(settings: Mapping[str, Any]) -> list[str]:
