@@ -23,10 +23,12 @@ class Room(NamedTuple):
 
 
 EVERYWHERE = {"", "lazy", "class_order", "telemetry"}  # what all rooms may import
+DISK = {"files", "folders"}
 METHOD = {"data", "evaluation", "preprocessing", "reading", "training", "weight_selection"}
 TORCH = {"numpy", "torch", "monai", "ignite", "timm", "tqdm"}
 TABLE = {
     "files": Room(set(), set()),
+    "folders": Room(set(), set()),
     "lazy": Room(set(), set()),
     "class_order": Room(set(), set()),
     "telemetry": Room(set(), set()),
@@ -38,7 +40,7 @@ TABLE = {
     "weight_selection": Room({"files", "checkpoints"}, {"numpy", "scipy", "torch", "timm", "safetensors", "tqdm"}),
     "weight_selection.coupling": Room(set(), {"numpy", "scipy", "torch"}),
     "bundle": Room(
-        {"files", "checkpoints", "ensemble"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch", "filelock"}
+        {*DISK, "checkpoints", "ensemble"}, {"monai", "ignite", "yaml", "ruamel", "jinja2", "torch", "filelock"}
     ),
     "data": Room({"files", "reading"}, {*TORCH, "scipy", "sklearn", "safetensors"}),
     "data.phantoms": Room({"data"}, {"numpy", "scipy", "tqdm", "PIL", "pydicom", "nibabel"}),
@@ -48,14 +50,14 @@ TABLE = {
     "evaluation.html": Room(set(), {"jinja2"}),
     "evaluation.page": Room({"files"}, {"numpy", "scipy", "sklearn", "matplotlib"}),
     "evaluation.cards": Room({"files"}, set()),
-    "runtime": Room({"files", "reading", "preprocessing", "evaluation", "data"}, {"numpy", "onnxruntime"}),
+    "runtime": Room({*DISK, "reading", "preprocessing", "evaluation", "data"}, {"numpy", "onnxruntime"}),
     "runtime.command": Room({"dicom_out", "listening"}, set()),
-    "dicom_out": Room({"files", "reading", "evaluation", "runtime"}, {"numpy", "PIL", "pydicom", "highdicom"}),
+    "dicom_out": Room({*DISK, "reading", "evaluation", "runtime"}, {"numpy", "PIL", "pydicom", "highdicom"}),
     "listening": Room(
         {"files", "reading", "runtime", "dicom_out"}, {"pydicom", "pynetdicom", "prometheus_client", "requests"}
     ),
     "inference_code": Room({"reading"}, set()),
-    "commands": Room({"files", "inference_code", "checkpoints", "ensemble", "bundle", "dicom_out", "runtime", *METHOD}),
+    "commands": Room({*DISK, "inference_code", "checkpoints", "ensemble", "bundle", "dicom_out", "runtime", *METHOD}),
     "cli": Room({"bundle", "commands"}, {"fire"}),
     "__main__": Room({"cli"}, set()),
     "__init__": Room({"weight_selection"}, set()),

@@ -21,7 +21,6 @@ from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.decisive import put_back_taken_roots, used_roots
 from dwskd_monai.bundle.errors import end_with_one_message, parsed_content
-from dwskd_monai.bundle.folders import require_writable
 from dwskd_monai.bundle.lock import require_alone
 from dwskd_monai.bundle.overrides import (
     check_types,
@@ -35,6 +34,7 @@ from dwskd_monai.bundle.overrides import (
 from dwskd_monai.bundle.words import as_values, has_words
 from dwskd_monai.class_order import in_order
 from dwskd_monai.files import set_aside
+from dwskd_monai.folders import require_writable
 
 # Where files lie on the machine of a run
 PLACES = (

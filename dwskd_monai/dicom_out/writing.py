@@ -12,6 +12,7 @@ import numpy as np
 from dwskd_monai.dicom_out.answers import answer_datasets, require_highdicom
 from dwskd_monai.dicom_out.sources import dicom_files
 from dwskd_monai.files import replacing
+from dwskd_monai.folders import require_writable
 from dwskd_monai.reading.refusal import RefusedImage
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ class DicomAnswers:
 
     Raises:
         ModuleNotFoundError: if highdicom is not installed.
-        ValueError: if the folder is one of those in which images are looked for.
+        UnusableFolderError: if the folder is a file, or cannot be written to.
+        ValueError: if it is one of those in which images are looked for.
     """
 
     def __init__(self, classifier: Classifier, folder: str | Path, studies: str | Path, abstain: bool = False) -> None:
         require_highdicom()
+        require_writable("dicom_out", folder)
         self.folder = Path(folder)
         if Path(studies).is_dir() and self.folder.resolve().is_relative_to(Path(studies).resolve()):
             raise ValueError(f"dicom_out: {folder} is in {studies}, where images are looked for; give another folder")

@@ -12,6 +12,7 @@ from dwskd_monai.data.images import list_images
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.evaluation.planes import UNKNOWN
 from dwskd_monai.evaluation.prediction_files import PredictionFiles
+from dwskd_monai.folders import require_writable
 from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.runtime.classifier import Answer, Classifier
 
@@ -50,8 +51,10 @@ def predict_studies(
 
     Raises:
         FileNotFoundError, ValueError: if something is wrong with the source, or nothing was predicted.
+        UnusableFolderError: if the folder for the files is a file, or cannot be written to.
         RefusedImagesError: at the end, if images were refused and all others predicted.
     """
+    require_writable("out", output_dir)
     metadata = classifier.metadata
     refused = RefusedImages(Path(output_dir) / "refused.csv", strict)
     refused.begin()

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dwskd_monai.bundle.errors import cause_of, message_of
-from dwskd_monai.bundle.folders import UnusableFolderError, require_writable
+from dwskd_monai.folders import UnusableFolderError, require_writable
 
 
 class Broken(Dataset):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.folders import require_writable
 from dwskd_monai.bundle.monai_command import run_monai
 from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.evaluation.prediction_files import LabeledPredictions, read_predictions
 from dwskd_monai.files import read_json, replacing, write_json
+from dwskd_monai.folders import require_writable
 
 _IDENTITY = "trainings.json"
 _PREDICTED = "predictions.csv"

@@ -9,13 +9,13 @@ from typing import Any
 from monai.transforms import Compose
 
 from dwskd_monai.bundle.bundle import Bundle
-from dwskd_monai.bundle.folders import require_writable
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.suggest.committee import open_committee
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.files import set_aside
+from dwskd_monai.folders import require_writable
 
 REFUSED, REFUSED_LABELED = "refused.csv", "refused_labeled.csv"
 _CONFIG = "inference"

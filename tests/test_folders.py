@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from dwskd_monai.bundle.folders import UnusableFolderError, require_writable
+from dwskd_monai.folders import UnusableFolderError, require_writable
 
 
 def test_a_folder_that_can_be_written_to_or_made_is_taken_and_left_as_it_is(tmp_path):
