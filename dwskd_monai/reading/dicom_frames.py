@@ -20,7 +20,7 @@ NOT_COMPRESSED = (
 COMPRESSED = (  # those of which decoders were compared
     uid.JPEGBaseline8Bit,
     uid.JPEGExtended12Bit,
-    uid.JPEGLossless,
+    uid.UID("1.2.840.10008.1.2.4.57"),  # JPEG Lossless; pydicom 2 and 3 give the name to different ones
     uid.JPEGLosslessSV1,
     uid.JPEGLSLossless,
     uid.JPEGLSNearLossless,
