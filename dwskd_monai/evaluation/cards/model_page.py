@@ -8,7 +8,7 @@ from typing import Any
 from dwskd_monai.evaluation.cards.facts import text_of
 from dwskd_monai.evaluation.metrics import CLASS_METRICS, compared_names, overall_metrics
 
-_HEADING = "## Performance\n"
+_WRITTEN = {"Performance": "the metrics are", "Model Description": "the facts of the network are"}
 _OF_A_BUNDLE = ("Data", "System Configuration", "Usage")  # sections that say how to train with it and run it
 _MACRO = {"auc": "macro AUC", "sensitivity": "balanced accuracy", "accuracy": "accuracy", "f1": "macro F1"}
 _RATES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
@@ -25,8 +25,6 @@ def model_page(page: str, metrics: Mapping[str, Any] | None, evaluation: str | N
     Raises:
         ValueError: if the page has no such section.
     """
-    if page.count(_HEADING) != 1:
-        raise ValueError("docs/README.md: expected one section '## Performance', into which the metrics are written")
     where = "`models/model.yaml` has the settings that it was trained with."
     return _in_section(page, "Performance", _measured(metrics, evaluation, where))
 
@@ -37,9 +35,12 @@ def classifier_page(page: str, metrics: Mapping[str, Any] | None, network: Mappi
     Args:
         page, metrics: as for :func:`model_page`.
         network: names and values that describe the network.
+
+    Raises:
+        ValueError: if the page has no section to write to.
     """
-    start = page.index("# ")  # after the comment on where the page is edited
-    head, *sections = page[start:].split("\n## ")
+    shown = page.partition("-->\n")[2] if page.startswith("<!--") else page  # the comment says where it is edited
+    head, *sections = shown.split("\n## ")
     kept = [section for section in sections if section.partition("\n")[0] not in _OF_A_BUNDLE]
     facts = "\n".join(f"- {name}: {value}" for name, value in network.items()) + "\n"
     described = _in_section("\n## ".join([head, *kept]), "Model Description", facts)
@@ -47,10 +48,13 @@ def classifier_page(page: str, metrics: Mapping[str, Any] | None, network: Mappi
 
 
 def _in_section(page: str, name: str, text: str) -> str:
-    before, _, after = page.partition(f"## {name}\n")
+    heading = f"## {name}\n"
+    if page.count(heading) != 1:
+        raise ValueError(f"docs/README.md: expected one section '## {name}', into which {_WRITTEN[name]} written")
+    before, _, after = page.partition(heading)
     following = after.partition("\n## ")
     rest = f"\n## {following[2]}" if following[1] else ""
-    return f"{before}## {name}\n\n{text}{rest}"
+    return f"{before}{heading}\n{text}{rest}"
 
 
 def _measured(metrics: Mapping[str, Any] | None, evaluation: str | None, where: str) -> str:

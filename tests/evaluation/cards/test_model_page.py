@@ -42,3 +42,10 @@ def test_the_page_of_a_classifier_alone_describes_its_network_and_no_training():
     assert "Research only; not a medical device" in page
     for only_of_a_bundle in ("No data and no weights", "configs/train.yaml", "models/model.yaml"):
         assert only_of_a_bundle not in page
+
+
+def test_a_page_without_a_section_for_a_classifier_is_refused():
+    for name in ("Performance", "Model Description"):
+        page = facts().page.replace(f"## {name}\n", f"## About {name}\n")
+        with pytest.raises(ValueError, match=f"expected one section '## {name}', into which"):
+            classifier_page(page, None, {})
