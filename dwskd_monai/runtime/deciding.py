@@ -59,20 +59,24 @@ def deciding_slices(
         preprocessing: ``preprocessing`` of the classifier's metadata.
         probabilities: ``(D, K)`` of the slices.
     """
+    numbers = probabilities.argmax(0).tolist()
     size, keep_aspect = preprocessing["image_size"], preprocessing["keep_aspect"]
     slope, intercept = float(inputs[names.SLOPE][0]), float(inputs[names.INTERCEPT][0])
     if preprocessing["ranges"] is not None:
+        shown = {
+            number: fitting.fit(image.pixels[number : number + 1], image.spacing, size, keep_aspect)[0]
+            for number in set(numbers)
+        }
         lows, highs = zip(*preprocessing["ranges"], strict=True)
         limits = ((min(lows) - intercept) / slope, (max(highs) - intercept) / slope)
     else:  # all slices decide what is black and white
-        lower, upper = preprocessing["percentiles"]
         slices = fitting.fit(image.pixels, image.spacing, size, keep_aspect)
+        shown = {number: slices[number] for number in set(numbers)}
+        lower, upper = preprocessing["percentiles"]
         limits = intensity.percentiles(slices, lower, upper, image.padding)
     rows, columns = image.pixels.shape[1:]
-
-    def of_number(number: int) -> DecidingSlice:
-        fitted = fitting.fit(image.pixels[number : number + 1], image.spacing, size, keep_aspect)[0]
-        return DecidingSlice(
+    deciding = {
+        number: DecidingSlice(
             path=Path(path),
             number=number,
             count=len(image.pixels),
@@ -83,5 +87,6 @@ def deciding_slices(
             width=columns * image.spacing[2],
             rescale=(slope, intercept),
         )
-
-    return tuple(of_number(number) for number in probabilities.argmax(0).tolist())
+        for number, fitted in shown.items()
+    }
+    return tuple(deciding[number] for number in numbers)

@@ -60,7 +60,7 @@ def checked_description(file: Path, content: bytes, described: Mapping[str, str]
 
 
 def _refuse_damaged(file: Path, content: bytes, digest: str | None) -> None:
-    """Refuse a file that has changed since it was written: ONNX Runtime runs changed weights without a word."""
+    """Refuse a file that has changed since it was written: ONNX Runtime does not notice changed weights."""
     if digest is None:
         raise ValueError(f"{file}: it has no digest, so an earlier version exported it; export it again")
     open_content = content.replace(_quoted(digest), _quoted(UNKNOWN_DIGEST))
