@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dwskd_monai.dicom_out.answers import answer_datasets, require_highdicom
 from dwskd_monai.dicom_out.sources import dicom_files
@@ -50,7 +51,7 @@ class DicomAnswers:
             raise ValueError(f"dicom_out: {folder} is in {studies}, where images are looked for; give another folder")
         self._classifier = classifier
         self._abstain = abstain
-        self._written: dict[str, tuple[str, Answer]] = {}  # the study and its answer, by the identifier of its report
+        self._written: dict[str, tuple[str, NDArray[np.float32]]] = {}  # study, probabilities; by the UID of the report
         self._refused = 0
         self._not_dicom = 0
 
@@ -72,10 +73,10 @@ class DicomAnswers:
             self._refused += 1
             _logger.warning("no DICOM answer for %s: %s", study, refusal.reason)
             return
-        earlier = self._written.setdefault(datasets[0].SOPInstanceUID, (study, answer))
-        if not np.array_equal(earlier[1].probabilities, answer.probabilities):
+        first, probabilities = self._written.setdefault(datasets[0].SOPInstanceUID, (study, answer.probabilities))
+        if not np.array_equal(probabilities, answer.probabilities):
             self._refused += 1
-            _logger.warning("no DICOM answer for %s: its images have the identifiers of those of %s", study, earlier[0])
+            _logger.warning("no DICOM answer for %s: its images have the identifiers of those of %s", study, first)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for dataset in datasets:
