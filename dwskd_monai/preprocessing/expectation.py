@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dwskd_monai.preprocessing.intensity import PICTURE
-from dwskd_monai.preprocessing.resizing import Pixels
+from dwskd_monai.preprocessing.resizing import AsRead
 
 Values = Mapping[str, Sequence[str]]
 SLICES, HOUNSFIELD = "slices", "hounsfield"  # names in ``accept`` for what is judged beside the header
@@ -53,7 +53,7 @@ class Expectation:
         """What is expected of images of a kind: pictures need not be in Hounsfield units."""
         return replace(self, hounsfield=self.hounsfield and kind != PICTURE)
 
-    def problem(self, says: Mapping[str, str], pixels: Pixels) -> str | None:
+    def problem(self, says: Mapping[str, str], pixels: AsRead) -> str | None:
         """Why an image is not of the expected kind; None if it is.
 
         Args:
@@ -76,7 +76,7 @@ class Expectation:
                 return f"{_shown(name, value)}; expected {' or '.join(self.expected[name])}; {_way_out(name, first)}"
         return None
 
-    def _problem_of_content(self, pixels: Pixels) -> str | None:
+    def _problem_of_content(self, pixels: AsRead) -> str | None:
         slices = pixels.shape[1]
         if self.most_slices is not None and slices > self.most_slices and not self._accepts(SLICES, ANY):
             return f"{slices} slices; expected at most {self.most_slices}; {_way_out(SLICES, ANY)}"
@@ -123,7 +123,7 @@ _LEAST_SOFT = 0.02
 _LEAST_RANGE = 300.0
 
 
-def implausible(pixels: Pixels) -> str | None:
+def implausible(pixels: AsRead) -> str | None:
     """Why values cannot be Hounsfield units of a body; None if they can.
 
     Air has -1000 HU, fat -100, water 0, soft tissue 20 to 80, bone up to 2000. Stored values that were not rescaled,

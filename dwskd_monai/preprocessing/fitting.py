@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dwskd_monai.preprocessing.resizing import Pixels, resize
+from dwskd_monai.preprocessing.resizing import AsRead, Pixels, resize
 
 Spacing = tuple[float, float, float]  # mm between slices, rows and columns
 
 
-def fit(pixels: Pixels, spacing: Spacing, image_size: int, keep_aspect: bool) -> Pixels:
+def fit(pixels: AsRead, spacing: Spacing, image_size: int, keep_aspect: bool) -> Pixels:
     """Slices ``(..., D, H, W)`` resized to ``(..., D, h, w)``, both at most ``image_size`` and one of them equal to it.
 
     Args:

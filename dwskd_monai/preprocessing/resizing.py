@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
+AsRead = Pixels | NDArray[np.int16]
 _SLAB = 32  # slices that are copied at full resolution at a time
 # New pixels that are computed at a time. They need a narrow band of the old ones; most of a matrix of weights is zeros,
 # which are never touched. Products this small also stay in one thread of BLAS: its threads wait for each other, and on
@@ -30,11 +31,11 @@ _SLAB = 32  # slices that are copied at full resolution at a time
 _BAND = 8
 
 
-def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+def resize(pixels: AsRead, size: tuple[int, int]) -> Pixels:
     """Slices ``(..., D, H, W)`` in float32 at another size ``(height, width)``, slice by slice.
 
     Args:
-        pixels: of any strides; mirrored and turned views are copied a few slices at a time.
+        pixels: of any strides, in float32 or int16; mirrored and turned views are copied a few slices at a time.
         size: rows and columns of the result, 1 or more.
 
     Examples:

@@ -219,8 +219,6 @@ def _read_pixels(
     for (header, numbers), layout in zip(parts, layouts):
         try:
             frame = read_frames(header, layout)
-            if pixels is None:  # now that there are pixels to fill it
-                pixels = np.empty(shape, np.float32)
             for index, number in enumerate(numbers, target):
                 meaning = meaning_of(slices[index].header, layout)
                 stored, has_others = numbers_of(frame(number), layout, header)
@@ -228,7 +226,12 @@ def _read_pixels(
                 mask = meaning.padding_of(stored)
                 if mask is not None:
                     masks[index] = mask
-                pixels[index] = meaning.values(stored, layout)
+                values = meaning.values(stored, layout)
+                if pixels is None:  # now that there are pixels to fill it
+                    pixels = np.empty(shape, values.dtype)
+                elif pixels.dtype != values.dtype:
+                    pixels = pixels.astype(np.float32, copy=False)
+                pixels[index] = values
         except RefusedImage as refusal:
             refusals.append(refusal)
         target += len(numbers)

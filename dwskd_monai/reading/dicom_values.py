@@ -8,13 +8,14 @@ they invert brightness, since intensities are scaled later anyway, and never to 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dwskd_monai.reading.dicom_header import Header
 from dwskd_monai.reading.dicom_pixels import LOSSY, Layout
+from dwskd_monai.reading.image import Pixels
 
 CT = "CT"
 TAGS = (
@@ -87,7 +88,7 @@ class Meaning:
         mask: NDArray[np.bool_] = (numbers >= self.padding[0]) & (numbers <= self.padding[1])
         return mask if mask.any() else None
 
-    def values(self, numbers: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
+    def values(self, numbers: NDArray[Any], layout: Layout) -> Pixels:
         """What the numbers of a frame mean."""
         turned_by_table = self.table or self.display
         if self.inverted and turned_by_table is None and numbers.dtype.kind != "f":
@@ -96,7 +97,7 @@ class Meaning:
         if self.table:
             values = self.table.of(numbers)
         elif self.slope == 1 and self.intercept == int(self.intercept) and layout.allocated <= 16:
-            values = numbers.astype(np.float32) + np.float32(self.intercept)  # exact, and takes half the time
+            values = _shifted(numbers, int(self.intercept))
         else:
             values = numbers * self.slope + self.intercept
         if self.display:
@@ -106,7 +107,15 @@ class Meaning:
             values = entries.min() + entries.max() - values
         elif self.inverted and numbers.dtype.kind == "f":
             values = -values
-        return np.asarray(values, np.float32)
+        return cast(Pixels, values if values.dtype == np.int16 else values.astype(np.float32, copy=False))
+
+
+def _shifted(numbers: NDArray[Any], intercept: int) -> Pixels:
+    """Numbers of at most 16 bits plus the intercept: in 16 bits if they fit, else in float32, which is exact too."""
+    values = numbers.astype(np.int32) + intercept
+    limits = np.iinfo(np.int16)
+    fit = limits.min <= values.min() and values.max() <= limits.max
+    return values.astype(np.int16) if fit else values.astype(np.float32)
 
 
 def meaning_of(header: Header, layout: Layout) -> Meaning:
@@ -148,9 +157,7 @@ def meaning_of(header: Header, layout: Layout) -> Meaning:
     )
 
 
-def darken_padding(
-    pixels: NDArray[np.float32], masks: dict[int, NDArray[np.bool_]], is_ct: bool, header: Header
-) -> float:
+def darken_padding(pixels: Pixels, masks: dict[int, NDArray[np.bool_]], is_ct: bool, header: Header) -> float:
     """Set padding, which may have any value, to the darkest value of the other pixels, and return its share.
 
     Padding that is dark already stays as the file has it: in CT, a value below all others (Hounsfield units are
@@ -167,9 +174,11 @@ def darken_padding(
     """
     if not masks:
         return 0.0
-    others = [~masks[index] if index in masks else True for index in range(len(pixels))]
-    darkest = min(float(values.min(where=other, initial=np.inf)) for values, other in zip(pixels, others))
-    brightest = max(float(values.max(where=other, initial=-np.inf)) for values, other in zip(pixels, others))
+    darkest, brightest = np.inf, -np.inf
+    for index, values in enumerate(pixels):
+        shown = values[~masks[index]] if index in masks else values
+        if shown.size:
+            darkest, brightest = min(darkest, float(shown.min())), max(brightest, float(shown.max()))
     if darkest == np.inf:
         raise header.refusal("all of its pixels have the value of padding (PixelPaddingValue)", "content")
     lowest = -np.inf if is_ct else darkest - 0.01 * (brightest - darkest)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.float32] | NDArray[np.int16]
 Judge = Callable[[Mapping[str, str]], str | None]  # from what a header says to why it is not wanted, or None
 
 
@@ -17,7 +17,7 @@ class Volume:
     """Pixels as a file has them.
 
     Args:
-        pixels: three axes in any order.
+        pixels: three axes in any order; of type as in :class:`Image`.
         kind: as in :class:`Image`.
         affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI.
         padding, says: as in :class:`Image`.
@@ -35,7 +35,8 @@ class Image:
     """All slices of one file or series.
 
     Args:
-        pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left.
+        pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left; in float32, or in
+            int16 if a DICOM file's values are whole and fit, which halves the memory of a CT.
         spacing: mm between slices, rows and columns; ones for a picture.
         plane: ``axial``, ``coronal`` or ``sagittal``; None if the file does not tell.
         kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.

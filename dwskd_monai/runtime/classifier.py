@@ -19,7 +19,7 @@ from dwskd_monai.reading.image import Image
 from dwskd_monai.runtime import names
 from dwskd_monai.runtime.deciding import DecidingSlice, deciding_slices
 from dwskd_monai.runtime.description import ADVICE, checked_description
-from dwskd_monai.runtime.inputs import inputs_of, read_expected
+from dwskd_monai.runtime.inputs import inputs_of, parts_of, read_expected, rescale_of
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,15 @@ class Classifier:
             deciding: whether the answer has the deciding slice too.
         """
         preprocessing = self.metadata["preprocessing"]
-        inputs = inputs_of(image, preprocessing, path)
-        answer = self.run(inputs)
+        rescale = rescale_of(image, preprocessing, path)
+        parts = (inputs_of(part, rescale) for part in parts_of(image, preprocessing))
+        answer = self.combined([self.run(inputs) for inputs in parts])
         if not deciding:
             return answer
-        return replace(answer, deciding_of_classes=deciding_slices(path, image, inputs, preprocessing, answer.slices))
+        return replace(answer, deciding_of_classes=deciding_slices(path, image, rescale, preprocessing, answer.slices))
 
     def combined(self, answers: Sequence[Answer]) -> Answer:
-        """What is said of a study, from what is said of each of its images."""
+        """What is said of a study, from what is said of each of its images, or of an image from each of its parts."""
         if len(answers) == 1:
             return answers[0]
         slices = np.concatenate([answer.slices for answer in answers])

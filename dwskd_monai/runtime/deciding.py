@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from dwskd_monai.preprocessing import fitting, intensity
 from dwskd_monai.reading.image import Image
-from dwskd_monai.runtime import names
 
 Pixels = NDArray[np.float32]
 
@@ -46,7 +45,7 @@ class DecidingSlice:
 def deciding_slices(
     path: str | Path,
     image: Image,
-    inputs: Mapping[str, NDArray[Any]],
+    rescale: tuple[float, float],
     preprocessing: Mapping[str, Any],
     probabilities: NDArray[np.floating],
 ) -> tuple[DecidingSlice, ...]:
@@ -55,13 +54,13 @@ def deciding_slices(
     Args:
         path: of the image.
         image: what was read.
-        inputs: of the graph.
+        rescale: slope and intercept, for the graph.
         preprocessing: ``preprocessing`` of the classifier's metadata.
         probabilities: ``(D, K)`` of the slices.
     """
     numbers = probabilities.argmax(0).tolist()
     size, keep_aspect = preprocessing["image_size"], preprocessing["keep_aspect"]
-    slope, intercept = float(inputs[names.SLOPE][0]), float(inputs[names.INTERCEPT][0])
+    slope, intercept = rescale
     if preprocessing["ranges"] is not None:
         shown = {
             number: fitting.fit(image.pixels[number : number + 1], image.spacing, size, keep_aspect)[0]
@@ -85,7 +84,7 @@ def deciding_slices(
             limits=limits,
             height=rows * image.spacing[1],
             width=columns * image.spacing[2],
-            rescale=(slope, intercept),
+            rescale=rescale,
         )
         for number, fitted in shown.items()
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dwskd_monai.reading.refusal import RefusedImage
 from dwskd_monai.runtime import names
 
 Inputs = dict[str, NDArray[Any]]
+_SLICES = 8  # that are in float32 at a time
 
 
 def read_expected(path: str | Path, reading: Mapping[str, Any]) -> Image:
@@ -37,8 +39,20 @@ def read_expected(path: str | Path, reading: Mapping[str, Any]) -> Image:
     return image
 
 
-def inputs_of(image: Image, preprocessing: Mapping[str, Any], path: str | Path = "an image") -> Inputs:
-    """The inputs of the graph; some classifiers do not have all of them.
+def parts_of(image: Image, preprocessing: Mapping[str, Any]) -> Iterator[Image]:
+    """A few slices at a time, or all of them if they depend on each other: percentiles are those of the whole image.
+
+    Args:
+        image: what was read.
+        preprocessing: ``preprocessing`` of the classifier's metadata.
+    """
+    count = _SLICES if preprocessing["percentiles"] is None else len(image.pixels)
+    for first in range(0, len(image.pixels), count):
+        yield replace(image, pixels=image.pixels[first : first + count])
+
+
+def rescale_of(image: Image, preprocessing: Mapping[str, Any], path: str | Path = "an image") -> tuple[float, float]:
+    """Slope and intercept for the graph.
 
     The values of an image are rescaled and turned already, since the reader takes tables and padding into account. A
     picture that was windowed before it was saved gets the slope and intercept that lead back to the window.
@@ -51,12 +65,17 @@ def inputs_of(image: Image, preprocessing: Mapping[str, Any], path: str | Path =
     Raises:
         RefusedImage: for pixels that are not in Hounsfield units, if the classifier expects them.
     """
-    slope, intercept = 1.0, 0.0
-    if preprocessing["ranges"] is not None:
-        try:
-            slope, intercept = _to_window(image, preprocessing)
-        except ValueError as error:
-            raise RefusedImage(path, str(error), "content") from error
+    if preprocessing["ranges"] is None:
+        return 1.0, 0.0
+    try:
+        return _to_window(image, preprocessing)
+    except ValueError as error:
+        raise RefusedImage(path, str(error), "content") from error
+
+
+def inputs_of(image: Image, rescale: tuple[float, float]) -> Inputs:
+    """The inputs of the graph; some classifiers do not have all of them."""
+    slope, intercept = rescale
     return {
         names.PIXELS: np.ascontiguousarray(image.pixels, np.float32),
         names.SLOPE: np.array([slope], np.float32),

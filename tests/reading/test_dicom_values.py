@@ -166,6 +166,45 @@ def test_an_image_of_padding_alone_is_refused(tmp_path):
     assert caught.value.kind == "content"
 
 
+@pytest.mark.parametrize(
+    ("greatest", "attributes", "dtype"),
+    [
+        (4000, {}, np.int16),
+        (4000, {"RescaleSlope": "1", "RescaleIntercept": "-1024"}, np.int16),
+        (33791, {"RescaleSlope": "1", "RescaleIntercept": "-1024"}, np.int16),  # 32767
+        (33792, {"RescaleSlope": "1", "RescaleIntercept": "-1024"}, np.float32),
+        (65535, {}, np.float32),
+        (4000, {"RescaleSlope": "1", "RescaleIntercept": "-40000"}, np.float32),
+        (4000, {"RescaleSlope": "1", "RescaleIntercept": "0.5"}, np.float32),
+        (4000, {"RescaleSlope": "2", "RescaleIntercept": "0"}, np.float32),
+    ],
+)
+def test_whole_values_that_fit_take_16_bits_and_no_value_changes(tmp_path, greatest, attributes, dtype):
+    stored = picture()
+    stored[0, 0] = greatest
+    path = write(tmp_path / "x.dcm", stored, BitsStored=16, HighBit=15, **attributes)
+    got = pixels(path)
+    slope, intercept = (
+        float(attributes.get(f"Rescale{name}", default)) for name, default in [("Slope", 1), ("Intercept", 0)]
+    )
+    assert got.dtype == dtype
+    assert np.array_equal(got, stored * slope + intercept)
+
+
+@pytest.mark.parametrize("odd", [0, 2])
+def test_a_series_has_one_type_of_pixels(tmp_path, odd):
+    volume = np.random.default_rng(0).integers(0, 2000, (8, 9, 3)).astype(float)
+    write_series(volume, np.diag([1.0, 1, 3, 1]), tmp_path / "s", "P1", "MR")
+    expected = read_image(tmp_path / "s", "axial").pixels.astype(np.float32)
+    path = sorted((tmp_path / "s").iterdir())[odd]
+    height = int(np.argmin([abs(expected[index] - pydicom.dcmread(path).pixel_array).sum() for index in range(3)]))
+    change(path, RescaleSlope="0.5", RescaleIntercept="0")
+    expected[height] *= 0.5
+    got = read_image(tmp_path / "s", "axial").pixels
+    assert got.dtype == np.float32
+    assert np.array_equal(got, expected)
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
 def test_bits_that_hold_something_else_mean_nothing(tmp_path, signed, compressed):
