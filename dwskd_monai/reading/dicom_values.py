@@ -112,10 +112,10 @@ class Meaning:
 
 def _shifted(numbers: NDArray[Any], intercept: int) -> Pixels:
     """Numbers of at most 16 bits plus the intercept: in 16 bits if they fit, else in float32, which is exact too."""
-    values = numbers.astype(np.int32) + intercept
     limits = np.iinfo(np.int16)
-    fit = limits.min <= values.min() and values.max() <= limits.max
-    return values.astype(np.int16) if fit else values.astype(np.float32)
+    if limits.min <= int(numbers.min()) + intercept and int(numbers.max()) + intercept <= limits.max:
+        return numbers.astype(np.int16) + np.int64(intercept).astype(np.int16)  # what wraps around, wraps back
+    return numbers.astype(np.float32) + np.float32(intercept)
 
 
 def meaning_of(header: Header, layout: Layout) -> Meaning:
