@@ -1,7 +1,7 @@
 # make demo   from nothing to predictions: installs, makes phantom studies, trains, evaluates, predicts; offline;
 #             BUNDLE=lung_ct_classification or brain_mri_classification for another one
 # make test   from nothing: installs with the test extra, lint, types, and the whole suite
-# make test-fast          the tests that are not marked slow: no training, no command in a process of its own
+# make test-fast          the tests that take little time: no training, no command in a process of its own
 # make docs               from nothing: the documentation site, in build/docs; a warning is an error
 # make monailabel         a MONAI Label server on 127.0.0.1 with the bundle BUNDLE, its demo's network and phantoms
 # make test-integration   from nothing: a MONAI Label server that is driven over HTTP, and a packed bundle in an

@@ -15,6 +15,7 @@ THERE = {"filelock", "ignite", "monai", "numpy", "PIL", "safetensors", "torch", 
 FOR_VOLUMES = {"itk", "nibabel", "pydicom"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_the_code_that_travels_is_whole_and_needs_only_monai_and_timm(bundle):
     settings = load_trained_settings(bundle / "models" / "model.pt", bundle)

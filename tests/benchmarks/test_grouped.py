@@ -36,6 +36,7 @@ def test_grouped_networks_give_the_logits_that_each_gives_alone(networks):
         torch.testing.assert_close(grouped.part(1, 2)(images[1:], training=False)[0], alone[1])
 
 
+@pytest.mark.slow
 def test_a_step_changes_each_as_a_step_alone_would(networks):
     images = torch.randn(2, 4, 1, 40, 48, dtype=torch.double)
     labels = torch.tensor([[0, 1, 2, 0], [2, 2, 1, 0]])

@@ -50,6 +50,7 @@ def test_the_table_has_each_tiny_network():
     assert set(STEPS) == set(TINY_FIXED)
 
 
+@pytest.mark.slow
 @each_family
 def test_sizes_that_a_network_sees_all_of_are_accepted_and_others_refused(name):
     for size in SIZES:
@@ -61,6 +62,7 @@ def test_sizes_that_a_network_sees_all_of_are_accepted_and_others_refused(name):
                 check(name, size, **TINY_FIXED[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "nearest"),
     [
@@ -76,6 +78,7 @@ def test_the_message_names_the_nearest_sizes(name, size, nearest):
         check(name, size, **TINY_FIXED[name])
 
 
+@pytest.mark.slow
 def test_arguments_of_the_network_count():
     check("vit_tiny_patch16_224", 40, patch_size=8)
     with pytest.raises(ValueError, match="needs a multiple of 32, got 48; the nearest are 32 and 64"):
@@ -85,12 +88,14 @@ def test_arguments_of_the_network_count():
     )  # what is missing of a patch is padded
 
 
+@pytest.mark.slow
 def test_a_network_of_one_size_alone_says_which():
     check("crossvit_9_240", 240)
     with pytest.raises(ValueError, match=r"image_size: crossvit_9_240 cannot take 224 \(.*\); timm makes it for 240"):
         check("crossvit_9_240", 224)
 
 
+@pytest.mark.slow
 def test_a_size_of_the_network_that_is_not_that_of_the_images_is_named():
     check("vit_tiny_patch16_224", 64, img_size=64)
     with pytest.raises(ValueError, match="network_def#img_size is 64, but image_size is 96; leave network_def"):
@@ -98,6 +103,7 @@ def test_a_size_of_the_network_that_is_not_that_of_the_images_is_named():
     check("vit_tiny_patch16_224", 96, img_size=64, dynamic_img_size=True)  # it takes both
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["convnext_atto", "resnet18", "efficientnet_b0", "regnetx_002", "mobilenetv3_small_100"]
 )
@@ -110,6 +116,7 @@ def test_networks_that_take_any_size_are_not_told_one(name):
     assert str(network) == str(expected)
 
 
+@pytest.mark.slow
 def test_metadata_of_another_size_is_warned_of_if_the_network_takes_no_other(caplog):
     check("vit_tiny_patch16_224", 224)
     check("convnext_atto", 64)

@@ -122,6 +122,7 @@ def test_overlays_change_only_what_is_there(bundle):
                 assert key in base, f"{name}.yaml: {key}"
 
 
+@pytest.mark.slow
 @each_bundle
 def test_before_any_training_inference_has_what_train_yaml_would_train(bundle):
     train, inference = parser(bundle, "train"), parser(bundle, "inference")

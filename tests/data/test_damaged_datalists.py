@@ -52,6 +52,7 @@ def damaged(content: bytes, choice: random.Random) -> bytes:
     return bytes(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "text"), [("list.csv", CSV), ("list.json", JSON)], ids=["csv", "json"])
 def test_a_damaged_datalist_is_read_or_refused_by_name(tmp_path, name, text, caplog):
     caplog.set_level(logging.CRITICAL)

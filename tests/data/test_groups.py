@@ -125,6 +125,7 @@ def write_scan(folder: Path, study: str, series: str, patient: str, value: float
         dataset.save_as(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", ["study", "series"])
 def test_dicom_files_without_a_patient_stay_with_those_of_their_study_or_series(tmp_path, shared):
     for number in range(20):

@@ -61,6 +61,7 @@ def views(image: np.ndarray) -> list[np.ndarray]:
     return [view for turns in range(4) for view in (np.rot90(image, turns), np.rot90(image, turns)[:, ::-1])]
 
 
+@pytest.mark.slow
 def test_pairs_are_those_that_correlate_in_some_view_as_a_whole_and_in_the_middle():
     pictures = smooth(40, seed=3)
     images = thumbnails([*pictures, *(Image.blend(pictures[index], pictures[index + 1], 0.1) for index in range(20))])

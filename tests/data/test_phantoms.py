@@ -59,6 +59,7 @@ def test_formats_patients_and_splits(phantoms):
         assert {row["label"] for row in rows(phantoms) if row["split"] == split} == set(CLASSES)
 
 
+@pytest.mark.slow
 def test_classes_differ_by_what_the_lungs_show_and_not_by_brightness():
     rng = np.random.default_rng(1)
     labels = np.arange(180) % 3
@@ -143,6 +144,7 @@ def test_lung_ct_classes_differ_by_ground_glass_in_both_lungs():
     assert min(covid) > max(others)
 
 
+@pytest.mark.slow
 def test_a_brain_mri_tumour_is_brighter_than_the_head():
     rng = np.random.default_rng(1)
 

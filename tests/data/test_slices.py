@@ -93,6 +93,7 @@ def test_evaluation_has_each_slice_once_in_order(tmp_path, studies, cached):
     assert batch["label"].tolist() == [0] * 12 + [1] * 5 + [2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cached", [True, False])
 def test_training_draws_one_slice_from_each_part_of_a_study(tmp_path, studies, cached):
     dataset = SliceDataset(

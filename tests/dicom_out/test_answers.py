@@ -45,6 +45,7 @@ def comment_of(group: highdicom.sr.MeasurementsAndQualitativeEvaluations) -> str
     return next(str(item.value) for item in group[0].ContentSequence if item.name == codes.DCM.Comment)
 
 
+@pytest.mark.slow
 def test_the_report_has_the_numbers_and_classes_of_the_answer(classifier, xray, tmp_path):
     answer, (report, _) = answered(classifier, xray)
     group = said_in(report, tmp_path)
@@ -160,6 +161,7 @@ def test_no_class_is_named_if_the_study_is_unlike_and_that_is_asked_for(classifi
     assert report.SOPInstanceUID != usual.SOPInstanceUID, "another content"
 
 
+@pytest.mark.slow
 def test_a_classifier_without_evidence_says_what_it_knows(xray, tmp_path):
     _, (report, _) = answered(Classifier(make_classifier(tmp_path / "plain", xray, fitted=False)), xray)
     group = said_in(report, tmp_path)

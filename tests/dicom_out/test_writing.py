@@ -58,6 +58,7 @@ def test_each_dicom_study_gets_two_files_and_the_others_are_told_of(model, studi
     assert capsys.readouterr().err.endswith("1 study has no DICOM answer; the log says why\n")
 
 
+@pytest.mark.slow
 def test_images_with_the_same_identifiers_do_not_replace_the_answers_of_each_other(model, tmp_path, caplog):
     caplog.set_level("INFO")
     first, copy, other = (tmp_path / "studies" / f"{name}.dcm" for name in "abc")

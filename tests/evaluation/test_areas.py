@@ -27,6 +27,7 @@ def test_the_value_is_the_auc_and_equal_scores_count_half():
     assert measured["low"] < measured["value"] < measured["high"]
 
 
+@pytest.mark.slow
 def test_95_of_100_intervals_hold_the_truth():
     random = np.random.default_rng(1)
     truth = norm.cdf(1 / np.sqrt(2))  # P(a positive's score is higher), scores being N(0, 1) and N(1, 1)

@@ -130,6 +130,7 @@ def test_95_of_100_calibrated_classifiers_have_the_error_of_chance_and_others_a_
     assert np.mean(above) > 0.95
 
 
+@pytest.mark.slow
 def test_95_of_100_intervals_hold_the_overconfidence():
     truth = overconfidence(*drawn(200_000, 1.5, 999), range(200_000)).value
     assert truth == pytest.approx(0.08, abs=0.02)

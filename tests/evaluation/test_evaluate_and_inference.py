@@ -79,6 +79,7 @@ def predict_and_evaluate(datalist: Path, models: Path, folder: Path, **settings:
     return inferred, evaluated
 
 
+@pytest.mark.slow
 def test_inference_and_evaluation_say_what_the_training_fitted(datalist, models, evidence, tmp_path):
     before, _ = predict_and_evaluate(datalist, models, tmp_path / "null", evidence=None)
     inferred, evaluated = predict_and_evaluate(datalist, models, tmp_path)
@@ -176,6 +177,7 @@ def test_a_spoiled_volume_is_said_to_be_unlike_the_training_and_has_no_class_if_
     assert "center" not in record["evidence"]["novelty"]
 
 
+@pytest.mark.slow
 def test_a_study_of_several_images_is_predicted_as_it_was_evaluated(datalist, models, tmp_path):
     inferred, evaluated = predict_and_evaluate(datalist, models, tmp_path)
     for name, key in (("predictions.csv", ("study",)), ("slice_predictions.csv", ("study", "slice"))):

@@ -77,6 +77,7 @@ def test_youden_comes_near_to_the_best_sum_of_counted_rates_by_scikit_learn():
     assert best - 0.05 < sum(rates(scores, positive, threshold)) - 1 <= best + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "count"), [("youden", 60), ("youden", 300), ("sensitivity>=0.9", 60), ("specificity>=0.9", 60)]
 )

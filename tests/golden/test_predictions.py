@@ -99,6 +99,7 @@ def _untouched_interpreter(monkeypatch) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_untouched_interpreter")
 @pytest.mark.parametrize("case", CASES)
 def test_inference_predicts_what_it_predicted(golden: Golden, tmp_path, case):

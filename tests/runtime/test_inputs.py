@@ -26,6 +26,7 @@ def made(folder: Path, modality: str, bundle: Path) -> tuple[Classifier, Path]:
     return Classifier(make_classifier(folder / "models", series, bundle)), series
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("modality", "bundle", "runs"), [("CT", 1, 3), ("MR", 2, 1)])
 def test_parts_of_an_image_are_answered_as_the_whole_is(tmp_path, monkeypatch, modality, bundle, runs):
     classifier, series = made(tmp_path, modality, BUNDLES[bundle])

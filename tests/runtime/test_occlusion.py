@@ -43,6 +43,7 @@ def case(request, tmp_path_factory) -> tuple[Classifier, Path]:
     return Classifier(make_classifier(folder / "models", path, BUNDLES[bundle])), path
 
 
+@pytest.mark.slow
 def test_the_deciding_slice_is_the_one_that_speaks_most_for_the_class(case):
     classifier, path = case
     image = classifier.read(path)
@@ -60,6 +61,7 @@ def test_the_deciding_slice_is_the_one_that_speaks_most_for_the_class(case):
     assert classifier.answer(image, path).deciding is None, "nobody asked"
 
 
+@pytest.mark.slow
 def test_the_deciding_slice_of_a_study_speaks_most_for_the_class_of_the_study(case, monkeypatch):
     classifier, path = case
     image = classifier.read(path)
@@ -78,6 +80,7 @@ def test_the_deciding_slice_of_a_study_speaks_most_for_the_class_of_the_study(ca
     assert (together.deciding.path, together.deciding.number) == (Path("first"), count - 1)
 
 
+@pytest.mark.slow
 def test_the_map_is_how_the_probability_falls_where_the_slice_fades(case):
     """The oracle is the formula of the small network."""
     classifier, path = case

@@ -22,6 +22,7 @@ import dwskd_monai.runtime.classifier
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])
 def test_its_telemetry_is_off_before_it_is_imported_unless_somebody_wants_it(given, expected):
     environment = {name: value for name, value in os.environ.items() if name != SETTING}

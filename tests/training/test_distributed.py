@@ -22,6 +22,7 @@ def test_what_is_wrong_is_said(monkeypatch):
         start_process_group("gloo", 0)
 
 
+@pytest.mark.slow
 def test_the_process_that_does_not_answer_is_named():
     store = dist.HashStore()
     calls = [RollCall(store, rank, 3) for rank in range(3)]

@@ -52,6 +52,7 @@ def resampled(key: str, table: Tensor, student: nn.Module) -> Tensor:
     return resize_rel_pos_bias_table_simple(table, tuple(attention.window_size), shape)
 
 
+@pytest.mark.slow
 def test_a_student_of_another_size_differs_by_its_positions_alone(name, sizes, teacher):
     arguments = TINY_FIXED[name]
     source = open_teacher(name, str(teacher), **wider(arguments))
@@ -68,6 +69,7 @@ def test_a_student_of_another_size_differs_by_its_positions_alone(name, sizes, t
     assert positions == {key for key, value in other.state_dict().items() if value.shape != selected[key].shape}
 
 
+@pytest.mark.slow
 def test_two_students_share_as_little_at_any_size(name, sizes, teacher):
     source = open_teacher(name, str(teacher), **wider(TINY_FIXED[name]))
     overlaps = []

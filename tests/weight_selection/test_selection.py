@@ -489,6 +489,7 @@ def test_a_map_of_layers_that_cannot_be_is_named(layers, message):
         select_weights(teacher, student, Rules(layers=layers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_file_gives_what_the_network_gives(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr(weights, "MAPPED_BYTES", 1000)  # so that the file is opened anew again and again

@@ -68,6 +68,7 @@ def of_kind(content: dict, kind: str, level: str | None = None) -> list[dict]:
     return [one for one in content["findings"] if one["kind"] == kind and level in (None, one["level"])]
 
 
+@pytest.mark.slow
 def test_images_without_a_fault_have_exit_code_0(data, tmp_path, capsys):
     code, content = check(data, tmp_path)
     assert code == 0, content["findings"]
@@ -77,6 +78,7 @@ def test_images_without_a_fault_have_exit_code_0(data, tmp_path, capsys):
     assert f"see {tmp_path / 'out' / 'check.html'}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_used_are_errors_and_all_are_listed(data, tmp_path):
     first, second, *_ = files(data, "pneumonia")
     first.write_bytes(first.read_bytes()[:300])
@@ -95,6 +97,7 @@ def test_images_that_cannot_be_used_are_errors_and_all_are_listed(data, tmp_path
     assert of_kind(content, "refused images", "warning")
 
 
+@pytest.mark.slow
 def test_each_fault_of_a_datalist_is_found_not_only_the_first(data, tmp_path):
     rows = [
         {"image": str(path), "label": name, "split": "training" if number else "test", "patient": f"{name}{number}"}
@@ -115,6 +118,7 @@ def test_each_fault_of_a_datalist_is_found_not_only_the_first(data, tmp_path):
     assert "with two labels" in messages[1]
 
 
+@pytest.mark.slow
 def test_copies_that_were_changed_are_found_with_what_is_wrong_with_them(data, tmp_path):
     (data / "test").mkdir()
     for name in NAMES:
@@ -143,6 +147,7 @@ def test_copies_that_were_changed_are_found_with_what_is_wrong_with_them(data, t
     assert "mirrored" in page
 
 
+@pytest.mark.slow
 def test_unlabeled_images_that_show_measured_ones_are_found(data, tmp_path):
     unlabeled = tmp_path / "unlabeled"
     unlabeled.mkdir()
@@ -170,6 +175,7 @@ def test_unlabeled_images_that_show_measured_ones_are_found(data, tmp_path):
     assert content["counts"]["split"]["unlabeled"]["unlabeled"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["image size", "borders", "bit depth", "file type"])
 def test_what_tells_a_class_without_the_disease_is_found(data, tmp_path, what):
     for number, path in enumerate(files(data, "covid19")):
@@ -190,6 +196,7 @@ def test_what_tells_a_class_without_the_disease_is_found(data, tmp_path, what):
     assert any(finding["message"].startswith(what) for finding in of_kind(content, "shortcut", "warning"))
 
 
+@pytest.mark.slow
 def test_few_patients_say_nothing_about_shortcuts(data, tmp_path):
     for path in files(data, "covid19")[6:]:
         path.unlink()
@@ -199,6 +206,7 @@ def test_few_patients_say_nothing_about_shortcuts(data, tmp_path):
     assert "covid19: too few (n = 6)" in finding["message"]
 
 
+@pytest.mark.slow
 def test_a_second_check_reads_only_what_is_new(data, tmp_path, monkeypatch):
     _, first = check(data, tmp_path)
     read = []
@@ -213,6 +221,7 @@ def test_a_second_check_reads_only_what_is_new(data, tmp_path, monkeypatch):
     assert read == [str(new)]
 
 
+@pytest.mark.slow
 def test_a_check_that_was_interrupted_keeps_what_it_read(data, tmp_path, monkeypatch):
     read = []
     load = LoadSlicesd.__call__

@@ -23,6 +23,7 @@ TABLE = runs(
 SUMMARY = summarize(TABLE, "selection")
 
 
+@pytest.mark.slow
 def test_the_figures_are_written_and_show_each_method(tmp_path):
     paths = draw(SUMMARY, tmp_path)
     assert [path.name for path in paths] == [
@@ -35,6 +36,7 @@ def test_the_figures_are_written_and_show_each_method(tmp_path):
             assert len(image.convert("RGB").getcolors(1 << 24)) > 20
 
 
+@pytest.mark.slow
 def test_both_students_together_have_a_figure_of_their_own(tmp_path):
     both = SUMMARY[SUMMARY["method"] == "dws_skd_mutual"].assign(method="dws_skd_mutual+soup")
     names = [path.stem for path in draw(pd.concat([SUMMARY, both]), tmp_path)]
@@ -52,6 +54,7 @@ def test_a_line_has_the_means_and_a_band_its_interval():
     assert len(axes.collections) == 3
 
 
+@pytest.mark.slow
 def test_the_page_holds_tables_figures_and_failures_and_needs_no_other_file(tmp_path):
     page = write_page(
         tmp_path, "chest: methods compared", SUMMARY, [Method("selection", "one student <b>")], draw(SUMMARY, tmp_path),

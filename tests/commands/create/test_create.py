@@ -61,6 +61,7 @@ def test_classes_and_images_are_those_of_the_data(modality, data, tmp_path, caps
     ]
 
 
+@pytest.mark.slow
 def test_classes_have_the_order_that_is_given_and_the_pair_is_set(data, tmp_path):
     pair = {"teacher": "mobilenetv3_small_100", "student": "mobilenetv3_small_050"}
     create(tmp_path / "own", data=data, classes="malignant,benign", **pair)
@@ -72,6 +73,7 @@ def test_classes_have_the_order_that_is_given_and_the_pair_is_set(data, tmp_path
     assert "student: mobilenetv3_small_050 # timm name of the deployed network" in " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_the_image_size_is_set_in_the_config_and_in_the_metadata(data, tmp_path):
     create(tmp_path / "own", data=data, teacher="crossvit_15_240", student="crossvit_9_240", image_size=240)
     bundle = Bundle(tmp_path / "own")
@@ -96,6 +98,7 @@ def test_a_name_that_looks_like_a_value_stays_text(names, tmp_path):
     assert Bundle(tmp_path / "as_two_words").class_names == names.split(",")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

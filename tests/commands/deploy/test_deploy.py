@@ -180,6 +180,7 @@ def test_the_command_says_what_it_is(models, tmp_path, capsys, option):
     assert capsys.readouterr().out.startswith(expected[option])
 
 
+@pytest.mark.slow
 def test_the_page_that_it_prints_has_the_numbers_of_its_evaluation(models, installed, tmp_path):
     assert "Nothing was measured" in (installed / MODULE / "card.md").read_text()
     file = tmp_path / "metrics.json"
@@ -217,6 +218,7 @@ def bundle_that_says(folder: Path, **metadata: str) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_words_of_the_metadata_do_not_break_the_package(models, tmp_path):
     words = 'Research\nin C:\\new "only"'
     bundle = bundle_that_says(tmp_path / "My-bundle 2", name=words, intended_use=words, version="1.0rc1")
@@ -230,6 +232,7 @@ def test_words_of_the_metadata_do_not_break_the_package(models, tmp_path):
     assert (tmp_path / "Dockerfile").read_text().splitlines()[0].startswith(f"# {shown}. {shown}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "version", "message"),
     [

@@ -39,6 +39,7 @@ def packed(bundle: Path, trained_with: dict[str, Any], folder: Path, **overrides
     return packed_configs(Bundle(bundle, overrides), read_settings(models / "model.pt"))
 
 
+@pytest.mark.slow
 @each_bundle
 def test_each_config_is_there_as_yaml_and_as_json(bundle, tmp_path):
     files = packed(bundle, TINY, tmp_path)
@@ -48,6 +49,7 @@ def test_each_config_is_there_as_yaml_and_as_json(bundle, tmp_path):
         assert json.loads(files[f"configs/{name}.json"]) == yaml.safe_load(files[f"configs/{name}.yaml"])
 
 
+@pytest.mark.slow
 @each_bundle
 def test_inference_and_the_network_need_no_package_of_ours(bundle, tmp_path):
     files = packed(bundle, TINY, tmp_path)
@@ -60,6 +62,7 @@ def test_inference_and_the_network_need_no_package_of_ours(bundle, tmp_path):
     assert "training needs dwskd_monai" in train["run"][0]
 
 
+@pytest.mark.slow
 def test_nothing_else_changes(tmp_path):
     files = packed(BUNDLE, TINY, tmp_path)
     for name, allowed in {
@@ -82,6 +85,7 @@ def test_nothing_else_changes(tmp_path):
         assert len(after) == len(before) + (name == "train"), "a line that says which package is needed"
 
 
+@pytest.mark.slow
 def test_what_was_trained_with_is_set_where_it_belongs_and_comments_stay(tmp_path):
     trained_with = {"student": "convnext_atto", "network_def#dims": [8, 16, 24, 32], "image_size": 64}
     given = {"learning_rate": 0.01, "cache_dir": None, "num_workers": 0}
@@ -98,11 +102,13 @@ def test_what_was_trained_with_is_set_where_it_belongs_and_comments_stay(tmp_pat
     assert re.fullmatch("student: convnext_atto +# timm name of the deployed network; .*", line)
 
 
+@pytest.mark.slow
 def test_where_files_lie_here_is_not_packed(tmp_path):
     files = packed(BUNDLE, TINY, tmp_path, ckpt_dir=str(tmp_path / "models"), dataset_dir="/data/mine")
     assert not [name for name, text in files.items() if str(tmp_path) in text or "/data/mine" in text]
 
 
+@pytest.mark.slow
 def test_a_transform_of_the_training_travels(tmp_path):
     """What no setting of the config says, such as an argument of one of its parts."""
     files = packed(BUNDLE, TINY | {"intensity#lower": 2}, tmp_path)
@@ -110,6 +116,7 @@ def test_a_transform_of_the_training_travels(tmp_path):
     assert transform(parsed(files["configs/train.yaml"]), "@intensity") == "@intensity", "still taken from its setting"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("studies", "auxiliary", "max_epochs", "learned_from"),
     [
@@ -139,6 +146,7 @@ def test_a_training_in_monai_labels_server_learns_from_its_studies_if_it_can(
     assert train["train#unlabeled#required"] is False
 
 
+@pytest.mark.slow
 def test_another_folder_without_labels_stays_as_it_is(tmp_path):
     train = parsed(packed(BUNDLE, TINY, tmp_path)["configs/train.json"])
     train["unlabeled_dir"] = "mine"

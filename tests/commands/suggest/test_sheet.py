@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from dwskd_monai.commands.suggest.sheet import MOST_PICTURES, Picture, draw_sheet, sheet
@@ -38,6 +39,7 @@ def test_the_first_hundred_are_drawn_and_the_title_says_so():
     assert figure.axes[0].texts[0].get_text() == "next (the first 100 of 103)"
 
 
+@pytest.mark.slow
 def test_the_file_is_small_and_readable(tmp_path):
     random = np.random.default_rng(0)
     noise = [Picture(random.random((224, 224)), [f"{number}. x.png"]) for number in range(20)]

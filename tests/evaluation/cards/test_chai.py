@@ -50,6 +50,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_each_card_is_valid(case, schema):
     card = applied_model_card(CASES[case]())
@@ -69,6 +70,7 @@ def of_report(known: Facts, *path: str) -> dict:
     return dict(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_metrics_have_the_estimates_intervals_and_n_of_the_report(classes):
     known = evaluated_facts(classes)

@@ -85,6 +85,7 @@ def test_what_authors_state_comes_first_and_cannot_break_the_table():
     assert found["C33"][1] == found["T16"][1] == "yes"
 
 
+@pytest.mark.slow
 def test_shortcuts_and_explanations_are_answers_if_the_report_has_them():
     known = evaluated_facts()
     report = {**known.report, "shortcuts": {"found": ["Borders alone tell ill."]}, "explanations": {"maps": 3}}
@@ -98,6 +99,7 @@ def test_shortcuts_and_explanations_are_answers_if_the_report_has_them():
     assert found["C31"][1] == "not done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_numbers_are_of_all_classes(classes):
     known = evaluated_facts(classes)

@@ -22,6 +22,7 @@ def test_words_in_place_of_several_numbers_are_those_of_each():
     assert few.number("prevalence", "ill", "x") == few.report["prevalence"]["ill"]
 
 
+@pytest.mark.slow
 def test_which_images_were_evaluated_is_said_with_what_makes_them_look_better():
     one = evaluated(120, 2)
     assert facts(2, metrics_of(one)).evaluation == "Measured on 120 studies (60 patients): the test images."

@@ -18,6 +18,7 @@ def shown(measured: Measured) -> str:
     return f"{text.value}{text.interval}, n = {text.n}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_each_class_has_its_numbers_with_intervals(classes):
     known = evaluated_facts(classes)

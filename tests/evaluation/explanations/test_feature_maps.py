@@ -32,6 +32,7 @@ def check_map(network: nn.Module, side: int) -> None:
     assert 0 <= saliency.min() <= saliency.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_a_convolutional_network_has_a_map(name):
     check_map(timm.create_model(name, in_chans=1, num_classes=3), 96)

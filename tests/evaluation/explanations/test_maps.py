@@ -66,6 +66,7 @@ def test_both_students_have_the_mean_of_their_maps():
     assert shares(occlusion(both)(BRIGHT, 1)).diagonal().tolist() == pytest.approx([0.5, 0.5], abs=0.1)
 
 
+@pytest.mark.slow
 def test_an_exported_network_has_no_gradients(tmp_path):
     several = BRIGHT.repeat(2, 1, 1, 1)
     program = torch.export.export(tiny_convnext().eval(), (several,), dynamic_shapes=({0: torch.export.Dim.AUTO},))

@@ -233,6 +233,7 @@ def test_a_network_against_itself_differs_in_nothing():
     assert found["mcnemar"]["p"] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_page_has_each_number_and_says_what_the_other_network_is(classes, tmp_path):
     one = evaluated(160, classes, per_patient=1, signal=2.0)
@@ -251,6 +252,7 @@ def test_the_page_has_each_number_and_says_what_the_other_network_is(classes, tm
     assert any(one.startswith(sentence) for one in content["summary"])
 
 
+@pytest.mark.slow
 def test_without_another_network_the_page_has_no_such_part(tmp_path):
     page, content, _ = written(tmp_path, evaluated(60, 2))
     assert "against" not in content

@@ -57,6 +57,7 @@ def test_few_patients_have_words_in_place_of_numbers():
     assert "cannot be said: too few (n = 40, of 8 patients)" in tested["meaning"]
 
 
+@pytest.mark.slow
 def test_the_page_has_the_test_the_cases_and_the_pictures_and_stays_small(tmp_path):
     one = explained(evaluated(200, 2, signal=0.5), slices=3)
     one = dataclasses.replace(one, studies=[f"/data/Jane Doe/{number}.png" for number in range(200)])
@@ -80,6 +81,7 @@ def test_the_page_has_the_test_the_cases_and_the_pictures_and_stays_small(tmp_pa
     assert (tmp_path / "report.html").stat().st_size < 5e6
 
 
+@pytest.mark.slow
 def test_what_is_not_explained_is_said(tmp_path):
     page, content, _ = written(tmp_path, evaluated(60, 2))
     assert "Not shown: explained is 0" in page.text

@@ -47,6 +47,7 @@ def expected(one, chosen):
     return (predicted == labels).mean(), balanced_accuracy_score(labels, predicted), np.mean(areas)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_performance_with_and_without_unlike_studies_is_that_of_scikit_learn(classes):
     one, wrong = made(classes)
@@ -62,6 +63,7 @@ def test_performance_with_and_without_unlike_studies_is_that_of_scikit_learn(cla
     assert content["unlike"] == pytest.approx({"value": 0.2, "low": low, "high": high, "n": 200}, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_distribution_counts_each_study_once_and_none_beyond_the_limit_before_it():
     one, wrong = made()
     distribution = content_of(one)["novelty"]["distribution"]
@@ -75,6 +77,7 @@ def test_the_distribution_counts_each_study_once_and_none_beyond_the_limit_befor
     assert counts[edges[:-1] >= 1.6].sum() == 100, "a score at the limit is not beyond it"
 
 
+@pytest.mark.slow
 def test_a_study_far_beyond_the_limit_leaves_the_others_their_bars(tmp_path):
     one, _ = made()
     far = dataclasses.replace(one, novelty=[1004.0, 990.0, *one.novelty[2:]])
@@ -88,6 +91,7 @@ def test_a_study_far_beyond_the_limit_leaves_the_others_their_bars(tmp_path):
     assert "(last bar: 2 beyond 8)" in words
 
 
+@pytest.mark.slow
 def test_the_spread_is_said_beside_that_of_the_validation_images(tmp_path):
     one, _ = made()
     page, content, _ = written(tmp_path, one)
@@ -141,6 +145,7 @@ LACKING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LACKING)
 def test_what_a_network_lacks_is_said(case, tmp_path):
     given, words = LACKING[case]
@@ -151,6 +156,7 @@ def test_what_a_network_lacks_is_said(case, tmp_path):
         assert any("How many studies are unlike the training images is unknown" in one for one in content["limits"])
 
 
+@pytest.mark.slow
 def test_few_unlike_studies_have_words_in_place_of_numbers():
     one, _ = made(beyond=4)
     part = content_of(one)["novelty"]["performance"]["unlike"]
@@ -160,6 +166,7 @@ def test_few_unlike_studies_have_words_in_place_of_numbers():
     assert none["unlike"]["value"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_each_site_has_its_numbers_and_all_sites_together_those_of_all_studies(classes, tmp_path):
     one, _ = made(classes)
@@ -198,6 +205,7 @@ def test_a_site_that_lacks_a_class_has_the_mean_of_the_others_and_a_small_site_w
     assert found["C"]["accuracy"] == found["C"]["auc"] == "too few (n = 5)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [

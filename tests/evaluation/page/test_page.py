@@ -113,6 +113,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_page_has_each_number_of_the_file_and_needs_nothing_else(case, tmp_path):
     page, content, origin = written(tmp_path, evaluated(**CASES[case]))
@@ -176,6 +177,7 @@ def test_a_missing_class_has_words_and_the_means_are_of_the_others():
     assert content["study"]["macro"]["auc"]["value"] == pytest.approx(sum(others) / 3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_names_are_escaped(tmp_path):
     one = evaluated(60, 2)
     studies = [f"<script>alert({number})</script>" for number in range(60)]
@@ -193,6 +195,7 @@ def test_images_that_trained_or_fitted_the_network_are_said_first(tmp_path):
     assert "all images of the data set" in page.text
 
 
+@pytest.mark.slow
 def test_the_operating_points_and_sets_of_the_training_are_measured(tmp_path):
     page, content, _ = written(tmp_path, evaluated(evidence=FITTED))
     assert content["study"]["classes"]["ill"]["operating_point"]["threshold"] == 0.4
@@ -226,6 +229,7 @@ def test_the_network_is_told_in_words():
     assert words["teacher"] == words["image size"] == "not recorded"
 
 
+@pytest.mark.slow
 def test_an_evaluator_writes_the_page_and_its_numbers(tmp_path):
     logits = torch.randn(60, 3) + 3 * torch.eye(3)[torch.arange(30).repeat_interleave(2) % 3]
     labels = [number % 3 for number in range(30)]

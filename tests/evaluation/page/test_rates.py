@@ -76,6 +76,7 @@ def test_means_over_classes_are_those_of_scikit_learn(classes, missing):
         assert got["sensitivity"][0] == pytest.approx(balanced_accuracy_score(one.labels, predicted))
 
 
+@pytest.mark.slow
 def test_about_95_of_100_intervals_of_f1_hold_the_truth():
     truth = 2 * 0.8 * 0.5 / (2 * 0.8 * 0.5 + 0.2 * 0.5 + 0.1 * 0.5)  # sensitivity 0.8, specificity 0.9, half are ill
     random = np.random.default_rng(2)

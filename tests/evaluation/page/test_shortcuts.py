@@ -30,6 +30,7 @@ def telling(one, signal=0.0, features_signal=0.0, names=("borders", "center", "b
     return dataclasses.replace(one, seen=Seen(probabilities, features))
 
 
+@pytest.mark.slow
 def test_the_auc_of_a_part_is_that_of_scikit_learn_and_stands_beside_that_of_whole_images():
     one = telling(evaluated(300, 3), 1.0)
     content = content_of(one)
@@ -42,6 +43,7 @@ def test_the_auc_of_a_part_is_that_of_scikit_learn_and_stands_beside_that_of_who
     assert part["borders"]["difference"]["value"] == pytest.approx(whole["value"] - borders["value"], abs=2e-6)
 
 
+@pytest.mark.slow
 def test_borders_and_file_properties_that_tell_much_are_warned_of_at_the_top(tmp_path):
     page, content, _ = written(tmp_path, telling(evaluated(150, 3), 2.0, 3.0))
     found = content["shortcuts"]["found"]
@@ -59,6 +61,7 @@ def test_borders_and_file_properties_that_tell_much_are_warned_of_at_the_top(tmp
         assert f"{text.value} ({text.interval}), n = {text.n}" in page.text
 
 
+@pytest.mark.slow
 def test_unknown_patients_may_have_been_recognized(tmp_path):
     page, content, _ = written(tmp_path, telling(evaluated(150, 2, per_patient=None), 0.0, 3.0))
     (found,) = content["shortcuts"]["found"]
@@ -66,6 +69,7 @@ def test_unknown_patients_may_have_been_recognized(tmp_path):
     assert "so it may recognize a patient, by other images, in place of a class." in page.text
 
 
+@pytest.mark.slow
 def test_parts_that_tell_nothing_are_not_warned_of(tmp_path):
     page, content, _ = written(tmp_path, telling(evaluated(150, 2)))
     assert content["shortcuts"]["found"] == []
@@ -80,6 +84,7 @@ def test_few_patients_have_words_in_place_of_numbers(tmp_path):
     assert "too few patients of all classes but one" in page.text or "too few (n = " in page.text
 
 
+@pytest.mark.slow
 def test_a_missing_class_leaves_the_numbers_of_the_others():
     content = content_of(telling(evaluated(150, 4, missing=(1,)), 2.0, 3.0))
     for part in (content["shortcuts"]["network"]["borders"], content["shortcuts"]["forest"]["image size"]):
@@ -88,6 +93,7 @@ def test_a_missing_class_leaves_the_numbers_of_the_others():
         assert part["macro"]["value"] == pytest.approx(sum(others) / 3, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_what_was_not_looked_at_is_said(tmp_path):
     page, content, _ = written(tmp_path, evaluated())
     assert "Not measured: shortcuts is false" in page.text

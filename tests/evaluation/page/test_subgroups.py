@@ -49,6 +49,7 @@ def test_holms_correction_by_hand():
     assert holm([]) == []
 
 
+@pytest.mark.slow
 def test_by_chance_alone_few_reports_name_a_difference():
     random = np.random.default_rng(1)
     named = 0
@@ -88,6 +89,7 @@ def test_small_groups_are_named_without_a_number():
     assert groups["M"]["difference"] == "too few (n = 7) of other studies"
 
 
+@pytest.mark.slow
 def test_the_page_shows_groups_and_the_limits_name_the_smallest(tmp_path):
     sex = ["F" if number % 3 else "M" for number in range(90)]
     one = dataclasses.replace(evaluated(90, 2, per_patient=1), columns={"sex": sex})

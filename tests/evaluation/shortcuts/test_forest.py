@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from dwskd_monai.evaluation.shortcuts.forest import drawn_images, forest_scores
 
 
+@pytest.mark.slow
 def test_a_feature_that_tells_the_class_is_found_and_noise_is_not():
     random = np.random.default_rng(0)
     labels = np.arange(200) % 2
@@ -18,6 +19,7 @@ def test_a_feature_that_tells_the_class_is_found_and_noise_is_not():
     )
 
 
+@pytest.mark.slow
 def test_what_tells_only_the_patient_is_not_learned():
     """All images of a patient have one class, and one value that no other patient has."""
     random = np.random.default_rng(1)

@@ -53,6 +53,7 @@ def stored(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return (noise + np.linspace(0, 3000, shape[2])).astype(np.int16).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(
     "steps", [PERCENTILES, RANGES, STRETCHED, DARK], ids=["percentiles", "ranges", "stretched", "36"]
