@@ -52,9 +52,13 @@ class Grouped:
 
     def __call__(self, images: Tensor, training: bool) -> Tensor:
         """Logits ``(R, B, K)`` of images ``(R, B, 1, H, W)``: each network has its own."""
+        weights = self.parameters["classifier.weight"]
+        return torch.bmm(self.pooled(images, training), weights.mT) + self.parameters["classifier.bias"][:, None]
+
+    def pooled(self, images: Tensor, training: bool) -> Tensor:
+        """What the classifier gets, ``(R, B, C)``."""
         pooled = self.features(images, training)[-1].mean((2, 3))
-        logits = torch.bmm(self.parameters["classifier.weight"], pooled.view(len(self), -1, pooled.shape[1]))
-        return logits.transpose(1, 2) + self.parameters["classifier.bias"][:, None]
+        return pooled.view(len(self), -1, pooled.shape[1]).mT
 
     def features(self, images: Tensor, training: bool) -> list[Tensor]:
         """What each stage makes of images, and the last convolution after them: ``(R · C, B, H, W)`` each."""
@@ -117,12 +121,19 @@ class GroupedAdamW:
 
     Args:
         networks: those that it trains.
+        more: parameters beside theirs, with a first axis of networks.
         weight_decay: of weights that are not of a norm.
         clip_grad_norm: largest norm of the gradient of one network.
     """
 
-    def __init__(self, networks: Grouped, weight_decay: float = 0.05, clip_grad_norm: float = 5.0) -> None:
-        self.parameters = list(networks.parameters.values())
+    def __init__(
+        self,
+        networks: Grouped,
+        more: Sequence[Tensor] = (),
+        weight_decay: float = 0.05,
+        clip_grad_norm: float = 5.0,
+    ) -> None:
+        self.parameters = [*networks.parameters.values(), *more]
         self.clip_grad_norm = clip_grad_norm
         # a vector of one network, a bias or a part of a norm, has two axes here
         groups = [

@@ -20,33 +20,10 @@ import fire
 import pandas as pd
 import torch
 from side_by_side_images import Pair, read_pairs, sources
-from side_by_side_training import SideBySide, with_class_shares
+from side_by_side_training import SideBySide, Training, with_class_shares
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 from tqdm import tqdm
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training of a network for each pair.
-
-    Args:
-        start: its first weights, one of ``side_by_side_training.STARTS``.
-        length: its steps, as a multiple of ``--steps``.
-        labelers: trainings whose networks label all images for it.
-        vote: each labeler gives its class, and not its probabilities.
-        recovery: steps before it, as a multiple of ``--steps``, in which the student learns without labels to do what
-            the teacher does at the selected channels.
-        part: of a longer training, whose schedule has fewer epochs.
-    """
-
-    start: str
-    length: float = 1.0
-    labelers: tuple[str, ...] = ()
-    vote: bool = False
-    recovery: float = 0.0
-    part: bool = True
-
 
 FOUR = ("main", "auxiliary", "third", "fourth")
 TRAININGS = {
@@ -67,8 +44,14 @@ TRAININGS = {
     "votes_of_four": Training("main", labelers=FOUR, vote=True),
     "auxiliary_again": Training("auxiliary", labelers=("main", "auxiliary")),
     "two_rounds": Training("main", labelers=("soft_labels", "auxiliary_again")),
-    "recovered": Training("main", 2.0, recovery=1.0, part=False),
+    "recovered": Training("main", 2.0, before="teacher_states", before_length=1.0, part=False),
     "teacher_soft_labels": Training("main", labelers=("teacher",)),
+    "strong_view": Training("main", labelers=("main", "auxiliary"), strong=True),
+    "falling_weight": Training("main", labelers=("main", "auxiliary"), falling=True),
+    "fixmatch": Training("main", 3.0, rival="fixmatch", part=False),
+    "mean_teacher": Training("main", 3.0, rival="mean_teacher", part=False),
+    "own_views": Training("main", 2.0, before="own_views", before_length=1.0, part=False),
+    "truncated": Training("truncated", 3.0, part=False),
 }
 
 
@@ -136,10 +119,8 @@ def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[st
         together = [_together(each, training.vote) for each in zip(*of_labelers)]
         soft_labels = [with_class_shares(each, pair) for each, pair in zip(together, trainer.pairs)]
     predictions, opinions = trainer.run(
-        training.start,
-        recovery=int(training.recovery * steps),
-        steps=int(training.length * steps),
-        epochs=10 if training.part else 20,
+        training,
+        steps,
         seed=list(TRAININGS).index(name),
         soft_labels=soft_labels,
         labels=any(name in other.labelers for other in TRAININGS.values()),
@@ -187,7 +168,7 @@ def _steps(trainings: Sequence[str], steps: int) -> int:
     pending = list(trainings)
     while pending:
         name = pending.pop()
-        needed[name] = TRAININGS[name].length + TRAININGS[name].recovery
+        needed[name] = TRAININGS[name].length + TRAININGS[name].before_length
         pending += TRAININGS[name].labelers
     return int(sum(needed.values()) * steps)
 

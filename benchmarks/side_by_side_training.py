@@ -10,6 +10,7 @@ import copy
 import math
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from grouped import Grouped, GroupedAdamW
 from narrow_efficientnet import create_model
 from side_by_side_images import Pair
+from side_by_side_rivals import MovingAverage, fixmatch_loss, strengthened, truncated, view_loss
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor
 from tqdm import tqdm
@@ -31,9 +33,44 @@ LEARNING_RATE = 0.002
 TEMPERATURE = 2.0
 LABELED_SHARE = 0.5
 VIEWS = 4
-SMALL = ("main", "auxiliary", "twin", "third", "fourth")
+SMALL = ("main", "auxiliary", "twin", "third", "fourth", "truncated")
 STARTS = (*SMALL, "wide", "teacher")
 NO_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a network for each pair.
+
+    Args:
+        start: its first weights, one of ``STARTS``.
+        length: its steps, as a multiple of ``--steps``.
+        labelers: trainings whose networks label all images for it.
+        vote: each labeler gives its class, and not its probabilities.
+        strong: the student sees strong views.
+        falling: the weight of soft labels falls to 0 in the last fifth.
+        rival: another way to learn from images without labels: ``fixmatch`` or ``mean_teacher``.
+        before: what the student learns first, without labels: to do what the teacher does at the selected channels
+            (``teacher_states``), or to make the same of two views of an image (``own_views``).
+        before_length: its steps, as a multiple of ``--steps``.
+        part: of a longer training, whose schedule has fewer epochs.
+    """
+
+    start: str
+    length: float = 1.0
+    labelers: tuple[str, ...] = ()
+    vote: bool = False
+    strong: bool = False
+    falling: bool = False
+    rival: str = ""
+    before: str = ""
+    before_length: float = 0.0
+    part: bool = True
+
+    @property
+    def epochs(self) -> int:
+        """Of its schedule."""
+        return 10 if self.part else 20
 
 
 class SideBySide:
@@ -55,16 +92,13 @@ class SideBySide:
         self.starts, self.channels = self._starts(create_teacher("tf_efficientnet_lite2", teacher_weights, in_chans=1))
 
     def run(
-        self, start: str, recovery: int, steps: int, epochs: int, seed: int,
-        soft_labels: Sequence[Tensor] | None, labels: bool,
-    ) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+        self, training: Training, steps: int, seed: int, soft_labels: Sequence[Tensor] | None, labels: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Train a network for each pair.
 
         Args:
-            start: one of ``STARTS``.
-            recovery: steps without labels before it.
-            steps: of each network.
-            epochs: of the schedule.
+            training: how.
+            steps: that its lengths are multiples of.
             seed: of new classifiers, batches and augmentation.
             soft_labels: of labeled and unlabeled images of each pair, ``(N, K)``.
             labels: whether the networks label images after it.
@@ -74,14 +108,17 @@ class SideBySide:
             and unlabeled images, or nothing.
         """
         predictions, opinions = [], []
+        start = training.start
         at_once = self.at_once if start in SMALL else max(self.at_once // 4, 1)
+        before = {"teacher_states": self.recover, "own_views": self.learn_views}.get(training.before)
         for begin in range(0, len(self.pairs), at_once):
             pairs = self.pairs[begin : begin + at_once]
             of_them = None if soft_labels is None else soft_labels[begin : begin + at_once]
             first = [self.first_weights(pair, start, seed) for pair in pairs]
             networks = Grouped(self.starts[start], first, self.device)
-            self.recover(networks, pairs, start, recovery, seed)
-            self.train(networks, pairs, steps, epochs, 1000 * seed + begin, of_them)
+            if before is not None:
+                before(networks, pairs, start, int(training.before_length * steps), seed)
+            self.train(networks, pairs, training, int(training.length * steps), 1000 * seed + begin, of_them)
             predictions += self.probabilities(networks, pairs, [pair.validation + pair.test for pair in pairs])
             if labels:
                 rows = [pair.labeled + pair.unlabeled for pair in pairs]
@@ -103,8 +140,8 @@ class SideBySide:
         self,
         networks: Grouped,
         pairs: Sequence[Pair],
+        training: Training,
         steps: int,
-        epochs: int,
         seed: int,
         soft_labels: Sequence[Tensor] | None = None,
     ) -> None:
@@ -121,30 +158,46 @@ class SideBySide:
             None if soft_labels is None else torch.nn.utils.rnn.pad_sequence(list(soft_labels), True).to(self.device)
         )
         own = torch.arange(len(pairs), device=self.device)[:, None]
+        average = MovingAverage(networks) if training.rival == "mean_teacher" else None
         for step in range(steps):
             place = places[:, step]
             views = augmented(self._seen(rows[own, place]), generator)
-            logits = networks(views.view(*place.shape, *views.shape[1:]), training=True) + hidden
-            loss = _task_loss(logits, labels[own, place])
-            if table is not None:
-                loss = loss + _ramp(step * epochs / steps) * _soft_loss(logits, table[own, place])
+            if training.strong:
+                views = strengthened(views, generator)
+            views = views.view(*place.shape, *views.shape[1:])
+            weight = _weight(training, step / steps)
+            if training.rival == "fixmatch":
+                weak, strong = self._two_views(pairs, random, generator)
+                logits = networks(torch.cat([views, weak, strengthened_stack(strong, generator)], 1), training=True)
+                of_labeled, of_weak, of_strong = (logits + hidden).split(BATCH, 1)
+                loss = _task_loss(of_labeled, labels[own, place]) + fixmatch_loss(of_weak, of_strong)
+            elif average is not None:
+                one, other = self._two_views(pairs, random, generator)
+                of_labeled, of_one = (networks(torch.cat([views, one], 1), training=True) + hidden).split(BATCH, 1)
+                with torch.no_grad():
+                    wanted = (average.networks(other, training=False) + hidden).softmax(2)
+                loss = _task_loss(of_labeled, labels[own, place]) + weight * _soft_loss(of_one, wanted)
+            else:
+                logits = networks(views, training=True) + hidden
+                loss = _task_loss(logits, labels[own, place])
+                if table is not None:
+                    loss = loss + weight * _soft_loss(logits, table[own, place])
             loss.sum().backward()
-            optimizer.step(LEARNING_RATE * _schedule(step * epochs // steps, epochs))
+            optimizer.step(LEARNING_RATE * _schedule(step * training.epochs // steps, training.epochs))
+            if average is not None:
+                average.follow(networks)
 
     def recover(self, networks: Grouped, pairs: Sequence[Pair], start: str, steps: int, seed: int) -> None:
         """Match what each stage makes of an image to the teacher's, at the channels that were selected.
 
         Without labels, as a short training before the others (STARFISH, arXiv 2606.01126).
         """
-        if not steps:
-            return
         optimizer = GroupedAdamW(networks)
         teacher = copy.deepcopy(self.starts["teacher"]).eval().to(self.device)
-        rows = [pair.labeled + pair.unlabeled for pair in pairs]
         random = np.random.default_rng(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
         for step in tqdm(range(steps), desc="recovery", mininterval=30):
-            chosen = torch.tensor(np.stack([random.choice(own, BATCH) for own in rows])).to(self.device)
+            chosen = self._any_images(pairs, random)
             views = augmented(self._seen(chosen), generator)
             features = networks.features(views.view(*chosen.shape, *views.shape[1:]), training=True)
             loss = torch.zeros((), device=self.device)
@@ -154,6 +207,36 @@ class SideBySide:
                 loss = loss + (difference / target.square().mean((1, 2, 3, 4))).sum()
             loss.backward()
             optimizer.step(LEARNING_RATE * _schedule(step * 10 // steps, 10))
+
+    def learn_views(self, networks: Grouped, pairs: Sequence[Pair], start: str, steps: int, seed: int) -> None:
+        """Make the same of two views of an image, without labels: the moving average says what."""
+        width = networks.parameters["classifier.weight"].shape[2]
+        predictor = torch.eye(width, device=self.device).repeat(len(networks), 1, 1).requires_grad_()
+        optimizer = GroupedAdamW(networks, [predictor])
+        average = MovingAverage(networks)
+        random = np.random.default_rng(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        for step in tqdm(range(steps), desc="own views", mininterval=30):
+            one, other = self._two_views(pairs, random, generator)
+            with torch.no_grad():
+                target = average.networks.pooled(other, training=False)
+            loss = view_loss(networks.pooled(strengthened_stack(one, generator), training=True), predictor, target)
+            loss.sum().backward()
+            optimizer.step(LEARNING_RATE * _schedule(step * 10 // steps, 10))
+            average.follow(networks)
+
+    def _any_images(self, pairs: Sequence[Pair], random: np.random.Generator) -> Tensor:
+        """Rows ``(R, B)`` of images that labeled and unlabeled ones are drawn from."""
+        rows = [random.choice(pair.labeled + pair.unlabeled, BATCH) for pair in pairs]
+        return torch.tensor(np.stack(rows)).to(self.device)
+
+    def _two_views(
+        self, pairs: Sequence[Pair], random: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Weak views of the same images, ``(R, B, 1, H, W)`` each."""
+        chosen = self._any_images(pairs, random)
+        one, other = (augmented(self._seen(chosen), generator) for _ in range(2))
+        return one.view(*chosen.shape, *one.shape[1:]), other.view(*chosen.shape, *other.shape[1:])
 
     @torch.no_grad()
     def _selected_features(self, teacher: EfficientNet, views: Tensor, start: str) -> list[Tensor]:
@@ -212,9 +295,10 @@ class SideBySide:
         initialize_students(starts["wide"], None, teacher)
         assert isinstance(report, PairReport)
         channels = {"main": _stage_channels(report.main), "auxiliary": _stage_channels(report.auxiliary)}
+        others = {"twin": starts["main"], "truncated": truncated(starts["main"], teacher)}
         teacher = copy.deepcopy(teacher)
         teacher.reset_classifier(self.most_classes)
-        return starts | {"twin": starts["main"], "teacher": teacher}, channels
+        return starts | others | {"teacher": teacher}, channels
 
 
 def _stage_channels(report: SelectionReport) -> list[list[int]]:
@@ -248,6 +332,11 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     return images + uniform(0, 0.1, 0.3, 0)[:, None, None, None] * noise
 
 
+def strengthened_stack(views: Tensor, generator: torch.Generator) -> Tensor:
+    """Strong views ``(R, B, 1, H, W)`` of weak ones."""
+    return strengthened(views.flatten(0, 1), generator).view(views.shape)
+
+
 def _draw(pair: Pair, steps: int, random: np.random.Generator, with_soft_labels: bool) -> np.ndarray:
     """Places ``(steps, B)`` of the images of each batch: permutations of the labeled images, and any others."""
     count = len(pair.labeled)
@@ -276,6 +365,12 @@ def with_class_shares(opinions: Tensor, pair: Pair) -> Tensor:
     count = len(pair.labeled)
     prior = torch.bincount(torch.tensor(pair.labels), minlength=opinions.shape[1]) / count
     return torch.cat([opinions[:count], with_prior(opinions[count:], prior)])
+
+
+def _weight(training: Training, progress: float) -> float:
+    """Of soft labels, after a share of the training."""
+    weight = _ramp(progress * training.epochs)
+    return weight * min(1.0, 5 * (1 - progress)) if training.falling else weight
 
 
 def _ramp(epoch: float) -> float:
