@@ -93,7 +93,7 @@ def side_by_side(
         minutes: no training is begun after them.
     """
     begin = time.monotonic()
-    pixels, pairs = _prepared(images, data, few, seeds)
+    pixels, pairs = prepared(images, data, few, seeds)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = SideBySide(pixels.to(device), pairs, teacher_weights, at_once)
     folder = Path(out)
@@ -142,12 +142,12 @@ def measured(pairs: Sequence[Pair], folder: Path, steps: int) -> list[dict[str, 
                 row |= _of_labelers(networks, pair) if len(networks) == 2 else {}
                 known = slice(len(pair.labeled), len(pair.labeled) + len(pair.truth))
                 for soft_labels in done[parts.trainings[0]]["soft_labels"][index : index + 1]:
-                    row["accuracy_of_soft_labels"] = _balanced(soft_labels[known], pair.truth)
+                    row["accuracy_of_soft_labels"] = balanced(soft_labels[known], pair.truth)
                 rows.append(row)
     return rows
 
 
-def _prepared(file: str | None, data: str, few: str, seeds: int) -> tuple[Tensor, list[Pair]]:
+def prepared(file: str | None, data: str, few: str, seeds: int) -> tuple[Tensor, list[Pair]]:
     if file is not None and Path(file).is_file():
         content = torch.load(file)
         return content["images"], [Pair(**pair) for pair in content["pairs"]]
@@ -175,15 +175,15 @@ def _steps(trainings: Sequence[str], steps: int) -> int:
 
 def _deployed(networks: Sequence[Tensor], pair: Pair, better: bool) -> Tensor:
     if better:
-        return max(networks, key=lambda each: _balanced(each[: len(pair.validation)], pair.validation_labels))
+        return max(networks, key=lambda each: balanced(each[: len(pair.validation)], pair.validation_labels))
     return torch.stack(list(networks)).mean(0)
 
 
 def _scores(probabilities: Tensor, pair: Pair) -> Mapping[str, float]:
     split = len(pair.validation)
     return {
-        "balanced_accuracy": _balanced(probabilities[:split], pair.validation_labels),
-        "test_balanced_accuracy": _balanced(probabilities[split:], pair.test_labels),
+        "balanced_accuracy": balanced(probabilities[:split], pair.validation_labels),
+        "test_balanced_accuracy": balanced(probabilities[split:], pair.test_labels),
     }
 
 
@@ -195,7 +195,7 @@ def _of_labelers(networks: Sequence[Tensor], pair: Pair) -> Mapping[str, float]:
     return {"agreement": float((one == other).float().mean()), "correlation_of_errors": float(correlation)}
 
 
-def _balanced(probabilities: Tensor, labels: Sequence[int]) -> float:
+def balanced(probabilities: Tensor, labels: Sequence[int]) -> float:
     return float(balanced_accuracy_score(labels, probabilities.argmax(1)))
 
 

@@ -161,7 +161,7 @@ class SideBySide:
         average = MovingAverage(networks) if training.rival == "mean_teacher" else None
         for step in range(steps):
             place = places[:, step]
-            views = augmented(self._seen(rows[own, place]), generator)
+            views = augmented(self.seen(rows[own, place]), generator)
             if training.strong:
                 views = strengthened(views, generator)
             views = views.view(*place.shape, *views.shape[1:])
@@ -198,7 +198,7 @@ class SideBySide:
         generator = torch.Generator(self.device).manual_seed(seed)
         for step in tqdm(range(steps), desc="recovery", mininterval=30):
             chosen = self._any_images(pairs, random)
-            views = augmented(self._seen(chosen), generator)
+            views = augmented(self.seen(chosen), generator)
             features = networks.features(views.view(*chosen.shape, *views.shape[1:]), training=True)
             loss = torch.zeros((), device=self.device)
             for own, wanted in zip(features, self._selected_features(teacher, views, start)):
@@ -235,7 +235,7 @@ class SideBySide:
     ) -> tuple[Tensor, Tensor]:
         """Weak views of the same images, ``(R, B, 1, H, W)`` each."""
         chosen = self._any_images(pairs, random)
-        one, other = (augmented(self._seen(chosen), generator) for _ in range(2))
+        one, other = (augmented(self.seen(chosen), generator) for _ in range(2))
         return one.view(*chosen.shape, *one.shape[1:]), other.view(*chosen.shape, *other.shape[1:])
 
     @torch.no_grad()
@@ -261,13 +261,13 @@ class SideBySide:
         for _ in range(views):
             for begin in range(0, padded.shape[1], 3 * BATCH):
                 part = padded[:, begin : begin + 3 * BATCH]
-                images = self._seen(part)
+                images = self.seen(part)
                 seen = images if generator is None else augmented(images, generator)
                 logits = networks(seen.view(*part.shape, *seen.shape[1:]), training=False) + self._hidden(pairs)
                 total[:, begin : begin + 3 * BATCH] += logits.softmax(2) / views
         return [each[: len(own)].cpu() for each, own in zip(total, rows)]
 
-    def _seen(self, rows: Tensor) -> Tensor:
+    def seen(self, rows: Tensor) -> Tensor:
         """Images ``(M, 1, H, W)`` in [-1, 1]."""
         return self.images[rows.flatten()][:, None] / 127.5 - 1
 
