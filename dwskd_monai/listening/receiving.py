@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import PresentationContext
@@ -147,8 +148,12 @@ class Receiving:
 
 @functools.cache
 def _contexts() -> list[PresentationContext]:
-    """What is accepted: images and other objects, and compressed ones if they can be decoded."""
-    syntaxes = [*NOT_COMPRESSED, *(COMPRESSED if can_decompress() else ())]
+    """What is accepted: images and other objects, and compressed ones if they can be decoded.
+
+    Not deflated ones, of which a small one may need any amount of memory; senders write them in another way then.
+    """
+    plain = [syntax for syntax in NOT_COMPRESSED if syntax != DeflatedExplicitVRLittleEndian]
+    syntaxes = [*plain, *(COMPRESSED if can_decompress() else ())]
     stored = [build_context(str(context.abstract_syntax), syntaxes) for context in AllStoragePresentationContexts]
     return [build_context(_VERIFICATION), *stored]
 

@@ -12,8 +12,9 @@ import urllib.error
 import urllib.request
 
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import ComputedRadiographyImageStorage, Verification
 
 from dwskd_monai.listening.c_store import DicomNode
 from dwskd_monai.listening.classifying import MOST_ATTEMPTS, RefusedStudyError
@@ -78,6 +79,17 @@ def test_it_answers_an_echo(tmp_path):
         association = node.associate(*listener.address, ae_title="DWSKD")
         assert association.send_c_echo().Status == 0
         association.release()
+
+
+def test_a_data_set_that_may_inflate_to_any_size_is_not_agreed_on(tmp_path):
+    with listening(tmp_path, free_port()) as listener:
+        node = AE()
+        for syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian):
+            node.add_requested_context(ComputedRadiographyImageStorage, syntax)
+        association = node.associate(*listener.address, ae_title="DWSKD")
+        accepted = [context.transfer_syntax[0] for context in association.accepted_contexts]
+        association.release()
+    assert accepted == [ExplicitVRLittleEndian]
 
 
 def test_a_study_waits_for_its_quiet_time(tmp_path, pacs):
