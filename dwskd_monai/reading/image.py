@@ -36,7 +36,7 @@ class Image:
 
     Args:
         pixels: ``(D, H, W)``, from inferior to superior, anterior to posterior, or right to left; in float32, or in
-            int16 if a DICOM file's values are whole and fit, which halves the memory of a CT.
+            int16 if the values of a DICOM or NIfTI file are whole and fit, which halves the memory of a CT.
         spacing: mm between slices, rows and columns; ones for a picture.
         plane: ``axial``, ``coronal`` or ``sagittal``; None if the file does not tell.
         kind: ``picture``, ``volume``, or the DICOM modality, ``CT`` for instance.

@@ -17,10 +17,9 @@ from typing import Any, BinaryIO, cast
 import nibabel
 import numpy as np
 from nibabel.nifti1 import intent_codes
-from numpy.typing import NDArray
 
 from dwskd_monai.reading.geometry import refuse_implausible, to_image
-from dwskd_monai.reading.image import Image, Judge, Volume
+from dwskd_monai.reading.image import Image, Judge, Pixels, Volume
 from dwskd_monai.reading.nifti_orientation import affine_of, codes_of, tells_nothing
 from dwskd_monai.reading.refusal import RefusedImage, refuse_unwanted, refusing
 
@@ -59,7 +58,7 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
         # written from an array of rows and columns: there is nothing to turn it by
         rows, columns = (float(size) or 1.0 for size in np.abs(header["pixdim"][1:3]))
         refuse_implausible((1.0, rows, columns), 1, "volume", path)
-        return Image(np.ascontiguousarray(pixels[None, :, :, 0]), (1.0, rows, columns), None, "volume", says=says)
+        return Image(pixels[None, :, :, 0].copy(), (1.0, rows, columns), None, "volume", says=says)
     if codes_of(header) == (0, 0):
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
     return to_image(Volume(pixels, "volume", affine, says=says), slice_axis, path)
@@ -146,12 +145,16 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:
     return x, y, z[0] if z else 1
 
 
-def _pixels(file: BinaryIO, kind: Any, path: Path) -> NDArray[np.float32]:
+def _pixels(file: BinaryIO, kind: Any, path: Path) -> Pixels:
     with refusing(path, _DAMAGED):
         file.seek(0)
         image = kind.from_stream(file)
-        pixels = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
         proxy = image.dataobj
+        pixels: Pixels
+        if (proxy.slope, proxy.inter) == (1, 0) and np.can_cast(proxy.dtype, np.int16):
+            pixels = np.array(proxy.get_unscaled(), np.int16)  # a copy: the file itself may be mapped
+        else:
+            pixels = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
         file.seek(proxy.offset + int(np.prod(proxy.shape)) * proxy.dtype.itemsize)
         rest = 0
         while part := file.read(2**20):  # a compressed file's checksum is at its end

@@ -27,7 +27,7 @@ def test_3_d(tmp_path, pixels, name):
     (tmp_path / name.lower()).rename(tmp_path / name)
     study = read_image(tmp_path / name, "axial")
     assert np.array_equal(study.pixels, displayed(pixels))
-    assert study.pixels.dtype == np.float32
+    assert study.pixels.dtype == np.int16
     assert (study.kind, study.plane, study.spacing) == ("volume", "axial", (4, 2, 1))
 
 
@@ -36,6 +36,26 @@ def test_slope_and_intercept_are_applied(tmp_path, pixels):
     image.header.set_slope_inter(0.5, -100)
     nibabel.save(image, tmp_path / "x.nii.gz")
     assert np.array_equal(read_image(tmp_path / "x.nii.gz", "axial").pixels, displayed(pixels * 0.5 - 100))
+
+
+@pytest.mark.parametrize(
+    ("stored", "slope", "dtype"),
+    [
+        ("<i2", 1, np.int16), (">i2", 1, np.int16), ("i1", 1, np.int16), ("u1", 1, np.int16),
+        ("<u2", 1, np.float32), ("<i4", 1, np.float32), ("<f4", 1, np.float32), ("<i2", 2, np.float32),
+    ],
+)  # fmt: skip
+def test_whole_values_that_fit_take_16_bits_and_no_value_changes(tmp_path, pixels, stored, slope, dtype):
+    values = pixels.clip(0, 127) if np.dtype(stored).itemsize == 1 else pixels.clip(0 if "u" in stored else -1000)
+    image = nibabel.Nifti1Image(values.astype(stored), AFFINE)
+    image.header.set_slope_inter(slope, 0)
+    nibabel.save(image, tmp_path / "x.nii")
+    nibabel.save(image, tmp_path / "x.nii.gz")
+    for name in ("x.nii", "x.nii.gz"):
+        got = read_image(tmp_path / name, "axial").pixels
+        assert got.dtype == dtype
+        assert got.dtype.isnative
+        assert np.array_equal(got, displayed(values.astype(np.float32) * slope))
 
 
 @pytest.mark.parametrize("shape", [(8, 7), (8, 7, 1), (8, 7, 1, 1)])
