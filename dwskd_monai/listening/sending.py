@@ -115,6 +115,7 @@ class Sending:
         except FileNotFoundError:
             return self._put_off(study, "its answers were replaced")
         except NotTakenError as error:
+            self._store.not_taken(study, str(error))
             return self._put_off(study, f"not taken: {error}")
         except Exception as error:  # other studies may be sent
             return self._put_off(study, f"an unexpected error, {placed(error)}")

@@ -54,6 +54,7 @@ class Store:
             reason = f"{error.strerror}: {error.filename}"
             raise OSError(f"--folder {root}: expected a folder that can be written to ({reason})") from error
         self._lock = threading.RLock()
+        self._not_taken: dict[str, str] = {}  # studies of which the destination refuses an answer, and why
         self._tidy()
 
     def _tidy(self) -> None:
@@ -104,9 +105,22 @@ class Store:
         if study in here or len(here) < self.most:
             return
         answered = next((name for name, state in here.items() if state is State.SENT), None)
-        if answered is None:
+        if answered is not None:
+            self._remove(answered)
+            return
+        not_taken = next((name for name in here if name in self._not_taken), None)
+        if not_taken is None or not self._give_up(not_taken):
             raise StoreFullError(f"{len(here)} studies wait, as many as --max_studies allows")
-        self._remove(answered)
+
+    def _give_up(self, study: str) -> bool:
+        """Put a study aside whose answers the destination refuses; it must not stand in the way of others for ever."""
+        reason = f"not taken: {self._not_taken.pop(study)}"
+        if not self.journal.given_up(study):
+            return False
+        self.folders.refuse(study, reason)
+        self._remove_refused()
+        _logger.error("study %s: put aside, to make room (%s)", study, reason)
+        return True
 
     # Classifying
 
@@ -131,6 +145,7 @@ class Store:
             if not self.journal.is_current(study, attempt):
                 return False
             self.folders.write_answers(study, answers)
+            self._not_taken.pop(study, None)
             return self.journal.classified(study, attempt, list(answers))
 
     def refuse(self, study: str, attempt: Attempt, reason: str) -> bool:
@@ -140,11 +155,21 @@ class Store:
                 return False
             self.folders.refuse(study, reason)
             self.journal.refused(study, attempt)
-            for old in self.journal.in_state(State.REFUSED)[: -self.most]:
-                self._remove(old)
+            self._remove_refused()
         return True
 
+    # Sending
+
+    def not_taken(self, study: str, reason: str) -> None:
+        """Note that the destination refuses an answer of a study."""
+        with self._lock:
+            self._not_taken[study] = reason
+
     # Removing
+
+    def _remove_refused(self) -> None:
+        for old in self.journal.in_state(State.REFUSED)[: -self.most]:
+            self._remove(old)
 
     def remove_old(self) -> None:
         """Remove the files of studies that were answered long enough ago, and what broken connections left."""

@@ -223,6 +223,28 @@ def test_what_the_pacs_never_takes_keeps_no_other_answer_waiting(tmp_path, caplo
     assert "not taken: it does not take objects of this kind (SOP class); tried again in" in caplog.text
 
 
+def test_a_pacs_that_takes_no_reports_does_not_fill_the_folder(tmp_path):
+    def answer(folder):
+        answers = answering(folder)
+        answers[0].SOPClassUID = REPORT
+        return answers
+
+    pacs = Pacs(reports=False)
+    with listening(tmp_path, pacs.port, answer, max_studies=1) as listener:
+        for study in (1, 2, 3):
+            wait_for(lambda study=study: send(listener.address, [image(study)]) == [0])  # senders try again
+        pacs.wait(3)
+        assert listener.store.journal.counts() == {
+            State.RECEIVED: 0,
+            State.CLASSIFIED: 1,
+            State.SENT: 0,
+            State.REFUSED: 2,
+        }
+        reason = listener.store.folders.refused(digest_of("1.2.3.2")) / "reason.txt"
+        assert reason.read_text() == "not taken: it does not take objects of this kind (SOP class)\n"
+    pacs.stop()
+
+
 @pytest.mark.slow
 def test_an_answer_that_cannot_be_sent_keeps_no_other_waiting(tmp_path, pacs, caplog):
     with listening(tmp_path, pacs.port, quiet_time=3600.0) as listener:

@@ -76,6 +76,41 @@ def test_there_is_no_room_for_more_studies_than_allowed(stores):
     assert store.journal.state("c") is None
 
 
+def test_a_study_whose_answer_is_never_taken_makes_room_and_keeps_its_images(stores):
+    store = stores(most=2)
+    for study in ("a", "b"):
+        take(store, study)
+        assert store.answer(study, store.journal.begin(study), {f"answer to {study}": b"answer"})
+    with pytest.raises(StoreFullError):
+        take(store, "c")
+    store.not_taken("b", "no reports")
+    assert take(store, "c")
+    assert [store.journal.state(study) for study in "abc"] == [State.CLASSIFIED, State.REFUSED, State.RECEIVED]
+    assert (store.folders.refused("b") / "reason.txt").read_text() == "not taken: no reports\n"
+    assert (store.folders.refused("b") / "series" / "1.dcm").read_text() == "x"
+    store = stores(most=2)  # started again
+    assert [store.journal.state(study) for study in "abc"] == [State.CLASSIFIED, State.REFUSED, State.RECEIVED]
+    refuse(store, "c")
+    assert take(store, "b"), "its sender sends it again"
+    assert store.answer("b", store.journal.begin("b"), {"answer to b": b"answer"})
+    assert store.journal.unsent("b") == ["answer to b"]
+
+
+def test_a_study_that_was_answered_anew_or_sent_is_not_given_up(stores):
+    store = stores(most=1)
+    take(store, "a")
+    store.answer("a", store.journal.begin("a"), {"first": b"answer"})
+    store.not_taken("a", "no reports")
+    take(store, "a", "2")
+    with pytest.raises(StoreFullError):
+        take(store, "c")
+    store.answer("a", store.journal.begin("a"), {"second": b"answer"})
+    with pytest.raises(StoreFullError):
+        take(store, "c")
+    assert store.journal.state("a") is State.CLASSIFIED
+    assert store.journal.unsent("a") == ["second"]
+
+
 def test_an_answered_study_makes_room(stores):
     store = stores(most=2)
     take(store, "a")
