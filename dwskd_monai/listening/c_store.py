@@ -13,11 +13,12 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from dwskd_monai.listening.destination import NotTakenError, UnreachableError
+from dwskd_monai.listening.destination import NotTakenError, OtherKindError, UnreachableError
 
 _SUCCESS = 0x0000
 _DUPLICATE = 0x0111  # it has this instance already
 _WARNINGS = range(0xB000, 0xC000)  # it has stored the instance, and changed something
+OTHER_KIND = 0x0122  # SOP class not supported
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _SECONDS = 30.0
 _OTHER_KIND = "it does not take objects of this kind (SOP class)"
@@ -65,7 +66,7 @@ class DicomNode:
         if association.is_rejected:
             raise UnreachableError("it rejects the association; does it know this AE title and address?")
         if not association.is_established and association.rejected_contexts:
-            raise NotTakenError(_OTHER_KIND)
+            raise OtherKindError(_OTHER_KIND)
         if not association.is_established:
             raise UnreachableError(self._problem())
         return association
@@ -84,11 +85,13 @@ class DicomNode:
         try:
             answered = association.send_c_store(file)
         except ValueError as error:  # no presentation context
-            raise NotTakenError(_OTHER_KIND) from error
+            raise OtherKindError(_OTHER_KIND) from error
         if "Status" not in answered:
             raise UnreachableError("the association ended before it answered")
         status = int(answered.Status)
         if status in _OUT_OF_RESOURCES:
             raise UnreachableError(f"it is out of resources (status 0x{status:04X})")
+        if status == OTHER_KIND:
+            raise OtherKindError(f"{_OTHER_KIND}, status 0x{status:04X}")
         if status not in (_SUCCESS, _DUPLICATE) and status not in _WARNINGS:
             raise NotTakenError(f"status 0x{status:04X}")

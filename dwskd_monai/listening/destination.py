@@ -16,6 +16,10 @@ class NotTakenError(Exception):
     """The destination does not take this answer; the message says why."""
 
 
+class OtherKindError(NotTakenError):
+    """The destination takes no objects of this kind, such as reports, neither now nor later."""
+
+
 class Destination(Protocol):
     """A way to send answers."""
 

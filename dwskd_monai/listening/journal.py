@@ -273,12 +273,11 @@ class Journal:
         with self._lock, self._connection:
             self._connection.execute("UPDATE answers SET begun = 0 WHERE instance = ? AND NOT sent", (instance,))
 
-    def given_up(self, study: str) -> bool:
-        """Note that the answers of a study are not sent any more; returns whether some were still to be sent."""
+    def given_up(self, study: str) -> None:
+        """Note that the answers of a study are not sent any more."""
         sql = f"UPDATE studies SET state = ?, changed = ?, turn = {_NEXT_TURN} WHERE study = ? AND state = ?"
         with self._lock, self._connection:
-            values = (State.REFUSED, time.time(), study, State.CLASSIFIED)
-            return self._connection.execute(sql, values).rowcount == 1
+            self._connection.execute(sql, (State.REFUSED, time.time(), study, State.CLASSIFIED))
 
     def sent(self, study: str, instance: str) -> None:
         """Note that an answer was taken, and with the last one that the study is done."""

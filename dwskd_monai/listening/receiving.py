@@ -150,7 +150,7 @@ class Receiving:
 def _contexts() -> list[PresentationContext]:
     """What is accepted: images and other objects, and compressed ones if they can be decoded.
 
-    Not deflated ones, of which a small one may need any amount of memory; senders write them in another way then.
+    Not deflated ones, of which a small one may need any amount of memory; senders can write them in another way.
     """
     plain = [syntax for syntax in NOT_COMPRESSED if syntax != DeflatedExplicitVRLittleEndian]
     syntaxes = [*plain, *(COMPRESSED if can_decompress() else ())]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from dwskd_monai.listening.counters import Counters
-from dwskd_monai.listening.destination import Destination, NotTakenError, UnreachableError
+from dwskd_monai.listening.destination import Destination, NotTakenError, OtherKindError, UnreachableError
 from dwskd_monai.listening.errors import placed
 from dwskd_monai.listening.journal import State
 from dwskd_monai.listening.store import Store
@@ -103,6 +103,7 @@ class Sending:
 
     def _try(self, study: str) -> float:
         """Send the answers of a study; returns the seconds until it is tried again, 0 if it was sent."""
+        self._store.begin_to_send(study)
         try:
             self._send(study)
         except UnreachableError as error:
@@ -115,7 +116,8 @@ class Sending:
         except FileNotFoundError:
             return self._put_off(study, "its answers were replaced")
         except NotTakenError as error:
-            self._store.not_taken(study, str(error))
+            if isinstance(error, OtherKindError):
+                self._store.never_taken(study, str(error))
             return self._put_off(study, f"not taken: {error}")
         except Exception as error:  # other studies may be sent
             return self._put_off(study, f"an unexpected error, {placed(error)}")
@@ -135,7 +137,7 @@ class Sending:
         with self._destination.connection(list(files.values())) as send:
             for instance, file in files.items():
                 if not self._store.journal.begin_to_send(study, instance):
-                    return  # an image came; there will be another answer
+                    return  # an image came, so that there will be another answer, or the study was put aside
                 try:
                     send(file)
                 except NotTakenError as error:  # another answer may be taken
@@ -146,6 +148,6 @@ class Sending:
                 self._counters.answers.inc()
                 self._waits.succeed(self._destination.name)
                 self.problem = None
-        if not_taken:
-            raise not_taken[0]
+        if not_taken:  # rather one that may be taken later
+            raise next((error for error in not_taken if not isinstance(error, OtherKindError)), not_taken[0])
         _logger.info("study %s: sent to %s", study, self._destination.name)

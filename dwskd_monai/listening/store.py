@@ -54,7 +54,7 @@ class Store:
             reason = f"{error.strerror}: {error.filename}"
             raise OSError(f"--folder {root}: expected a folder that can be written to ({reason})") from error
         self._lock = threading.RLock()
-        self._not_taken: dict[str, str] = {}  # studies of which the destination refuses an answer, and why
+        self._never_taken: dict[str, str] = {}  # studies with an answer that the destination will not take, and why
         self._tidy()
 
     def _tidy(self) -> None:
@@ -65,6 +65,8 @@ class Store:
                 self.folders.remove(study)  # its image was never confirmed, so its sender has it still
             elif here[study] is not State.REFUSED:
                 self.folders.reopen(study)  # the folder was moved, and the journal does not say so yet
+            elif self.folders.study(study).exists():  # the reverse
+                self.folders.refuse(study, "put aside when the listener ended; its log says why")
 
     # Receiving
 
@@ -108,19 +110,19 @@ class Store:
         if answered is not None:
             self._remove(answered)
             return
-        not_taken = next((name for name in here if name in self._not_taken), None)
-        if not_taken is None or not self._give_up(not_taken):
+        classified = [name for name, state in here.items() if state is State.CLASSIFIED]
+        never_taken = next((name for name in classified if name in self._never_taken), None)
+        if never_taken is None:
             raise StoreFullError(f"{len(here)} studies wait, as many as --max_studies allows")
+        self._give_up(never_taken)
+        self._remove_refused(but_not=study)
 
-    def _give_up(self, study: str) -> bool:
-        """Put a study aside whose answers the destination refuses; it must not stand in the way of others for ever."""
-        reason = f"not taken: {self._not_taken.pop(study)}"
-        if not self.journal.given_up(study):
-            return False
-        self.folders.refuse(study, reason)
-        self._remove_refused()
+    def _give_up(self, study: str) -> None:
+        """Put a study aside that would stand in the way of others for ever."""
+        reason = f"not taken: {self._never_taken.pop(study)}"
         _logger.error("study %s: put aside, to make room (%s)", study, reason)
-        return True
+        self.journal.given_up(study)
+        self.folders.refuse(study, reason)
 
     # Classifying
 
@@ -145,7 +147,7 @@ class Store:
             if not self.journal.is_current(study, attempt):
                 return False
             self.folders.write_answers(study, answers)
-            self._not_taken.pop(study, None)
+            self._never_taken.pop(study, None)
             return self.journal.classified(study, attempt, list(answers))
 
     def refuse(self, study: str, attempt: Attempt, reason: str) -> bool:
@@ -160,16 +162,23 @@ class Store:
 
     # Sending
 
-    def not_taken(self, study: str, reason: str) -> None:
-        """Note that the destination refuses an answer of a study."""
+    def begin_to_send(self, study: str) -> None:
+        """Note that the answers of a study are being sent, so that it is not given up meanwhile."""
         with self._lock:
-            self._not_taken[study] = reason
+            self._never_taken.pop(study, None)
+
+    def never_taken(self, study: str, reason: str) -> None:
+        """Note that the destination has all answers of a study but those of a kind that it will not take."""
+        with self._lock:
+            if self.journal.state(study) is State.CLASSIFIED:
+                self._never_taken[study] = reason
 
     # Removing
 
-    def _remove_refused(self) -> None:
+    def _remove_refused(self, but_not: str | None = None) -> None:
         for old in self.journal.in_state(State.REFUSED)[: -self.most]:
-            self._remove(old)
+            if old != but_not:
+                self._remove(old)
 
     def remove_old(self) -> None:
         """Remove the files of studies that were answered long enough ago, and what broken connections left."""

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from dwskd_monai.listening.destination import NotTakenError, UnreachableError
+from dwskd_monai.listening.c_store import OTHER_KIND
+from dwskd_monai.listening.destination import NotTakenError, OtherKindError, UnreachableError
 
 _SECONDS = 60.0
 _FAILED = "00081198"  # FailedSOPSequence
@@ -75,7 +76,8 @@ class WebServer:
         if failed and all(reason == _DUPLICATE for reason in failed):
             return
         if failed or response.status_code in _OF_THE_FILE:
-            raise NotTakenError(f"{shown}{f', reason 0x{failed[0]:04X}' if failed else ''}")
+            kind = OtherKindError if set(failed) == {OTHER_KIND} else NotTakenError
+            raise kind(f"{shown}{f', reason 0x{failed[0]:04X}' if failed else ''}")
         if response.is_redirect:
             raise UnreachableError(f"{shown}: it redirects to {response.headers['Location']}; give that address")
         if not response.ok:

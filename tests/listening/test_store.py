@@ -76,39 +76,74 @@ def test_there_is_no_room_for_more_studies_than_allowed(stores):
     assert store.journal.state("c") is None
 
 
+def classify(store, study) -> None:
+    """Answer a study; the answer is not sent yet."""
+    assert store.answer(study, store.journal.begin(study), {f"answer to {study}": b"answer"})
+
+
+def states(store) -> list[State | None]:
+    return [store.journal.state(study) for study in "abc"]
+
+
 def test_a_study_whose_answer_is_never_taken_makes_room_and_keeps_its_images(stores):
     store = stores(most=2)
     for study in ("a", "b"):
         take(store, study)
-        assert store.answer(study, store.journal.begin(study), {f"answer to {study}": b"answer"})
+        classify(store, study)
     with pytest.raises(StoreFullError):
         take(store, "c")
-    store.not_taken("b", "no reports")
+    store.never_taken("b", "no reports")
     assert take(store, "c")
-    assert [store.journal.state(study) for study in "abc"] == [State.CLASSIFIED, State.REFUSED, State.RECEIVED]
+    assert states(store) == [State.CLASSIFIED, State.REFUSED, State.RECEIVED]
     assert (store.folders.refused("b") / "reason.txt").read_text() == "not taken: no reports\n"
     assert (store.folders.refused("b") / "series" / "1.dcm").read_text() == "x"
     store = stores(most=2)  # started again
-    assert [store.journal.state(study) for study in "abc"] == [State.CLASSIFIED, State.REFUSED, State.RECEIVED]
+    assert states(store) == [State.CLASSIFIED, State.REFUSED, State.RECEIVED]
     refuse(store, "c")
     assert take(store, "b"), "its sender sends it again"
-    assert store.answer("b", store.journal.begin("b"), {"answer to b": b"answer"})
+    classify(store, "b")
     assert store.journal.unsent("b") == ["answer to b"]
 
 
-def test_a_study_that_was_answered_anew_or_sent_is_not_given_up(stores):
+def test_only_an_answer_that_was_tried_and_is_still_there_can_be_given_up(stores):
     store = stores(most=1)
     take(store, "a")
-    store.answer("a", store.journal.begin("a"), {"first": b"answer"})
-    store.not_taken("a", "no reports")
-    take(store, "a", "2")
+    store.never_taken("a", "of an attempt that began before an image came")
+    classify(store, "a")
+    store.never_taken("a", "no reports")
+    store.begin_to_send("a")  # once more: it is on its way
     with pytest.raises(StoreFullError):
         take(store, "c")
-    store.answer("a", store.journal.begin("a"), {"second": b"answer"})
+    store.never_taken("a", "no reports")
+    take(store, "a", "2")
+    classify(store, "a")
     with pytest.raises(StoreFullError):
         take(store, "c")
     assert store.journal.state("a") is State.CLASSIFIED
-    assert store.journal.unsent("a") == ["second"]
+
+
+def test_a_refused_study_that_comes_again_is_not_removed_to_make_room_for_itself(stores):
+    store = stores(most=1)
+    for number in ("1", "2"):
+        take(store, "a", number)
+    refuse(store, "a")
+    take(store, "b")
+    classify(store, "b")
+    store.never_taken("b", "no reports")
+    assert take(store, "a", "2", "corrected")
+    assert sorted(path.name for path in (store.folders.study("a") / "series").iterdir()) == ["1.dcm", "2.dcm"]
+    assert states(store)[:2] == [State.RECEIVED, State.REFUSED]
+
+
+def test_a_study_that_was_being_put_aside_when_the_listener_was_killed_is_put_aside(stores):
+    store = stores()
+    take(store)
+    classify(store, "a")
+    store.journal.given_up("a")
+    store = stores()
+    assert store.journal.state("a") is State.REFUSED
+    assert "its log says why" in (store.folders.refused("a") / "reason.txt").read_text()
+    assert not store.folders.study("a").exists()
 
 
 def test_an_answered_study_makes_room(stores):
