@@ -94,6 +94,7 @@ def side_by_side(
     """
     begin = time.monotonic()
     pixels, pairs = prepared(images, data, few, seeds)
+    pairs = [pair for pair in pairs if pair.seed < seeds]  # the file may have more
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = SideBySide(pixels.to(device), pairs, teacher_weights, at_once)
     folder = Path(out)

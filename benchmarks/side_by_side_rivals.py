@@ -1,6 +1,9 @@
 """Rivals of soft labels in ``side_by_side.py``: other ways to learn from images without labels, and another start.
 
-Each is written for stacks of networks (``grouped.py``), from its paper, and simplified where a comment says so.
+Each is written for stacks of networks (``grouped.py``), after its paper. What is simpler here: FixMatch sees as many
+images without labels as with them (in the paper seven times as many), and its weights are not averaged; mean teacher
+compares by the softened divergence of the bundles, and takes over the statistics of batch norms; BYOL has a predictor
+of one layer, no projection, and strong views for the student alone.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ class MovingAverage:
 def view_loss(features: Tensor, predictor: Tensor, target: Tensor) -> Tensor:
     """``(R,)``: how far what a network predicts of one view is from what its moving average makes of another.
 
-    BYOL, arXiv 2006.07733, with a predictor of one layer and without a projection.
+    After BYOL, arXiv 2006.07733.
 
     Args:
         features: of one view, ``(R, B, C)``.
@@ -91,8 +94,8 @@ def view_loss(features: Tensor, predictor: Tensor, target: Tensor) -> Tensor:
 def truncated(student: EfficientNet, teacher: EfficientNet) -> EfficientNet:
     """A student whose channels are the low frequencies of the teacher's, along each axis that is shorter.
 
-    Cosine transforms in place of weight selection, as in FRONT (arXiv 2603.07523), without training. The values keep
-    their size; the classifier is new.
+    Cosine transforms in place of weight selection, after FRONT (arXiv 2603.07523), without training. Weights that are
+    independent of each other keep their standard deviation, and vectors of norms their mean; the classifier is new.
     """
     names = select_layers(teacher, student, "first").names
     source = teacher.state_dict()
@@ -104,7 +107,8 @@ def truncated(student: EfficientNet, teacher: EfficientNet) -> EfficientNet:
         for axis, length in enumerate(tensor.shape):
             if value.shape[axis] != length:
                 frequencies = dct(value, axis=axis, norm="ortho").take(range(length), axis=axis)
-                value = idct(frequencies, axis=axis, norm="ortho") * (length / value.shape[axis]) ** 0.5
+                shrink = (length / value.shape[axis]) ** 0.5 if value.ndim == 1 else 1.0
+                value = shrink * idct(frequencies, axis=axis, norm="ortho")
         state[name] = torch.from_numpy(value).clamp_min(1e-3 if name.endswith("running_var") else -torch.inf)
     made = copy.deepcopy(student)
     made.load_state_dict(state)

@@ -51,7 +51,7 @@ class Training:
         falling: the weight of soft labels falls to 0 in the last fifth.
         rival: another way to learn from images without labels: ``fixmatch`` or ``mean_teacher``.
         before: what the student learns first, without labels: to do what the teacher does at the selected channels
-            (``teacher_states``), or to make the same of two views of an image (``own_views``).
+            (``teacher_states``), or to give two views of an image the same features (``own_views``).
         before_length: its steps, as a multiple of ``--steps``.
         part: of a longer training, whose schedule has fewer epochs.
     """
@@ -186,6 +186,8 @@ class SideBySide:
             optimizer.step(LEARNING_RATE * _schedule(step * training.epochs // steps, training.epochs))
             if average is not None:
                 average.follow(networks)
+        if average is not None:  # which predicts
+            networks.parameters, networks.buffers = average.networks.parameters, average.networks.buffers
 
     def recover(self, networks: Grouped, pairs: Sequence[Pair], start: str, steps: int, seed: int) -> None:
         """Match what each stage makes of an image to the teacher's, at the channels that were selected.
@@ -209,7 +211,7 @@ class SideBySide:
             optimizer.step(LEARNING_RATE * _schedule(step * 10 // steps, 10))
 
     def learn_views(self, networks: Grouped, pairs: Sequence[Pair], start: str, steps: int, seed: int) -> None:
-        """Make the same of two views of an image, without labels: the moving average says what."""
+        """Learn to give two views of an image the same features, without labels: those of the moving average."""
         width = networks.parameters["classifier.weight"].shape[2]
         predictor = torch.eye(width, device=self.device).repeat(len(networks), 1, 1).requires_grad_()
         optimizer = GroupedAdamW(networks, [predictor])

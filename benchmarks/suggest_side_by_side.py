@@ -3,9 +3,9 @@
     python benchmarks/suggest_side_by_side.py --out suggest.csv
 
 Two complementary students of each run learn from the labels so far, and judge all other images whose class is known.
-``suggest`` labels those that ``dwskd suggest`` would choose: students disagree on them, and they differ from each
-other; ``random`` labels any. Then both students start again. Both ways begin with the same labels. Networks are
-measured at the last step, on test images that choose nothing.
+``suggest`` labels those that ``dwskd suggest`` would choose if each image were of another patient: students disagree on
+them, and they differ from each other; ``random`` labels any. Then both students start again. Both ways begin with the
+same labels. Networks are measured at the last step, on test images that choose nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import fire
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from grouped import Grouped
 from side_by_side import TRAININGS, balanced, prepared
 from side_by_side_images import Pair
@@ -89,8 +90,8 @@ def labeled_further(pairs: Sequence[Pair], pool: Sequence[Sequence[Judged]], cou
     for index, (pair, students) in enumerate(zip(pairs, pool, strict=True)):
         if index < len(pairs) // 2:
             opinions = torch.stack([student.probabilities for student in students], 1).double().numpy()
-            features = students[0].features.double().numpy()
-            own = [str(row) for row in pair.unlabeled]  # each image is of a patient of its own here
+            features = torch.cat([F.normalize(student.features, dim=1) for student in students], 1).double().numpy()
+            own = [str(row) for row in pair.unlabeled]
             chosen = choose(score(opinions), features, own, count, seed)
         else:
             random = np.random.default_rng([pair.fold, pair.seed, seed])

@@ -138,7 +138,7 @@ def implausible(pixels: AsRead) -> str | None:
         return seen
     pixels = pixels[:, :: max(1, pixels.shape[1] // _SLICES)]
     step = max(1, round(np.sqrt(pixels.size / _SAMPLED)))
-    pixels = pixels[..., ::step, ::step]
+    pixels = pixels[..., ::step, ::step].astype(np.float32)  # percentiles of 16 bits may overflow
     dark = float(np.mean((pixels > _PADDING) & (pixels < _FAT_OR_AIR)))
     if dark < _LEAST_DARK:
         return f"{seen}, {dark:.1%} of them below {_FAT_OR_AIR:g} (no air and no fat)"

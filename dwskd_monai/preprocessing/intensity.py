@@ -41,7 +41,7 @@ def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float
 def percentiles(pixels: Pixels, lower: float, upper: float, padding: float = 0.0) -> tuple[float, float]:
     """The values that become 0 and 1; see :func:`scale_percentiles`."""
     ranks = np.minimum([100 * padding + (1 - padding) * rank for rank in (lower, upper)], 100)
-    low, high = np.percentile(pixels, ranks)
+    low, high = np.percentile(np.asarray(pixels, np.float32), ranks)  # of 16 bits they may overflow
     return float(low), float(high)
 
 

@@ -40,8 +40,9 @@ class LoadSlicesd(_Preprocessing):
     Also sets ``<key>_spacing`` (mm between slices, rows and columns), ``<key>_kind`` (``picture``, ``volume``, or the
     DICOM modality), ``<key>_plane`` (``axial``, ``coronal``, ``sagittal``, or ``unknown``), ``<key>_padding`` (the
     share of the pixels that are not part of the image), and ``<key>_says`` (what a DICOM header says about the kind of
-    image). See :func:`dwskd_monai.reading.read_image`. Whole numbers of volumes may be in int16, which
-    :class:`FitSlicesd` makes float32; a transform of your own between the two must not compute with 16 bits.
+    image). See :func:`dwskd_monai.reading.read_image`. Values of DICOM and NIfTI files that are whole numbers may be in
+    int16, which :class:`FitSlicesd` makes float32; a transform of your own between the two must not compute with 16
+    bits.
 
     MONAI's ``LoadImaged`` is not strict enough. If a reader fails, it tries its default ones, and ITK reads a truncated
     JPEG without an error. It transposes pictures, and returns the indices of a palette. A second series or a missing

@@ -96,7 +96,12 @@ class Meaning:
         values: NDArray[Any]
         if self.table:
             values = self.table.of(numbers)
-        elif self.slope == 1 and self.intercept == int(self.intercept) and layout.allocated <= 16:
+        elif (
+            self.slope == 1
+            and self.intercept == int(self.intercept)
+            and numbers.dtype.kind in "iu"
+            and layout.allocated <= 16
+        ):
             values = _shifted(numbers, int(self.intercept))
         else:
             values = numbers * self.slope + self.intercept
@@ -178,7 +183,8 @@ def darken_padding(pixels: Pixels, masks: dict[int, NDArray[np.bool_]], is_ct: b
     for index, values in enumerate(pixels):
         shown = values[~masks[index]] if index in masks else values
         if shown.size:
-            darkest, brightest = min(darkest, float(shown.min())), max(brightest, float(shown.max()))
+            darkest = float(np.minimum(darkest, shown.min()))  # NaN, if one pixel is
+            brightest = float(np.maximum(brightest, shown.max()))
     if darkest == np.inf:
         raise header.refusal("all of its pixels have the value of padding (PixelPaddingValue)", "content")
     lowest = -np.inf if is_ct else darkest - 0.01 * (brightest - darkest)

@@ -52,7 +52,7 @@ def refuse_label_map(image: Image, path: Path) -> None:
     raise RefusedImage(path, reason, "content")
 
 
-def _sample(pixels: Pixels, count: int) -> NDArray[np.float32]:
+def _sample(pixels: Pixels, count: int) -> NDArray[np.generic]:
     """The values of about so many pixels, in a fraction of the time that all would take."""
     across = max(1, int(np.sqrt(pixels[:: _step(pixels)].size / count)))
     return np.unique(pixels[:: _step(pixels), ::across, ::across])

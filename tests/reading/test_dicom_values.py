@@ -191,6 +191,23 @@ def test_whole_values_that_fit_take_16_bits_and_no_value_changes(tmp_path, great
     assert np.array_equal(got, stored * slope + intercept)
 
 
+@pytest.mark.parametrize("allocated", [16, 32])
+def test_floating_point_is_never_made_whole(tmp_path, allocated):
+    stored = picture().astype("<f4") / 7
+    path = write(tmp_path / "x.dcm", PixelData=None, BitsStored=None, HighBit=None, BitsAllocated=allocated)
+    change(path, FloatPixelData=stored.tobytes())
+    assert np.array_equal(pixels(path), stored)
+
+
+def test_a_pixel_that_is_not_finite_is_said_beside_padding_too(tmp_path):
+    stored = picture().astype("<f4")
+    stored[0, 0] = np.nan
+    path = write(tmp_path / "x.dcm", PixelData=None, BitsStored=None, HighBit=None, BitsAllocated=32)
+    change(path, FloatPixelData=stored.tobytes(), FloatPixelPaddingValue=4000.0)
+    with pytest.raises(RefusedImage, match="1 of 2240 pixels are NaN or infinite"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("odd", [0, 2])
 def test_a_series_has_one_type_of_pixels(tmp_path, odd):
     volume = np.random.default_rng(0).integers(0, 2000, (8, 9, 3)).astype(float)

@@ -93,7 +93,7 @@ def _picture(path: str) -> str:
         pixels = read_image(path).pixels
     except RefusedImage:
         return ""
-    middle = pixels[len(pixels) // 2]
+    middle = pixels[len(pixels) // 2].astype(np.float32)  # percentiles of 16 bits may overflow
     low, high = np.percentile(middle, (0.5, 99.5))
     gray = ((middle - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
     picture = Image.fromarray(gray)
