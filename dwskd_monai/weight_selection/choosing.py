@@ -1,7 +1,7 @@
 """Chooses, for each paired dimension, which of the teacher's elements the student takes.
 
 Rows are chosen once for each dimension, and all members follow. With two heads of a student, three of the teacher, and
-a rule that says ``indices = [0, 2]``::
+a rule that says ``indices = [0, 2]``, as ``importance`` might::
 
     queries and keys    student [[a b] [c d]]    teacher [[A B] [C D] [E F]]    a b c d are taken from A B E F
     values              student [[e f] [g h]]    teacher [[G H] [I J] [K L]]    e f g h are taken from G H K L
@@ -35,10 +35,10 @@ class ChosenDimension:
     """One index set, used wherever the dimension occurs.
 
     Args:
-        teacher_size: groups of the dimension in the teacher (an element, a head, a group of channels).
-        student_size: groups of the dimension in the student.
-        unit: elements of a group in the student, of the kind that is met first (the queries of a head).
-        indices: the teacher's groups, in the order of the student's.
+        teacher_size: rows of the teacher (elements, heads, groups of channels, or parts of such groups).
+        student_size: rows of the student.
+        unit: elements of a row in the student, of the kind that is met first (the queries of a head).
+        indices: the teacher's rows, in the order of the student's.
     """
 
     teacher_size: int
@@ -52,8 +52,9 @@ class ChosenElements:
     """What a student takes.
 
     Args:
-        elements: for each element of the student, the teacher's; -1 if it is not a channel (but a position, a side of a
-            kernel, or a channel of the image), of which both networks must have the same number.
+        elements: for each element of the student, the teacher's; -1 if none is chosen for it: positions, sides of a
+            kernel and channels of the image, which :mod:`~.plan` adapts or requires to be equal in number; outputs of
+            the classifier; elements that others replace, because only one of the networks couples them.
         taken: for each of the teacher's elements, whether the student has it.
         dimensions: the index set of each dimension, by its name.
     """
@@ -75,6 +76,13 @@ def choose_elements(
 ) -> ChosenElements:
     """Choose rows once for each paired dimension, and elements inside a row that is longer than the student's.
 
+    With the members of :func:`~.dimensions.pair_dimensions`'s example, heads 0 and 2, and channels 1 and 3::
+
+        elements[[0, 1, 2, 3]] = 0 1 4 5    elements[[4, 5, 6, 7]] = 6 7 10 11    elements[[8, 9]] = 13 15
+
+    A row is avoided if the other student has any element of it, in any member; inside rows, each member is thinned on
+    its own.
+
     Args:
         pairing: the student's dimensions with the teacher's.
         rules: the rule for elements, with its settings.
@@ -89,7 +97,7 @@ def choose_elements(
     elements = np.full(pairing.student_count, -1, dtype=np.int64)
     dimensions = {}
     for dimension in pairing.dimensions:
-        indices = _choose_groups(dimension, rules, scores, avoid)
+        indices = _choose_rows(dimension, rules, scores, avoid)
         for member in dimension.members:
             elements[member.student] = _choose_inside(member, indices, rules, scores, avoid)
         unit = dimension.members[0].student.shape[1]
@@ -109,8 +117,8 @@ def _check_avoid(avoid: Mask | None, count: int) -> None:
         )
 
 
-def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | None, avoid: Mask | None) -> Numbers:
-    """Which of the teacher's groups are taken; one is avoided if the other student has any element of it."""
+def _choose_rows(dimension: PairedDimension, rules: Rules, scores: Scores | None, avoid: Mask | None) -> Numbers:
+    """Which of the teacher's rows are taken."""
     avoided = np.zeros(dimension.teacher_size, dtype=bool)
     totals = None if scores is None else np.zeros(dimension.teacher_size)
     for member in dimension.members:
@@ -125,17 +133,17 @@ def _choose_groups(dimension: PairedDimension, rules: Rules, scores: Scores | No
 def _choose_inside(
     member: Member, indices: Numbers, rules: Rules, scores: Scores | None, avoid: Mask | None
 ) -> Numbers:
-    """The elements of the chosen groups: all of them, or, in a group of a convolution, as many as the student has."""
-    groups = member.teacher[indices]
+    """The elements of the chosen rows: all of them, or, in a group of a convolution, as many as the student has."""
+    rows = member.teacher[indices]
     size = member.student.shape[1]
-    if groups.shape[1] == size:
-        return groups
+    if rows.shape[1] == size:
+        return rows
     thinned = []
-    for group in groups:
-        group_scores = None if scores is None else scores[group]
-        avoided = np.zeros(len(group), dtype=bool) if avoid is None else avoid[group]
-        choice = Choice(layer_of(member.tensor), len(group), size, group_scores, rules.offset, rules.seed)
-        thinned.append(group[choose(rules.element_rule, choice, avoided)])
+    for row in rows:
+        row_scores = None if scores is None else scores[row]
+        avoided = np.zeros(len(row), dtype=bool) if avoid is None else avoid[row]
+        choice = Choice(layer_of(member.tensor), len(row), size, row_scores, rules.offset, rules.seed)
+        thinned.append(row[choose(rules.element_rule, choice, avoided)])
     return np.stack(thinned)
 
 

@@ -3,9 +3,8 @@
 Nothing is chosen yet.
 
 Elements that occur in the same places are of one kind (:mod:`~.kinds`), and in a network of plain layers each kind is a
-dimension. If elements are only taken together, a dimension has several kinds, which are its *members*. Here a student
-has two attention heads and its teacher three; each head is a group of two elements of the queries and keys, and two of
-the values::
+dimension. Kinds whose elements share groups are the *members* of one dimension. Here a student has two attention heads
+and its teacher three; each head is a group of two elements of the queries and keys, and two of the values::
 
     queries and keys    student [[a b] [c d]]    teacher [[A B] [C D] [E F]]
     values              student [[e f] [g h]]    teacher [[G H] [I J] [K L]]
@@ -28,12 +27,14 @@ from dwskd_monai.weight_selection.kinds import Kind, Kinds, distinct
 
 @dataclass(frozen=True)
 class Member:
-    """Elements of one kind in the groups of a dimension, for instance the values of each head.
+    """Elements of one kind as the rows of a dimension, for instance the values of each head.
+
+    A row is a group, a part of one, or a single element.
 
     Args:
         tensor: the student's tensor in which they are met first.
-        student: the student's elements ``(groups, elements of a group)``.
-        teacher: the teacher's elements ``(groups, elements of a group)``.
+        student: the student's elements ``(rows, elements of a row)``.
+        teacher: the teacher's elements ``(rows, elements of a row)``.
     """
 
     tensor: str
@@ -48,7 +49,7 @@ class PairedDimension:
     Args:
         name: unique in a pairing.
         layer: the layer that makes the dimension in the student.
-        members: at least one, and all have the same groups.
+        members: at least one; a row is the same group in all of them.
     """
 
     name: str
@@ -57,12 +58,12 @@ class PairedDimension:
 
     @property
     def student_size(self) -> int:
-        """How many groups the student has."""
+        """How many rows the student has."""
         return len(self.members[0].student)
 
     @property
     def teacher_size(self) -> int:
-        """How many groups the teacher has."""
+        """How many rows the teacher has."""
         return len(self.members[0].teacher)
 
 
@@ -99,17 +100,27 @@ class _RowOrder:
 
 
 def pair_dimensions(kinds: Kinds) -> Pairing:
-    """Pair each coupled dimension of the student with one of the teacher.
+    """Sort the kinds into dimensions: kinds whose elements share groups become members of one dimension.
+
+    Each kind becomes a matrix of the student and one of the teacher, with a row for each group::
+
+        kind              student  groups     teacher        groups          member
+        queries and keys  0 1 2 3  0 0 1 1    0 1 2 3 4 5    0 0 1 1 2 2     [[0 1] [2 3]]  [[0 1] [2 3] [4 5]]
+        values            4 5 6 7  0 0 1 1    6 7 8 9 10 11  0 0 1 1 2 2     [[4 5] [6 7]]  [[6 7] [8 9] [10 11]]
+        channels          8 9      2 3        12 13 14 15    3 4 5 6         [[8] [9]]      [[12] [13] [14] [15]]
+
+    The first two are members of one dimension, with two rows of the student and three of the teacher; the third is a
+    dimension of its own.
 
     Raises:
-        ValueError: if the student is wider than the teacher, heads differ in size, or groups do not match; the message
-            names the tensor.
+        ValueError: if the student is wider than the teacher, heads differ in size, only the teacher is divided into
+            groups, or groups do not match; the message names the tensor.
     """
     dimensions: list[PairedDimension] = []
-    row_orders: dict[int, _RowOrder] = {}  # by the number of a dimension that may get further members
+    row_orders: dict[int, _RowOrder] = {}  # by the number of the dimension; no other kind joins one of elements
     dimension_of_group: dict[int, int] = {}
     for kind in kinds.kinds:
-        _check_grouped_alike(kind)
+        _check_student_is_grouped_too(kind)
         if _ignores_student_groups(kind):
             dimensions.append(_dimension_of_elements(kind, dimensions))
             continue
@@ -118,15 +129,16 @@ def pair_dimensions(kinds: Kinds) -> Pairing:
             dimension_of_group |= dict.fromkeys(groups, len(dimensions))
             row_orders[len(dimensions)] = _row_order(kind)
             dimensions.append(PairedDimension(_free_name(kind.layer, dimensions), kind.layer))
-        elif not dimension_of_group.keys() >= set(groups):
-            raise ValueError(f"{kind.tensor}: a part of axis {kind.axis} is grouped with dimensions that came before")
-        numbers = dict.fromkeys(dimension_of_group[group] for group in groups)
-        for number in numbers:  # usually one; several if a kind runs through the groups of several dimensions
-            dimensions[number].members.append(_member(kind, row_orders[number]))
+        number = dimension_of_group.get(groups[0])
+        if number is None or any(dimension_of_group.get(group) != number for group in groups):
+            raise ValueError(
+                f"{kind.tensor}: axis {kind.axis} joins groups of several dimensions; weight selection cannot match these"
+            )
+        dimensions[number].members.append(_member(kind, row_orders[number]))
     return Pairing(dimensions, kinds.axes, kinds.student_count, kinds.teacher_count)
 
 
-def _check_grouped_alike(kind: Kind) -> None:
+def _check_student_is_grouped_too(kind: Kind) -> None:
     if kind.teacher_is_grouped and not kind.student_is_grouped:
         raise ValueError(
             f"{kind.tensor}: axis {kind.axis} is divided into groups in the teacher, but not in the student; "

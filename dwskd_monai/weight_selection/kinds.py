@@ -50,12 +50,12 @@ class Kind:
 
     @property
     def student_is_grouped(self) -> bool:
-        """Whether some of the student's elements are taken together."""
+        """Whether a group of the student has several elements of this kind."""
         return len(distinct(self.student_groups)) < len(self.student)
 
     @property
     def teacher_is_grouped(self) -> bool:
-        """Whether some of the teacher's elements are taken together."""
+        """Whether a group of the teacher has several elements of this kind."""
         return len(distinct(self.teacher_groups)) < len(self.teacher)
 
 
@@ -65,8 +65,8 @@ class Kinds:
 
     Args:
         kinds: in the order in which they are met, tensor by tensor.
-        axes: for each tensor of the student and each of its axes, the elements along it, as in :class:`Coupling`. If
-            the student couples what the teacher does not, each of the teacher's dimensions has its own elements here.
+        axes: for each tensor of the student and each of its axes, the elements along it, as in :class:`Coupling`. Where
+            only one network couples dimensions, the student's elements are replaced by new ones, see :func:`_split`.
         student_count: how many elements there are in ``axes``; some of them are of no kind.
         teacher_count: how many elements the teacher has.
     """
@@ -95,8 +95,9 @@ def find_kinds(student: Coupling, teacher: Coupling, sources: Mapping[str, str])
     makers = _makers(student, sources)
     kinds: list[Kind] = []
     met = np.zeros(len(student.groups), dtype=bool)
-    coupling = student
+    coupling = student  # gets the new elements of _split; the student stays as it was traced
     for name, source in sources.items():
+        # a linear layer may be a 1x1 convolution, with more axes, in the other network
         for axis, along in enumerate(student.axes[name][: len(teacher.axes[source])]):
             if (name, axis) in student.fixed or (source, axis) in teacher.fixed:
                 continue

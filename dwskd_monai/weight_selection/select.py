@@ -34,7 +34,9 @@ def select_weights(
 
     One index set per coupled dimension is used wherever that dimension occurs; what is coupled is found by tracing
     both networks (:mod:`~dwskd_monai.weight_selection.coupling`). Attention heads are taken whole, with the same heads
-    of q, k, v and the output projection; so are the groups of grouped convolutions if the student has fewer of them.
+    of q, k, v and the output projection, so they must be of equal size in both. Groups of a convolution may be smaller
+    in the student: each then loses the same number of channels. If the student has more groups, the teacher's are
+    divided; if the teacher has none, any channels are taken.
     Tables of positions are resampled to the student's grid and the input convolution is adapted to its channels with
     timm's own functions; the classifier keeps its new initialization. The student is changed only if everything fits.
 

@@ -178,6 +178,22 @@ def test_what_only_the_teacher_couples_is_chosen_apart():
             coupling({"first.weight": ["a b c d"]}, whole=["a b", "c d"]),
             r"first.weight: the student has more groups than the teacher \(3 > 2 along axis 0\)",
         ),
+        (
+            coupling(
+                {"first.weight": ["a b"], "second.weight": ["c d"], "third.weight": ["e f g h"]},
+                whole=["a e", "b f", "c g", "d h"],
+            ),
+            coupling(
+                {"first.weight": ["a b"], "second.weight": ["c d"], "third.weight": ["e f g h"]},
+                whole=["a e", "b f", "c g", "d h"],
+            ),
+            "third.weight: axis 0 joins groups of several dimensions",
+        ),
+        (
+            coupling({"first.weight": ["a b"], "second.weight": ["c d e"]}, whole=["a c", "b d"]),
+            coupling({"first.weight": ["a b"], "second.weight": ["c d e"]}, whole=["a c", "b d"]),
+            "second.weight: axis 0 joins groups of several dimensions",
+        ),
     ],
     ids=[
         "wider",
@@ -188,6 +204,8 @@ def test_what_only_the_teacher_couples_is_chosen_apart():
         "empty parts",
         "short parts",
         "heads",
+        "groups of two dimensions",
+        "groups of a dimension and others",
     ],
 )
 def test_what_cannot_be_paired_is_named(student, teacher, message):

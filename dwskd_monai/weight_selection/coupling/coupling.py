@@ -34,7 +34,8 @@ class Coupling:
             "last.bias":    ([3, 4],),
         }
 
-    Elements that are only taken together form a *group*. Take two attention heads with two elements each. Queries and
+    Elements that belong together form a *group*. One that is ``whole`` is taken or left as a whole; any other may lose
+    elements, the same number in each group. Take two attention heads with two elements each. Queries and
     keys have the same elements, since they are multiplied one by one; values have their own. A head is a group of
     both::
 
@@ -42,8 +43,8 @@ class Coupling:
 
         groups[[0, 1, 4, 5]] are equal, and so are groups[[2, 3, 6, 7]]; whole of both is True
 
-    In a convolution with groups, inputs and outputs of one group belong together too, but each group may be thinned
-    out: ``whole`` is False. Any other element is a group of its own.
+    In a convolution with groups, inputs and outputs of one group belong together too, but each may be thinned out:
+    ``whole`` is False. Any other element is a group of its own.
 
     Args:
         axes: for each tensor of the state dict and each of its axes, the elements along it: ``(length,)``, or
