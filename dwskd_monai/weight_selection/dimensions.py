@@ -132,7 +132,8 @@ def pair_dimensions(kinds: Kinds) -> Pairing:
         number = dimension_of_group.get(groups[0])
         if number is None or any(dimension_of_group.get(group) != number for group in groups):
             raise ValueError(
-                f"{kind.tensor}: axis {kind.axis} joins groups of several dimensions; weight selection cannot match these"
+                f"{kind.tensor}: axis {kind.axis} joins groups of several dimensions; weight selection cannot match "
+                "these"
             )
         dimensions[number].members.append(_member(kind, row_orders[number]))
     return Pairing(dimensions, kinds.axes, kinds.student_count, kinds.teacher_count)
