@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dwskd_monai.data.description import describe
+from dwskd_monai.data.cache_key import describe
 from dwskd_monai.data.items import PreparedImage, prepare
 from dwskd_monai.files import remove_leftovers, replacing
 

@@ -1,5 +1,8 @@
 """Metrics of a multi-class classifier, and where each is shown. A new metric is a function and a row of a table here.
 
+The report of an evaluation has numbers of its own, with intervals (``evaluation.page``). What a training tracks is
+listed in ``train.yaml``, under ``validate#additional_metrics``.
+
 Means are unweighted over the classes that occur. A value that is not defined is NaN: the AUC of a class to which no
 image or every image belongs, and the mean over a single class, which would be perfect for a network that always
 predicts it.
@@ -34,8 +37,6 @@ class ClassMetric:
 @dataclass(frozen=True)
 class OverallMetric:
     """A metric of all classes together, in ``metrics.json``, ``metrics.csv`` and the log.
-
-    What a training shows after each epoch is listed in ``train.yaml``.
 
     Args:
         name: its key.

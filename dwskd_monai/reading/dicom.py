@@ -27,9 +27,9 @@ from dwskd_monai.reading.dicom_pixels import layout_of, read_frames
 from dwskd_monai.reading.dicom_series import read_headers, refuse_mixtures, refuse_several_series, strays
 from dwskd_monai.reading.dicom_slices import Slice, slice_of, sort_slices
 from dwskd_monai.reading.dicom_values import CT, darken_padding, meaning_of
-from dwskd_monai.reading.formats import files_of_series, is_dicom
+from dwskd_monai.reading.formats import DICOM, files_of_series, is_dicom
 from dwskd_monai.reading.geometry import to_image
-from dwskd_monai.reading.image import Image, Judge, Pixels, Volume
+from dwskd_monai.reading.image import Image, Judge, Origin, Pixels, Volume
 from dwskd_monai.reading.refusal import RefusedImage, raise_all, refuse_unwanted
 
 _TAGS = (
@@ -53,6 +53,8 @@ _TAGS = (
     *dicom_slices.TAGS,
     *dicom_values.TAGS,
 )
+_SCANNER = {"manufacturer": "Manufacturer", "model": "ManufacturerModelName", "site": "InstitutionName"}
+_OF_ORIGIN = ("BitsStored", "PhotometricInterpretation", "ViewPosition", *_SCANNER.values())
 _T = TypeVar("_T")
 _logger = logging.getLogger(__name__)
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
@@ -87,6 +89,20 @@ def series_of(path: Path) -> tuple[str, ...]:
     header = read_header(paths[0], ["StudyInstanceUID", "SeriesInstanceUID"])
     uids = [(kind, header.text(f"{kind}InstanceUID")) for kind in ("Study", "Series")]
     return tuple(f"DICOM {kind.lower()} {uid}" for kind, uid in uids if uid)
+
+
+def origin_of(path: Path) -> Origin:
+    """The bits, the kind of X-ray and the scanner that a file's header names."""
+    header = read_header(path, _OF_ORIGIN)
+    scanner = {name: header.text(tag) for name, tag in _SCANNER.items()}
+    colors = header.text("PhotometricInterpretation")
+    return Origin(DICOM.name, str(header.whole("BitsStored", 0)), colors, header.text("ViewPosition"), **scanner)
+
+
+def size_of(path: Path) -> tuple[int, int, int]:
+    """Frames, rows and columns of a file, by its header."""
+    header = read_header(path, ("Rows", "Columns", "NumberOfFrames"))
+    return header.whole("NumberOfFrames", 1), header.whole("Rows"), header.whole("Columns")
 
 
 def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judge | None = None) -> Image:
@@ -251,7 +267,7 @@ def _volume(pixels: Pixels, first: Slice, step: NDArray[np.float64], padding: fl
     affine = np.eye(4)
     affine[:3, :3] = np.stack([step, first.orientation[3:] * rows, first.orientation[:3] * columns], axis=1)
     affine[:2] *= -1
-    return Volume(pixels, _kind(first.header), affine, padding, says)
+    return Volume(pixels, _kind(first.header), affine, "ImagePositionPatient, PixelSpacing", padding, says)
 
 
 def _kind(header: Header) -> str:

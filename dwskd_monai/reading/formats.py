@@ -1,7 +1,8 @@
 """The formats that can be read, one row each; and what a file is, by its name and first bytes.
 
-A new format is a module of this folder with ``read_file(path, slice_axis, spacing_tolerance, judge) -> Image``, and a
-row of ``FORMATS``, before the pictures. Nothing here imports a library that decodes one.
+A new format is a row of ``FORMATS``, before the pictures, and a module of this folder with three functions:
+``read_file(path, slice_axis, spacing_tolerance, judge) -> Image``; ``origin_of(path) -> Origin``; ``size_of(path)``,
+the slices, rows and columns by its header. Nothing here imports a library that decodes one.
 """
 
 from __future__ import annotations

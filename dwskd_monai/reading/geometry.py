@@ -29,7 +29,7 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
         RefusedImage: if the affine has zero, NaN or infinite axes, or the volume cannot be cut across that axis.
     """
     shape = volume.pixels.shape
-    spacing = _checked_spacing(volume.affine, path)
+    spacing = _checked_spacing(volume, path)
     with refusing(path, "its orientation cannot be read", "geometry"):
         orientation = io_orientation(volume.affine)
     planes = [PLANES[int(world)] for world in orientation[:, 0]]  # that the slices across each pixel axis are
@@ -41,26 +41,25 @@ def to_image(volume: Volume, slice_axis: str, path: Path) -> Image:
     turned = volume.affine @ inv_ornt_aff(transform, shape)
     between, rows, columns = (float(value) for value in voxel_sizes(turned))
     pixels = apply_orientation(volume.pixels, transform)
-    refuse_implausible((between, rows, columns), len(pixels), volume.kind, path)
+    refuse_implausible((between, rows, columns), len(pixels), volume.told_by, path)
     if len(pixels) == 1:  # a mirrored view has negative strides, which torch does not take; of a volume a copy is large
         pixels = pixels.copy()
     return Image(pixels, (between, rows, columns), plane, volume.kind, volume.padding, volume.says)
 
 
-def refuse_implausible(spacing: tuple[float, float, float], count: int, kind: str, path: Path) -> None:
+def refuse_implausible(spacing: tuple[float, float, float], count: int, told_by: str, path: Path) -> None:
     """Refuse distances that no image of a patient has, such as those in a unit other than mm.
 
     Args:
         spacing: mm between slices, rows and columns.
         count: of slices; if there is only one, the first distance means nothing.
-        kind: of the image, for messages.
+        told_by: which fields of the file tell them, for messages.
         path: of the image.
 
     Raises:
         RefusedImage: with the distance and what tells it.
     """
     between, *shape = spacing
-    told_by = "pixdim, sform, xyzt_units" if kind == "volume" else "ImagePositionPatient, PixelSpacing"
     if count > 1 and not _within(between, BETWEEN_SLICES):
         what, (low, high) = f"its slices are {between:.4g} mm apart", BETWEEN_SLICES
     elif not all(_within(size, BETWEEN_PIXELS) for size in shape):
@@ -75,15 +74,16 @@ def _within(size: float, limits: tuple[float, float]) -> bool:
     return limits[0] * 0.99 <= size <= limits[1] * 1.01
 
 
-def _checked_spacing(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _checked_spacing(volume: Volume, path: Path) -> NDArray[np.float64]:
+    affine = volume.affine
     if not np.isfinite(affine).all():
         raise RefusedImage(path, "its affine has NaN or infinite entries, so its orientation is unknown", "geometry")
     spacing = voxel_sizes(affine)
     if (spacing <= 0).any() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
         raise RefusedImage(
             path,
-            f"its affine has a zero or parallel axis (spacing {', '.join(f'{s:g}' for s in spacing)} mm), so "
-            "its orientation is unknown; write the file again with a valid sform or qform",
+            f"its affine has a zero or parallel axis (spacing {', '.join(f'{s:g}' for s in spacing)} mm), so its "
+            f"orientation is unknown; write the file again with a valid one ({volume.told_by})",
             "geometry",
         )
     return spacing

@@ -1,4 +1,4 @@
-"""What reading returns: a volume as its file has it, and an image, the same pixels as slices of one orientation."""
+"""What readers return: a volume as its file has it, an image (slices of one orientation), and how a file was made."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ class Volume:
         pixels: three axes in any order; of type as in :class:`Image`.
         kind: as in :class:`Image`.
         affine: ``(4, 4)`` from pixel indices to mm, right-anterior-superior as in NIfTI.
+        told_by: which fields of the file tell the affine, for messages.
         padding, says: as in :class:`Image`.
     """
 
     pixels: Pixels
     kind: str
     affine: NDArray[np.float64]
+    told_by: str
     padding: float = 0.0
     says: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,3 +53,24 @@ class Image:
     kind: str
     padding: float = 0.0
     says: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a file says about how it was made, and nothing about a patient; empty texts if it says nothing.
+
+    Args:
+        format: ``PNG``, ``JPEG``, …, ``DICOM``, ``NIfTI``.
+        bits: of a pixel.
+        colors: ``L`` (gray), ``RGB``, ``P`` (palette), …; for DICOM, its PhotometricInterpretation.
+        view: of an X-ray.
+        manufacturer, model, site: of the scanner.
+    """
+
+    format: str
+    bits: str = ""
+    colors: str = ""
+    view: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    site: str = ""

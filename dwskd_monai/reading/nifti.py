@@ -18,13 +18,15 @@ import nibabel
 import numpy as np
 from nibabel.nifti1 import intent_codes
 
+from dwskd_monai.reading.formats import NIFTI
 from dwskd_monai.reading.geometry import refuse_implausible, to_image
-from dwskd_monai.reading.image import Image, Judge, Pixels, Volume
+from dwskd_monai.reading.image import Image, Judge, Origin, Pixels, Volume
 from dwskd_monai.reading.nifti_orientation import affine_of, codes_of, tells_nothing
 from dwskd_monai.reading.refusal import RefusedImage, refuse_unwanted, refusing
 
 _logger = logging.getLogger(__name__)
 _DAMAGED = "a damaged NIfTI file, it cannot be read"
+_TOLD_BY = "pixdim, sform, xyzt_units"
 _OF_IMAGES = (0, 1011, 2001)  # codes of an intent: none, values without a unit, a time series
 _NAME = re.compile(r"[A-Z0-9_ .*-]+")
 _GZIP = b"\x1f\x8b"
@@ -57,11 +59,11 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judg
     if shape[2] == 1 and tells_nothing(header, affine):
         # written from an array of rows and columns: there is nothing to turn it by
         rows, columns = (float(size) or 1.0 for size in np.abs(header["pixdim"][1:3]))
-        refuse_implausible((1.0, rows, columns), 1, "volume", path)
+        refuse_implausible((1.0, rows, columns), 1, _TOLD_BY, path)
         return Image(pixels[None, :, :, 0].copy(), (1.0, rows, columns), None, "volume", says=says)
     if codes_of(header) == (0, 0):
         _logger.warning("%s: sform and qform codes are 0, no orientation; axes are taken as left, anterior, up", path)
-    return to_image(Volume(pixels, "volume", affine, says=says), slice_axis, path)
+    return to_image(Volume(pixels, "volume", affine, _TOLD_BY, says=says), slice_axis, path)
 
 
 @contextmanager
@@ -167,15 +169,16 @@ def _pixels(file: BinaryIO, kind: Any, path: Path) -> Pixels:
     return pixels
 
 
-def bits_of(path: Path) -> int:
-    """Bits of a pixel, as they are stored."""
+def origin_of(path: Path) -> Origin:
+    """The format, and the bits of a pixel as they are stored."""
     with _opened(path) as file:
         header, _ = _header(file, path)
-    return int(header.get_data_dtype().itemsize) * 8
+    return Origin(NIFTI.name, str(int(header.get_data_dtype().itemsize) * 8))
 
 
 def size_of(path: Path) -> tuple[int, int, int]:
-    """Sizes of the three axes, as they are stored."""
+    """Slices, rows and columns, as they are stored."""
     with _opened(path) as file:
         header, _ = _header(file, path)
-    return _shape(header, path)
+    columns, rows, slices = _shape(header, path)
+    return slices, rows, columns

@@ -39,6 +39,19 @@ def read_file(path: Path, slice_axis: str, spacing_tolerance: float, judge: imag
     return image.Image(read_gray(path)[None], (1.0, 1.0, 1.0), None, "picture")
 
 
+def origin_of(path: Path) -> image.Origin:
+    """The format, the bits of a pixel and the mode that Pillow names."""
+    with Image.open(path) as picture:
+        bits = picture.mode.partition(";")[2] or {"1": "1", "I": "32", "F": "32"}.get(picture.mode, "8")
+        return image.Origin(picture.format or "", bits.rstrip("BLN"), picture.mode)
+
+
+def size_of(path: Path) -> tuple[int, int, int]:
+    """One slice, its rows and its columns."""
+    with Image.open(path) as picture:
+        return 1, picture.height, picture.width
+
+
 def read_gray(path: Path) -> NDArray[np.float32]:
     """Pixels ``(H, W)`` of one picture, turned as its EXIF tag says.
 

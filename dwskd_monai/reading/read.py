@@ -74,13 +74,20 @@ def read_image(
 
 def _read(path: Path, slice_axis: str, spacing_tolerance: float, judge: Judge | None) -> Image:
     if path.is_dir():
-        image: Image = _reader(DICOM, path).read_series(path, slice_axis, spacing_tolerance, judge)
+        image: Image = reader_of(path).read_series(path, slice_axis, spacing_tolerance, judge)
     else:
-        image = _reader(format_of(path), path).read_file(path, slice_axis, spacing_tolerance, judge)
+        image = reader_of(path).read_file(path, slice_axis, spacing_tolerance, judge)
     return image
 
 
-def _reader(row: Format, path: Path) -> ModuleType:
+def reader_of(path: Path) -> ModuleType:
+    """The module that reads a file, or the folder of a series; see :mod:`~dwskd_monai.reading.formats`.
+
+    Raises:
+        RefusedImage: if the content of the file is not of the format that its name says.
+        ModuleNotFoundError: if the library that decodes the format is not installed.
+    """
+    row = DICOM if path.is_dir() else format_of(path)
     reader = _READERS[row.name]
     if isinstance(reader, ModuleType):
         return reader

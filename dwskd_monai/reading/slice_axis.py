@@ -13,17 +13,18 @@ from dwskd_monai.reading.refusal import RefusedImage
 PLANES = ("sagittal", "coronal", "axial")  # slices across the axes left-right, anterior-posterior, up-down
 UNKNOWN_PLANE = "unknown"  # of pictures, and of files that do not tell
 Spacing = NDArray[np.float64]  # mm along each pixel axis
-Rule = Callable[[Spacing, Sequence[str]], str]  # from the spacing and the plane across each pixel axis to the plane
+Shape = tuple[int, ...]  # pixels along each pixel axis
+Rule = Callable[[Shape, Spacing, Sequence[str]], str]  # from these, and the plane across each pixel axis, to the plane
 
 
-def thickest(spacing: Spacing, planes: Sequence[str]) -> str:
+def thickest(shape: Shape, spacing: Spacing, planes: Sequence[str]) -> str:
     """Across the axis of the largest spacing; axial if no spacing is more than a tenth above the others."""
     largest = int(spacing.argmax())
     return planes[largest] if spacing[largest] > 1.1 * np.sort(spacing)[1] else "axial"
 
 
 def _always(plane: str) -> Rule:
-    return lambda spacing, planes: plane
+    return lambda shape, spacing, planes: plane
 
 
 SLICE_AXES: dict[str, Rule] = {
@@ -41,7 +42,7 @@ def checked_slice_axis(slice_axis: str) -> str:
     return slice_axis
 
 
-def choose_plane(slice_axis: str, shape: tuple[int, ...], spacing: Spacing, planes: Sequence[str], path: Path) -> str:
+def choose_plane(slice_axis: str, shape: Shape, spacing: Spacing, planes: Sequence[str], path: Path) -> str:
     """The plane of a volume's slices.
 
     Args:
@@ -60,7 +61,7 @@ def choose_plane(slice_axis: str, shape: tuple[int, ...], spacing: Spacing, plan
             path, f"a volume of {' × '.join(map(str, shape))} pixels has no slice with an area", "geometry"
         )
     if not flat:
-        return SLICE_AXES[slice_axis](spacing, planes)
+        return SLICE_AXES[slice_axis](shape, spacing, planes)
     only = planes[flat[0]]
     if slice_axis in PLANES and slice_axis != only:
         raise RefusedImage(path, f"its only slice is {only}, slice_axis is {slice_axis}", "geometry")

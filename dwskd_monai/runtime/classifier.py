@@ -17,8 +17,8 @@ from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.evidence import Evidence, read_evidence
 from dwskd_monai.reading.image import Image
 from dwskd_monai.runtime import names
+from dwskd_monai.runtime.checked_metadata import ADVICE, checked_description
 from dwskd_monai.runtime.deciding import DecidingSlice, deciding_slices
-from dwskd_monai.runtime.description import ADVICE, checked_description
 from dwskd_monai.runtime.inputs import inputs_of, parts_of, read_expected, rescale_of
 
 

@@ -23,7 +23,7 @@ def volume(codes: str, spacing: tuple[float, float, float] = SPACING) -> Volume:
     turned = pixels.transpose(np.argsort(transform[:, 0]))
     for axis, flip in enumerate(transform[np.argsort(transform[:, 0]), 1]):
         turned = np.flip(turned, axis) if flip < 0 else turned
-    return Volume(turned, "volume", affine @ inv_ornt_aff(transform, SHAPE))
+    return Volume(turned, "volume", affine @ inv_ornt_aff(transform, SHAPE), "sform")
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "LAS", "PSR", "ASL", "IPR", "SRA"])
@@ -57,19 +57,19 @@ def test_an_oblique_volume_takes_the_nearest_axes():
     rotation = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     affine = tilted.affine.copy()
     affine[:3, :3] = rotation @ affine[:3, :3]
-    study = to_image(Volume(tilted.pixels, "volume", affine), "axial", PATH)
+    study = to_image(Volume(tilted.pixels, "volume", affine, "sform"), "axial", PATH)
     assert np.array_equal(study.pixels, to_image(tilted, "axial", PATH).pixels)
     assert study.spacing == pytest.approx((4, 2, 1))
 
 
 def test_a_volume_with_one_slice_is_cut_there_and_nowhere_else():
     whole = volume("RAS")
-    flat = Volume(whole.pixels[:, :, :1], "volume", whole.affine)
+    flat = Volume(whole.pixels[:, :, :1], "volume", whole.affine, "sform")
     assert to_image(flat, "thickest", PATH).pixels.shape == (1, 6, 5)
     assert to_image(flat, "axial", PATH).plane == "axial"
     with pytest.raises(ValueError, match=r"scan.nii.gz: its only slice is axial, slice_axis is sagittal"):
         to_image(flat, "sagittal", PATH)
-    line = Volume(whole.pixels[:, :1, :1], "volume", whole.affine)
+    line = Volume(whole.pixels[:, :1, :1], "volume", whole.affine, "sform")
     with pytest.raises(ValueError, match="5 × 1 × 1 pixels has no slice with an area"):
         to_image(line, "thickest", PATH)
 

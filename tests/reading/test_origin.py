@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pydicom
 import pytest
@@ -9,7 +11,9 @@ from PIL import Image
 
 from dwskd_monai.data.phantoms.writing import write_dicom, write_nifti, write_series
 from dwskd_monai.reading import RefusedImage
-from dwskd_monai.reading.origin import Origin, origin_of, size_of
+from dwskd_monai.reading.formats import FORMATS
+from dwskd_monai.reading.image import Origin
+from dwskd_monai.reading.origin import origin_of, size_of
 
 GRAY = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48)
 
@@ -67,3 +71,9 @@ def test_the_size_of_an_image_is_that_of_its_header(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RefusedImage, match="without a DICOM file"):
         size_of(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.module)
+def test_each_format_has_a_reader_that_tells_origin_and_size_too(row):
+    reader = import_module(f"dwskd_monai.reading.{row.module}")
+    assert all(callable(getattr(reader, name)) for name in ("read_file", "origin_of", "size_of"))

@@ -18,7 +18,7 @@ from dwskd_monai.commands.export.classifier import prepared_images, write_classi
 from dwskd_monai.evaluation.exported import read_onnx
 from dwskd_monai.evaluation.novelty import describe_slices
 from dwskd_monai.evaluation.novelty_fitting import fit_novelty
-from dwskd_monai.runtime.description import DIGEST, UNKNOWN_DIGEST, with_digest
+from dwskd_monai.runtime.checked_metadata import DIGEST, UNKNOWN_DIGEST, with_digest
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLE, tiny_convnext
 

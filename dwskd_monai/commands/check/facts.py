@@ -25,7 +25,8 @@ from dwskd_monai.data.refused import as_refusal
 from dwskd_monai.preprocessing import LoadSlicesd
 from dwskd_monai.preprocessing.fitting import fit
 from dwskd_monai.preprocessing.resizing import Pixels
-from dwskd_monai.reading.origin import Origin, origin_of
+from dwskd_monai.reading.image import Origin
+from dwskd_monai.reading.origin import origin_of
 from dwskd_monai.reading.refusal import RefusedImage
 
 _FILE = "facts.jsonl"

@@ -16,10 +16,10 @@ from monai.utils.enums import CommonKeys
 from torch import Tensor
 
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.commands.export.description import classifier_description
 from dwskd_monai.commands.export.export import TOLERANCE, Exported, ParityError, export_network
 from dwskd_monai.commands.export.graph.classifier import Decisions, classifier
 from dwskd_monai.commands.export.graph.steps import reading_of, steps_of
+from dwskd_monai.commands.export.metadata import classifier_description
 from dwskd_monai.commands.export.studies import as_batch
 from dwskd_monai.data.items import read_prepared
 from dwskd_monai.evaluation.aggregation import Aggregation, Probabilities
@@ -27,7 +27,7 @@ from dwskd_monai.evaluation.evidence import read_evidence
 from dwskd_monai.evaluation.exported import Runner, library
 from dwskd_monai.evaluation.studies import predict_study
 from dwskd_monai.files import replacing
-from dwskd_monai.runtime.description import with_digest
+from dwskd_monai.runtime.checked_metadata import with_digest
 
 FORMAT = "onnx"
 _FILE = "model.onnx"

@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from dwskd_monai.bundle.trained import TrainedBundle
-from dwskd_monai.commands.export.description import network_description
 from dwskd_monai.commands.export.formats import FORMATS
+from dwskd_monai.commands.export.metadata import network_description
 from dwskd_monai.evaluation.measuring import Measured
 from dwskd_monai.files import replacing
 

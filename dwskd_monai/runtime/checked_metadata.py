@@ -10,7 +10,7 @@ from typing import Any
 
 from dwskd_monai.preprocessing.version import PREPROCESSING_VERSION
 
-CLASSIFIER_FORMAT = 1  # of the inputs, outputs and metadata of a classifier; raised if they change
+CLASSIFIER_FORMAT = 1  # raised if earlier versions would misread a file; not for a further entry of the metadata
 DIGEST = "content_sha256"  # of the file, with zeros in place of this digest
 UNKNOWN_DIGEST = "0" * 64
 ADVICE = "expected one that dwskd export BUNDLE --format onnx wrote"

@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 
 from dwskd_monai.preprocessing import PREPROCESSING_VERSION
+from dwskd_monai.runtime.checked_metadata import DIGEST
 from dwskd_monai.runtime.classifier import Classifier
 from dwskd_monai.runtime.command import main
-from dwskd_monai.runtime.description import DIGEST
 from tests.reading.dicom_files import write
 from tests.runtime.made import changed, make_classifier
 

@@ -13,7 +13,7 @@ from dwskd_monai.commands.export.graph.building import BOOL, DOUBLE, FLOAT
 from dwskd_monai.commands.export.graph.steps import Reading, Steps
 from dwskd_monai.evaluation.exported import INPUT, OUTPUT
 from dwskd_monai.runtime import names
-from dwskd_monai.runtime.description import CLASSIFIER_FORMAT, DIGEST, UNKNOWN_DIGEST
+from dwskd_monai.runtime.checked_metadata import CLASSIFIER_FORMAT, DIGEST, UNKNOWN_DIGEST
 
 _CONSTANTS = (
     "image_size", "keep_aspect", "slice_axis", "intensity_mean", "intensity_std", "windows", "picture_range",

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose, EnsureTyped, Lambdad, ScaleIntensityRangePercentilesd, SpatialPadd
 
 from dwskd_monai.data.cache import ImageCache
-from dwskd_monai.data.description import describe
+from dwskd_monai.data.cache_key import describe
 from dwskd_monai.preprocessing.transforms import FitSlicesd
 
 
@@ -32,7 +32,7 @@ def test_a_description_is_the_same_in_another_process_and_tells_values_apart():
     here = describe([*transforms(), scale])
     code = (
         "import torch; from monai.transforms import *; from dwskd_monai.preprocessing.transforms import FitSlicesd;"
-        "from dwskd_monai.data.description import describe; key = 'im' + 'age'[:];"
+        "from dwskd_monai.data.cache_key import describe; key = 'im' + 'age'[:];"
         "print(describe([FitSlicesd(keys=key, spatial_size=8),"
         "EnsureTyped(keys=[key], dtype=torch.float32, track_meta=False),"
         "ScaleIntensityRangePercentilesd(keys=key, lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True)]))"
