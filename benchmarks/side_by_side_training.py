@@ -164,7 +164,7 @@ class SideBySide:
             views = augmented(self.seen(rows[own, place]), generator)
             if training.strong:
                 views = strengthened(views, generator)
-            views = views.view(*place.shape, *views.shape[1:])
+            views = stacked(views, place)
             weight = _weight(training, step / steps)
             if training.rival == "fixmatch":
                 weak, strong = self._two_views(pairs, random, generator)
@@ -201,10 +201,10 @@ class SideBySide:
         for step in tqdm(range(steps), desc="recovery", mininterval=30):
             chosen = self._any_images(pairs, random)
             views = augmented(self.seen(chosen), generator)
-            features = networks.features(views.view(*chosen.shape, *views.shape[1:]), training=True)
+            features = networks.features(stacked(views, chosen), training=True)
             loss = torch.zeros((), device=self.device)
             for own, wanted in zip(features, self._selected_features(teacher, views, start)):
-                target = wanted.view(*chosen.shape, *wanted.shape[1:]).transpose(1, 2)
+                target = stacked(wanted, chosen).transpose(1, 2)
                 difference = (own.view(target.shape) - target).square().mean((1, 2, 3, 4))
                 loss = loss + (difference / target.square().mean((1, 2, 3, 4))).sum()
             loss.backward()
@@ -238,7 +238,7 @@ class SideBySide:
         """Weak views of the same images, ``(R, B, 1, H, W)`` each."""
         chosen = self._any_images(pairs, random)
         one, other = (augmented(self.seen(chosen), generator) for _ in range(2))
-        return one.view(*chosen.shape, *one.shape[1:]), other.view(*chosen.shape, *other.shape[1:])
+        return stacked(one, chosen), stacked(other, chosen)
 
     @torch.no_grad()
     def _selected_features(self, teacher: EfficientNet, views: Tensor, start: str) -> list[Tensor]:
@@ -265,9 +265,18 @@ class SideBySide:
                 part = padded[:, begin : begin + 3 * BATCH]
                 images = self.seen(part)
                 seen = images if generator is None else augmented(images, generator)
-                logits = networks(seen.view(*part.shape, *seen.shape[1:]), training=False) + self._hidden(pairs)
+                logits = networks(stacked(seen, part), training=False) + self._hidden(pairs)
                 total[:, begin : begin + 3 * BATCH] += logits.softmax(2) / views
         return [each[: len(own)].cpu() for each, own in zip(total, rows)]
+
+    @torch.no_grad()
+    def features(self, networks: Grouped, rows: Sequence[list[int]]) -> list[Tensor]:
+        """Of each pair's images ``rows``, what the classifiers get, ``(N, C)``."""
+        padded = self._padded(rows)
+        parts = [
+            networks.pooled(stacked(self.seen(part), part), training=False).cpu() for part in padded.split(3 * BATCH, 1)
+        ]
+        return [each[: len(own)] for each, own in zip(torch.cat(parts, 1), rows, strict=True)]
 
     def seen(self, rows: Tensor) -> Tensor:
         """Images ``(M, 1, H, W)`` in [-1, 1]."""
@@ -332,6 +341,11 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     images = ((images - low) / (span + 1e-7)).clamp_min(1e-8) ** gamma * span + low
     noise = torch.randn(images.shape, generator=generator, device=images.device)
     return images + uniform(0, 0.1, 0.3, 0)[:, None, None, None] * noise
+
+
+def stacked(images: Tensor, rows: Tensor) -> Tensor:
+    """``(R · B, …)`` as ``(R, B, …)``, for rows ``(R, B)``."""
+    return images.view(*rows.shape, *images.shape[1:])
 
 
 def strengthened_stack(views: Tensor, generator: torch.Generator) -> Tensor:

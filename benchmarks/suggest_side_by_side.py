@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from grouped import Grouped
 from side_by_side import TRAININGS, balanced, prepared
 from side_by_side_images import Pair
-from side_by_side_training import BATCH, SideBySide
+from side_by_side_training import SideBySide
 from torch import Tensor
 from tqdm import tqdm
 
@@ -116,23 +116,11 @@ def judged(
             trainer.train(networks, part, TRAININGS[student], steps, 1000 * seed + begin)
             measured = trainer.probabilities(networks, part, [pair.test for pair in part])
             opinions = trainer.probabilities(networks, part, [pair.unlabeled for pair in part])
-            features = _features(trainer, networks, [pair.unlabeled for pair in part])
+            features = trainer.features(networks, [pair.unlabeled for pair in part])
             for index in range(len(part)):
                 tests[begin + index].append(measured[index])
                 pool[begin + index].append(Judged(opinions[index], features[index]))
     return tests, pool
-
-
-@torch.no_grad()
-def _features(trainer: SideBySide, networks: Grouped, rows: Sequence[list[int]]) -> list[Tensor]:
-    longest = max(map(len, rows))
-    padded = torch.tensor([[*own, *[own[0]] * (longest - len(own))] for own in rows], device=trainer.device)
-    parts = []
-    for begin in range(0, longest, 3 * BATCH):
-        part = padded[:, begin : begin + 3 * BATCH]
-        images = trainer.seen(part)
-        parts.append(networks.pooled(images.view(*part.shape, *images.shape[1:]), training=False).cpu())
-    return [each[: len(own)] for each, own in zip(torch.cat(parts, 1), rows, strict=True)]
 
 
 def _rows(pairs: Sequence[Pair], tests: Sequence[Sequence[Tensor]], way: str, number: int) -> list[dict[str, Any]]:

@@ -13,12 +13,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from dwskd_monai.listening.destination import NotTakenError, OtherKindError, UnreachableError
+from dwskd_monai.listening.destination import DUPLICATE, OTHER_KIND, NotTakenError, OtherKindError, UnreachableError
 
 _SUCCESS = 0x0000
-_DUPLICATE = 0x0111  # it has this instance already
 _WARNINGS = range(0xB000, 0xC000)  # it has stored the instance, and changed something
-OTHER_KIND = 0x0122  # SOP class not supported
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _SECONDS = 30.0
 _OTHER_KIND = "it does not take objects of this kind (SOP class)"
@@ -93,5 +91,5 @@ class DicomNode:
             raise UnreachableError(f"it is out of resources (status 0x{status:04X})")
         if status == OTHER_KIND:
             raise OtherKindError(f"{_OTHER_KIND}, status 0x{status:04X}")
-        if status not in (_SUCCESS, _DUPLICATE) and status not in _WARNINGS:
+        if status not in (_SUCCESS, DUPLICATE) and status not in _WARNINGS:
             raise NotTakenError(f"status 0x{status:04X}")

@@ -7,6 +7,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+# Statuses of C-STORE, and failure reasons of STOW
+DUPLICATE = 0x0111  # it has this instance already
+OTHER_KIND = 0x0122  # it does not support this SOP class
+
 
 class UnreachableError(Exception):
     """The destination takes nothing at the moment; the message says why."""

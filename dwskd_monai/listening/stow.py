@@ -15,13 +15,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from dwskd_monai.listening.c_store import OTHER_KIND
-from dwskd_monai.listening.destination import NotTakenError, OtherKindError, UnreachableError
+from dwskd_monai.listening.destination import DUPLICATE, OTHER_KIND, NotTakenError, OtherKindError, UnreachableError
 
 _SECONDS = 60.0
 _FAILED = "00081198"  # FailedSOPSequence
 _REASON = "00081197"  # FailureReason
-_DUPLICATE = 0x0111
 _OF_THE_FILE = (
     requests.codes.bad,
     requests.codes.conflict,
@@ -73,7 +71,7 @@ class WebServer:
             raise UnreachableError(type(error).__name__) from error
         shown = f"status {response.status_code} {response.reason}"
         failed = _failed(response)
-        if failed and all(reason == _DUPLICATE for reason in failed):
+        if failed and all(reason == DUPLICATE for reason in failed):
             return
         if failed or response.status_code in _OF_THE_FILE:
             kind = OtherKindError if set(failed) == {OTHER_KIND} else NotTakenError

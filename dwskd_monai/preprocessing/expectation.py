@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dwskd_monai.preprocessing.intensity import PICTURE
+from dwskd_monai.preprocessing.intensity import PICTURE, percentiles
 from dwskd_monai.preprocessing.resizing import AsRead
 
 Values = Mapping[str, Sequence[str]]
@@ -138,11 +138,11 @@ def implausible(pixels: AsRead) -> str | None:
         return seen
     pixels = pixels[:, :: max(1, pixels.shape[1] // _SLICES)]
     step = max(1, round(np.sqrt(pixels.size / _SAMPLED)))
-    pixels = pixels[..., ::step, ::step].astype(np.float32)  # percentiles of 16 bits may overflow
+    pixels = pixels[..., ::step, ::step]
     dark = float(np.mean((pixels > _PADDING) & (pixels < _FAT_OR_AIR)))
     if dark < _LEAST_DARK:
         return f"{seen}, {dark:.1%} of them below {_FAT_OR_AIR:g} (no air and no fat)"
-    first, last = np.percentile(pixels, (0.1, 99.9))
+    first, last = percentiles(pixels, 0.1, 99.9)
     if last - first < _LEAST_RANGE:
         return f"{seen}, a range of {last - first:g} (a body has more)"
     soft = float(np.mean((pixels > _SOFT[0]) & (pixels < _SOFT[1])))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dwskd_monai.preprocessing.resizing import Pixels
+from dwskd_monai.preprocessing.resizing import AsRead, Pixels
 
 Range = Sequence[float]  # the values that become 0 and 1
 # Kinds of images whose values have a meaning here, see dwskd_monai.reading.Image
@@ -15,17 +15,17 @@ VOLUME = "volume"
 CT = "CT"
 
 
-def scale_range(pixels: Pixels, low: float, high: float) -> Pixels:
+def scale_range(pixels: AsRead, low: float, high: float) -> Pixels:
     """Scale linearly: ``low`` and less become 0, ``high`` and more become 1; all become 0 if the two are equal."""
     if high == low:
-        return np.zeros_like(pixels)
+        return np.zeros(pixels.shape, np.float32)
     # in place: a volume is large
     scaled = pixels - np.float32(low)
     scaled /= np.float32(high - low)
     return np.asarray(np.clip(scaled, 0, 1, out=scaled))
 
 
-def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float = 0.0) -> Pixels:
+def scale_percentiles(pixels: AsRead, lower: float, upper: float, padding: float = 0.0) -> Pixels:
     """Scale so that two percentiles of all pixels become 0 and 1; 8-bit, 16-bit and arbitrary units then look alike.
 
     Args:
@@ -38,7 +38,7 @@ def scale_percentiles(pixels: Pixels, lower: float, upper: float, padding: float
     return scale_range(pixels, *percentiles(pixels, lower, upper, padding))
 
 
-def percentiles(pixels: Pixels, lower: float, upper: float, padding: float = 0.0) -> tuple[float, float]:
+def percentiles(pixels: AsRead, lower: float, upper: float, padding: float = 0.0) -> tuple[float, float]:
     """The values that become 0 and 1; see :func:`scale_percentiles`."""
     ranks = np.minimum([100 * padding + (1 - padding) * rank for rank in (lower, upper)], 100)
     low, high = np.percentile(np.asarray(pixels, np.float32), ranks)  # of 16 bits they may overflow

@@ -15,6 +15,7 @@ from dwskd_monai.preprocessing import (
     ScalePercentilesd,
     WindowHounsfieldd,
 )
+from dwskd_monai.preprocessing.intensity import percentiles, scale_percentiles
 from dwskd_monai.reading import RefusedImage
 from dwskd_monai.reading.slice_axis import SLICE_AXES
 
@@ -165,6 +166,14 @@ def test_a_png_that_is_no_slice_of_a_ct_names_its_file(tmp_path):
     with pytest.raises(RuntimeError) as caught:
         chain({"image": str(tmp_path / "x.png"), "file": str(tmp_path / "x.png")})
     assert "x.png: a picture has no Hounsfield units" in str(caught.value.__cause__)
+
+
+def test_percentiles_of_16_bits_do_not_overflow():
+    stored = np.array([-30000, 30000], np.int16)
+    assert percentiles(stored, 10, 90) == pytest.approx((-24000, 24000))
+    assert scale_percentiles(stored, 0, 100).tolist() == [0, 1]
+    flat = scale_percentiles(np.full(4, 7, np.int16), 0, 100)
+    assert (flat.dtype, flat.any()) == (np.float32, False)
 
 
 def test_the_values_at_two_percentiles_become_0_and_1():

@@ -18,6 +18,7 @@ from dwskd_monai.evaluation.html.picture import data_uri
 from dwskd_monai.evaluation.html.rendering import render
 from dwskd_monai.evaluation.shortcuts.telling import MUCH, RULE
 from dwskd_monai.files import replacing
+from dwskd_monai.preprocessing.intensity import scale_percentiles
 from dwskd_monai.reading import RefusedImage, read_image
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -93,10 +94,8 @@ def _picture(path: str) -> str:
         pixels = read_image(path).pixels
     except RefusedImage:
         return ""
-    middle = pixels[len(pixels) // 2].astype(np.float32)  # percentiles of 16 bits may overflow
-    low, high = np.percentile(middle, (0.5, 99.5))
-    gray = ((middle - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
-    picture = Image.fromarray(gray)
+    gray = scale_percentiles(pixels[len(pixels) // 2], 0.5, 99.5)
+    picture = Image.fromarray((255 * gray).astype(np.uint8))
     picture.thumbnail((_SIDE, _SIDE))
     file = io.BytesIO()
     picture.save(file, "PNG")
