@@ -35,14 +35,12 @@ class _Preprocessing(MapTransform):
 
 
 class LoadSlicesd(_Preprocessing):
-    """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)``, slices of one orientation.
+    """Read a picture, DICOM file, DICOM series or NIfTI file as ``(1, D, H, W)`` in float32, slices of one orientation.
 
     Also sets ``<key>_spacing`` (mm between slices, rows and columns), ``<key>_kind`` (``picture``, ``volume``, or the
     DICOM modality), ``<key>_plane`` (``axial``, ``coronal``, ``sagittal``, or ``unknown``), ``<key>_padding`` (the
     share of the pixels that are not part of the image), and ``<key>_says`` (what a DICOM header says about the kind of
-    image). See :func:`dwskd_monai.reading.read_image`. Values of DICOM and NIfTI files that are whole numbers may be in
-    int16, which :class:`FitSlicesd` makes float32; a transform of your own between the two must not compute with 16
-    bits.
+    image). See :func:`dwskd_monai.reading.read_image`.
 
     MONAI's ``LoadImaged`` is not strict enough. If a reader fails, it tries its default ones, and ITK reads a truncated
     JPEG without an error. It transposes pictures, and returns the indices of a palette. A second series or a missing
@@ -88,7 +86,8 @@ class LoadSlicesd(_Preprocessing):
         result = dict(data)
         for key in self.key_iterator(result):
             image = read_image(result[key], self.slice_axis, self.spacing_tolerance, self.expectation.problem_of_header)
-            result[key] = image.pixels[None]
+            # what a transform of a user's own computes with 16 bits would overflow
+            result[key] = np.asarray(image.pixels[None], np.float32)
             result[f"{key}_spacing"] = image.spacing
             result[f"{key}_kind"] = image.kind
             result[f"{key}_plane"] = image.plane or UNKNOWN_PLANE

@@ -25,6 +25,7 @@ def test_a_study_is_loaded_channel_first_with_its_spacing_and_kind(tmp_path):
     nibabel.save(nibabel.Nifti1Image(pixels, np.diag([1.0, 2.0, 4.0, 1.0])), tmp_path / "x.nii.gz")
     item = LoadSlicesd(keys="image", slice_axis="coronal")({"image": str(tmp_path / "x.nii.gz"), "label": 1})
     assert item["image"].shape == (1, 7, 6, 8)
+    assert item["image"].dtype == np.float32, "so that what a transform of one's own computes does not overflow"
     assert (item["image_spacing"], item["image_kind"], item["label"]) == ((2, 4, 1), "volume", 1)
     assert item["image_plane"] == "coronal"
 
