@@ -2,7 +2,8 @@
 
 A small network with batches of 16 leaves a GPU idle: nearly all of a step is the time to start kernels. Here each layer
 of all networks is one operation, a batched matrix product or a convolution with groups. No network sees another one:
-``tests/benchmarks/test_grouped.py`` compares them with networks that train alone.
+``tests/benchmarks/test_grouped.py`` compares them with networks that train alone. A CPU is busy with one network:
+there, a step of ``Alone`` takes a third of the time.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Grouped:
     def part(self, begin: int, end: int) -> Grouped:
         """Networks ``begin`` to ``end``, as they are now."""
         states = [self.state(index) for index in range(begin, end)]
-        return Grouped(self.network, states, self.parameters["classifier.weight"].device)
+        return type(self)(self.network, states, self.parameters["classifier.weight"].device)
 
     def state(self, index: int) -> dict[str, Tensor]:
         """The state dict of one network."""
@@ -62,7 +63,10 @@ class Grouped:
 
     def features(self, images: Tensor, training: bool) -> list[Tensor]:
         """What each stage makes of images, and the last convolution after them: ``(R · C, B, H, W)`` each."""
-        x = images.squeeze(2)  # from here on (R · C, B, H, W)
+        return self._stages(images.squeeze(2), training)
+
+    def _stages(self, x: Tensor, training: bool) -> list[Tensor]:
+        """Features of the form that ``_layer`` takes and returns, here ``(R · C, B, H, W)``."""
         features = []
         for name, layer in self.network.named_children():
             if name == "blocks":
@@ -101,19 +105,41 @@ class Grouped:
         return activated.view(x.shape)
 
     def _convolve(self, x: Tensor, weight: Tensor, layer: nn.Conv2d) -> Tensor:
-        side = layer.kernel_size[0]
-        if side == 1:
+        if layer.kernel_size[0] == 1:
             products = torch.bmm(weight.flatten(2), x.reshape(len(self), -1, x[0].numel()))
             return products.view(-1, *x.shape[1:])
         x = x.transpose(0, 1)  # (B, R · C, H, W)
-        stride = layer.stride[0]
-        if isinstance(layer, Conv2dSame):
-            rows, columns = (max((math.ceil(size / stride) - 1) * stride + side - size, 0) for size in x.shape[2:])
-            x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
-        padding = 0 if isinstance(layer, Conv2dSame) else side // 2
-        groups = len(self) * layer.groups
-        x = F.conv2d(x.contiguous(), weight.flatten(0, 1), None, stride, padding, groups=groups)
+        x = _convolved(x.contiguous(), weight.flatten(0, 1), layer, len(self) * layer.groups)
         return x.transpose(0, 1).contiguous()
+
+
+class Alone(Grouped):
+    """One network, as a ``Grouped`` of one, with channels last in memory: for a CPU."""
+
+    def features(self, images: Tensor, training: bool) -> list[Tensor]:
+        return [stage.transpose(0, 1) for stage in self._stages(images.squeeze(0), training)]  # (C, B, H, W) each
+
+    def _layer(self, x: Tensor, name: str, layer: nn.Conv2d | BatchNormAct2d, training: bool) -> Tensor:
+        """As ``(B, C, H, W)``."""
+        if isinstance(layer, nn.Conv2d):
+            convolved = _convolved(x, self.parameters[f"{name}.weight"].squeeze(0), layer, layer.groups)
+            return convolved.contiguous(memory_format=torch.channels_last)
+        mean, var = (self.buffers[f"{name}.{part}"].squeeze(0) for part in ("running_mean", "running_var"))
+        weight, bias = (self.parameters[f"{name}.{part}"].squeeze(0) for part in ("weight", "bias"))
+        activated: Tensor = layer.act(
+            F.batch_norm(x, mean, var, weight, bias, training, layer.momentum or 0.0, layer.eps)
+        )
+        return activated
+
+
+def _convolved(x: Tensor, weight: Tensor, layer: nn.Conv2d, groups: int) -> Tensor:
+    """``(B, C, H, W)`` after a layer's convolution with another weight."""
+    side, stride = layer.kernel_size[0], layer.stride[0]
+    if isinstance(layer, Conv2dSame):
+        rows, columns = (max((math.ceil(size / stride) - 1) * stride + side - size, 0) for size in x.shape[2:])
+        x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
+    padding = 0 if isinstance(layer, Conv2dSame) else side // 2
+    return F.conv2d(x, weight, None, stride, padding, groups=groups)
 
 
 class GroupedAdamW:

@@ -2,6 +2,7 @@
 
     python benchmarks/side_by_side.py --out results/side_by_side
 
+On a CPU, with one process for each core: ``--at_once 1 --sets brain_mri --out results/side_by_side/brain_mri``.
 Preprocessing, splits and weight selection are the package's (``side_by_side_images.py``); networks of all pairs train
 as one (``side_by_side_training.py``). ``TRAININGS`` says what is trained, ``METHODS`` what is made of it. Each number
 is of the last step: nothing is chosen by validation or test images, but for the better of two starts, which validation
@@ -25,6 +26,7 @@ from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 from tqdm import tqdm
 
+SETS = ("brain_mri", "chest_xray", "lung_ct", "dermoscopy")
 FOUR = ("main", "auxiliary", "third", "fourth")
 TRAININGS = {
     "main": Training("main"),
@@ -52,6 +54,11 @@ TRAININGS = {
     "mean_teacher": Training("main", 3.0, rival="mean_teacher", part=False),
     "own_views": Training("main", 2.0, before="own_views", before_length=1.0, part=False),
     "truncated": Training("truncated", 3.0, part=False),
+    "soft_labels_of_all": Training("main", labelers=("main", "auxiliary", "teacher")),
+    "soft_labels_with_teacher": Training("main", labelers=("main", "teacher")),
+    "teacher_soft_labels_longer": Training("main", 3.0, labelers=("teacher",), part=False),
+    "refitted": Training("main", before="refit"),
+    "refitted_slowly": Training("main", before="refit", learning_rate=0.0005),
 }
 
 
@@ -74,8 +81,8 @@ METHODS = {name: Method((name,)) for name in TRAININGS} | {
 
 def side_by_side(
     out: str, data: str = "data", few: str = "results/few", teacher_weights: str = "results/imagenet.safetensors",
-    seeds: int = 6, steps: int = 1000, trainings: Sequence[str] = tuple(TRAININGS), at_once: int = 48,
-    images: str | None = None, minutes: float = 1e6,
+    seeds: int = 6, first_seed: int = 0, steps: int = 1000, trainings: Sequence[str] = tuple(TRAININGS),
+    at_once: int = 48, sets: Sequence[str] = SETS, images: str | None = None, minutes: float = 1e6,
 ) -> None:  # fmt: skip
     """Train and measure.
 
@@ -85,16 +92,19 @@ def side_by_side(
         few: folder of the datalists that ``hold_out.py`` wrote; those of dermoscopy are made there.
         teacher_weights: that ``imagenet_weights.py`` wrote.
         seeds: of each set; each with two folds.
+        first_seed: the first of them.
         steps: of each student before the images are labeled, and of main after its restart.
         trainings: those of ``TRAININGS`` that are made, in this order.
         at_once: most networks that train as one; those of large networks are a quarter.
+        sets: those that are trained on.
         images: file of the preprocessed images and the splits: read if it is there, else written. For a machine that
             has a GPU and no images.
         minutes: no training is begun after them.
     """
     begin = time.monotonic()
-    pixels, pairs = prepared(images, data, few, seeds)
-    pairs = [pair for pair in pairs if pair.seed < seeds]  # the file may have more
+    pixels, pairs = prepared(images, data, few, first_seed + seeds)
+    wanted = range(first_seed, first_seed + seeds)
+    pairs = [pair for pair in pairs if pair.seed in wanted and pair.source in sets]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = SideBySide(pixels.to(device), pairs, teacher_weights, at_once)
     folder = Path(out)

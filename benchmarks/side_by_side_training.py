@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from grouped import Grouped, GroupedAdamW
+from grouped import Alone, Grouped, GroupedAdamW
 from narrow_efficientnet import create_model
 from side_by_side_images import Pair
+from side_by_side_recovery import refitted
 from side_by_side_rivals import MovingAverage, fixmatch_loss, strengthened, truncated, view_loss
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor
@@ -35,6 +36,7 @@ LABELED_SHARE = 0.5
 VIEWS = 4
 SMALL = ("main", "auxiliary", "twin", "third", "fourth", "truncated")
 STARTS = (*SMALL, "wide", "teacher")
+REFIT_IMAGES = 1024
 NO_LABEL = -100
 
 
@@ -51,9 +53,11 @@ class Training:
         falling: the weight of soft labels falls to 0 in the last fifth.
         rival: another way to learn from images without labels: ``fixmatch`` or ``mean_teacher``.
         before: what the student learns first, without labels: to do what the teacher does at the selected channels
-            (``teacher_states``), or to give two views of an image the same features (``own_views``).
+            (``teacher_states``), to give two views of an image the same features (``own_views``), or, in no steps, to
+            fit its weights to what the teacher's convolutions give (``refit``).
         before_length: its steps, as a multiple of ``--steps``.
         part: of a longer training, whose schedule has fewer epochs.
+        learning_rate: the highest.
     """
 
     start: str
@@ -66,6 +70,7 @@ class Training:
     before: str = ""
     before_length: float = 0.0
     part: bool = True
+    learning_rate: float = LEARNING_RATE
 
     @property
     def epochs(self) -> int:
@@ -115,7 +120,9 @@ class SideBySide:
             pairs = self.pairs[begin : begin + at_once]
             of_them = None if soft_labels is None else soft_labels[begin : begin + at_once]
             first = [self.first_weights(pair, start, seed) for pair in pairs]
-            networks = Grouped(self.starts[start], first, self.device)
+            if training.before == "refit":
+                first = [self.refitted_weights(pair, start, state) for pair, state in zip(pairs, first)]
+            networks = (Alone if at_once == 1 else Grouped)(self.starts[start], first, self.device)
             if before is not None:
                 before(networks, pairs, start, int(training.before_length * steps), seed)
             self.train(networks, pairs, training, int(training.length * steps), 1000 * seed + begin, of_them)
@@ -135,6 +142,15 @@ class SideBySide:
         new = torch.zeros(self.most_classes, width)
         new[: pair.classes] = (torch.rand(pair.classes, width, generator=generator) * 2 - 1) / math.sqrt(pair.classes)
         return state | {"classifier.weight": new, "classifier.bias": torch.zeros(self.most_classes)}
+
+    def refitted_weights(self, pair: Pair, start: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a start that fit each other again, by the images of a pair without their labels."""
+        student = copy.deepcopy(self.starts[start])
+        student.load_state_dict(state)
+        rows = torch.tensor(pair.labeled + pair.unlabeled)
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(pair.seed))[:REFIT_IMAGES]
+        images = self.seen(rows[order].to(self.device)).cpu()
+        return dict(refitted(student, self.starts["teacher"].eval(), self.channels[start], images).state_dict())
 
     def train(
         self,
@@ -183,7 +199,7 @@ class SideBySide:
                 if table is not None:
                     loss = loss + weight * _soft_loss(logits, table[own, place])
             loss.sum().backward()
-            optimizer.step(LEARNING_RATE * _schedule(step * training.epochs // steps, training.epochs))
+            optimizer.step(training.learning_rate * _schedule(step * training.epochs // steps, training.epochs))
             if average is not None:
                 average.follow(networks)
         if average is not None:  # which predicts
@@ -249,7 +265,8 @@ class SideBySide:
             x = stage(x)
             features.append(x)
         features.append(teacher.bn2(teacher.conv_head(x)))
-        return [feature[:, channels] for feature, channels in zip(features, self.channels[start])]
+        makers = ["blocks.0.0.conv_pw", *(f"blocks.{stage}.0.conv_pwl" for stage in range(1, 7)), "conv_head"]
+        return [feature[:, self.channels[start][maker]] for feature, maker in zip(features, makers)]
 
     @torch.no_grad()
     def probabilities(
@@ -293,8 +310,8 @@ class SideBySide:
         tensors = [torch.tensor(each) for each in lists]
         return torch.nn.utils.rnn.pad_sequence(tensors, True, value).to(self.device)
 
-    def _starts(self, teacher: EfficientNet) -> tuple[dict[str, EfficientNet], dict[str, list[list[int]]]]:
-        """A network for each of ``STARTS``; and the channels that a pair took of what each stage of the teacher makes.
+    def _starts(self, teacher: EfficientNet) -> tuple[dict[str, EfficientNet], dict[str, dict[str, list[int]]]]:
+        """A network for each of ``STARTS``; and the channels that a pair took of what each convolution makes.
 
         Students are from complementary subsets of the teacher; third and fourth lie between main and auxiliary.
         """
@@ -305,16 +322,23 @@ class SideBySide:
         initialize_students(starts["third"], starts["fourth"], teacher, offset=0.5)
         initialize_students(starts["wide"], None, teacher)
         assert isinstance(report, PairReport)
-        channels = {"main": _stage_channels(report.main), "auxiliary": _stage_channels(report.auxiliary)}
+        channels = {"main": _channels(report.main), "auxiliary": _channels(report.auxiliary)}
         others = {"twin": starts["main"], "truncated": truncated(starts["main"], teacher)}
         teacher = copy.deepcopy(teacher)
         teacher.reset_classifier(self.most_classes)
         return starts | others | {"teacher": teacher}, channels
 
 
-def _stage_channels(report: SelectionReport) -> list[list[int]]:
-    makers = ["blocks.0.0.conv_pw", *(f"blocks.{stage}.0.conv_pwl" for stage in range(1, 7)), "conv_head"]
-    return [list(report.dimensions[maker].indices) for maker in makers]
+def _channels(report: SelectionReport) -> dict[str, list[int]]:
+    """For each convolution, the teacher's outputs that the student took."""
+    channels = {}
+    for tensor in report.tensors:
+        if len(tensor.shape) == 4:
+            assert tensor.source_shape is not None, "all convolutions are selected"
+            taken = tensor.positions[0]
+            indices = range(tensor.source_shape[0]) if taken is None else taken.tolist()
+            channels[tensor.name.removesuffix(".weight")] = list(indices)
+    return channels
 
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from timm.optim import create_optimizer_v2
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from grouped import Grouped, GroupedAdamW
+from grouped import Alone, Grouped, GroupedAdamW
 
 NAME = "tf_efficientnet_lite0"
 CPU = torch.device("cpu")
@@ -60,6 +60,20 @@ def test_a_step_changes_each_as_a_step_alone_would(networks):
         for name, buffer in network.named_buffers():
             if buffer.is_floating_point():
                 torch.testing.assert_close(grouped.buffers[name][index], buffer)
+
+
+def test_one_network_alone_does_what_a_group_of_one_does(networks):
+    images = torch.randn(1, 4, 1, 40, 48, dtype=torch.double)
+    one, alone = (kind(networks[0], [networks[0].state_dict()], CPU) for kind in (Grouped, Alone))
+    for training in (False, True):
+        torch.testing.assert_close(alone(images, training), one(images, training))
+        torch.testing.assert_close(alone.features(images, training), one.features(images, training))
+    for each in (one, alone):
+        F.cross_entropy(each(images, training=True)[0], torch.tensor([0, 1, 2, 0])).backward()
+    for name, parameter in one.parameters.items():
+        torch.testing.assert_close(alone.parameters[name].grad, parameter.grad)
+    torch.testing.assert_close(alone.buffers, one.buffers)
+    assert isinstance(alone.part(0, 1), Alone)
 
 
 def test_another_architecture_is_refused():
