@@ -2,8 +2,8 @@
 
 ``teachers`` gives networks their first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule``
 (when), ``learning_rate`` and ``losses`` are the method. ``views`` augments images, ``softly_labeled`` adds those
-without labels, ``soft_labels`` asks the students about them. ``handlers`` watch and save, ``distributed`` is for
-several processes, and ``both_students`` combines the two students of a finished training.
+without labels, ``soft_labels`` asks the students or the teacher about them. ``handlers`` watch and save,
+``distributed`` is for several processes, and ``both_students`` combines the two students of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder

@@ -22,7 +22,7 @@ from dwskd_monai.training.checks import in_range, one_of
 from dwskd_monai.training.distributed import unwrap
 from dwskd_monai.training.schedule import EpochSchedule, Phase
 
-LABELING = ("own_soft_labels", "soft_labels")  # those that learn from images without labels
+LABELING = ("own_soft_labels", "soft_labels", "teacher_soft_labels")  # those that learn from images without labels
 KINDS = ("ema", "frozen", "mutual", "none", *LABELING)
 AUTO = "auto"
 DEPLOY = ("better", "main", "both")
@@ -214,6 +214,24 @@ class SoftLabeler(MutualPeer):
         return [main, self.network]
 
 
+class TeacherLabeler(SoftLabeler):
+    """The teacher, which is fine-tuned on the labels while main learns from them, and then labels all images.
+
+    A large network makes more of few labels, and a small one learns it from the soft labels of further images (Chen et
+    al., *Big self-supervised models are strong semi-supervised learners*, arXiv 2006.10029, section 2).
+
+    Args:
+        network: the teacher, with a classifier; it is not deployed.
+    """
+
+    is_student = False
+
+    def labelers(self, main: nn.Module) -> list[nn.Module]:
+        """The teacher."""
+        assert self.network is not None
+        return [self.network]
+
+
 class OwnSoftLabels(NoAuxiliary):
     """No second student: main labels all images alone, before it starts again."""
 
@@ -225,7 +243,7 @@ class OwnSoftLabels(NoAuxiliary):
 
 
 def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
-    """The kind of auxiliary that ``auto`` stands for: ``soft_labels`` with unlabeled images, else ``mutual``.
+    """The kind of auxiliary that ``auto`` stands for: ``teacher_soft_labels`` with unlabeled images, else ``mutual``.
 
     Args:
         auxiliary: ``auto``, or a kind, which stays as it is.
@@ -238,11 +256,11 @@ def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
     if unlabeled_dir is not None and auxiliary not in (AUTO, *LABELING):
         raise ValueError(
             f"unlabeled_dir: nothing is learned from its images with auxiliary: {auxiliary}; leave it out, or set "
-            "auxiliary: soft_labels"
+            "auxiliary: teacher_soft_labels"
         )
     if auxiliary != AUTO:
         return auxiliary
-    return "mutual" if unlabeled_dir is None else "soft_labels"
+    return "mutual" if unlabeled_dir is None else "teacher_soft_labels"
 
 
 def restart_epoch(auxiliary: str, max_epochs: int, label_epochs: float) -> int | None:
@@ -262,8 +280,8 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
 
     Args:
         kind: ``mutual``: :class:`MutualPeer`; ``ema``: :class:`MovingAverage`; ``frozen``: :class:`FrozenPeer`;
-            ``none``: :class:`NoAuxiliary`; ``soft_labels``: :class:`SoftLabeler`; ``own_soft_labels``:
-            :class:`OwnSoftLabels`.
+            ``none``: :class:`NoAuxiliary`; ``soft_labels``: :class:`SoftLabeler`; ``teacher_soft_labels``:
+            :class:`TeacherLabeler`; ``own_soft_labels``: :class:`OwnSoftLabels`.
         network: the auxiliary's; with ``none`` and ``own_soft_labels`` it is not used, and may be None.
         momentum: μ of the moving average at the start, in [0, 1].
         deploy: ``better``: the student with the better validation metric is fine-tuned and deployed; ``main``: always
@@ -277,7 +295,7 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
         'MovingAverage'
         >>> create_auxiliary("average", None)
         Traceback (most recent call last):
-        ValueError: auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'average'
+        ValueError: auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels, ...; got 'average'
     """
     one_of("auxiliary", kind, KINDS)
     one_of("deploy", deploy, DEPLOY)
@@ -297,6 +315,8 @@ def create_auxiliary(kind: str, network: nn.Module | None, momentum: float = 0.9
         return FrozenPeer(network)
     if kind == "soft_labels":
         return SoftLabeler(network)
+    if kind == "teacher_soft_labels":
+        return TeacherLabeler(network)
     competes = deploy == "better"
     joins = deploy == "both"
     if kind == "ema":

@@ -14,7 +14,7 @@ def monai_label_studies(auxiliary: str, max_epochs: int) -> str | None:
     """The folder of the studies that MONAI Label serves, among them those that nobody has labeled yet.
 
     None outside of its server, for studies of a DICOMweb address, and for a training that cannot learn from them: one
-    with another auxiliary, or of one epoch, after which both students could not label the studies and be of use.
+    with another auxiliary, or of one epoch, after which no network could label the studies and be of use.
 
     Args:
         auxiliary: as of :func:`~dwskd_monai.training.auxiliary.chosen_auxiliary`.

@@ -1,7 +1,7 @@
 """Which phase each epoch of a training belongs to, and which batches make one optimizer step.
 
 In the first epochs each student learns alone, then both learn together, and in the last epochs main learns alone; it
-starts again for these if the students have labeled images.
+starts again for these if images have been labeled.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class EpochSchedule:
 
     @classmethod
     def with_restart(cls, max_epochs: int, label_epochs: float) -> EpochSchedule:
-        """A schedule for students that learn alone and then label images, after which main starts again.
+        """A schedule for networks that learn alone and then label images, after which main starts again.
 
         Args:
             max_epochs: epochs in all.
@@ -98,8 +98,8 @@ class EpochSchedule:
         epochs = _whole_epochs("label_epochs", label_epochs, max_epochs)
         if not 0 < epochs < max_epochs:
             raise ValueError(
-                f"label_epochs: the students need epochs to learn, and main needs some after its restart: got {epochs} "
-                f"of {max_epochs}; give 0.5, or a number from 1 to {max_epochs - 1}"
+                "label_epochs: networks need epochs to learn before they label images, and main needs some after its "
+                f"restart: got {epochs} of {max_epochs}; give 0.5, or a number from 1 to {max_epochs - 1}"
             )
         return cls(max_epochs, epochs, epochs)
 

@@ -1,4 +1,4 @@
-"""Soft labels: what the students of a training say about each image, with a label or without."""
+"""Soft labels: what the networks of a training say about each image, with a label or without."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def with_prior(soft_labels: Tensor, prior: Tensor) -> Tensor:
     """Soft labels ``(N, C)`` whose mean is closer to the shares of the classes ``(C,)``.
 
     q ∝ p · prior / mean(p) (*distribution alignment*; Berthelot et al., ReMixMatch, arXiv 1911.09785, section 3.1).
-    Without it, a class that the students prefer by mistake would be preferred even more by one that learns from them.
+    Without it, a class that the labelers prefer by mistake would be preferred even more by one that learns from them.
 
     Examples:
         >>> with_prior(torch.tensor([[0.9, 0.1], [0.7, 0.3]]), torch.tensor([0.5, 0.5]))

@@ -35,6 +35,7 @@ SMALL_STUDENT = ("--student", "convnext_atto", "--network_def#dims", DIMS, "--ne
 SMALL = (
     *SMALL_STUDENT,
     *("--teacher", "convnext_atto", "--teacher_def#dims", TEACHER_DIMS, "--teacher_def#depths", DEPTHS),
+    *("--labeling_teacher#dims", TEACHER_DIMS, "--labeling_teacher#depths", DEPTHS),
     *("--image_size", "32", "--num_workers", "0", "--warmup_epochs", "0", "--ramp_up_epochs", "1"),
     *("--min_steps", "0"),
 )
@@ -67,6 +68,8 @@ def train_here(folder: Path, dataset_dir: Path, **settings: Any) -> None:
         "teacher_weights": "random",
         "teacher_def#dims": json.loads(TEACHER_DIMS),
         "teacher_def#depths": json.loads(DEPTHS),
+        "labeling_teacher#dims": json.loads(TEACHER_DIMS),
+        "labeling_teacher#depths": json.loads(DEPTHS),
         "warmup_epochs": 0,
         "min_steps": 0,
         "batch_size": 12,

@@ -198,7 +198,8 @@ def test_a_teacher_file_whose_keys_do_not_match(workspace):
     [
         (
             {"auxiliary": "foo"},
-            "auxiliary must be one of auto, ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'foo'",
+            "auxiliary must be one of auto, ema, frozen, mutual, none, own_soft_labels, soft_labels, "
+            "teacher_soft_labels; got 'foo'",
         ),
         ({"temperature": -1}, "temperature must be greater than 0, got -1"),
         ({"distillation_epochs": 9}, "distillation_epochs must be in [0, 2]; got 9"),

@@ -268,7 +268,7 @@ def test_a_training_without_resume_keeps_all_of_the_one_that_was_there(trained, 
     assert torch.load(kept / "training_state.pt", weights_only=True)["trainer"]["epoch"] == 4
 
 
-@pytest.mark.parametrize("auxiliary", ["mutual", "ema", "soft_labels"])
+@pytest.mark.parametrize("auxiliary", ["mutual", "ema", "soft_labels", "teacher_soft_labels"])
 def test_two_gloo_processes_keep_one_pair_of_students_and_measure_what_one_measures(
     auxiliary, bundle, phantoms, teacher, tmp_path
 ):

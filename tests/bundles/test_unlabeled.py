@@ -68,7 +68,7 @@ def test_it_says_what_it_learns_from_and_leaves_out_what_is_held_out(trained, ph
     assert origin["unlabeled"]["images"] == count
     assert len(origin["images"]["unlabeled"]) == count
     assert not {*origin["images"]["unlabeled"]} & {*origin["images"]["training"], *origin["images"]["validation"]}
-    assert 0 <= origin["unlabeled"]["agreement"] <= 1
+    assert origin["unlabeled"]["agreement"] is None, "the teacher alone labels them"
     assert origin["best"]["epoch"] in (3, 4), "the best network has learned soft labels"
 
 
@@ -218,7 +218,7 @@ def test_the_same_images_are_needed_to_resume(trained, phantoms, unlabeled, tmp_
         (("--auxiliary", "mutual"), "unlabeled_dir: nothing is learned from its images with auxiliary: mutual"),
         (
             ("--deploy", "both"),
-            "deploy: both needs two students, auxiliary: mutual or ema, but auxiliary is soft_labels",
+            "deploy: both needs two students, auxiliary: mutual or ema, but auxiliary is teacher_soft_labels",
         ),
     ],
     ids=["another auxiliary", "both students deployed"],

@@ -26,6 +26,8 @@ SMALL = SMALL_SETTINGS | {
     "teacher_weights": "random",
     "teacher_def#dims": json.loads(TEACHER_DIMS),
     "teacher_def#depths": json.loads(DEPTHS),
+    "labeling_teacher#dims": json.loads(TEACHER_DIMS),
+    "labeling_teacher#depths": json.loads(DEPTHS),
     "learning_rate": 0.01,
     "warmup_epochs": 0,
     "min_steps": 0,

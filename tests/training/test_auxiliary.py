@@ -61,7 +61,8 @@ def test_a_student_competes_only_if_the_better_one_is_deployed(kind, deploy):
     [
         (
             {"kind": "foo"},
-            "auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'foo'",
+            "auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels, "
+            "teacher_soft_labels; got 'foo'",
         ),
         ({"kind": "mutual", "deploy": "worse"}, "deploy must be one of better, main, both; got 'worse'"),
         ({"kind": "mutual", "momentum": 1.5}, r"momentum must be in \[0, 1\]; got 1.5"),
@@ -141,9 +142,9 @@ def test_an_auxiliary_of_ones_own_needs_what_differs_alone():
     assert late.logits(torch.randn(2, 1, 2, 2), SimpleInferer()).shape == (2, 3)
 
 
-def test_auto_is_soft_labels_with_unlabeled_images_and_else_mutual():
+def test_auto_is_teacher_soft_labels_with_unlabeled_images_and_else_mutual():
     assert chosen_auxiliary("auto", None) == "mutual"
-    assert chosen_auxiliary("auto", "images") == "soft_labels"
+    assert chosen_auxiliary("auto", "images") == "teacher_soft_labels"
     assert chosen_auxiliary("own_soft_labels", "images") == "own_soft_labels"
     for kind in ("mutual", "none", "ema", "frozen"):
         assert chosen_auxiliary(kind, None) == kind

@@ -1,4 +1,4 @@
-"""Soft labels: made once by the students, learned by main, which starts again from its first weights."""
+"""Soft labels: made once by the networks, learned by main, which starts again from its first weights."""
 
 from __future__ import annotations
 
@@ -232,12 +232,13 @@ def probabilities(networks: list[nn.Module], slices: SoftlyLabeledSlices) -> tor
 
 
 @pytest.mark.parametrize("match_classes", [True, False])
-@pytest.mark.parametrize("kind", ["soft_labels", "own_soft_labels"])
-def test_the_students_label_all_images_once(kind, match_classes, caplog):
+@pytest.mark.parametrize("kind", ["soft_labels", "teacher_soft_labels", "own_soft_labels"])
+def test_networks_label_all_images_once(kind, match_classes, caplog):
     training = Training(kind, match_classes=match_classes, views=3)
     with caplog.at_level(logging.INFO, "dwskd_monai"):
         training.trainer.run()
-    labelers = training.before[2] if kind == "soft_labels" else training.before[2][:1]
+    main, peer = training.before[2]
+    labelers = {"soft_labels": [main, peer], "teacher_soft_labels": [peer], "own_soft_labels": [main]}[kind]
     expected = probabilities(labelers, training.slices)
     if match_classes:
         expected[6:] = with_prior(expected[6:], torch.tensor([3, 2, 1]) / 6)
@@ -249,7 +250,7 @@ def test_the_students_label_all_images_once(kind, match_classes, caplog):
         assert training.soft_labels.agreement == pytest.approx(agreement)
         agree = f"; the students agree on {100 * agreement:.1f} % of all"
     else:
-        assert training.soft_labels.agreement is None, "there is one student"
+        assert training.soft_labels.agreement is None, "one network labels them"
     (said,) = [message for message in caplog.messages if message.startswith("soft labels")]
     assert said == (
         f"soft labels of 10 images, 4 of them without a label{agree}; main starts again with its first weights"
@@ -302,7 +303,9 @@ def test_a_training_does_not_go_back_before_its_soft_labels(tmp_path):
 
 @pytest.mark.parametrize("kind", ["mutual", "ema", "none", "frozen"])
 def test_unlabeled_images_that_nothing_is_learned_from_are_refused(kind):
-    with pytest.raises(ValueError, match="unlabeled_dir: nothing is learned from its images .* auxiliary: soft_labels"):
+    with pytest.raises(
+        ValueError, match="unlabeled_dir: nothing is learned from its images .* auxiliary: teacher_soft_labels"
+    ):
         Training(kind)
 
 

@@ -311,7 +311,8 @@ def test_promotion_exchanges_weights_and_optimizer_states(auxiliary):
     [
         (
             {"auxiliary": "foo"},
-            "auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels; got 'foo'",
+            "auxiliary must be one of ema, frozen, mutual, none, own_soft_labels, soft_labels, "
+            "teacher_soft_labels; got 'foo'",
         ),
         ({"views": "three"}, "views must be one of same, two"),
         ({"deploy": "worse"}, "deploy must be one of better, main, both"),

@@ -1,4 +1,4 @@
-"""In the middle of a training: ask the students about all images, and let main start again."""
+"""In the middle of a training: ask networks about all images, and let main start again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dwskd_monai.training.trainer import DualStudentTrainer
 
 
 class SoftLabelHandler:
-    """When the students have learned from the labels, label all images softly, and let main start again.
+    """When networks have learned from the labels, label all images softly, and let main start again.
 
-    After ``label_epochs``, the students that the :class:`~dwskd_monai.training.auxiliary.Auxiliary` names say what they
+    After ``label_epochs``, the networks that the :class:`~dwskd_monai.training.auxiliary.Auxiliary` names say what they
     think of each image. These soft labels stay as they are. Main gets the weights back that it had before the training,
     and learns from labels and soft labels; the best network is then one of these epochs. If the auxiliary labels no
     images, nothing happens.
@@ -33,7 +33,7 @@ class SoftLabelHandler:
         self.interval = interval
 
     def attach(self, engine: Engine) -> None:
-        """Keep main's first weights at the start; label images when the students have learned.
+        """Keep main's first weights at the start; label images when the networks have learned.
 
         Raises:
             ValueError: if there are unlabeled images that nothing is learned from, or if no network that has learned
@@ -43,7 +43,7 @@ class SoftLabelHandler:
         if self.soft_labels.dataset.unlabeled is not None and not engine.auxiliary.labels_images:
             raise ValueError(
                 f"unlabeled_dir: nothing is learned from its images with a {type(engine.auxiliary).__name__}; leave it "
-                "out, or set auxiliary: soft_labels"
+                "out, or set auxiliary: teacher_soft_labels"
             )
         if engine.auxiliary.labels_images:
             self._require_validation(engine)

@@ -8,7 +8,7 @@ from tests.conftest import BUNDLES
 
 NAMES = (
     "scratch scratch_label_smoothing selection selection_kd mean_teacher mutual_scratch mutual_selection_same "
-    "dws_skd_ema dws_skd_mutual both_deployed soft_labels soft_labels_same own_soft_labels "
+    "dws_skd_ema dws_skd_mutual both_deployed teacher_soft_labels soft_labels soft_labels_same own_soft_labels "
     "teacher probe_linear probe_knn label_spreading"
 )
 

@@ -141,7 +141,8 @@ def test_a_training_in_monai_labels_server_learns_from_its_studies_if_it_can(
     train["unlabeled_dir"] = "@monai_label_studies"
     train["auxiliary"], train["train#trainer#max_epochs"] = auxiliary, max_epochs
     assert train.get_parsed_content("unlabeled_dir") == ("studies" if learned_from else None)
-    expected = "soft_labels" if learned_from and auxiliary == "auto" else "mutual" if auxiliary == "auto" else auxiliary
+    by_itself = "teacher_soft_labels" if learned_from else "mutual"
+    expected = by_itself if auxiliary == "auto" else auxiliary
     assert train.get_parsed_content("chosen_auxiliary") == expected
     assert train["train#unlabeled#required"] is False
 
