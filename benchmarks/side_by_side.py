@@ -57,6 +57,7 @@ TRAININGS = {
     "soft_labels_of_all": Training("main", labelers=("main", "auxiliary", "teacher")),
     "soft_labels_with_teacher": Training("main", labelers=("main", "teacher")),
     "teacher_soft_labels_longer": Training("main", 3.0, labelers=("teacher",), part=False),
+    "teacher_soft_labels_strong_view": Training("main", labelers=("teacher",), strong=True),
     "refitted": Training("main", before="refit"),
     "refitted_slowly": Training("main", before="refit", learning_rate=0.0005),
 }

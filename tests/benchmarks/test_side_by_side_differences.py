@@ -1,0 +1,36 @@
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from side_by_side_differences import RESULTS, table_of
+
+
+def rows(method: str, values: dict[tuple[str, int], float], run: int = 1) -> list[dict]:
+    return [
+        {"run": run, "method": method, "set": name, "fold": 0, "seed": seed, "test_balanced_accuracy": value}
+        for (name, seed), value in values.items()
+    ]
+
+
+def test_pairs_are_of_one_set_fold_and_seed_and_runs_of_a_method_are_averaged():
+    runs = pd.DataFrame(
+        rows("new", {("a", 0): 0.8, ("a", 1): 0.7, ("b", 0): 0.9, ("b", 5): 0.1})
+        + rows("old", {("a", 0): 0.6, ("a", 1): 0.6, ("b", 0): 0.6})
+        + rows("old", {("a", 0): 0.8}, run=2)
+    )
+    table = table_of(runs, "new", "old", "test_balanced_accuracy")
+    assert table["pairs"].to_dict() == {"a": 2, "b": 1, "all": 3}
+    assert table.loc["a", "difference"] == pytest.approx(0.1)
+    assert table.loc["a", "±"] == pytest.approx(0, abs=1e-9)
+    assert table.loc["all", "difference"] == pytest.approx(0.5 / 3)
+    assert table.loc["all", "±"] == pytest.approx(4.303 * 0.11547 / 3**0.5, rel=1e-3)
+    assert list(table_of(runs, "new", "old", "test_balanced_accuracy", ["b"]).index) == ["b", "all"]
+
+
+def test_the_committed_runs_can_be_compared():
+    table = table_of(pd.read_csv(RESULTS), "soft_labels", "selection", "test_balanced_accuracy")
+    assert table.loc["all", "pairs"] == 48
