@@ -83,7 +83,7 @@ METHODS = {name: Method((name,)) for name in TRAININGS} | {
 def side_by_side(
     out: str, data: str = "data", few: str = "results/few", teacher_weights: str = "results/imagenet.safetensors",
     seeds: int = 6, first_seed: int = 0, steps: int = 1000, trainings: Sequence[str] = tuple(TRAININGS),
-    at_once: int = 48, sets: Sequence[str] = SETS, images: str | None = None, minutes: float = 1e6,
+    at_once: int = 48, sets: str | Sequence[str] = SETS, images: str | None = None, minutes: float = 1e6,
 ) -> None:  # fmt: skip
     """Train and measure.
 
@@ -104,8 +104,7 @@ def side_by_side(
     """
     begin = time.monotonic()
     pixels, pairs = prepared(images, data, few, first_seed + seeds)
-    wanted = range(first_seed, first_seed + seeds)
-    pairs = [pair for pair in pairs if pair.seed in wanted and pair.source in sets]
+    pairs = chosen_pairs(pairs, range(first_seed, first_seed + seeds), [sets] if isinstance(sets, str) else sets)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = SideBySide(pixels.to(device), pairs, teacher_weights, at_once)
     folder = Path(out)
@@ -122,12 +121,25 @@ def side_by_side(
     )
 
 
-def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[str, list[Tensor]]:
+def chosen_pairs(pairs: Sequence[Pair], seeds: Sequence[int], sets: Sequence[str]) -> list[Pair]:
+    """Those of the seeds and sets.
+
+    Raises:
+        ValueError: if the images were prepared for fewer.
+    """
+    chosen = [pair for pair in pairs if pair.seed in seeds and pair.source in sets]
+    missing = {(name, seed) for name in sets for seed in seeds} - {(pair.source, pair.seed) for pair in chosen}
+    if missing:
+        raise ValueError(f"there are no images of {sorted(missing)}; prepare them again, in another file of --images")
+    return chosen
+
+
+def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[str, Any]:
     """Probabilities of one training's networks: of validation and test images, and of the images that they label."""
     training = TRAININGS[name]
     soft_labels = None
     if training.labelers:
-        of_labelers = [torch.load(folder / f"{labeler}.pt")["opinions"] for labeler in training.labelers]
+        of_labelers = [read(folder / f"{labeler}.pt", trainer.pairs)["opinions"] for labeler in training.labelers]
         together = [_together(each, training.vote) for each in zip(*of_labelers)]
         soft_labels = [with_class_shares(each, pair) for each, pair in zip(together, trainer.pairs)]
     predictions, opinions = trainer.run(
@@ -137,12 +149,30 @@ def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[st
         soft_labels=soft_labels,
         labels=any(name in other.labelers for other in TRAININGS.values()),
     )
-    return {"predictions": predictions, "opinions": opinions, "soft_labels": soft_labels or []}
+    made = {"predictions": predictions, "opinions": opinions, "soft_labels": soft_labels or []}
+    return made | {"pairs": [_name(pair) for pair in trainer.pairs]}
+
+
+def read(file: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """What :func:`trained` returned.
+
+    Raises:
+        ValueError: if it was made of other pairs.
+    """
+    made: dict[str, Any] = torch.load(file)
+    if made["pairs"] != [_name(pair) for pair in pairs]:
+        raise ValueError(f"{file}: made of other sets, folds or seeds; give another --out")
+    return made
+
+
+def _name(pair: Pair) -> tuple[str, int, int]:
+    return pair.source, pair.fold, pair.seed
 
 
 def measured(pairs: Sequence[Pair], folder: Path, steps: int) -> list[dict[str, Any]]:
     """A row for each pair and each method whose trainings are there."""
-    done = {name: torch.load(folder / f"{name}.pt") for name in TRAININGS if (folder / f"{name}.pt").is_file()}
+    files = {name: folder / f"{name}.pt" for name in TRAININGS}
+    done = {name: read(file, pairs) for name, file in files.items() if file.is_file()}
     rows = []
     for method, parts in METHODS.items():
         if all(name in done for name in parts.trainings):

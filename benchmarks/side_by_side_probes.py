@@ -37,6 +37,7 @@ def probes(
         data, few, teacher_weights, seeds, images: as of ``side_by_side.py``.
     """
     pixels, pairs = prepared(images, data, few, seeds)
+    pairs = [pair for pair in pairs if pair.seed < seeds]  # the file may have more
     features = embedded(pixels, teacher_weights)
     rows = []
     for pair in tqdm(pairs, desc="pairs"):

@@ -221,7 +221,7 @@ class TeacherLabeler(SoftLabeler):
     al., *Big self-supervised models are strong semi-supervised learners*, arXiv 2006.10029, section 2).
 
     Args:
-        network: the teacher, with a classifier; it is not deployed.
+        network: the teacher, with a classifier; it is not deployed, so its architecture may differ from main's.
     """
 
     is_student = False
@@ -242,12 +242,14 @@ class OwnSoftLabels(NoAuxiliary):
         return [main]
 
 
-def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
-    """The kind of auxiliary that ``auto`` stands for: ``teacher_soft_labels`` with unlabeled images, else ``mutual``.
+def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None, labeling: str = "soft_labels") -> str:
+    """The kind of auxiliary that ``auto`` stands for: ``labeling`` with unlabeled images, else ``mutual``.
 
     Args:
         auxiliary: ``auto``, or a kind, which stays as it is.
         unlabeled_dir: where the unlabeled images are; None: there are none.
+        labeling: a kind that labels images. A config that makes the teacher its second network says so; older ones make
+            a second student.
 
     Raises:
         ValueError: for another word, or a kind that learns nothing from unlabeled images, if there are any.
@@ -260,7 +262,7 @@ def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None) -> str:
         )
     if auxiliary != AUTO:
         return auxiliary
-    return "mutual" if unlabeled_dir is None else "teacher_soft_labels"
+    return "mutual" if unlabeled_dir is None else labeling
 
 
 def restart_epoch(auxiliary: str, max_epochs: int, label_epochs: float) -> int | None:

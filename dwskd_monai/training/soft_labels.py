@@ -81,11 +81,7 @@ class SoftLabels:
             soft_labels[count:] = with_prior(soft_labels[count:], self._prior(soft_labels.shape[1]))
         self.dataset.soft_labels = soft_labels
         if idist.get_rank() == 0:
-            _logger.info(
-                "soft labels of %d images, %d of them without a label%s; main starts again with its first weights",
-                len(soft_labels), len(soft_labels) - count,
-                "" if self.agreement is None else f"; the students agree on {100 * self.agreement:.1f} % of all",
-            )  # fmt: skip
+            self._tell(soft_labels, count)
 
     def unlabeled_contents(self) -> list[str]:
         """The digest of the content of each image without a label."""
@@ -106,6 +102,22 @@ class SoftLabels:
         soft_labels = state["soft_labels"]
         self.dataset.soft_labels = None if soft_labels is None else soft_labels.cpu()
         self.agreement = state["agreement"]
+
+    def _tell(self, soft_labels: Tensor, count: int) -> None:
+        """Log how many there are, and how good those of the ``count`` labeled images are."""
+        labels = torch.tensor(self.dataset.labeled.labels())
+        right = float((soft_labels[:count].argmax(1) == labels).float().mean())
+        _logger.info(
+            "soft labels of %d images, %d of them without a label; right for %.1f %% of the labeled images%s; main "
+            "starts again with its first weights", len(soft_labels), len(soft_labels) - count, 100 * right,
+            "" if self.agreement is None else f"; the students agree on {100 * self.agreement:.1f} % of all",
+        )  # fmt: skip
+        if right <= float(self._prior(soft_labels.shape[1]).max()):
+            _logger.warning(
+                "soft labels are right for %.1f %% of the labeled images, no more than if all had the most frequent "
+                "class: what labeled them has learned nothing; try another learning_rate, or more label_epochs",
+                100 * right,
+            )
 
     def _prior(self, classes: int) -> Tensor:
         labels = torch.tensor(self.dataset.labeled.labels())

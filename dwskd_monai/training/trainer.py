@@ -62,7 +62,7 @@ class DualStudentTrainer(Trainer):
             an int is their number, a float their share of ``distillation_epochs``.
         label_epochs: in place of these two, if the auxiliary labels images: epochs after which it does so, and main
             starts again; an int is their number, a float their share of ``max_epochs``.
-        clip_grad_norm: largest norm of each student's gradient; None for no clipping.
+        clip_grad_norm: largest norm of each network's gradient; None for no clipping.
         accumulation_steps: batches per optimizer step.
         amp: automatic mixed precision: True, False, or ``auto`` (True on CUDA). On the CPU it is bfloat16.
         amp_kwargs: further arguments of ``torch.autocast``, such as ``dtype``.
@@ -198,10 +198,12 @@ class DualStudentTrainer(Trainer):
         return 2 if self.auxiliary.is_student and self.schedule.distillation_epochs > 0 else 1
 
     def restart(self, first_weights: Mapping[str, Tensor]) -> None:
-        """Let main start again: with these weights, and without what the optimizer knows about its parameters."""
+        """Let main start again: with these weights, and without what the optimizer knows.
+
+        The auxiliary rests from then on, so what the optimizer knows about its parameters would only take memory.
+        """
         unwrap(self.network).load_state_dict(first_weights)
-        for parameter in self.network.parameters():
-            self.optimizer.state.pop(parameter, None)
+        self.optimizer.state.clear()
 
     def promote_auxiliary(self) -> None:
         """Exchange the students, with their weights and optimizer states."""

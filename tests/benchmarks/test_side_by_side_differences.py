@@ -6,7 +6,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from side_by_side_differences import RESULTS, table_of
+from side_by_side_differences import read_runs, table_of
 
 
 def rows(method: str, values: dict[tuple[str, int], float], run: int = 1) -> list[dict]:
@@ -31,6 +31,14 @@ def test_pairs_are_of_one_set_fold_and_seed_and_runs_of_a_method_are_averaged():
     assert list(table_of(runs, "new", "old", "test_balanced_accuracy", ["b"]).index) == ["b", "all"]
 
 
-def test_the_committed_runs_can_be_compared():
-    table = table_of(pd.read_csv(RESULTS), "soft_labels", "selection", "test_balanced_accuracy")
-    assert table.loc["all", "pairs"] == 48
+def test_images_of_two_samples_make_no_pairs():
+    runs = read_runs()
+    table = table_of(runs, "soft_labels", "selection", "test_balanced_accuracy")
+    assert table["pairs"].to_dict() == {
+        "brain_mri": 12, "chest_xray": 12, "lung_ct": 12, "dermoscopy, run 1": 12, "all": 48
+    }  # fmt: skip
+    assert table.loc["dermoscopy, run 1", "difference"] < 0, "of run 1 alone"
+    assert list(table_of(runs, "soft_labels", "two_starts", "test_balanced_accuracy", "dermoscopy").index) == [
+        "dermoscopy",
+        "all",
+    ]

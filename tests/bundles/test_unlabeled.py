@@ -16,7 +16,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from dwskd_monai.data.phantoms import make_phantoms
-from tests.bundles.commands import DIMS, SMALL, as_options, config, run, run_here, start, train_here
+from tests.bundles.commands import DIMS, SMALL, TEACHER_DIMS, as_options, config, run, run_here, start, train_here
 
 pytestmark = pytest.mark.slow
 
@@ -62,13 +62,15 @@ def test_it_says_what_it_learns_from_and_leaves_out_what_is_held_out(trained, ph
     held_out = [*(phantoms / "test").glob("*/*"), *(path for path in phantoms.glob("train/*/*") if is_held(path, rows))]
     assert {path.name for path in held_out} <= {Path(row["path"]).name for row in rows}
     assert count + labeled + left_out == sum(path.is_file() for path in unlabeled.rglob("*"))
-    assert f"soft labels of {count + labeled} images, {count} of them without a label" in printed
+    assert f"soft labels of {count + labeled} images, {count} of them without a label; right for " in printed
     assert "epoch 4/4: train_accuracy" in printed
     origin = yaml.safe_load((folder / "model.yaml").read_text())["training"]
     assert origin["unlabeled"]["images"] == count
     assert len(origin["images"]["unlabeled"]) == count
     assert not {*origin["images"]["unlabeled"]} & {*origin["images"]["training"], *origin["images"]["validation"]}
     assert origin["unlabeled"]["agreement"] is None, "the teacher alone labels them"
+    teacher = torch.load(folder / "training_state.pt", weights_only=True)["auxiliary_network"]
+    assert len(teacher["stem.0.bias"]) == json.loads(TEACHER_DIMS)[0]
     assert origin["best"]["epoch"] in (3, 4), "the best network has learned soft labels"
 
 

@@ -142,9 +142,11 @@ def test_an_auxiliary_of_ones_own_needs_what_differs_alone():
     assert late.logits(torch.randn(2, 1, 2, 2), SimpleInferer()).shape == (2, 3)
 
 
-def test_auto_is_teacher_soft_labels_with_unlabeled_images_and_else_mutual():
+def test_auto_labels_images_if_there_are_unlabeled_ones_and_else_is_mutual():
     assert chosen_auxiliary("auto", None) == "mutual"
-    assert chosen_auxiliary("auto", "images") == "teacher_soft_labels"
+    assert chosen_auxiliary("auto", None, "teacher_soft_labels") == "mutual"
+    assert chosen_auxiliary("auto", "images", "teacher_soft_labels") == "teacher_soft_labels"
+    assert chosen_auxiliary("auto", "images") == "soft_labels", "as bundles from before the teacher labeled images"
     assert chosen_auxiliary("own_soft_labels", "images") == "own_soft_labels"
     for kind in ("mutual", "none", "ema", "frozen"):
         assert chosen_auxiliary(kind, None) == kind

@@ -16,6 +16,7 @@ from ignite.engine import Engine, Events
 from ignite.metrics import Accuracy
 from monai.data import DataLoader
 from monai.data.utils import set_rnd
+from monai.inferers import SimpleInferer
 from monai.transforms import Randomizable
 from torch import nn
 from torch.utils.data import Dataset
@@ -251,10 +252,36 @@ def test_networks_label_all_images_once(kind, match_classes, caplog):
         agree = f"; the students agree on {100 * agreement:.1f} % of all"
     else:
         assert training.soft_labels.agreement is None, "one network labels them"
-    (said,) = [message for message in caplog.messages if message.startswith("soft labels")]
+    right = (expected[:6].argmax(1) == torch.tensor(training.slices.labeled.labels())).float().mean()
+    said, *warned = [message for message in caplog.messages if message.startswith("soft labels")]
     assert said == (
-        f"soft labels of 10 images, 4 of them without a label{agree}; main starts again with its first weights"
+        f"soft labels of 10 images, 4 of them without a label; right for {100 * right:.1f} % of the labeled images"
+        f"{agree}; main starts again with its first weights"
     )
+    assert len(warned) == (right <= 0.5), "the most frequent class has half of the images"
+
+
+def test_labelers_that_have_learned_nothing_are_warned_of(caplog):
+    training = Training("teacher_soft_labels")
+    nn.init.zeros_(training.peer.fc.weight)
+    with torch.no_grad():
+        training.peer.fc.bias.copy_(torch.tensor([0.0, 0.0, 1.0]))  # the rarest class, always
+    training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
+    assert "right for 16.7 % of the labeled images" in caplog.text
+    assert "what labeled them has learned nothing; try another learning_rate" in caplog.text
+
+
+def test_the_teacher_labels_and_is_no_student():
+    training = Training("teacher_soft_labels")
+    assert training.trainer.students == 1
+    assert not training.trainer.auxiliary.competes
+    assert training.trainer.auxiliary.labelers(training.main) == [training.peer]
+
+
+def test_nothing_that_the_optimizer_knew_is_kept_after_the_restart():
+    training = Training("teacher_soft_labels")
+    training.trainer.run()
+    assert set(training.optimizer.state) == set(training.main.parameters())
 
 
 def test_main_starts_again_and_learns_what_the_formula_says_while_the_other_rests():

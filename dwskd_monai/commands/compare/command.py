@@ -41,8 +41,9 @@ def compare(
         dataset_dir: labeled images, as for training.
         out: folder for results.csv, summary.md, summary.csv, index.html, figures and grid.yaml.
         methods: some of scratch, scratch_label_smoothing, selection, selection_kd, mean_teacher, mutual_scratch,
-            mutual_selection_same, dws_skd_ema, dws_skd_mutual, both_deployed, teacher, probe_linear, probe_knn, and
-            those of methods_file; or all, for these thirteen. By default scratch, selection, selection_kd,
+            mutual_selection_same, dws_skd_ema, dws_skd_mutual, both_deployed, teacher_soft_labels, soft_labels,
+            soft_labels_same, own_soft_labels, teacher, probe_linear, probe_knn, label_spreading, and those of
+            methods_file; or all, for these eighteen. By default scratch, selection, selection_kd,
             mean_teacher, dws_skd_ema, dws_skd_mutual and teacher.
         fractions: shares of the training images; 1.0, 0.25, 0.1 and 0.05 by default.
         seeds: each gives different folds, subsets, initialization and order; 0, 1 and 2 by default.
