@@ -13,6 +13,8 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from side_by_side_differences import PAIR
+from side_by_side_differences import read_runs as read_longer_runs
 
 from dwskd_monai.commands.compare.statistics import Estimate, differences, estimate
 
@@ -25,9 +27,16 @@ LABELS = {
     "selection": "one student, selected weights",
     "dws_skd_mutual": "DWS-SKD",
     "three_quarters_wide": "DWS-SKD, wider student",
+    "soft_labels": "two students label further images",
+    "teacher_soft_labels": "the teacher labels further images",
 }
-PANELS = {"imagenet": "53 to 85 training images", "imagenet_long": "212 to 849 training images"}
-BESIDE = {"mutual_scratch": 0.94, "dws_skd_mutual": 1.06}  # moved aside: these students have the same size
+PANELS = {
+    "imagenet": "53 to 85 training images",
+    "longer": "the same, longer trainings, and\nfurther images without labels",
+    "imagenet_long": "212 to 849 training images",
+}
+# moved aside: these students have the same size
+BESIDE = {"mutual_scratch": 0.94, "dws_skd_mutual": 1.06, "soft_labels": 1.06, "teacher_soft_labels": 1.12}
 FAILED = 0.6  # one training of the teacher failed, with a balanced accuracy below this; RESULTS.md has it too
 MEASURE = "test_balanced_accuracy"
 
@@ -42,9 +51,21 @@ def differences_from_teacher(runs: pd.DataFrame, method: str) -> list[float]:
 
 def read_runs(name: str) -> pd.DataFrame:
     """The runs of all sets, without the failed one."""
+    if name == "longer":
+        return longer_runs()
     tables = [pd.read_csv(RESULTS / f"{name}_{one}.csv").assign(set=one) for one in SETS]
     runs = pd.concat(tables)
     return runs[~((runs["method"] == TEACHER) & (runs["balanced_accuracy"] < FAILED))]
+
+
+def longer_runs() -> pd.DataFrame:
+    """One row for each method and pair of ``side_by_side.py``, the mean of its runs, with the sizes of the others."""
+    runs = read_longer_runs()
+    runs = runs[runs["set"].isin(SETS)].groupby(["method", *PAIR])[MEASURE].mean().reset_index()
+    others = read_runs("imagenet")
+    sizes = {kind: others.loc[others["method"] == kind, "parameters"].mean() for kind in (TEACHER, "selection")}
+    is_teacher = runs["method"] == TEACHER
+    return runs.assign(fraction=0.0, parameters=np.where(is_teacher, sizes[TEACHER], sizes["selection"]))
 
 
 def draw_panel(axes: Axes, runs: pd.DataFrame, title: str) -> None:
@@ -69,8 +90,8 @@ def draw_panel(axes: Axes, runs: pd.DataFrame, title: str) -> None:
 
 
 def main() -> None:
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    for axes, (name, title) in zip(np.ravel(figure.subplots(1, 2)), PANELS.items()):
+    figure = Figure(figsize=(10.5, 3.8), layout="constrained")
+    for axes, (name, title) in zip(np.ravel(figure.subplots(1, 3)), PANELS.items()):
         draw_panel(axes, read_runs(name), title)
     figure.axes[0].set_ylabel("balanced accuracy on test images,\npoints relative to the teacher", fontsize=9)
     handles: dict[str, Artist] = {}

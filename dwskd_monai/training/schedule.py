@@ -86,7 +86,8 @@ class EpochSchedule:
 
         Args:
             max_epochs: epochs in all.
-            label_epochs: those before the images are labeled, an int; or a float, their share of ``max_epochs``.
+            label_epochs: those before the images are labeled, an int; or a float, their share of ``max_epochs``, which
+                leaves each part one epoch at least.
 
         Raises:
             ValueError: for a number outside its range, or if either part has no epoch.
@@ -96,10 +97,12 @@ class EpochSchedule:
                 f"max_epochs: soft labels are made in the middle of a training: 2 or more, got {max_epochs}"
             )
         epochs = _whole_epochs("label_epochs", label_epochs, max_epochs)
+        if isinstance(label_epochs, float) and 0 < label_epochs < 1:
+            epochs = min(max(epochs, 1), max_epochs - 1)
         if not 0 < epochs < max_epochs:
             raise ValueError(
                 "label_epochs: networks need epochs to learn before they label images, and main needs some after its "
-                f"restart: got {epochs} of {max_epochs}; give 0.5, or a number from 1 to {max_epochs - 1}"
+                f"restart: got {epochs} of {max_epochs}; give 0.25, or a number from 1 to {max_epochs - 1}"
             )
         return cls(max_epochs, epochs, epochs)
 

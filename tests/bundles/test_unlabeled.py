@@ -21,7 +21,7 @@ from tests.bundles.commands import DIMS, SMALL, TEACHER_DIMS, as_options, config
 pytestmark = pytest.mark.slow
 
 CLASSES = ("covid19", "no_findings", "pneumonia")
-EPOCHS = ("--max_epochs", "4", "--teacher_weights", "random", "--label_views", "2")
+EPOCHS = ("--max_epochs", "4", "--label_epochs", "2", "--teacher_weights", "random", "--label_views", "2")
 
 
 @pytest.fixture(scope="module")

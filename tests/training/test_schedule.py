@@ -69,7 +69,7 @@ def test_batches_are_accumulated_within_an_epoch(epoch_length, steps, groups):
                 assert got == (len(group), batch == group[0], batch == group[-1])
 
 
-@pytest.mark.parametrize(("given", "epochs"), [(0.5, 2), (0.26, 1), (3, 3)])
+@pytest.mark.parametrize(("given", "epochs"), [(0.5, 2), (0.26, 1), (3, 3), (0.1, 1), (0.95, 3)])
 def test_main_starts_again_after_the_epochs_of_learning_alone(given, epochs):
     schedule = EpochSchedule.with_restart(4, given)
     assert phases(schedule) == [INDEPENDENT] * epochs + [FINE_TUNING] * (4 - epochs)
@@ -77,9 +77,9 @@ def test_main_starts_again_after_the_epochs_of_learning_alone(given, epochs):
     assert restart_epoch("mutual", 4, given) is None
 
 
-@pytest.mark.parametrize("given", [0, 0.1, 4, 1.0])
+@pytest.mark.parametrize("given", [0, 0.0, 4, 1.0])
 def test_both_parts_of_a_training_with_a_restart_have_epochs(given):
-    with pytest.raises(ValueError, match=r"label_epochs: .* got \d of 4; give 0.5, or a number from 1 to 3"):
+    with pytest.raises(ValueError, match=r"label_epochs: .* got \d of 4; give 0.25, or a number from 1 to 3"):
         EpochSchedule.with_restart(4, given)
 
 
