@@ -102,7 +102,7 @@ class EpochSchedule:
         if not 0 < epochs < max_epochs:
             raise ValueError(
                 "label_epochs: networks need epochs to learn before they label images, and main needs some after its "
-                f"restart: got {epochs} of {max_epochs}; give 0.25, or a number from 1 to {max_epochs - 1}"
+                f"restart: got {epochs} of {max_epochs}; give 0.5, or a number from 1 to {max_epochs - 1}"
             )
         return cls(max_epochs, epochs, epochs)
 

@@ -96,7 +96,7 @@ class DualStudentTrainer(Trainer):
         views: str = "same",
         distillation_epochs: int | float | None = None,
         independent_epochs: int | float = 0,
-        label_epochs: int | float = 0.25,
+        label_epochs: int | float = 0.5,
         clip_grad_norm: float | None = None,
         accumulation_steps: int = 1,
         epoch_length: int | None = None,

@@ -79,7 +79,7 @@ def test_main_starts_again_after_the_epochs_of_learning_alone(given, epochs):
 
 @pytest.mark.parametrize("given", [0, 0.0, 4, 1.0])
 def test_both_parts_of_a_training_with_a_restart_have_epochs(given):
-    with pytest.raises(ValueError, match=r"label_epochs: .* got \d of 4; give 0.25, or a number from 1 to 3"):
+    with pytest.raises(ValueError, match=r"label_epochs: .* got \d of 4; give 0.5, or a number from 1 to 3"):
         EpochSchedule.with_restart(4, given)
 
 

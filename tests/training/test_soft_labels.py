@@ -210,8 +210,7 @@ class Training:
         self.loader = DataLoader(self.slices, batch_size=4, shuffle=True)
         self.objective = SelfDistillationLoss(term=SoftenedKL(2.0), weight=99.0, soft_label_weight=0.5)
         self.trainer = make_trainer(
-            auxiliary=kind, max_epochs=max_epochs, label_epochs=0.5, network=self.main,
-            auxiliary_network=self.peer,
+            auxiliary=kind, max_epochs=max_epochs, network=self.main, auxiliary_network=self.peer,
             optimizer=self.optimizer, train_data_loader=self.loader, loss_function=self.objective, decollate=True,
             train_handlers=[
                 EpochSeedHandler(0, self.slices), Watch(self.keep_in(self.before)), SoftLabelHandler(self.soft_labels),
