@@ -8,12 +8,11 @@ there, a step of ``Alone`` takes a third of the time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.layers import BatchNormAct2d, Conv2dSame, pad_same
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
@@ -134,12 +133,9 @@ class Alone(Grouped):
 
 def _convolved(x: Tensor, weight: Tensor, layer: nn.Conv2d, groups: int) -> Tensor:
     """``(B, C, H, W)`` after a layer's convolution with another weight."""
-    side, stride = layer.kernel_size[0], layer.stride[0]
     if isinstance(layer, Conv2dSame):
-        rows, columns = (max((math.ceil(size / stride) - 1) * stride + side - size, 0) for size in x.shape[2:])
-        x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
-    padding = 0 if isinstance(layer, Conv2dSame) else side // 2
-    return F.conv2d(x, weight, None, stride, padding, groups=groups)
+        x = pad_same(x, layer.kernel_size, layer.stride)
+    return F.conv2d(x, weight, None, layer.stride, layer.padding, groups=groups)
 
 
 class GroupedAdamW:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.layers import BatchNormAct2d, Conv2dSame, pad_same
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
@@ -90,13 +90,12 @@ def _refitted_layer(convolution: nn.Conv2d, norm: nn.Module, x: Tensor, wanted: 
 
 def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:
     """What each output place sees, ``(groups, N · places, inputs)``."""
-    side, stride = convolution.kernel_size[0], convolution.stride[0]
-    padding = side // 2
     if isinstance(convolution, Conv2dSame):
-        total = [max((-(-size // stride) - 1) * stride + side - size, 0) for size in x.shape[2:]]
-        x = F.pad(x, [total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2])
-        padding = 0
-    seen = F.unfold(x, side, padding=padding, stride=stride)  # (N, C · k², places)
+        x = pad_same(x, convolution.kernel_size, convolution.stride)
+    assert not isinstance(convolution.padding, str), "those of timm are numbers"
+    seen = F.unfold(
+        x, convolution.kernel_size, padding=convolution.padding, stride=convolution.stride
+    )  # (N, C · k², places)
     return seen.view(len(x), convolution.groups, -1, seen.shape[2]).permute(1, 0, 3, 2).flatten(1, 2)
 
 

@@ -122,7 +122,7 @@ class SideBySide:
             first = [self.first_weights(pair, start, seed) for pair in pairs]
             if training.before == "refit":
                 first = [self.refitted_weights(pair, start, state) for pair, state in zip(pairs, first)]
-            networks = (Alone if at_once == 1 else Grouped)(self.starts[start], first, self.device)
+            networks = self.networks(start, first)
             if before is not None:
                 before(networks, pairs, start, int(training.before_length * steps), seed)
             self.train(networks, pairs, training, int(training.length * steps), 1000 * seed + begin, of_them)
@@ -132,6 +132,11 @@ class SideBySide:
                 generator = torch.Generator(self.device).manual_seed(seed)
                 opinions += self.probabilities(networks, pairs, rows, generator)
         return predictions, opinions
+
+    def networks(self, start: str, states: Sequence[dict[str, Tensor]]) -> Grouped:
+        """Networks of a start's architecture with these weights."""
+        kind = Alone if len(states) == 1 else Grouped
+        return kind(self.starts[start], states, self.device)
 
     def first_weights(self, pair: Pair, start: str, seed: int) -> dict[str, Tensor]:
         """Weights of a start, and a new classifier as timm initializes it."""

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from grouped import Grouped
 from side_by_side import TRAININGS, balanced, prepared
 from side_by_side_images import Pair
 from side_by_side_training import SideBySide
@@ -112,7 +111,7 @@ def judged(
         for begin in range(0, len(pairs), trainer.at_once):
             part = pairs[begin : begin + trainer.at_once]
             first = [trainer.first_weights(pair, student, seed) for pair in part]
-            networks = Grouped(trainer.starts[student], first, trainer.device)
+            networks = trainer.networks(student, first)
             trainer.train(networks, part, TRAININGS[student], steps, 1000 * seed + begin)
             measured = trainer.probabilities(networks, part, [pair.test for pair in part])
             opinions = trainer.probabilities(networks, part, [pair.unlabeled for pair in part])
