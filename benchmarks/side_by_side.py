@@ -20,8 +20,8 @@ from typing import Any
 import fire
 import pandas as pd
 import torch
-from side_by_side_images import Pair, read_pairs, sources
-from side_by_side_training import SideBySide, Training, with_class_shares
+from side_by_side_images import Pair, read_pairs, sources, with_labels
+from side_by_side_training import Kept, SideBySide, Training, with_class_shares
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 from tqdm import tqdm
@@ -37,7 +37,7 @@ TRAININGS = {
     "second_start": Training("auxiliary", 1.5, part=False),
     "own_soft_labels": Training("main", 1.5, labelers=("first_start",)),
     "teacher": Training("teacher", 1.0, part=False),
-    "wide": Training("wide", 3.0, part=False),
+    "wide": Training("wide", 1.5, part=False),
     "twin": Training("twin"),
     "soft_labels_same": Training("main", labelers=("main", "twin")),
     "third": Training("third"),
@@ -46,20 +46,23 @@ TRAININGS = {
     "votes_of_four": Training("main", labelers=FOUR, vote=True),
     "auxiliary_again": Training("auxiliary", labelers=("main", "auxiliary")),
     "two_rounds": Training("main", labelers=("soft_labels", "auxiliary_again")),
-    "recovered": Training("main", 2.0, before="teacher_states", before_length=1.0, part=False),
+    "recovered": Training("main", before="teacher_states", before_length=1.0),
     "teacher_soft_labels": Training("main", labelers=("teacher",)),
     "strong_view": Training("main", labelers=("main", "auxiliary"), strong=True),
     "falling_weight": Training("main", labelers=("main", "auxiliary"), falling=True),
-    "fixmatch": Training("main", 3.0, rival="fixmatch", part=False),
-    "mean_teacher": Training("main", 3.0, rival="mean_teacher", part=False),
-    "own_views": Training("main", 2.0, before="own_views", before_length=1.0, part=False),
-    "truncated": Training("truncated", 3.0, part=False),
+    "fixmatch": Training("main", rival="fixmatch"),
+    "mean_teacher": Training("main", rival="mean_teacher"),
+    "own_views": Training("main", before="own_views", before_length=1.0),
+    "truncated": Training("truncated"),
     "soft_labels_of_all": Training("main", labelers=("main", "auxiliary", "teacher")),
     "soft_labels_with_teacher": Training("main", labelers=("main", "teacher")),
     "teacher_soft_labels_longer": Training("main", 3.0, labelers=("teacher",), part=False),
     "teacher_soft_labels_strong_view": Training("main", labelers=("teacher",), strong=True),
     "refitted": Training("main", before="refit"),
     "refitted_slowly": Training("main", before="refit", learning_rate=0.0005),
+    "teacher_again": Training("teacher", labelers=("teacher",)),
+    "teacher_two_rounds": Training("main", labelers=("teacher_again",)),
+    "tuned_start": Training("main", labelers=("teacher_again",), tuned="teacher_again"),
 }
 
 
@@ -83,7 +86,8 @@ METHODS = {name: Method((name,)) for name in TRAININGS} | {
 def side_by_side(
     out: str, data: str = "data", few: str = "results/few", teacher_weights: str = "results/imagenet.safetensors",
     seeds: int = 6, first_seed: int = 0, steps: int = 1000, trainings: Sequence[str] = tuple(TRAININGS),
-    at_once: int = 48, sets: str | Sequence[str] = SETS, images: str | None = None, minutes: float = 1e6,
+    at_once: int = 48, sets: str | Sequence[str] = SETS, labels_per_class: int | None = None,
+    images: str | None = None, minutes: float = 1e6,
 ) -> None:  # fmt: skip
     """Train and measure.
 
@@ -98,6 +102,7 @@ def side_by_side(
         trainings: those of ``TRAININGS`` that are made, in this order.
         at_once: most networks that train as one; those of large networks are a quarter.
         sets: those that are trained on.
+        labels_per_class: how many images of each class are labeled; by default those of ``few``.
         images: file of the preprocessed images and the splits: read if it is there, else written. For a machine that
             has a GPU and no images.
         minutes: no training is begun after them.
@@ -105,6 +110,8 @@ def side_by_side(
     begin = time.monotonic()
     pixels, pairs = prepared(images, data, few, first_seed + seeds)
     pairs = chosen_pairs(pairs, range(first_seed, first_seed + seeds), [sets] if isinstance(sets, str) else sets)
+    if labels_per_class is not None:
+        pairs = [with_labels(pair, labels_per_class) for pair in pairs]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = SideBySide(pixels.to(device), pairs, teacher_weights, at_once)
     folder = Path(out)
@@ -142,15 +149,18 @@ def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[st
         of_labelers = [read(folder / f"{labeler}.pt", trainer.pairs)["opinions"] for labeler in training.labelers]
         together = [_together(each, training.vote) for each in zip(*of_labelers)]
         soft_labels = [with_class_shares(each, pair) for each, pair in zip(together, trainer.pairs)]
-    predictions, opinions = trainer.run(
+    made = trainer.run(
         training,
         steps,
         seed=list(TRAININGS).index(name),
         soft_labels=soft_labels,
-        labels=any(name in other.labelers for other in TRAININGS.values()),
+        tuned=read(folder / f"{training.tuned}.pt", trainer.pairs)["states"] if training.tuned else None,
+        keep=Kept(
+            opinions=any(name in other.labelers for other in TRAININGS.values()),
+            states=any(name == other.tuned for other in TRAININGS.values()),
+        ),
     )
-    made = {"predictions": predictions, "opinions": opinions, "soft_labels": soft_labels or []}
-    return made | {"pairs": [_name(pair) for pair in trainer.pairs]}
+    return asdict(made) | {"soft_labels": soft_labels or [], "pairs": [_name(pair) for pair in trainer.pairs]}
 
 
 def read(file: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
@@ -161,12 +171,12 @@ def read(file: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
     """
     made: dict[str, Any] = torch.load(file)
     if made["pairs"] != [_name(pair) for pair in pairs]:
-        raise ValueError(f"{file}: made of other sets, folds or seeds; give another --out")
+        raise ValueError(f"{file}: made of other sets, folds, seeds or labels; give another --out")
     return made
 
 
-def _name(pair: Pair) -> tuple[str, int, int]:
-    return pair.source, pair.fold, pair.seed
+def _name(pair: Pair) -> tuple[str, int, int, int]:
+    return pair.source, pair.fold, pair.seed, len(pair.labeled)
 
 
 def measured(pairs: Sequence[Pair], folder: Path, steps: int) -> list[dict[str, Any]]:
@@ -179,7 +189,7 @@ def measured(pairs: Sequence[Pair], folder: Path, steps: int) -> list[dict[str, 
             for index, pair in enumerate(pairs):
                 networks = [done[name]["predictions"][index] for name in parts.trainings]
                 row: dict[str, Any] = {"method": method, "steps": _steps(parts.trainings, steps)}
-                row |= {"set": pair.source, "fold": pair.fold, "seed": pair.seed}
+                row |= {"set": pair.source, "fold": pair.fold, "seed": pair.seed, "labels": len(pair.labeled)}
                 row |= _scores(_deployed(networks, pair, parts.better), pair)
                 row |= _of_labelers(networks, pair) if len(networks) == 2 else {}
                 known = slice(len(pair.labeled), len(pair.labeled) + len(pair.truth))
@@ -211,7 +221,7 @@ def _steps(trainings: Sequence[str], steps: int) -> int:
     while pending:
         name = pending.pop()
         needed[name] = TRAININGS[name].length + TRAININGS[name].before_length
-        pending += TRAININGS[name].labelers
+        pending += [*TRAININGS[name].labelers, *filter(None, [TRAININGS[name].tuned])]
     return int(sum(needed.values()) * steps)
 
 

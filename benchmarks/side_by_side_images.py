@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,41 @@ class Pair:
     validation_labels: list[int]
     test: list[int]
     test_labels: list[int]
+
+
+def with_labels(pair: Pair, per_class: int) -> Pair:
+    """The pair with that many labeled images of each class, drawn from all whose class is known; others have no label.
+
+    Raises:
+        ValueError: if a class has fewer images.
+    """
+    rows, classes = known(pair)
+    order = np.random.default_rng([pair.fold, pair.seed]).permutation(len(rows))
+    chosen = []
+    for label in range(pair.classes):
+        of_class = [place for place in order if classes[place] == label][:per_class]
+        if len(of_class) < per_class:
+            raise ValueError(f"{pair.source}: class {label} has {len(of_class)} images; {per_class} were to be labeled")
+        chosen += of_class
+    return divided(pair, chosen)
+
+
+def known(pair: Pair) -> tuple[list[int], list[int]]:
+    """The rows that labeled images are drawn from, and their classes."""
+    return pair.labeled + pair.unlabeled[: len(pair.truth)], pair.labels + pair.truth
+
+
+def divided(pair: Pair, places: Sequence[int]) -> Pair:
+    """The pair with labels for the images at these places of :func:`known` ones, and for no others."""
+    rows, classes = known(pair)
+    others = sorted(set(range(len(rows))) - set(places))
+    return replace(
+        pair,
+        labeled=[rows[place] for place in places],
+        labels=[classes[place] for place in places],
+        unlabeled=[rows[place] for place in others] + pair.unlabeled[len(pair.truth) :],
+        truth=[classes[place] for place in others],
+    )
 
 
 class Reader:

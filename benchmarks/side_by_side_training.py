@@ -58,6 +58,8 @@ class Training:
         before_length: its steps, as a multiple of ``--steps``.
         part: of a longer training, whose schedule has fewer epochs.
         learning_rate: the highest.
+        tuned: training of the large network whose weights its first weights are selected from, in place of those that
+            know nothing of the task.
     """
 
     start: str
@@ -71,11 +73,35 @@ class Training:
     before_length: float = 0.0
     part: bool = True
     learning_rate: float = LEARNING_RATE
+    tuned: str = ""
 
     @property
     def epochs(self) -> int:
         """Of its schedule."""
         return 10 if self.part else 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of networks beside their predictions: what they make of all images, and their state dicts."""
+
+    opinions: bool
+    states: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a training makes, for each pair.
+
+    Args:
+        predictions: probabilities of the validation images, and after them of the test images, ``(N, K)``.
+        opinions: of the labeled and after them the unlabeled images, or nothing.
+        states: the networks' state dicts, or nothing.
+    """
+
+    predictions: list[Tensor]
+    opinions: list[Tensor]
+    states: list[dict[str, Tensor]]
 
 
 class SideBySide:
@@ -97,8 +123,9 @@ class SideBySide:
         self.starts, self.channels = self._starts(create_teacher("tf_efficientnet_lite2", teacher_weights, in_chans=1))
 
     def run(
-        self, training: Training, steps: int, seed: int, soft_labels: Sequence[Tensor] | None, labels: bool
-    ) -> tuple[list[Tensor], list[Tensor]]:
+        self, training: Training, steps: int, seed: int, soft_labels: Sequence[Tensor] | None,
+        tuned: Sequence[dict[str, Tensor]] | None, keep: Kept,
+    ) -> Made:  # fmt: skip
         """Train a network for each pair.
 
         Args:
@@ -106,13 +133,11 @@ class SideBySide:
             steps: that its lengths are multiples of.
             seed: of new classifiers, batches and augmentation.
             soft_labels: of labeled and unlabeled images of each pair, ``(N, K)``.
-            labels: whether the networks label images after it.
-
-        Returns:
-            Probabilities of the validation images, and after them of the test images, of each pair; and of the labeled
-            and unlabeled images, or nothing.
+            tuned: state dict of the large network of each pair that first weights are selected from, instead of the
+                teacher's.
+            keep: what is kept beside predictions.
         """
-        predictions, opinions = [], []
+        made = Made([], [], [])
         start = training.start
         at_once = self.at_once if start in SMALL else max(self.at_once // 4, 1)
         before = {"teacher_states": self.recover, "own_views": self.learn_views}.get(training.before)
@@ -120,18 +145,27 @@ class SideBySide:
             pairs = self.pairs[begin : begin + at_once]
             of_them = None if soft_labels is None else soft_labels[begin : begin + at_once]
             first = [self.first_weights(pair, start, seed) for pair in pairs]
+            if tuned is not None:
+                of_large = tuned[begin : begin + at_once]
+                first = [self.selected_weights(state, large) for state, large in zip(first, of_large, strict=True)]
             if training.before == "refit":
                 first = [self.refitted_weights(pair, start, state) for pair, state in zip(pairs, first)]
             networks = self.networks(start, first)
             if before is not None:
                 before(networks, pairs, start, int(training.before_length * steps), seed)
             self.train(networks, pairs, training, int(training.length * steps), 1000 * seed + begin, of_them)
-            predictions += self.probabilities(networks, pairs, [pair.validation + pair.test for pair in pairs])
-            if labels:
+            made.predictions.extend(
+                self.probabilities(networks, pairs, [pair.validation + pair.test for pair in pairs])
+            )
+            if keep.opinions:
                 rows = [pair.labeled + pair.unlabeled for pair in pairs]
                 generator = torch.Generator(self.device).manual_seed(seed)
-                opinions += self.probabilities(networks, pairs, rows, generator)
-        return predictions, opinions
+                made.opinions.extend(self.probabilities(networks, pairs, rows, generator))
+            if keep.states:
+                made.states.extend(
+                    {name: value.cpu() for name, value in networks.state(index).items()} for index in range(len(pairs))
+                )
+        return made
 
     def networks(self, start: str, states: Sequence[dict[str, Tensor]]) -> Grouped:
         """Networks of a start's architecture with these weights."""
@@ -147,6 +181,14 @@ class SideBySide:
         new = torch.zeros(self.most_classes, width)
         new[: pair.classes] = (torch.rand(pair.classes, width, generator=generator) * 2 - 1) / math.sqrt(pair.classes)
         return state | {"classifier.weight": new, "classifier.bias": torch.zeros(self.most_classes)}
+
+    def selected_weights(self, state: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of main that are selected from a large network's, with the classifier of ``state``."""
+        teacher, main, other = (copy.deepcopy(self.starts[name]) for name in ("teacher", "main", "auxiliary"))
+        teacher.load_state_dict(large, strict=False)  # counters of batches are not kept
+        initialize_students(main, other, teacher)
+        own = {name: value for name, value in state.items() if name.startswith("classifier.")}
+        return dict(main.state_dict()) | own
 
     def refitted_weights(self, pair: Pair, start: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a start that fit each other again, by the images of a pair without their labels."""

@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from side_by_side import TRAININGS, balanced, prepared
-from side_by_side_images import Pair
+from side_by_side_images import Pair, divided, with_labels
 from side_by_side_training import SideBySide
 from torch import Tensor
 from tqdm import tqdm
@@ -75,12 +75,9 @@ def simulate(
 
 
 def first_labeled(pair: Pair, start: int) -> Pair:
-    """The pair with ``start`` labeled images of each class, drawn from all whose class is known."""
-    rows = pair.labeled + pair.unlabeled[: len(pair.truth)]
-    classes = pair.labels + pair.truth
-    order = np.random.default_rng([pair.fold, pair.seed]).permutation(len(rows))
-    chosen = [place for label in range(pair.classes) for place in [p for p in order if classes[p] == label][:start]]
-    return _divided(pair, rows, classes, chosen)
+    """The pair with ``start`` labeled images of each class, and without images whose class nobody knows."""
+    first = with_labels(pair, start)
+    return replace(first, unlabeled=first.unlabeled[: len(first.truth)])
 
 
 def labeled_further(pairs: Sequence[Pair], pool: Sequence[Sequence[Judged]], count: int, seed: int) -> list[Pair]:
@@ -95,9 +92,8 @@ def labeled_further(pairs: Sequence[Pair], pool: Sequence[Sequence[Judged]], cou
         else:
             random = np.random.default_rng([pair.fold, pair.seed, seed])
             chosen = random.permutation(len(pair.unlabeled))[:count].tolist()
-        rows, classes = pair.labeled + pair.unlabeled, pair.labels + pair.truth
         labeled = [*range(len(pair.labeled)), *(len(pair.labeled) + place for place in chosen)]
-        further.append(_divided(pair, rows, classes, labeled))
+        further.append(divided(pair, labeled))
     return further
 
 
@@ -129,17 +125,6 @@ def _rows(pairs: Sequence[Pair], tests: Sequence[Sequence[Tensor]], way: str, nu
         row |= {"labels": len(pair.labeled), "main_test": balanced(students[0], pair.test_labels)}
         rows.append(row | {"both_test": balanced(torch.stack(list(students)).mean(0), pair.test_labels)})
     return rows
-
-
-def _divided(pair: Pair, rows: Sequence[int], classes: Sequence[int], labeled: Sequence[int]) -> Pair:
-    others = sorted(set(range(len(rows))) - set(labeled))
-    return replace(
-        pair,
-        labeled=[rows[place] for place in labeled],
-        labels=[classes[place] for place in labeled],
-        unlabeled=[rows[place] for place in others],
-        truth=[classes[place] for place in others],
-    )
 
 
 if __name__ == "__main__":

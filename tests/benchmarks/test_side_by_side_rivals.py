@@ -73,6 +73,20 @@ def test_the_weight_of_soft_labels_falls_in_the_last_fifth_if_it_should():
 
 
 @pytest.mark.slow
+def test_weights_are_selected_from_the_large_network_that_is_given(tmp_path):
+    pair = Pair("set", 0, 0, 2, [0], [0], [1], [1], [2], [0], [3], [1])
+    torch.save(timm.create_model("tf_efficientnet_lite2", in_chans=3).state_dict(), tmp_path / "teacher.pt")
+    trainer = SideBySide(torch.zeros(4, SIDE, SIDE, dtype=torch.uint8), [pair], str(tmp_path / "teacher.pt"))
+    first = trainer.first_weights(pair, "main", seed=1)
+    large = trainer.starts["teacher"].state_dict()
+    same = trainer.selected_weights(first, large)
+    assert all(torch.equal(same[name], first[name]) for name in first)
+    moved = trainer.selected_weights(first, {name: value + 1 for name, value in large.items()})
+    classifier = {name for name in first if name.startswith("classifier.")}
+    assert all(torch.equal(moved[name], first[name] + 1 * (name not in classifier)) for name in first)
+
+
+@pytest.mark.slow
 def test_each_training_is_made_and_measured(tmp_path):
     torch.manual_seed(0)
     images = torch.randint(0, 256, (40, SIDE, SIDE), dtype=torch.uint8)
