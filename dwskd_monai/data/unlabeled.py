@@ -13,12 +13,12 @@ from monai.transforms import Compose
 from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 
-from dwskd_monai.class_order import ClassNames
+from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
-from dwskd_monai.data.patients import identities
+from dwskd_monai.data.patients import folders_of, identities
 from dwskd_monai.data.refused import RefusedImages, shown_kinds
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.reading import RefusedImage
@@ -53,13 +53,14 @@ def open_unlabeled(
     Images of the training may be among them; they are used with their labels. Left out are images that cannot be read,
     or are of another kind, as at inference; and, because they would make validation and test look better than they are,
     images of validation and test, near copies of them (resized, compressed again, mirrored, turned), and other images
-    of their patients. The log counts them, and ``refused`` lists them with the reason.
+    of their patients, who are known from datalists, from DICOM headers and from folders. The log counts them, and
+    ``refused`` lists them with the reason.
 
     Args:
         unlabeled_dir: a folder of images, or a datalist, whose labels are not read.
         training, validation: the labeled images.
         transform: as of the training's dataset.
-        dataset_dir, class_names, folder_patients: where the test images are listed, as for
+        dataset_dir, class_names: where the test images are listed, as for
             :func:`~dwskd_monai.data.datalist.load_split`.
         refused: the list of images that are left out; it never stops the run.
         labeled_refused: the list of the labeled images, so that ``dataset_dir`` is read once.
@@ -67,6 +68,9 @@ def open_unlabeled(
             folder or a datalist, whose labels are not read.
         dicom_series: whether DICOM files in one folder are the slices of one volume.
         dicom_patients: whether to take patients from DICOM headers.
+        folder_patients: whether folders may be patients. Images in a folder that is named like a held-out patient are
+            left out; and if labeled images are in folders of patients, all other images in the folder of one that is
+            left out.
         ignored_columns: columns of a datalist to ignore.
         cache_dir, slices_per_study, num_workers: as of :class:`~dwskd_monai.data.slices.SliceDataset`.
         required: whether there must be an image besides those of the training that may be learned from; if not, and
@@ -91,18 +95,23 @@ def open_unlabeled(
     held_out = {"validation": validation}
     for name, listed in (("test", test_items), ("held-out", further)):
         if listed:
-            held_out |= _opened(name, listed, refused.path.with_name("refused_held_out.csv"), reading)
+            held_out |= _opened(name, listed, refused.path.with_name(f"refused_{name.replace('-', '_')}.csv"), reading)
     if labeled_refused is not None:
         labeled_refused.keep()
     digests = [digest for digest, _ in images.contents()]
     pictures = images.middle_slices(SIDE)
-    ties = [_ties(item, dicom_patients) for item in images.data]
+    names = in_order(class_names) if folder_patients else None
+    folders = _folders(images.data, existing(unlabeled_dir, "unlabeled_dir"), names)
+    common = _common(folders)
+    of_patients = slice(common, common + 1) if _are_in_folders_of_patients(training.data) else slice(0)
+    ties = [
+        _ties(item, dicom_patients, of_item[of_patients]) for item, of_item in zip(images.data, folders, strict=True)
+    ]
     known = _with_contents_of(training, digests)
-    root = existing(unlabeled_dir, "unlabeled_dir")
-    folders = root if folder_patients and root.is_dir() else None
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
-        reasons |= _of_same_patients(images, ties, held, split, dicom_patients, folders)
+        root = existing(held_out_dir, "held_out_dir") if split == "held-out" and held_out_dir is not None else None
+        reasons |= _of_same_patients(ties, folders, held, _held_ties(held, root, names, dicom_patients), split)
         reasons |= _near_copies(pictures, held, split)
         reasons |= dict.fromkeys(_with_contents_of(held, digests), f"a copy of a {split} image")
     reasons = _with_companions(images, ties, reasons)
@@ -150,30 +159,27 @@ def _near_copies(pictures: NDArray[np.float32], held: SliceDataset, split: str) 
 
 
 def _of_same_patients(
-    images: SliceDataset,
     ties: Sequence[set[str]],
+    folders: Sequence[list[str]],
     held: SliceDataset,
+    held_ties: Sequence[set[str]],
     split: str,
-    dicom_patients: bool,
-    folders: Path | None,
 ) -> dict[int, str]:
     """Places of images that belong to a held-out one, and how to say it.
 
     Args:
-        images, held: the datasets.
-        ties: of ``images``.
-        split: of ``held``.
-        dicom_patients: whether to take patients from DICOM headers.
-        folders: the folder of ``images`` if folders below it may be patients.
+        ties: of the images.
+        folders: of the images; any of them may have the name of a held-out patient.
+        held: held-out images.
+        held_ties: of these.
+        split: of these.
     """
     names: dict[str, str] = {}
-    for item in held.data:
-        names |= dict.fromkeys(_ties(item, dicom_patients), _name(item))
+    for item, of_item in zip(held.data, held_ties, strict=True):
+        names |= dict.fromkeys(of_item, _name(item))
     reasons = {}
-    for place, item in enumerate(images.data):
-        folder = Path(item[CommonKeys.IMAGE]).parent
-        of_folder = {f"patient {folder.name}"} if folders is not None and folder != folders else set()
-        shared = sorted((ties[place] | of_folder) & names.keys())
+    for place, (own, of_image) in enumerate(zip(ties, folders, strict=True)):
+        shared = sorted((own | {f"patient {folder}" for folder in of_image}) & names.keys())
         if shared:
             reasons[place] = f"of the same patient, study or series as the {split} image {names[shared[0]]}"
     return reasons
@@ -194,12 +200,46 @@ def _with_companions(images: SliceDataset, ties: Sequence[set[str]], reasons: Ma
     return left_out
 
 
-def _ties(item: Item, dicom_patients: bool) -> set[str]:
+def _folders(items: Sequence[Item], root: Path | None, class_names: Sequence[str] | None) -> list[list[str]]:
+    """Of each image, the folders below the root that may be patients.
+
+    Args:
+        items: of a folder, or of a datalist.
+        root: the folder, or the datalist; None: folders say nothing that is not known yet.
+        class_names: names that patients do not have; None: no folder is a patient.
+    """
+    if root is None or class_names is None:
+        return [[] for _ in items]
+    return [folders_of(Path(item[CommonKeys.IMAGE]), root, class_names) for item in items]
+
+
+def _common(folders: Sequence[list[str]]) -> int:
+    """How many folders are on the way to all images, such as ``images``; the next one may be a patient."""
+    return next((at for at, names in enumerate(zip(*folders)) if len(set(names)) > 1), min(map(len, folders)))
+
+
+def _are_in_folders_of_patients(items: Sequence[Item]) -> bool:
+    """Whether labeled images have their patients from folders, so that others will be in such folders too."""
+    return any(item.get("patient") in Path(item[CommonKeys.IMAGE]).parts[:-1] for item in items)
+
+
+def _held_ties(
+    held: SliceDataset, root: Path | None, class_names: Sequence[str] | None, dicom_patients: bool
+) -> list[set[str]]:
+    """Of each held-out image; a folder that has all of them counts too, since there may be only one patient."""
+    folders = _folders(held.data, root, class_names)
+    common = _common(folders)
+    return [
+        _ties(item, dicom_patients, of_item[: common + 1]) for item, of_item in zip(held.data, folders, strict=True)
+    ]
+
+
+def _ties(item: Item, dicom_patients: bool, folders: Sequence[str]) -> set[str]:
     """What an image has in common with all that must be in its split: its patient, its study, its series.
 
-    A datalist may name patients by pseudonyms, and a header by a number: both count.
+    A datalist may name patients by pseudonyms, a header by a number, and a folder may be one: all count.
     """
-    ties = {f"study {study_of(item)}"}
+    ties = {f"study {study_of(item)}", *(f"patient {folder}" for folder in folders)}
     if "patient" in item:
         ties.add(f"patient {item['patient']}")
     if dicom_patients:
@@ -219,9 +259,17 @@ def _report(unlabeled_dir: str | Path, count: int, known: int, refused: RefusedI
     besides = [f"{known} that are training images"] if known else []
     besides += [f"{len(rows)} left out ({shown_kinds(rows)}): {names}; {refused.path} says why"] if rows else []
     if not count and required:
-        raise ValueError(f"unlabeled_dir: {unlabeled_dir} has no further image to learn from; {', '.join(besides)}")
+        raise ValueError(
+            f"unlabeled_dir: {unlabeled_dir} has no further image to learn from; {', '.join(besides)}{_hint(rows)}"
+        )
     if idist.get_rank() == 0:
         _logger.info("%s: %s", unlabeled_dir, ", ".join([f"{count} images without labels", *besides]))
+
+
+def _hint(rows: Sequence[Mapping[str, str]]) -> str:
+    """What to do if images may be left out because folders were taken for patients."""
+    of_patients = any("of the same patient" in row["reason"] for row in rows)
+    return ". If folders in it are not patients, set folder_patients: false" if of_patients else ""
 
 
 def _name(item: Item) -> str:

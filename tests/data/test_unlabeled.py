@@ -52,6 +52,11 @@ def opened(labeled: Path, unlabeled: Path | None, **options) -> tuple[SliceDatas
     return dataset, refused.path
 
 
+def moved(file: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file.rename(folder / file.name)
+
+
 def names(dataset: SliceDataset) -> list[str]:
     return [Path(item["image"]).name for item in dataset.data]
 
@@ -166,6 +171,76 @@ def test_folders_are_patients_as_among_the_labeled_images(places):
     assert "20.png" in names(opened(labeled, unlabeled, folder_patients=False)[0])
 
 
+@pytest.mark.parametrize("folder", ["patient7/study1", "batch2/patient7", "patient7/study1/series3"])
+def test_a_patient_may_be_any_folder_on_the_way_to_an_image(places, folder):
+    labeled, unlabeled = places
+    moved(labeled / "val" / "ill" / "12.png", labeled / "val" / "ill" / "patient7" / "study1")
+    moved(unlabeled / "20.png", unlabeled / folder)
+    moved(unlabeled / "21.png", unlabeled / "patient8" / "study1")
+    dataset, path = opened(labeled, unlabeled)
+    assert left_out(path) == {
+        "20.png": "of the same patient, study or series as the validation image 12.png; it is left out"
+    }
+    assert sorted(names(dataset)) == sorted(f"{number}.png" for number in range(21, 40))
+    dataset, path = opened(labeled, unlabeled, folder_patients=False)
+    assert len(dataset.data) == 20
+
+
+@pytest.mark.parametrize("folder", ["patient7", "ill/patient7/study1", "images/patient7", "test/patient7"])
+def test_folders_of_held_out_images_are_patients_too(places, tmp_path, folder):
+    labeled, unlabeled = places
+    shutil.copytree(labeled / "test", tmp_path / "copies")
+    moved(tmp_path / "copies" / "ill" / "16.png", tmp_path / "elsewhere" / folder)
+    moved(unlabeled / "20.png", unlabeled / "patient7")
+    moved(unlabeled / "21.png", unlabeled / "patient8")
+    dataset, path = opened(labeled, unlabeled, held_out_dir=tmp_path / "elsewhere")
+    assert left_out(path).keys() == {"20.png"}
+    assert "21.png" in names(dataset)
+
+
+@pytest.mark.parametrize("folders_of_patients", [True, False])
+def test_other_images_in_the_folder_of_a_copy_are_of_its_patient_if_labeled_ones_are_in_such_folders(
+    places, folders_of_patients
+):
+    labeled, unlabeled = places
+    if folders_of_patients:
+        moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1")
+    (unlabeled / "patient7").mkdir()
+    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "patient7" / "copy.png")
+    moved(unlabeled / "20.png", unlabeled / "patient7")
+    moved(unlabeled / "21.png", unlabeled / "patient8")
+    _, path = opened(labeled, unlabeled)
+    copy = {"copy.png": "a copy of a validation image; it is left out"}
+    companion = {"20.png": "of the same patient, study or series as copy.png, which is left out; it is left out"}
+    assert left_out(path) == (copy | companion if folders_of_patients else copy)
+
+
+def test_a_folder_that_has_all_images_is_no_patient(places):
+    labeled, unlabeled = places
+    moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1")
+    for file in sorted(unlabeled.iterdir()):
+        moved(file, unlabeled / "images")
+    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "images" / "copy.png")
+    dataset, path = opened(labeled, unlabeled)
+    assert left_out(path).keys() == {"copy.png"}
+    assert len(dataset.data) == 20
+
+
+def test_if_folders_that_are_no_patients_leave_nothing_the_error_says_what_to_set(places):
+    labeled, unlabeled = places
+    moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1")
+    for number, file in enumerate(sorted(unlabeled.iterdir())):
+        moved(file, unlabeled / f"part{number % 2}")
+    for part, name in (("part0", "12"), ("part1", "14")):
+        shutil.copy(labeled / "val" / "ill" / f"{name}.png", unlabeled / part / f"{name}_copy.png")
+    with pytest.raises(
+        ValueError, match="no further image .* If folders in it are not patients, set folder_patients: false"
+    ):
+        opened(labeled, unlabeled)
+    dataset, _ = opened(labeled, unlabeled, folder_patients=False)
+    assert len(dataset.data) == 20
+
+
 def test_held_out_images_that_cannot_be_read_are_said_and_change_nothing_else(places, caplog):
     labeled, unlabeled = places
     broken = labeled / "test" / "ill" / "16.png"
@@ -174,7 +249,7 @@ def test_held_out_images_that_cannot_be_read_are_said_and_change_nothing_else(pl
         dataset, path = opened(labeled, unlabeled)
     assert len(dataset.data) == 20
     assert not path.exists()
-    held_out = path.with_name("refused_held_out.csv")
+    held_out = path.with_name("refused_test.csv")
     assert caplog.messages == [
         "1 test images cannot be read, so copies of them are not found among the images without labels; "
         f"{held_out} says why"

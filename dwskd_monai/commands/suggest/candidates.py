@@ -12,12 +12,11 @@ import numpy as np
 from monai.utils.enums import CommonKeys
 
 from dwskd_monai.commands.suggest.judges import Judges
-from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.groups import groups_of
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, NearCopy, near_copies
-from dwskd_monai.data.patients import of_header
+from dwskd_monai.data.patients import folders_of, of_header
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.data.sources import LabeledImage
@@ -128,10 +127,10 @@ def _patients(items: Sequence[Item], pairs: Sequence[NearCopy], root: Path, judg
         if image.patient is None and where["dicom_patients"]:
             patient, ties = of_header(image.image)
             image = replace(image, patient=patient, ties=ties)
-        folder = _folder_of(image.image, root, judges.class_names)
-        if image.patient is None and where["folder_patients"] and folder is not None:
-            folders.add(folder)
-            image = replace(image, patient=folder)
+        of_folders = folders_of(image.image, root, judges.class_names)
+        if image.patient is None and where["folder_patients"] and of_folders:
+            folders.add(of_folders[0])
+            image = replace(image, patient=of_folders[0])
         images.append(image)
     if folders:
         _logger.info(
@@ -143,11 +142,3 @@ def _patients(items: Sequence[Item], pairs: Sequence[NearCopy], root: Path, judg
             if place < len(images):
                 images[place] = replace(images[place], ties=(*images[place].ties, f"pair {number}"))
     return groups_of(images)
-
-
-def _folder_of(image: Path, root: Path, class_names: Sequence[str]) -> str | None:
-    """The first folder on the way from the root to an image that is not one of a split or a class, if there is one."""
-    if not root.is_dir():
-        return None
-    folders = image.relative_to(root).parts[:-1]
-    return next((name for name in folders if name.lower() not in SPLIT_NAMES and name not in class_names), None)
