@@ -139,6 +139,12 @@ def next_of(companion: str | Path) -> Path:
     return companion.with_name(f".{companion.name}.next")
 
 
+def before_restart_of(path: str | Path) -> Path:
+    """Where the best network from before the restart of a training is, beside the best one after it."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}_before_restart{path.suffix}")
+
+
 def previous_of(path: str | Path) -> Path:
     """Where the file is that was at a path before: ``metrics.previous.json`` for ``metrics.json``."""
     path = Path(path)

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from dwskd_monai.bundle.settings_file import settings_beside
-from dwskd_monai.files import next_of, previous_of, replacing
+from dwskd_monai.files import before_restart_of, next_of, previous_of, replacing
 
 EARLIER = "earlier"
 _logger = logging.getLogger(__name__)
@@ -33,7 +33,10 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
         return
     checkpoint = Path(checkpoint)
     settings = settings_beside(checkpoint)
-    candidates = (checkpoint, settings, next_of(settings), Path(training_state), previous_of(training_state))
+    forgotten = before_restart_of(checkpoint)
+    of_forgotten = (forgotten, settings_beside(forgotten))
+    states = (Path(training_state), previous_of(training_state))
+    candidates = (checkpoint, settings, next_of(settings), *of_forgotten, *states)
     files = [file for file in candidates if file.is_file()]
     folder = checkpoint.parent / EARLIER
     numbers = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
@@ -44,6 +47,8 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
     for file in files:
         with replacing(kept / file.name) as temporary:
             shutil.copy2(file, temporary)
+    for file in of_forgotten:  # the new training may have none
+        file.unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in files) / 1e6
     _logger.info(
         "an earlier training is in %s: it is kept in %s (%.1f MB). To continue it: --resume true --ckpt_dir %s",

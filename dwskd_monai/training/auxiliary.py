@@ -242,19 +242,21 @@ class OwnSoftLabels(NoAuxiliary):
         return [main]
 
 
-def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None, labeling: str = "soft_labels") -> str:
+def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None, labeling: str | None = "soft_labels") -> str:
     """The kind of auxiliary that ``auto`` stands for: ``labeling`` with unlabeled images, else ``mutual``.
 
     Args:
         auxiliary: ``auto``, or a kind, which stays as it is.
         unlabeled_dir: where the unlabeled images are; None: there are none.
         labeling: a kind that labels images. A config that makes the teacher its second network says so; older ones make
-            a second student.
+            a second student. None: there is no second network, so nothing is learned from unlabeled images.
 
     Raises:
         ValueError: for another word, or a kind that learns nothing from unlabeled images, if there are any.
     """
     one_of("auxiliary", auxiliary, (AUTO, *KINDS))
+    if unlabeled_dir is not None and labeling is None:
+        raise ValueError("unlabeled_dir: this training learns from labels alone; leave it out")
     if unlabeled_dir is not None and auxiliary not in (AUTO, *LABELING):
         raise ValueError(
             f"unlabeled_dir: nothing is learned from its images with auxiliary: {auxiliary}; leave it out, or set "
@@ -262,7 +264,7 @@ def chosen_auxiliary(auxiliary: str, unlabeled_dir: str | Path | None, labeling:
         )
     if auxiliary != AUTO:
         return auxiliary
-    return "mutual" if unlabeled_dir is None else labeling
+    return "mutual" if unlabeled_dir is None or labeling is None else labeling
 
 
 def restart_epoch(auxiliary: str, max_epochs: int, label_epochs: float) -> int | None:

@@ -19,6 +19,10 @@ from tqdm import tqdm
 from dwskd_monai.training.checks import in_range
 from dwskd_monai.training.softly_labeled import SoftlyLabeledSlices
 
+_MUCH = 0.1
+_HOW_TO_LEAVE_IT = (
+    "; if the labeled images were not drawn at random, but chosen by class or as suggested, set match_classes: false"
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -32,7 +36,8 @@ class SoftLabels:
         dataset: of the images; it gets the soft labels.
         views: how many augmented views of each slice are looked at.
         match_classes: whether the soft labels of unlabeled images are corrected to the shares of the classes among the
-            labeled ones (:func:`with_prior`).
+            labeled ones (:func:`with_prior`), if each class has one. This is right if the labeled images were drawn at
+            random; the log says how much it changed, and warns if that is much.
         batch_size: slices at a time.
         num_workers: processes that read and augment them.
         seed: of the views.
@@ -56,6 +61,7 @@ class SoftLabels:
         self.seed = seed
         self.first_weights: dict[str, Tensor] = {}
         """Main's before the training, with which it starts again."""
+        self._contents: list[str] = []  # of the images, in the order of the soft labels
         self.agreement: float | None = None
         """Share of the images to which all networks give the same class; None before, or of one network."""
 
@@ -78,8 +84,9 @@ class SoftLabels:
         self.agreement = float(agree) if len(opinions) > 1 else None
         count = self.dataset.every_slice.labeled_count
         if self.match_classes and len(soft_labels) > count:
-            soft_labels[count:] = with_prior(soft_labels[count:], self._prior(soft_labels.shape[1]))
+            soft_labels[count:] = self._matched(soft_labels[count:])
         self.dataset.soft_labels = soft_labels
+        self._contents = self._all_contents()
         if idist.get_rank() == 0:
             self._tell(soft_labels, count)
 
@@ -93,15 +100,25 @@ class SoftLabels:
         return {
             "first_weights": self.first_weights,
             "soft_labels": self.dataset.soft_labels,
+            "contents": self._contents,
             "agreement": self.agreement,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore :meth:`state_dict`'s content."""
+        """Restore :meth:`state_dict`'s content. Images may have other names and another order now.
+
+        Raises:
+            ValueError: if there is an image that has no soft label.
+        """
         self.first_weights = dict(state["first_weights"])
-        soft_labels = state["soft_labels"]
-        self.dataset.soft_labels = None if soft_labels is None else soft_labels.cpu()
         self.agreement = state["agreement"]
+        soft_labels = state["soft_labels"]
+        if soft_labels is None:
+            self.dataset.soft_labels = None
+            return
+        self._contents = self._all_contents()
+        places = _places(self._contents, state.get("contents") or self._contents)  # older states have no contents
+        self.dataset.soft_labels = soft_labels.cpu()[places]
 
     def _tell(self, soft_labels: Tensor, count: int) -> None:
         """Log how many there are, and how good those of the ``count`` labeled images are."""
@@ -118,6 +135,33 @@ class SoftLabels:
                 "class: what labeled them has learned nothing; try another learning_rate, or more label_epochs",
                 100 * right,
             )
+
+    def _matched(self, soft_labels: Tensor) -> Tensor:
+        """Soft labels of images without a label, corrected to the shares of the classes among the labeled ones."""
+        prior = self._prior(soft_labels.shape[1])
+        if not prior.all():
+            _logger.warning(
+                "match_classes: no labeled image has class %s, so soft labels are not corrected to the shares of the "
+                "classes among the labeled images",
+                ", ".join(str(number) for number in (prior == 0).nonzero().flatten().tolist()),
+            )
+            return soft_labels
+        matched = with_prior(soft_labels, prior)
+        changed = float((matched.argmax(1) != soft_labels.argmax(1)).float().mean())
+        if idist.get_rank() == 0:
+            _logger.log(
+                logging.WARNING if changed > _MUCH else logging.INFO,
+                "match_classes: shares of the classes among images without a label, by their soft labels: %s, "
+                "corrected towards those of the labeled images (%s): %s. The most probable class of %.1f %% of them "
+                "changed%s",
+                _listed(soft_labels.mean(0)), _listed(prior), _listed(matched.mean(0)), 100 * changed,
+                _HOW_TO_LEAVE_IT if changed > _MUCH else "",
+            )  # fmt: skip
+        return matched
+
+    def _all_contents(self) -> list[str]:
+        labeled = [digest for digest, _ in self.dataset.labeled.contents()]
+        return [*labeled, *self.unlabeled_contents()]
 
     def _prior(self, classes: int) -> Tensor:
         labels = torch.tensor(self.dataset.labeled.labels())
@@ -160,3 +204,25 @@ def with_prior(soft_labels: Tensor, prior: Tensor) -> Tensor:
     """
     scaled = soft_labels * prior / soft_labels.mean(0).clamp_min(torch.finfo(soft_labels.dtype).tiny)
     return scaled / scaled.sum(1, keepdim=True)
+
+
+def _places(contents: Sequence[str], saved: Sequence[str]) -> list[int]:
+    """Where each content is among the saved ones; equal contents are taken in their order.
+
+    Raises:
+        ValueError: if one is not there.
+    """
+    places: dict[str, list[int]] = {}
+    for place, content in enumerate(saved):
+        places.setdefault(content, []).append(place)
+    try:
+        return [places[content].pop(0) for content in contents]
+    except (KeyError, IndexError):
+        raise ValueError(
+            "resume: there are images that got no soft label before; resume with the same images, or train again "
+            "without resume"
+        ) from None
+
+
+def _listed(shares: Tensor) -> str:
+    return ", ".join(f"{float(share):.2f}" for share in shares)

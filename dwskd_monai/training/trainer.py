@@ -125,6 +125,12 @@ class DualStudentTrainer(Trainer):
         self.auxiliary = NoAuxiliary() if auxiliary is None else auxiliary
         if self.auxiliary.labels_images:
             self.schedule = EpochSchedule.with_restart(max_epochs, label_epochs)
+            if loss_function.needs_features:
+                raise ValueError(
+                    f"auxiliary: soft labels have no features, which {type(loss_function.term).__name__} with "
+                    f"feature_weight {loss_function.feature_weight} compares; set distillation_term to SoftenedKL or "
+                    "LogitStandard, and feature_weight to 0"
+                )
         else:
             self.schedule = EpochSchedule.of(max_epochs, distillation_epochs, independent_epochs)
         if self.auxiliary.joins and self.schedule.distillation_epochs < max_epochs:
@@ -266,6 +272,7 @@ class DualStudentTrainer(Trainer):
     ) -> Tensor:
         """Write the losses of this batch into ``state.output``; returns the loss to differentiate."""
         if soft_labels is None:
+            self._refuse_missing_soft_labels()
             loss = self._objective(main, auxiliary, targets)
         else:
             loss = self._soft_objective(main, targets, _plain(soft_labels).to(targets.device))
@@ -285,10 +292,21 @@ class DualStudentTrainer(Trainer):
         epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.independent_epochs
         return self.loss_function(student, targets, peer, epoch=epochs)
 
+    def _refuse_missing_soft_labels(self) -> None:
+        if self.auxiliary.labels_images and self.phase is Phase.FINE_TUNING:
+            raise ValueError(
+                f"epoch {self.state.epoch}: main learns soft labels now, but the batch has no {SOFT_LABEL!r}. Workers "
+                "of the data loader that began before the images were labeled do not know them: leave "
+                "persistent_workers out"
+            )
+
     def _soft_objective(self, main: StudentOutput, targets: Tensor, soft_labels: Tensor) -> Tensor:
         """Main's loss with soft labels ``(B, C)``."""
         labeled = targets != NO_LABEL
-        epochs = (self.state.iteration - 1) / self.state.epoch_length - self.schedule.distillation_epochs
+        first = self.schedule.distillation_epochs
+        epochs = (self.state.iteration - 1) / self.state.epoch_length - first
+        of_ramp = self.loss_function.ramp_up_epochs / (0.5 * (self.schedule.max_epochs - first))
+        epochs *= max(1.0, of_ramp)  # it ends after half of these epochs at the latest
         return self.loss_function.from_soft_labels(main, targets, labeled, soft_labels, epochs)
 
     def _auxiliary_view(self, batchdata: dict[str, Tensor]) -> Tensor:

@@ -215,6 +215,7 @@ def test_a_teacher_file_whose_keys_do_not_match(workspace):
         ({"slice_axis": "z"}, f"slice_axis must be one of {', '.join(SLICE_AXES)}; got 'z'"),
         ({"aggregate": "median"}, "aggregate must be one of mean, max, top_k; got 'median'"),
         ({"val_interval": 0}, "interval must be 1 or more epochs"),
+        ({"auxiliary": "own_soft_labels", "label_epochs": 7}, "label_epochs"),
         ({"fold": 7}, "0 <= fold < folds"),
     ],
 )

@@ -15,8 +15,10 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
+from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.phantoms import make_phantoms
 from tests.bundles.commands import DIMS, SMALL, TEACHER_DIMS, as_options, config, run, run_here, start, train_here
+from tests.conftest import BUNDLES
 
 pytestmark = pytest.mark.slow
 
@@ -212,6 +214,14 @@ def test_the_same_images_are_needed_to_resume(trained, phantoms, unlabeled, tmp_
         cwd=tmp_path, expect=2,
     )  # fmt: skip
     assert "unlabeled images: 1 of" in printed
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_teacher_learns_from_labels_alone_and_says_so(bundle):
+    teacher = Bundle(bundle, {"unlabeled_dir": "images"})
+    with pytest.raises(ValueError, match="unlabeled_dir: this training learns from labels alone; leave it out"):
+        teacher.parsed("chosen_auxiliary", "train", "train_teacher")
+    assert Bundle(bundle).parsed("chosen_auxiliary", "train", "train_teacher") == "none"
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,10 @@ def test_auto_labels_images_if_there_are_unlabeled_ones_and_else_is_mutual():
             chosen_auxiliary(kind, "images")
     with pytest.raises(ValueError, match="auxiliary must be one of auto, ema, .*; got 'foo'"):
         chosen_auxiliary("foo", None)
+
+
+def test_a_training_without_a_second_network_learns_nothing_from_unlabeled_images():
+    assert chosen_auxiliary("none", None, labeling=None) == "none"
+    for kind in ("none", "auto", "teacher_soft_labels"):
+        with pytest.raises(ValueError, match="unlabeled_dir: this training learns from labels alone; leave it out"):
+            chosen_auxiliary(kind, "images", labeling=None)

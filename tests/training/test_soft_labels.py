@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from dwskd_monai.training import (
+    BatchEnsembled,
     BestModelSaver,
     DualStudentTrainer,
     EpochSeedHandler,
@@ -44,6 +45,7 @@ class Slices(Dataset):
     """Images (1, 2, 2); the number of slices of each one is given, and how often an epoch goes through them."""
 
     def __init__(self, counts: list[int], labels: list[int] | None = None, times: int = 1, first: int = 0) -> None:
+        self.names = [str(first + place) for place in range(len(counts))]
         self.data = [{"label": "a name"} for _ in counts]
         self._labels = labels
         self._places = [place for place, count in enumerate(counts) for _ in range(count)] * times
@@ -66,7 +68,7 @@ class Slices(Dataset):
         return [None] * len(self.data) if self._labels is None else list(self._labels)
 
     def contents(self) -> list[tuple[str, int | None]]:
-        return [(str(self._first + place), None) for place in range(len(self.data))]
+        return [(name, None) for name in self.names]
 
 
 def make_slices(times: int = 2) -> SoftlyLabeledSlices:
@@ -156,15 +158,58 @@ def test_the_best_network_of_a_training_that_starts_again_is_one_of_its_last_epo
 
     validated(0, 0.2)  # the network that is served
     validated(1, 0.9)
+    first = (tmp_path / "model.pt").read_bytes()
     saver.forget()
+    nn.init.zeros_(network.fc.weight)
     validated(2, 0.2)
-    assert (saver.best_epoch, saver.best_metric) == (0, 0.2), "no better than what is served"
-    validated(3, 0.3)
+    assert (saver.best_epoch, saver.best_metric) == (1, 0.9), "the next one is no better than what is served"
+    assert (tmp_path / "model.pt").read_bytes() == first
     restored = BestModelSaver(tmp_path / "model.pt")
     restored.load_state_dict(saver.state_dict())
-    assert (restored.best_epoch, restored.best_metric) == (3, 0.3)
-    restored.forget()
-    assert restored.best_metric == 0.2
+    saver = restored
+    validated(3, 0.3)
+    assert (saver.best_epoch, saver.best_metric) == (3, 0.3)
+    assert (tmp_path / "model.pt").read_bytes() != first
+
+
+class Record:
+    """Writes which weights it is of."""
+
+    def file_of(self, weights: Path) -> Path:
+        return weights.with_suffix(".yaml")
+
+    def write(self, file: Path, weights: Path, best: dict, evidence: object) -> None:
+        file.write_text(f"epoch {best['epoch']}")
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0.6, True), (0.7, False), (0.9, False)])
+def test_a_network_that_is_forgotten_and_was_better_is_kept_beside_and_said(tmp_path, caplog, after, kept):
+    saver = BestModelSaver(tmp_path / "model.pt", Record())
+    network = Student()
+
+    def validated(epoch: int, value: float) -> None:
+        nn.init.constant_(network.fc.bias, epoch)
+        state = SimpleNamespace(key_metric_name="accuracy", metrics={"accuracy": value}, epoch=epoch)
+        saver(SimpleNamespace(state=state, network=network))
+
+    validated(1, 0.7)
+    validated(2, 0.5)
+    saver.forget()
+    validated(3, after)
+    restored = BestModelSaver(tmp_path / "model.pt", Record())
+    restored.load_state_dict(saver.state_dict())
+    restored.compare_with_forgotten()
+    assert torch.load(tmp_path / "model.pt")["fc.bias"][0] == 3
+    assert (tmp_path / "model.yaml").read_text() == "epoch 3"
+    before = tmp_path / "model_before_restart.pt"
+    assert before.exists() == before.with_suffix(".yaml").exists() == kept
+    if kept:
+        assert torch.load(before)["fc.bias"][0] == 1
+        assert before.with_suffix(".yaml").read_text() == "epoch 1"
+        assert "the network of epoch 1, before main started again, was better: 0.7000" in caplog.text
+        assert str(before) in caplog.text
+    else:
+        assert not caplog.messages
 
 
 def test_the_prior_is_that_of_the_formula():
@@ -261,6 +306,37 @@ def test_networks_label_all_images_once(kind, match_classes, caplog):
     assert len(warned) == (right <= 0.5), "the most frequent class has half of the images"
 
 
+@pytest.mark.parametrize(("bias", "much"), [(0.0, True), (4.0, False)])
+def test_how_much_the_shares_of_the_classes_changed_is_said_and_warned_of_if_it_is_much(caplog, bias, much):
+    training = Training("teacher_soft_labels")
+    with torch.no_grad():
+        training.peer.fc.bias[0] += bias  # sure that all have the first class, which also most labeled images have
+    training.peer.eval()
+    before = probabilities([training.peer], training.slices)[6:]
+    prior = torch.tensor([3, 2, 1]) / 6
+    after = with_prior(before, prior)
+    changed = float((before.argmax(1) != after.argmax(1)).float().mean())
+    assert (changed > 0.1) == much, "both cases are tried"
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
+    (record,) = [record for record in caplog.records if record.message.startswith("match_classes")]
+    shares = [", ".join(f"{share:.2f}" for share in each.tolist()) for each in (before.mean(0), prior, after.mean(0))]
+    assert record.message.startswith(
+        f"match_classes: shares of the classes among images without a label, by their soft labels: {shares[0]}, "
+        f"corrected towards those of the labeled images ({shares[1]}): {shares[2]}. The most probable class of "
+        f"{100 * changed:.1f} % of them changed"
+    )
+    assert (record.levelno == logging.WARNING) == record.message.endswith("set match_classes: false") == much
+
+
+def test_a_class_that_no_labeled_image_has_is_not_taken_from_the_others(caplog):
+    training = Training("teacher_soft_labels")
+    training.slices.labeled._labels = [0, 1, 1, 0, 1, 0]
+    training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
+    torch.testing.assert_close(training.slices.soft_labels, probabilities([training.peer], training.slices))
+    assert "match_classes: no labeled image has class 2" in caplog.text
+
+
 def test_labelers_that_have_learned_nothing_are_warned_of(caplog):
     training = Training("teacher_soft_labels")
     nn.init.zeros_(training.peer.fc.weight)
@@ -326,6 +402,78 @@ def test_a_training_does_not_go_back_before_its_soft_labels(tmp_path):
     longer = Training(path=tmp_path / "state.pt", resume=True, max_epochs=12)
     with pytest.raises(ValueError, match="main has already started again, but epoch 5 is now one of the 6 before that"):
         longer.trainer.run()
+
+
+def test_a_training_does_not_leave_the_soft_labels_out(tmp_path):
+    stopped = Training(path=tmp_path / "state.pt", max_epochs=8)
+    stopped.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda engine: engine.terminate())
+    stopped.trainer.run()
+    shorter = Training(path=tmp_path / "state.pt", resume=True, max_epochs=3)
+    with pytest.raises(ValueError, match="images were to be labeled after epoch 2, which is over"):
+        shorter.trainer.run()
+
+
+def test_soft_labels_stay_with_their_images_when_these_have_another_order(tmp_path):
+    stopped = Training(path=tmp_path / "state.pt")
+    stopped.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=3), lambda engine: engine.terminate())
+    stopped.trainer.run()
+    state = stopped.soft_labels.state_dict()
+    made = state["soft_labels"]
+    resumed = Training()
+    resumed.slices.labeled.names = ["1", "0", "2", "3", "4", "5"]
+    resumed.slices.unlabeled.names = ["103", "101", "100", "102"]
+    resumed.soft_labels.load_state_dict(state)
+    assert torch.equal(resumed.slices.soft_labels, made[[1, 0, 2, 3, 4, 5, 9, 7, 6, 8]])
+    assert resumed.soft_labels.state_dict()["contents"][:2] == ["1", "0"]
+    again = Training()
+    again.soft_labels.load_state_dict(resumed.soft_labels.state_dict())
+    assert torch.equal(again.slices.soft_labels, made)
+
+
+def test_an_image_that_got_no_soft_label_is_an_error():
+    training = Training()
+    training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
+    state = training.soft_labels.state_dict()
+    training.slices.unlabeled.names[0] = "another"
+    with pytest.raises(ValueError, match="there are images that got no soft label before; resume with the same images"):
+        training.soft_labels.load_state_dict(state)
+
+
+def test_workers_that_do_not_know_the_soft_labels_stop_the_training():
+    training = Training()
+    loader = DataLoader(training.slices, batch_size=4, num_workers=1, persistent_workers=True)
+    trainer = make_trainer(
+        auxiliary="soft_labels", network=training.main, auxiliary_network=training.peer, optimizer=training.optimizer,
+        train_data_loader=loader, max_epochs=4, train_handlers=[SoftLabelHandler(training.soft_labels)],
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="epoch 3: main learns soft labels now, .* leave persistent_workers out"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("changes", [{"term": BatchEnsembled()}, {"feature_weight": 0.5}])
+def test_what_compares_features_is_refused_before_the_training(changes):
+    with pytest.raises(ValueError, match="auxiliary: soft labels have no features, .* distillation_term to SoftenedKL"):
+        make_trainer(auxiliary="soft_labels", loss_function=SelfDistillationLoss(**changes))
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "ramp", "weights"),
+    [(40, 5.0, {20: 0.0067, 22.5: 0.2865, 25: 1.0}), (8, 5.0, {4: 0.0067, 5: 0.2865, 6: 1.0}), (4, 0.0, {2: 1.0})],
+)
+def test_the_weight_of_soft_labels_has_risen_after_half_of_their_epochs_at_the_latest(max_epochs, ramp, weights):
+    seen = {}
+
+    class Loss(SelfDistillationLoss):
+        def from_soft_labels(self, student, target, labeled, soft_labels, epoch=0.0):
+            seen[now] = self.soft_label_weight * self._ramp(epoch)
+            return torch.zeros(())
+
+    trainer = make_trainer(auxiliary="soft_labels", loss_function=Loss(ramp_up_epochs=ramp), max_epochs=max_epochs)
+    trainer.state.epoch_length = 100
+    for now in weights:
+        trainer.state.iteration = int(100 * now) + 1
+        trainer._soft_objective(StudentOutput(torch.zeros(1, 3)), torch.tensor([0]), torch.ones(1, 3) / 3)
+    assert seen == pytest.approx(weights, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["mutual", "ema", "none", "frozen"])

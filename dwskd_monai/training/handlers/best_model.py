@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from monai.engines import Evaluator
 from torch import Tensor
 
 from dwskd_monai import checkpoints
-from dwskd_monai.files import replacing, replacing_pair
+from dwskd_monai.files import before_restart_of, replacing, replacing_pair
 from dwskd_monai.training.distributed import unwrap
 
 _logger = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ class BestModelSaver:
         self.evidence = evidence
         self.best_metric = -math.inf
         self.best_epoch = 0
+        self._to_beat = -math.inf  # by the network that is saved next
         self._least = -math.inf  # the metric of the network that was there before the training
+        self._forgotten: tuple[float, int] | None = None  # metric and epoch
         self._saved = False
 
     def attach(self, engine: Engine) -> None:
@@ -85,13 +88,13 @@ class BestModelSaver:
             return
         if engine.state.epoch == 0:
             self._least = metric
-        if metric <= self.best_metric:
+        if metric <= self._to_beat:
             return
         weights = {key: value.cpu() for key, value in unwrap(engine.network).state_dict().items()}
         broken = [key for key, value in weights.items() if not torch.isfinite(value).all()]
         if broken:
             raise FloatingPointError(f"epoch {engine.state.epoch}: weights of {broken[0]} are not finite; not saved")
-        self.best_metric = metric
+        self.best_metric = self._to_beat = metric
         self.best_epoch = engine.state.epoch
         evidence = None if self.evidence is None else self.evidence.fit()
         if not self._saved and holds_weights(self.path, weights):
@@ -104,9 +107,45 @@ class BestModelSaver:
         _logger.debug("epoch %d: best %s so far, %.4f, saved to %s", self.best_epoch, name, metric, self.path)
 
     def forget(self) -> None:
-        """Forget the networks of this training, which starts again, but not the one that was there before it."""
-        self.best_metric = self._least
-        self.best_epoch = 0
+        """Forget the networks of this training, which starts again, but not the one that was there before it.
+
+        The next network replaces the best one so far even if it is worse, of which :attr:`forgotten` is a copy.
+        """
+        self._to_beat = self._least
+        if not self.best_epoch:
+            return
+        self._forgotten = (self.best_metric, self.best_epoch)
+        if idist.get_rank() == 0:
+            for file, copy in self._copies():
+                with replacing(copy) as temporary:
+                    shutil.copy2(file, temporary)
+
+    def compare_with_forgotten(self) -> None:
+        """At the end: say so if the forgotten network was better, and remove its copy if not."""
+        if self._forgotten is None or idist.get_rank() != 0:
+            return
+        metric, epoch = self._forgotten
+        if epoch == self.best_epoch or metric <= self.best_metric:
+            for _, copy in self._copies():
+                copy.unlink(missing_ok=True)
+        else:
+            _logger.warning(
+                "on the validation images, the network of epoch %d, before main started again, was better: %.4f, and "
+                "the best one after it %.4f. The latter is in %s, and the former in %s",
+                epoch, metric, self.best_metric, self.path, self.forgotten,
+            )  # fmt: skip
+
+    @property
+    def forgotten(self) -> Path:
+        """Where the best network from before the restart is."""
+        return before_restart_of(self.path)
+
+    def _copies(self) -> list[tuple[Path, Path]]:
+        """The files of the best network, and where they are copied to."""
+        copies = [(self.path, self.forgotten)]
+        if self.record is not None:
+            copies.append((self.record.file_of(self.path), self.record.file_of(self.forgotten)))
+        return copies
 
     def _save(self, weights: Mapping[str, Tensor], metric_name: str, evidence: Mapping[str, Any] | None) -> None:
         if self.record is None:
@@ -131,7 +170,9 @@ class BestModelSaver:
         return {
             "best_metric": self.best_metric,
             "best_epoch": self.best_epoch,
+            "to_beat": self._to_beat,
             "least": self._least,
+            "forgotten": self._forgotten,
             "saved": self._saved,
         }
 
@@ -139,7 +180,9 @@ class BestModelSaver:
         """Restore :meth:`state_dict`'s content."""
         self.best_metric = float(state["best_metric"])
         self.best_epoch = int(state["best_epoch"])
+        self._to_beat = float(state["to_beat"])
         self._least = float(state["least"])
+        self._forgotten = None if state["forgotten"] is None else tuple(state["forgotten"])
         self._saved = bool(state["saved"])
 
 

@@ -50,6 +50,8 @@ class SoftLabelHandler:
             engine.add_event_handler(Events.STARTED, self.keep_first_weights)
             engine.add_event_handler(Events.EPOCH_STARTED, self.check)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+            if self.best_model is not None:
+                engine.add_event_handler(Events.COMPLETED, self.best_model.compare_with_forgotten)
 
     def _require_validation(self, engine: DualStudentTrainer) -> None:
         first, last = engine.schedule.distillation_epochs, engine.schedule.max_epochs
@@ -65,11 +67,16 @@ class SoftLabelHandler:
         self.soft_labels.first_weights = {name: value.cpu().clone() for name, value in weights.items()}
 
     def check(self, engine: DualStudentTrainer) -> None:
-        """A resumed training must not go back to the time before the soft labels.
+        """A resumed training must not go back to the time before the soft labels, nor leave it out.
 
         Raises:
             ValueError: if it does.
         """
+        if not self.soft_labels.there and engine.phase is Phase.FINE_TUNING:
+            raise ValueError(
+                f"resume: images were to be labeled after epoch {engine.schedule.distillation_epochs}, which is over, "
+                "and they have no soft labels; resume with the same max_epochs and label_epochs"
+            )
         if self.soft_labels.there and engine.phase is not Phase.FINE_TUNING:
             raise ValueError(
                 f"resume: main has already started again, but epoch {engine.state.epoch} is now one of the "
