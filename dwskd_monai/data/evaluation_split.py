@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from dwskd_monai.class_order import ClassNames
 from dwskd_monai.data.cache import ImageCache, digest_of
 from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.images import list_images
+from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.text import listed
 
 _logger = logging.getLogger(__name__)
@@ -95,6 +98,29 @@ def digests_of(items: Sequence[Mapping[str, Any]], cache_dir: str | Path | None)
     if cache is not None:
         cache.save_index()
     return digests
+
+
+def listed_digests(
+    place: str | Path,
+    cache_dir: str | Path | None,
+    dicom_series: bool,
+    ignored_columns: Collection[str] | str,
+    setting: str,
+) -> list[str]:
+    """Digests of the contents of all images without labels of a folder or a datalist, without those that are missing.
+
+    Args:
+        place: as :func:`~dwskd_monai.data.images.list_images` takes it.
+        cache_dir: where digests are kept; None: nowhere.
+        dicom_series, ignored_columns, setting: as of ``list_images``.
+
+    Raises:
+        FileNotFoundError: if the place does not exist, or has no image.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # files that cannot be used are listed, and nobody needs the list
+        refused = RefusedImages(Path(folder) / "refused.csv")
+        items = list_images(place, dicom_series, ignored_columns, refused, setting)
+    return sorted(digest for digest in digests_of(items, cache_dir) if digest)
 
 
 def _digest(image: str, cache: ImageCache | None) -> str:

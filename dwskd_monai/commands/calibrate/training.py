@@ -11,7 +11,7 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
 from dwskd_monai.bundle.settings_record import MAY_CHANGE, digest_of_datalist
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.data.evaluation_split import digests_of
+from dwskd_monai.data.evaluation_split import digests_of, listed_digests
 
 _MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
 _OF_THE_CHOICE = ("fold", "folds", "seed", "train_fraction")
@@ -50,7 +50,7 @@ class RepeatedTraining:
         self.dataset_dir = str(self.bundle.parsed("dataset_dir", "train")) if dataset_dir is None else dataset_dir
         self.settings: dict[str, Any] = {**recorded, **choice, **self.given, "dataset_dir": self.dataset_dir}
         self._refuse_other_teacher()
-        self._refuse_missing_unlabeled()
+        self._refuse_other_unlabeled()
         self._refuse_other_images()
         self._refuse_other_labels()
 
@@ -84,6 +84,8 @@ class RepeatedTraining:
         origin = self.trained.origin
         decisive = {key: value for key, value in self.settings.items() if key not in _MAY_BE_GIVEN}
         images = {part: sorted(self.trained.images[part] or ()) for part in ("unlabeled", "earlier")}
+        if self._unlabeled:
+            images["unlabeled_dir"] = sorted(self._unlabeled)
         return {
             "settings": decisive,
             "teacher": origin.get("teacher"),
@@ -126,7 +128,16 @@ class RepeatedTraining:
                 "--teacher_weights"
             )
 
-    def _refuse_missing_unlabeled(self) -> None:
+    @cached_property
+    def _unlabeled(self) -> set[str]:
+        """Digests of the images of ``unlabeled_dir``, of which a training leaves some out."""
+        place = self.given.get("unlabeled_dir")
+        if place is None:
+            return set()
+        options = {name: self.bundle.parsed(name, "train") for name in ("dicom_series", "ignored_columns")}
+        return set(listed_digests(place, self.bundle.parsed("cache_dir", "train"), setting="unlabeled_dir", **options))
+
+    def _refuse_other_unlabeled(self) -> None:
         used = "unlabeled" in self.trained.origin
         if used != (self.given.get("unlabeled_dir") is not None):
             raise ValueError(
@@ -136,6 +147,12 @@ class RepeatedTraining:
                     if used
                     else "no images without labels"
                 )
+            )
+        learned = set(self.trained.images["unlabeled"] or ())
+        if gone := len(learned - self._unlabeled):
+            raise ValueError(
+                f"unlabeled_dir: of the {len(learned)} images without labels of the training, {gone} are not in "
+                f"{self.given['unlabeled_dir']}; give the folder that the training had"
             )
 
     def _refuse_other_images(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dwskd_monai.commands.compare.dataset import data_hashes
+from dwskd_monai.commands.compare.dataset import data_hashes, hash_of_unlabeled
 from dwskd_monai.commands.compare.figures import draw
 from dwskd_monai.commands.compare.grid import run_grid
 from dwskd_monai.commands.compare.grid_file import Grid, write_grid
@@ -14,7 +14,7 @@ from dwskd_monai.commands.compare.overrides import grid_bundle, refuse_unknown_o
 from dwskd_monai.commands.compare.page import write_page
 from dwskd_monai.commands.compare.results import collect, write_results
 from dwskd_monai.commands.compare.runs import Run, measured_runs
-from dwskd_monai.commands.compare.setting import Setting
+from dwskd_monai.commands.compare.setting import UNLABELED, Setting, places_of_unlabeled
 from dwskd_monai.commands.compare.summary import power, write_summary
 
 
@@ -106,6 +106,12 @@ def prepare(grid: Grid) -> Comparison:
     names = [method.name for method in methods]
     if grid.baseline not in names:
         raise ValueError(f"baseline must be among the methods {', '.join(names)}; got {grid.baseline}")
+    places = places_of_unlabeled(grid.overrides)
+    if places and not any(method.unlabeled for method in methods):
+        raise ValueError(
+            f"{UNLABELED}: none of the methods {', '.join(names)} learns from its images; add one that does, such as "
+            "teacher_soft_labels, or leave it out"
+        )
     needed = {method.needs for method in methods if method.needs is not None}
     bundle = grid_bundle(grid.bundle, grid.demo, grid.overrides)
     refuse_unknown_of_methods(grid.bundle, methods)
@@ -121,6 +127,7 @@ def prepare(grid: Grid) -> Comparison:
         kept=frozenset(names if grid.keep_models else needed),
         data_hash=data_hash,
         test_hash=test_hash,
+        unlabeled_hash=hash_of_unlabeled(bundle, places, grid.out / "cache"),
     )
     runs = measured_runs(methods, grid.fractions, range(grid.folds or 1), grid.seeds)
     return Comparison(grid, runs, setting, methods, list(declared))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.cache import ImageCache
 from dwskd_monai.data.digests import Contents, contents, digest_of_splits
+from dwskd_monai.data.evaluation_split import listed_digests
 
 
 def data_hashes(
@@ -52,3 +55,19 @@ def data_hashes(
     if folds is not None:
         splits = {"": splits["training"] | splits["validation"]}  # each fold divides them in another way
     return digest_of_splits(splits), digest_of_splits({"": tests})
+
+
+def hash_of_unlabeled(bundle: Bundle, places: Collection[Path], cache_dir: Path) -> str:
+    """A digest of the contents of images without labels, which does not depend on paths; "" if there are none.
+
+    Args:
+        bundle: the bundle.
+        places: folders or datalists.
+        cache_dir: as of :func:`data_hashes`.
+
+    Raises:
+        FileNotFoundError: if a place does not exist, or has no image.
+    """
+    options = {name: bundle.parsed(name, "train") for name in ("dicom_series", "ignored_columns")}
+    found = [listed_digests(place, cache_dir, setting="unlabeled_dir", **options) for place in places]
+    return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest() if found else ""

@@ -33,6 +33,7 @@ class Setting:
         kept: methods whose best network is kept when a run is finished.
         data_hash: digest of the images and their labels.
         test_hash: digest of the images of ``test_dir``.
+        unlabeled_hash: digest of the images without labels.
     """
 
     bundle: Path
@@ -45,6 +46,7 @@ class Setting:
     kept: frozenset[str] = frozenset()
     data_hash: str = ""
     test_hash: str = ""
+    unlabeled_hash: str = ""
 
     def configs(self, method: Method, *more: str) -> list[Path]:
         """The config files with which a method is run."""
@@ -85,7 +87,17 @@ class Setting:
             "overrides": {key: value for key, value in self.overrides_of(run).items() if key != "dataset_dir"},
             "data": self.data_hash,
             "test": "" if run.tuning else self.test_hash,
+            "unlabeled": self.unlabeled_hash if run.method.unlabeled else "",
         }
+
+
+def places_of_unlabeled(overrides: Mapping[str, Any]) -> list[Path]:
+    """The folders and datalists of images without labels, and of those that are held out, for any fraction."""
+    return [
+        Path(value)
+        for key, value in sorted(overrides.items())
+        if key.partition("@")[0] in (UNLABELED, HELD_OUT) and value is not None
+    ]
 
 
 def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:
@@ -105,8 +117,8 @@ def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:
     before = read_json(path)
     now = json.loads(json.dumps(identity))
     for part in now:
-        if before.get(part) != now[part]:
-            name, was, new = _first_difference(part, before.get(part), now[part])
+        if before.get(part, "") != now[part]:
+            name, was, new = _first_difference(part, before.get(part, ""), now[part])
             raise ValueError(
                 f"{folder}: was run with other settings: {name} was {was}, now it is {new}; give another --out, or "
                 "remove this folder to run it again"

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from dwskd_monai.bundle.settings_file import read_settings
+from dwskd_monai.bundle.settings_record import digest_of_datalist
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.cli import main
 from dwskd_monai.commands.calibrate.pooled import fit_to_folds, wanted_of
@@ -126,6 +127,46 @@ def test_what_would_be_another_training_is_refused(models, phantoms, capsys, opt
     assert message in refused(capsys, phantoms / "datalist.csv", "--ckpt_dir", models, *options)
     assert (models / "model.yaml").read_bytes() == before
     assert not (models / "out_of_fold").exists()
+
+
+@pytest.fixture
+def with_unlabeled(models, phantoms) -> list[str]:
+    """Digests of some test images, from which the training has now learned without their labels, by its settings."""
+    items = load_split(phantoms / "datalist.csv", CLASSES, "test")[:3]
+    digests = digests_of(items, None)
+    content = content_of(models)
+    images = {**content["training"]["images"], "unlabeled": digests}
+    content["training"] |= {"images": images, "unlabeled": {"images": 3, "agreement": None}}
+    training = RepeatedTraining(BUNDLE, str(phantoms / "datalist.csv"), {"ckpt_dir": str(models)})
+    labels = {digest: item["label"] for item, digest in zip(training.items, training._digests, strict=True)}
+    contents = {split: [(digest, labels.get(digest)) for digest in of_split] for split, of_split in images.items()}
+    content["training"]["datalist_sha256"] = digest_of_datalist(contents)
+    (models / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return digests
+
+
+@pytest.mark.slow
+def test_other_images_without_labels_are_refused(models, with_unlabeled, phantoms, capsys):
+    given = (phantoms / "datalist.csv", "--ckpt_dir", models)
+    assert "unlabeled_dir: the training learned from images without labels; give them" in refused(capsys, *given)
+    said = refused(capsys, *given, "--unlabeled_dir", phantoms / "train")
+    assert f"of the 3 images without labels of the training, 3 are not in {phantoms / 'train'}" in said
+
+
+@pytest.mark.slow
+def test_trainings_of_folds_with_other_images_without_labels_are_not_continued(
+    models, with_unlabeled, phantoms, tmp_path
+):
+    more = shutil.copytree(phantoms / "test", tmp_path / "more")
+    shutil.copy(next((phantoms / "train").rglob("*.png")), more / "further.png")
+
+    def identity(unlabeled: Path) -> dict[str, Any]:
+        given = {"ckpt_dir": str(models), "unlabeled_dir": str(unlabeled)}
+        return RepeatedTraining(BUNDLE, str(phantoms / "datalist.csv"), given).identity()
+
+    assert identity(phantoms / "test") == identity(Path(shutil.copytree(phantoms / "test", tmp_path / "copy")))
+    one, other = identity(phantoms / "test"), identity(more)
+    assert {key for key in one if one[key] != other[key]} == {"unlabeled_dir"}
 
 
 @pytest.mark.slow

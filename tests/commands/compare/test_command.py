@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.cli import main
+from dwskd_monai.commands.compare.dataset import hash_of_unlabeled
 from dwskd_monai.commands.compare.grid_file import make_grid, read_grid
 from tests.commands.compare.command import grid, run, start, write_methods
 from tests.conftest import BUNDLES
@@ -30,6 +32,26 @@ def refused(capsys, *arguments: str | Path) -> str:
         main(["compare", *map(str, arguments)])
     assert stopped.value.code == 2
     return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_images_without_labels_that_no_method_learns_from_are_refused(tmp_path, phantoms, capsys):
+    given = ("--bundle", BUNDLES[0], "--dataset_dir", phantoms / "datalist.csv", "--out", tmp_path)
+    said = refused(capsys, *given, "--methods", "selection,teacher", "--unlabeled_dir", phantoms / "test")
+    assert "unlabeled_dir: none of the methods teacher, selection learns from its images" in said or (
+        "unlabeled_dir: none of the methods selection, teacher learns from its images" in said
+    )
+    assert "add one that does, such as teacher_soft_labels" in said
+
+
+def test_a_digest_of_images_without_labels_is_of_their_contents(tmp_path, phantoms):
+    bundle = Bundle(BUNDLES[0])
+    copied = Path(shutil.copytree(phantoms / "test", tmp_path / "copied"))
+    digest = hash_of_unlabeled(bundle, [phantoms / "test"], tmp_path / "cache")
+    assert digest == hash_of_unlabeled(bundle, [copied], tmp_path / "cache")
+    next(copied.rglob("*.png")).unlink()
+    assert digest != hash_of_unlabeled(bundle, [copied], tmp_path / "cache")
+    assert digest != hash_of_unlabeled(bundle, [phantoms / "test", copied], tmp_path / "cache")
+    assert hash_of_unlabeled(bundle, [], tmp_path / "cache") == ""
 
 
 @pytest.fixture(scope="module")

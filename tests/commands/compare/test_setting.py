@@ -78,6 +78,18 @@ def test_a_run_with_other_settings_is_not_taken(tmp_path, changes, message):
         refuse_other_settings(tmp_path, replace(setting, **changes).identity(run))
 
 
+def test_other_images_without_labels_are_noticed_by_the_methods_that_learn_from_them(tmp_path):
+    runs = [Run(METHODS[name], 1.0, 0, 0) for name in ("teacher_soft_labels", "selection")]
+    old, new = (make_setting(unlabeled_hash=digest) for digest in ("old", "new"))
+    for run in runs:
+        (tmp_path / run.method.name).mkdir()
+        (tmp_path / run.method.name / "settings.json").write_text(json.dumps(old.identity(run)))
+        (tmp_path / run.method.name / "result.json").touch()
+    with pytest.raises(ValueError, match="unlabeled was old, now it is new"):
+        refuse_other_settings(tmp_path / "teacher_soft_labels", new.identity(runs[0]))
+    refuse_other_settings(tmp_path / "selection", new.identity(runs[1]))
+
+
 def test_a_config_that_was_edited_is_noticed(tmp_path):
     shutil.copytree(BUNDLE / "configs", tmp_path / "bundle" / "configs")
     setting = make_setting(bundle=tmp_path / "bundle")
