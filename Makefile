@@ -49,7 +49,7 @@ demo: $(VENV)/installed
 	$(MONAI) --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/train_teacher.yaml','$(CONFIGS)/demo.yaml']" \
 	  --dataset_dir $(DATA)/datalist.csv --teacher_weights random --learning_rate 0.001 \
 	  $(MODELS) $(CACHE) --output_dir $(DEMO)/teacher
-	@echo "== 2. two students from its weights; they distil, then one is fine-tuned"
+	@echo "== 2. two students from its weights learn from the labels, then from each other too; the better one is kept"
 	$(MONAI) training --config_file "['$(CONFIGS)/train.yaml','$(CONFIGS)/demo.yaml']" \
 	  --dataset_dir $(DATA)/datalist.csv --teacher_weights $(DEMO)/models/teacher.pt $(MODELS) $(CACHE) --output_dir $(DEMO)
 	@echo "== 3. the deployed student on the test studies"

@@ -63,6 +63,8 @@ TRAININGS = {
     "teacher_again": Training("teacher", labelers=("teacher",)),
     "teacher_two_rounds": Training("main", labelers=("teacher_again",)),
     "tuned_start": Training("main", labelers=("teacher_again",), tuned="teacher_again"),
+    "teacher_slowly": Training("teacher", part=False, learning_rate=0.0008),
+    "teacher_slowly_soft_labels": Training("main", labelers=("teacher_slowly",)),
 }
 
 

@@ -18,7 +18,7 @@ def train(
             that the bundle was created for.
         large_model: fine-tune the teacher. Its students can then start from --teacher_weights BUNDLE/models/teacher.pt.
         demo: train small networks on small images for few epochs, as the bundle's demo.yaml says.
-        settings: any key of train.yaml, such as --max_epochs 20.
+        settings: any key of train.yaml, such as --max_epochs 20, or --unlabeled_dir DIR for images without labels.
     """
     from dwskd_monai.bundle.monai_command import given, run_monai
 

@@ -7,13 +7,13 @@ from typing import Any
 
 
 def calibrate(bundle: str, dataset_dir: str | None = None, out: str | None = None, **settings: Any) -> None:
-    """Fit what a trained bundle says of its certainty to all labeled images, out of fold: ``calibrate BUNDLE DIR``.
+    """Fit temperature, operating points and prediction sets to all labeled images: ``calibrate BUNDLE DIR``.
 
     A training fits the temperature, the operating points and the prediction sets to its validation images, which also
-    chose its epoch; with few labels these are few. This command trains a network for each fold as the bundle's was
-    trained, of which the fold chooses nothing, predicts the fold by it, and fits them anew to the predictions of all
-    folds. It takes as long as that many trainings, and continues after the last fold that was finished. The bundle's
-    network stays as it is; its model.yaml is written again.
+    chose its epoch; with few labels these are few. For each fold, this command trains a network as the bundle's was
+    trained, without using the fold, and predicts the fold with it. It then fits them to the predictions of all folds.
+    It takes as long as that many trainings, and continues after the last fold that was finished. The bundle's network
+    stays as it is; its model.yaml is written again.
 
     Args:
         bundle: folder of the bundle.

@@ -23,8 +23,8 @@ def export(
 
     Args:
         bundle: folder of the bundle.
-        format: onnx, the classifier from stored pixels to probabilities; or its network alone, from prepared slices to
-            logits: onnx_network, torchscript or exported_program.
+        format: onnx, the classifier from stored pixels to probabilities; or the network alone, from prepared slices to
+            logits, as onnx_network, torchscript or exported_program.
         out: the file; beside model.pt by default.
         dataset_dir: labeled images for the comparison, and for calibrating and measuring int8; by default a
             synthetic study, which a bundle made by create has only for chest_xray, lung_ct or brain_mri.

@@ -17,10 +17,11 @@ def suggest(
 ) -> None:
     """Say which studies to label next, or which labels are probably wrong: ``suggest BUNDLE --unlabeled_dir DIR``.
 
-    Suggests studies on which the two students of a training disagree and which differ from each other, one of each
-    patient. Writes suggestions.csv, suggestions.png and suggestions.json. With --audit, lists labeled studies that are
-    probably mislabeled, each judged by networks that were not trained on it: audit.csv, audit.png and audit.json. Both
-    write refused.csv; exit code 3: images were refused, and all others were used.
+    Suggests studies on which the two students of a training disagree, or of which its one student is least certain, and
+    which differ from each other, one of each patient. Writes suggestions.csv, suggestions.png and suggestions.json.
+    With --audit, lists labeled studies that are probably mislabeled, each judged by networks that were not trained on
+    it: audit.csv, audit.png and audit.json. Both write refused.csv; exit code 3: images were refused, and all others
+    were used.
 
     Args:
         bundle: folder of a trained bundle; with --audit, several of them with commas between them, trained with

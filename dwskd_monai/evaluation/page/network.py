@@ -70,7 +70,11 @@ def _images(training: Mapping[str, Any]) -> str:
     images = training.get("images")
     if not images:
         return NOT_RECORDED
-    parts = [f"{len(digests):,} {split} images" for split, digests in images.items()]
+    parts = [
+        f"{split} images not recorded" if digests is None else f"{len(digests):,} {split} images"
+        for split, digests in images.items()
+        if split != "unlabeled"
+    ]
     refused = sum(training.get("refused_images", {}).values())
     unlabeled = training.get("unlabeled", {}).get("images")
     more = [f"{unlabeled:,} images without labels"] if unlabeled else []

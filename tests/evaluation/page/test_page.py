@@ -225,6 +225,11 @@ def test_the_network_is_told_in_words():
     assert words["slices become a study by"] == "top_k of 5"
     assert words["best epoch"] == "6, with balanced_accuracy 0.912 on the validation images"
     assert words["trained on"] == "2 training images, 1 validation images, 1 refused"
+    training |= {"images": training["images"] | {"unlabeled": ["d"] * 7}, "unlabeled": {"images": 7}}
+    said = "2 training images, 1 validation images, 7 images without labels, 1 refused"
+    assert in_words(Trained(settings, training), "0f")["trained on"] == said, "once"
+    training["images"]["earlier"] = None
+    assert "earlier images not recorded" in in_words(Trained(settings, training), "0f")["trained on"]
     assert words["changed settings"] == "image_size: 64"
     assert words["teacher"] == words["image size"] == "not recorded"
 
