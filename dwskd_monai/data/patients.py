@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dwskd_monai.data.columns import SPLIT_NAMES
 from dwskd_monai.data.sources import LabeledImage
 from dwskd_monai.data.text import listed
 from dwskd_monai.reading import RefusedImage, dicom
@@ -54,17 +53,6 @@ def identities(path: Path) -> set[str]:
         return {*dicom.series_of(path), *([] if patient is None else [f"patient {patient}"])}
     except (RefusedImage, OSError):
         return set()
-
-
-def folders_of(image: Path, root: Path, class_names: Collection[str]) -> list[str]:
-    """The folders on the way from a root to an image that are not those of a split or a class; the first is a patient.
-
-    Among labeled images, too, the first folder below that of a class is the patient.
-    """
-    if not root.is_dir() or not image.is_relative_to(root):
-        return []
-    folders = image.relative_to(root).parts[:-1]
-    return [name for name in folders if name.lower() not in SPLIT_NAMES and name not in class_names]
 
 
 def _with_patient(image: LabeledImage, dicom_patients: bool, folder_patients: bool) -> LabeledImage:

@@ -18,7 +18,8 @@ from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
-from dwskd_monai.data.patients import folders_of, identities
+from dwskd_monai.data.patient_folders import crowded, depth_of_patients, folders_of
+from dwskd_monai.data.patients import identities
 from dwskd_monai.data.refused import RefusedImages, shown_kinds
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.reading import RefusedImage
@@ -69,8 +70,8 @@ def open_unlabeled(
         dicom_series: whether DICOM files in one folder are the slices of one volume.
         dicom_patients: whether to take patients from DICOM headers.
         folder_patients: whether folders may be patients. Images in a folder that is named like a held-out patient are
-            left out; and if labeled images are in folders of patients, all other images in the folder of one that is
-            left out.
+            left out; and if labeled images are in folders of patients, so are all other images in a folder of that
+            depth that has one that is left out, unless it has more than half of all images.
         ignored_columns: columns of a datalist to ignore.
         cache_dir, slices_per_study, num_workers: as of :class:`~dwskd_monai.data.slices.SliceDataset`.
         required: whether there must be an image besides those of the training that may be learned from; if not, and
@@ -101,17 +102,24 @@ def open_unlabeled(
     digests = [digest for digest, _ in images.contents()]
     pictures = images.middle_slices(SIDE)
     names = in_order(class_names) if folder_patients else None
+    depth = depth_of_patients([*training.data, *validation.data, *test_items])
     folders = _folders(images.data, existing(unlabeled_dir, "unlabeled_dir"), names)
-    common = _common(folders)
-    of_patients = slice(common, common + 1) if _are_in_folders_of_patients(training.data) else slice(0)
+    many = crowded(folders)
     ties = [
-        _ties(item, dicom_patients, of_item[of_patients]) for item, of_item in zip(images.data, folders, strict=True)
+        _ties(item, dicom_patients)
+        | {f"folder {folder}" for folder in _of_patient(of_image, depth) if folder not in many}
+        for item, of_image in zip(images.data, folders, strict=True)
     ]
+    named = [{f"patient {folder.name}" for folder in of_image} for of_image in folders]
     known = _with_contents_of(training, digests)
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
-        root = existing(held_out_dir, "held_out_dir") if split == "held-out" and held_out_dir is not None else None
-        reasons |= _of_same_patients(ties, folders, held, _held_ties(held, root, names, dicom_patients), split)
+        held_ties = [_ties(item, dicom_patients) for item in held.data]
+        if split == "held-out" and held_out_dir is not None:
+            patients = _patients_of_folders(held.data, existing(held_out_dir), names, depth, many)
+            held_ties = [own | of_folders for own, of_folders in zip(held_ties, patients, strict=True)]
+        both = [own | of_folders for own, of_folders in zip(ties, named, strict=True)]
+        reasons |= _of_same_patients(both, held, held_ties, split)
         reasons |= _near_copies(pictures, held, split)
         reasons |= dict.fromkeys(_with_contents_of(held, digests), f"a copy of a {split} image")
     reasons = _with_companions(images, ties, reasons)
@@ -159,17 +167,12 @@ def _near_copies(pictures: NDArray[np.float32], held: SliceDataset, split: str) 
 
 
 def _of_same_patients(
-    ties: Sequence[set[str]],
-    folders: Sequence[list[str]],
-    held: SliceDataset,
-    held_ties: Sequence[set[str]],
-    split: str,
+    ties: Sequence[set[str]], held: SliceDataset, held_ties: Sequence[set[str]], split: str
 ) -> dict[int, str]:
     """Places of images that belong to a held-out one, and how to say it.
 
     Args:
         ties: of the images.
-        folders: of the images; any of them may have the name of a held-out patient.
         held: held-out images.
         held_ties: of these.
         split: of these.
@@ -177,12 +180,12 @@ def _of_same_patients(
     names: dict[str, str] = {}
     for item, of_item in zip(held.data, held_ties, strict=True):
         names |= dict.fromkeys(of_item, _name(item))
-    reasons = {}
-    for place, (own, of_image) in enumerate(zip(ties, folders, strict=True)):
-        shared = sorted((own | {f"patient {folder}" for folder in of_image}) & names.keys())
-        if shared:
-            reasons[place] = f"of the same patient, study or series as the {split} image {names[shared[0]]}"
-    return reasons
+    shared = {place: sorted(own & names.keys()) for place, own in enumerate(ties)}
+    return {
+        place: f"of the same patient, study or series as the {split} image {names[found[0]]}"
+        for place, found in shared.items()
+        if found
+    }
 
 
 def _with_companions(images: SliceDataset, ties: Sequence[set[str]], reasons: Mapping[int, str]) -> dict[int, str]:
@@ -200,46 +203,44 @@ def _with_companions(images: SliceDataset, ties: Sequence[set[str]], reasons: Ma
     return left_out
 
 
-def _folders(items: Sequence[Item], root: Path | None, class_names: Sequence[str] | None) -> list[list[str]]:
-    """Of each image, the folders below the root that may be patients.
-
-    Args:
-        items: of a folder, or of a datalist.
-        root: the folder, or the datalist; None: folders say nothing that is not known yet.
-        class_names: names that patients do not have; None: no folder is a patient.
-    """
-    if root is None or class_names is None:
+def _folders(items: Sequence[Item], root: Path, class_names: Sequence[str] | None) -> list[list[Path]]:
+    """Of each image, the folders that may be patients; none without names that patients do not have."""
+    if class_names is None:
         return [[] for _ in items]
     return [folders_of(Path(item[CommonKeys.IMAGE]), root, class_names) for item in items]
 
 
-def _common(folders: Sequence[list[str]]) -> int:
-    """How many folders are on the way to all images, such as ``images``; the next one may be a patient."""
-    return next((at for at, names in enumerate(zip(*folders)) if len(set(names)) > 1), min(map(len, folders)))
+def _of_patient(folders: Sequence[Path], depth: int | None) -> Sequence[Path]:
+    """The folder that is as deep as those of patients among the labeled images, if there is one."""
+    return [] if depth is None or len(folders) <= depth else [folders[-1 - depth]]
 
 
-def _are_in_folders_of_patients(items: Sequence[Item]) -> bool:
-    """Whether labeled images have their patients from folders, so that others will be in such folders too."""
-    return any(item.get("patient") in Path(item[CommonKeys.IMAGE]).parts[:-1] for item in items)
-
-
-def _held_ties(
-    held: SliceDataset, root: Path | None, class_names: Sequence[str] | None, dicom_patients: bool
+def _patients_of_folders(
+    held: Sequence[Item], root: Path, class_names: Sequence[str] | None, depth: int | None, many: Collection[Path]
 ) -> list[set[str]]:
-    """Of each held-out image; a folder that has all of them counts too, since there may be only one patient."""
-    folders = _folders(held.data, root, class_names)
-    common = _common(folders)
-    return [
-        _ties(item, dicom_patients, of_item[: common + 1]) for item, of_item in zip(held.data, folders, strict=True)
+    """Patients of held-out images by their folders: as deep as among the labeled images, or else any.
+
+    Args:
+        held: the images.
+        root, class_names: as of :func:`_folders`.
+        depth: of :func:`~dwskd_monai.data.patient_folders.depth_of_patients`.
+        many: folders that have most images without labels; what is named like one, and has most held-out images too, is
+            no patient.
+    """
+    folders = _folders(held, root, class_names)
+    no_patients = {folder.name for folder in crowded(folders)} & {folder.name for folder in many}
+    found = [
+        folders_of_image if depth is None else _of_patient(folders_of_image, depth) for folders_of_image in folders
     ]
+    return [{f"patient {folder.name}" for folder in each if folder.name not in no_patients} for each in found]
 
 
-def _ties(item: Item, dicom_patients: bool, folders: Sequence[str]) -> set[str]:
+def _ties(item: Item, dicom_patients: bool) -> set[str]:
     """What an image has in common with all that must be in its split: its patient, its study, its series.
 
-    A datalist may name patients by pseudonyms, a header by a number, and a folder may be one: all count.
+    A datalist may name patients by pseudonyms, and a header by a number: both count.
     """
-    ties = {f"study {study_of(item)}", *(f"patient {folder}" for folder in folders)}
+    ties = {f"study {study_of(item)}"}
     if "patient" in item:
         ties.add(f"patient {item['patient']}")
     if dicom_patients:
@@ -268,8 +269,12 @@ def _report(unlabeled_dir: str | Path, count: int, known: int, refused: RefusedI
 
 def _hint(rows: Sequence[Mapping[str, str]]) -> str:
     """What to do if images may be left out because folders were taken for patients."""
-    of_patients = any("of the same patient" in row["reason"] for row in rows)
-    return ". If folders in it are not patients, set folder_patients: false" if of_patients else ""
+    if not any("of the same patient" in row["reason"] for row in rows):
+        return ""
+    return (
+        ". A folder in it is taken for a patient if it is named like a held-out one, or is as deep as those of "
+        "patients among the labeled images; name and arrange folders otherwise if they are not"
+    )
 
 
 def _name(item: Item) -> str:

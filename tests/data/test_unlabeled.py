@@ -204,7 +204,7 @@ def test_other_images_in_the_folder_of_a_copy_are_of_its_patient_if_labeled_ones
 ):
     labeled, unlabeled = places
     if folders_of_patients:
-        moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1")
+        with_a_labeled_patient(labeled)
     (unlabeled / "patient7").mkdir()
     shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "patient7" / "copy.png")
     moved(unlabeled / "20.png", unlabeled / "patient7")
@@ -215,30 +215,67 @@ def test_other_images_in_the_folder_of_a_copy_are_of_its_patient_if_labeled_ones
     assert left_out(path) == (copy | companion if folders_of_patients else copy)
 
 
-def test_a_folder_that_has_all_images_is_no_patient(places):
+def with_a_labeled_patient(labeled: Path, below: str = "") -> None:
+    """Put a training image into the folder of a patient, or of one below it."""
+    moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1" / below)
+
+
+@pytest.mark.parametrize(
+    ("labeled_in", "folders", "copy_in", "of_the_patient"),
+    [
+        ("", dict.fromkeys(range(20, 40), "images"), "images", set()),
+        ("", {20: "siteA/p1", 21: "siteA/p1", 22: "siteA/p2", 23: "siteB/p1"}, "siteA/p1", {20, 21}),
+        ("", {20: "images/p1", 21: "images/p2"}, "images/p1", {20}),
+        ("", {20: "p1", 21: "p1/study1", 22: "p2/study1"}, "p1", {20}),
+        ("study1", {20: "siteA/p1/s1", 21: "siteA/p1/s2", 22: "siteA/p2/s1"}, "siteA/p1/s1", {20, 21}),
+        ("study1", {20: "p1", 21: "p1"}, "p1", set()),
+    ],
+    ids=["a pool", "sites", "others beside", "deeper", "with studies", "less deep"],
+)
+def test_a_copy_leaves_out_what_is_in_a_folder_as_deep_as_those_of_labeled_patients(
+    places, labeled_in, folders, copy_in, of_the_patient
+):
     labeled, unlabeled = places
-    moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1")
-    for file in sorted(unlabeled.iterdir()):
-        moved(file, unlabeled / "images")
-    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "images" / "copy.png")
+    with_a_labeled_patient(labeled, labeled_in)
+    for number, folder in folders.items():
+        moved(unlabeled / f"{number}.png", unlabeled / folder)
+    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / copy_in / "copy.png")
     dataset, path = opened(labeled, unlabeled)
-    assert left_out(path).keys() == {"copy.png"}
-    assert len(dataset.data) == 20
+    assert left_out(path).keys() == {"copy.png", *(f"{number}.png" for number in of_the_patient)}
+    assert len(dataset.data) == 20 - len(of_the_patient)
 
 
-def test_if_folders_that_are_no_patients_leave_nothing_the_error_says_what_to_set(places):
+def test_a_folder_that_most_images_are_in_is_not_the_patient_of_the_same_name(places, tmp_path):
     labeled, unlabeled = places
-    moved(labeled / "train" / "ill" / "0.png", labeled / "train" / "ill" / "patient1")
+    held = tmp_path / "held" / "images"
+    shutil.copytree(labeled / "test" / "ill", held)
+    for number in range(20, 36):
+        moved(unlabeled / f"{number}.png", unlabeled / "images")
+    dataset, path = opened(labeled, unlabeled, held_out_dir=tmp_path / "held")
+    assert len(dataset.data) == 20
+    assert not path.exists()
+
+
+def test_labeled_images_may_be_in_a_folder_beside_the_others(places):
+    labeled, unlabeled = places
+    with_a_labeled_patient(labeled)
+    shutil.copytree(labeled, unlabeled.parent / "all" / "labeled")
+    unlabeled.rename(unlabeled.parent / "all" / "others")
+    dataset, _ = opened(labeled, unlabeled.parent / "all")
+    assert sorted(names(dataset)) == sorted(f"{number}.png" for number in range(20, 40))
+
+
+def test_if_folders_leave_nothing_the_error_says_why(places):
+    labeled, unlabeled = places
+    with_a_labeled_patient(labeled)
     for number, file in enumerate(sorted(unlabeled.iterdir())):
         moved(file, unlabeled / f"part{number % 2}")
     for part, name in (("part0", "12"), ("part1", "14")):
         shutil.copy(labeled / "val" / "ill" / f"{name}.png", unlabeled / part / f"{name}_copy.png")
     with pytest.raises(
-        ValueError, match="no further image .* If folders in it are not patients, set folder_patients: false"
+        ValueError, match="no further image .* A folder in it is taken for a patient if it is named like"
     ):
         opened(labeled, unlabeled)
-    dataset, _ = opened(labeled, unlabeled, folder_patients=False)
-    assert len(dataset.data) == 20
 
 
 def test_held_out_images_that_cannot_be_read_are_said_and_change_nothing_else(places, caplog):

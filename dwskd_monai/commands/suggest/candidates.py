@@ -16,7 +16,8 @@ from dwskd_monai.data.groups import groups_of
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, NearCopy, near_copies
-from dwskd_monai.data.patients import folders_of, of_header
+from dwskd_monai.data.patient_folders import folders_of
+from dwskd_monai.data.patients import of_header
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.data.sources import LabeledImage
@@ -129,8 +130,8 @@ def _patients(items: Sequence[Item], pairs: Sequence[NearCopy], root: Path, judg
             image = replace(image, patient=patient, ties=ties)
         of_folders = folders_of(image.image, root, judges.class_names)
         if image.patient is None and where["folder_patients"] and of_folders:
-            folders.add(of_folders[0])
-            image = replace(image, patient=of_folders[0])
+            folders.add(of_folders[0].name)
+            image = replace(image, patient=of_folders[0].name)
         images.append(image)
     if folders:
         _logger.info(

@@ -1,0 +1,53 @@
+"""Which folders are patients, where there are no classes to find them by: among images without labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.utils.enums import CommonKeys
+
+from dwskd_monai.data.columns import SPLIT_NAMES
+
+
+def folders_of(image: Path, root: Path, class_names: Collection[str]) -> list[Path]:
+    """The folders from a root to an image, without those that are named like a split or a class; the outer one first.
+
+    There are none if the root is not a folder.
+    """
+    if not root.is_dir() or not image.is_relative_to(root):
+        return []
+    below = [folder for folder in reversed(image.parents) if folder != root and folder.is_relative_to(root)]
+    return [folder for folder in below if folder.name.lower() not in SPLIT_NAMES and folder.name not in class_names]
+
+
+def depth_of_patients(labeled: Iterable[Mapping[str, Any]]) -> int | None:
+    """How many folders are between those of patients and the labeled images in them; None: no patient is a folder.
+
+    Args:
+        labeled: items with ``image`` and, if it is known, ``patient``.
+
+    Examples:
+        >>> depth_of_patients([{"image": "data/ill/P1/CT/1.dcm", "patient": "P1"}])
+        1
+        >>> depth_of_patients([{"image": "data/ill/1.dcm", "patient": "P1"}]) is None
+        True
+    """
+    depths: Counter[int] = Counter()
+    for item in labeled:
+        folders = [folder.name for folder in Path(item[CommonKeys.IMAGE]).parents]
+        if item.get("patient") in folders:
+            depths[folders.index(item["patient"])] += 1
+    return depths.most_common(1)[0][0] if depths else None
+
+
+def crowded(folders: Sequence[Collection[Path]]) -> set[Path]:
+    """Folders that have more than half of all images, such as ``images``.
+
+    Args:
+        folders: those of each image.
+    """
+    counts = Counter(folder for of_image in folders for folder in of_image)
+    return {folder for folder, count in counts.items() if count > len(folders) / 2}
