@@ -48,6 +48,7 @@ _MODULES = {
     "leave_process_group": "distributed",
     "monai_label_studies": "monai_label",
     "open_teacher": "teachers",
+    "parameter_groups": "learning_rate",
     "restart_epoch": "auxiliary",
     "slices_per_epoch": "schedule",
     "stochastic_depth": "teachers",

@@ -1,11 +1,14 @@
-"""The learning rate of each epoch."""
+"""The learning rate of each network and of each epoch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from monai.optimizers import WarmupCosineSchedule
+from timm.optim import param_groups_weight_decay
+from torch import nn
 from torch.optim import Optimizer
 
 
@@ -48,3 +51,34 @@ class WarmupCosine(WarmupCosineSchedule):
         self._last_lr = self.get_lr()
         for group, learning_rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = learning_rate
+
+
+def parameter_groups(networks: Iterable[nn.Module], learning_rates: Sequence[float | None]) -> list[dict[str, Any]]:
+    """The groups of parameters of an optimizer; biases and norms have no weight decay, as in timm.
+
+    Args:
+        networks: one or several.
+        learning_rates: of the first network, of the second, and so on; there may be more of them than networks. None:
+            that of the optimizer.
+
+    Returns:
+        Two groups for each learning rate: without weight decay, and with that of the optimizer.
+
+    Examples:
+        >>> student, teacher = nn.Linear(2, 3), nn.Linear(2, 3)
+        >>> groups = parameter_groups([student, teacher], [None, 0.0002])
+        >>> [(group.get("lr"), group.get("weight_decay"), len(group["params"])) for group in groups]
+        [(None, 0.0, 1), (None, None, 1), (0.0002, 0.0, 1), (0.0002, None, 1)]
+        >>> [len(group["params"]) for group in parameter_groups([student, teacher], [None, None])]
+        [2, 2]
+    """
+    trained: dict[float | None, nn.ModuleList] = {}
+    for network, learning_rate in zip(networks, learning_rates):
+        trained.setdefault(learning_rate, nn.ModuleList()).append(network)
+    groups = []
+    for learning_rate, together in trained.items():
+        own = {} if learning_rate is None else {"lr": learning_rate}
+        for group in param_groups_weight_decay(together, weight_decay=1.0):
+            decay = {} if group["weight_decay"] else {"weight_decay": 0.0}
+            groups.append({"params": group["params"], **own, **decay})
+    return groups

@@ -216,6 +216,27 @@ def test_the_same_images_are_needed_to_resume(trained, phantoms, unlabeled, tmp_
     assert "unlabeled images: 1 of" in printed
 
 
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({"unlabeled_dir": "images"}, (0.001, 0.001)),
+        ({"unlabeled_dir": "images", "teacher_learning_rate": 0.01}, (0.001, 0.01)),
+        ({"unlabeled_dir": "images", "auxiliary": "soft_labels"}, (0.001, 0.001)),
+        ({}, (0.001, 0.001)),
+    ],
+    ids=["by default", "another", "two students", "without unlabeled images"],
+)
+def test_the_teacher_has_its_own_learning_rate(settings, rates):
+    small = {"teacher": "convnext_atto", "student": "convnext_atto", "teacher_weights": "random", "image_size": 32}
+    bundle = Bundle(BUNDLES[0], settings | small | {"learning_rate": 0.001, "device": "cpu"})
+    parser = bundle.config("train")
+    networks = parser.get_parsed_content("students")
+    groups = parser.get_parsed_content("optimizer").param_groups
+    of = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    found = [{of[id(parameter)] for parameter in network.parameters()} for network in networks]
+    assert [list(each) for each in found] == [[pytest.approx(rate)] for rate in rates]
+
+
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_the_teacher_learns_from_labels_alone_and_says_so(bundle):
     teacher = Bundle(bundle, {"unlabeled_dir": "images"})

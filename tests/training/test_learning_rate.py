@@ -7,8 +7,10 @@ import pytest
 import torch
 from ignite.engine import Events
 from monai.handlers import LrScheduleHandler
+from timm.optim import create_optimizer_v2
+from torch import nn
 
-from dwskd_monai.training import TrainingStateHandler, WarmupCosine
+from dwskd_monai.training import TrainingStateHandler, WarmupCosine, parameter_groups
 from tests.training.test_trainer import Student, make_trainer
 
 HIGHEST, WARMUP, FACTOR = 0.1, 2, 0.1
@@ -67,3 +69,35 @@ def test_it_starts_again_where_main_does(tmp_path):
     first = rates_of_a_training(tmp_path / "state.pt", 11, until=7, restart=5)
     rest = rates_of_a_training(tmp_path / "state.pt", 11, resume=True, restart=5)
     assert first + rest == whole, "to the last bit"
+
+
+def test_networks_that_learn_alike_have_the_groups_of_timm_and_another_one_has_its_own():
+    networks = nn.ModuleList(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)) for _ in range(2))
+    expected = create_optimizer_v2(networks, "adamw", lr=0.01, weight_decay=0.05).param_groups
+    alike = made(networks, [None, None])
+    assert [shown(group) for group in alike] == [shown(group) for group in expected]
+    own = made(networks, [None, 0.004])
+    rates = {id(parameter): group["lr"] for group in own for parameter in group["params"]}
+    assert [{rates[id(parameter)] for parameter in network.parameters()} for network in networks] == [{0.01}, {0.004}]
+    alone = made(networks[:1], [None, 0.004])
+    assert {group["lr"] for group in alone} == {0.01}
+
+
+def test_each_network_follows_the_schedule_from_its_own_rate():
+    networks = [nn.Linear(2, 3), nn.Linear(2, 3)]
+    optimizer = torch.optim.AdamW(parameter_groups(networks, [None, 0.4]), lr=1.0)
+    schedule = WarmupCosine(optimizer, 2, 8, warmup_multiplier=0.1, restart=4)
+    for _ in range(8):
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates[2:] == pytest.approx([0.4 * rate for rate in rates[:2]])
+        optimizer.step()
+        schedule.step()
+
+
+def made(networks: nn.ModuleList, learning_rates: list[float | None]) -> list[dict]:
+    groups = parameter_groups(networks, learning_rates)
+    return create_optimizer_v2(groups, "adamw", lr=0.01, weight_decay=0.05).param_groups
+
+
+def shown(group: dict) -> tuple:
+    return group["lr"], group["weight_decay"], [id(parameter) for parameter in group["params"]]
