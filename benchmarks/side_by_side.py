@@ -65,6 +65,7 @@ TRAININGS = {
     "tuned_start": Training("main", labelers=("teacher_again",), tuned="teacher_again"),
     "teacher_slowly": Training("teacher", part=False, learning_rate=0.0008),
     "teacher_slowly_soft_labels": Training("main", labelers=("teacher_slowly",)),
+    "teacher_soft_labels_unmatched": Training("main", labelers=("teacher",), matched=False),
 }
 
 
@@ -149,8 +150,9 @@ def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[st
     soft_labels = None
     if training.labelers:
         of_labelers = [read(folder / f"{labeler}.pt", trainer.pairs)["opinions"] for labeler in training.labelers]
-        together = [_together(each, training.vote) for each in zip(*of_labelers)]
-        soft_labels = [with_class_shares(each, pair) for each, pair in zip(together, trainer.pairs)]
+        soft_labels = [_together(each, training.vote) for each in zip(*of_labelers)]
+        if training.matched:
+            soft_labels = [with_class_shares(each, pair) for each, pair in zip(soft_labels, trainer.pairs)]
     made = trainer.run(
         training,
         steps,
@@ -162,7 +164,7 @@ def trained(trainer: SideBySide, name: str, steps: int, folder: Path) -> dict[st
             states=any(name == other.tuned for other in TRAININGS.values()),
         ),
     )
-    return asdict(made) | {"soft_labels": soft_labels or [], "pairs": [_name(pair) for pair in trainer.pairs]}
+    return vars(made) | {"soft_labels": soft_labels or [], "pairs": [_name(pair) for pair in trainer.pairs]}
 
 
 def read(file: Path, pairs: Sequence[Pair]) -> dict[str, Any]:

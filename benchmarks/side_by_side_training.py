@@ -49,6 +49,7 @@ class Training:
         length: its steps, as a multiple of ``--steps``.
         labelers: trainings whose networks label all images for it.
         vote: each labeler gives its class, and not its probabilities.
+        matched: soft labels are corrected to the shares of the classes among the labeled images.
         strong: the student sees strong views.
         falling: the weight of soft labels falls to 0 in the last fifth.
         rival: another way to learn from images without labels: ``fixmatch`` or ``mean_teacher``.
@@ -66,6 +67,7 @@ class Training:
     length: float = 1.0
     labelers: tuple[str, ...] = ()
     vote: bool = False
+    matched: bool = True
     strong: bool = False
     falling: bool = False
     rival: str = ""

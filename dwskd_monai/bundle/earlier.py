@@ -47,8 +47,6 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
     for file in files:
         with replacing(kept / file.name) as temporary:
             shutil.copy2(file, temporary)
-    for file in of_forgotten:  # the new training may have none
-        file.unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in files) / 1e6
     _logger.info(
         "an earlier training is in %s: it is kept in %s (%.1f MB). To continue it: --resume true --ckpt_dir %s",

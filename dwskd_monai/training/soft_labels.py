@@ -61,7 +61,7 @@ class SoftLabels:
         self.seed = seed
         self.first_weights: dict[str, Tensor] = {}
         """Main's before the training, with which it starts again."""
-        self._contents: list[str] = []  # of the images, in the order of the soft labels
+        self._contents: list[str] | None = None
         self.agreement: float | None = None
         """Share of the images to which all networks give the same class; None before, or of one network."""
 
@@ -86,7 +86,6 @@ class SoftLabels:
         if self.match_classes and len(soft_labels) > count:
             soft_labels[count:] = self._matched(soft_labels[count:])
         self.dataset.soft_labels = soft_labels
-        self._contents = self._all_contents()
         if idist.get_rank() == 0:
             self._tell(soft_labels, count)
 
@@ -95,12 +94,19 @@ class SoftLabels:
         unlabeled = self.dataset.unlabeled
         return [] if unlabeled is None else [digest for digest, _ in unlabeled.contents()]
 
+    def contents(self) -> list[str]:
+        """The digest of the content of each image, with a label or without, as it was when this was asked first."""
+        if self._contents is None:
+            labeled = [digest for digest, _ in self.dataset.labeled.contents()]
+            self._contents = [*labeled, *self.unlabeled_contents()]
+        return self._contents
+
     def state_dict(self) -> dict[str, Any]:
         """What must survive an interruption."""
         return {
             "first_weights": self.first_weights,
             "soft_labels": self.dataset.soft_labels,
-            "contents": self._contents,
+            "contents": self.contents() if self.there else None,
             "agreement": self.agreement,
         }
 
@@ -116,8 +122,7 @@ class SoftLabels:
         if soft_labels is None:
             self.dataset.soft_labels = None
             return
-        self._contents = self._all_contents()
-        places = _places(self._contents, state.get("contents") or self._contents)  # older states have no contents
+        places = _places(self.contents(), state.get("contents") or self.contents())  # older states have none
         self.dataset.soft_labels = soft_labels.cpu()[places]
 
     def _tell(self, soft_labels: Tensor, count: int) -> None:
@@ -132,7 +137,8 @@ class SoftLabels:
         if right <= float(self._prior(soft_labels.shape[1]).max()):
             _logger.warning(
                 "soft labels are right for %.1f %% of the labeled images, no more than if all had the most frequent "
-                "class: what labeled them has learned nothing; try another learning_rate, or more label_epochs",
+                "class: what labeled them has learned nothing; try another learning_rate (of the teacher: "
+                "teacher_learning_rate), or more label_epochs",
                 100 * right,
             )
 
@@ -158,10 +164,6 @@ class SoftLabels:
                 _HOW_TO_LEAVE_IT if changed > _MUCH else "",
             )  # fmt: skip
         return matched
-
-    def _all_contents(self) -> list[str]:
-        labeled = [digest for digest, _ in self.dataset.labeled.contents()]
-        return [*labeled, *self.unlabeled_contents()]
 
     def _prior(self, classes: int) -> Tensor:
         labels = torch.tensor(self.dataset.labeled.labels())

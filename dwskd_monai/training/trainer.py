@@ -127,8 +127,8 @@ class DualStudentTrainer(Trainer):
             self.schedule = EpochSchedule.with_restart(max_epochs, label_epochs)
             if loss_function.needs_features:
                 raise ValueError(
-                    f"auxiliary: soft labels have no features, which {type(loss_function.term).__name__} with "
-                    f"feature_weight {loss_function.feature_weight} compares; set distillation_term to SoftenedKL or "
+                    f"auxiliary: soft labels have no features to compare; got {type(loss_function.term).__name__} and "
+                    f"feature_weight {loss_function.feature_weight}. Set distillation_term to SoftenedKL or "
                     "LogitStandard, and feature_weight to 0"
                 )
         else:
@@ -192,6 +192,11 @@ class DualStudentTrainer(Trainer):
     def phase(self) -> Phase:
         """The phase of the current epoch."""
         return self.schedule.phase(self.state.epoch)
+
+    @property
+    def restarts_now(self) -> bool:
+        """Whether images are labeled after the current epoch, and main then starts again."""
+        return self.auxiliary.labels_images and self.state.epoch == self.schedule.distillation_epochs
 
     @property
     def auxiliary_competes(self) -> bool:

@@ -7,7 +7,10 @@ import pytest
 
 from dwskd_monai.bundle import keep_earlier_training
 
-NAMES = ("model.pt", "model.yaml", "training_state.pt", "training_state.previous.pt")
+NAMES = (
+    "model.pt", "model.yaml", "model_before_restart.pt", "model_before_restart.yaml", "training_state.pt",
+    "training_state.previous.pt",
+)  # fmt: skip
 
 
 @pytest.fixture

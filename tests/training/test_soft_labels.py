@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +183,33 @@ class Record:
         file.write_text(f"epoch {best['epoch']}")
 
 
+def ended_after(epoch: int) -> SimpleNamespace:
+    return SimpleNamespace(state=SimpleNamespace(epoch=epoch, max_epochs=4))
+
+
+def test_the_copy_of_an_earlier_training_goes_when_another_one_saves_a_network(tmp_path):
+    stale = [tmp_path / "model_before_restart.pt", tmp_path / "model_before_restart.yaml"]
+    for file in stale:
+        file.touch()
+    saver = BestModelSaver(tmp_path / "model.pt", Record())
+    state = SimpleNamespace(key_metric_name="accuracy", metrics={"accuracy": 0.5}, epoch=1)
+    saver(SimpleNamespace(state=state, network=Student()))
+    assert not any(file.exists() for file in stale)
+
+
+def test_a_training_that_goes_on_in_another_folder_has_no_copy_there_and_says_no_place(tmp_path, caplog):
+    saver = BestModelSaver(tmp_path / "model.pt", Record())
+    saver.load_state_dict({"best_metric": 0.9, "best_epoch": 1, "least": -math.inf, "saved": True})  # an older state
+    saver.forget()
+    state = SimpleNamespace(key_metric_name="accuracy", metrics={"accuracy": 0.5}, epoch=3)
+    saver(SimpleNamespace(state=state, network=Student()))
+    saver.compare_with_forgotten(ended_after(4))
+    (said,) = caplog.messages
+    assert said.endswith(
+        f"was better: 0.9000, and the best one after it 0.5000. The latter is in {tmp_path / 'model.pt'}"
+    )
+
+
 @pytest.mark.parametrize(("after", "kept"), [(0.6, True), (0.7, False), (0.9, False)])
 def test_a_network_that_is_forgotten_and_was_better_is_kept_beside_and_said(tmp_path, caplog, after, kept):
     saver = BestModelSaver(tmp_path / "model.pt", Record())
@@ -198,7 +226,9 @@ def test_a_network_that_is_forgotten_and_was_better_is_kept_beside_and_said(tmp_
     validated(3, after)
     restored = BestModelSaver(tmp_path / "model.pt", Record())
     restored.load_state_dict(saver.state_dict())
-    restored.compare_with_forgotten()
+    restored.compare_with_forgotten(ended_after(3))
+    assert (tmp_path / "model_before_restart.pt").exists(), "the training may go on"
+    restored.compare_with_forgotten(ended_after(4))
     assert torch.load(tmp_path / "model.pt")["fc.bias"][0] == 3
     assert (tmp_path / "model.yaml").read_text() == "epoch 3"
     before = tmp_path / "model_before_restart.pt"
@@ -344,7 +374,10 @@ def test_labelers_that_have_learned_nothing_are_warned_of(caplog):
         training.peer.fc.bias.copy_(torch.tensor([0.0, 0.0, 1.0]))  # the rarest class, always
     training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
     assert "right for 16.7 % of the labeled images" in caplog.text
-    assert "what labeled them has learned nothing; try another learning_rate" in caplog.text
+    assert (
+        "what labeled them has learned nothing; try another learning_rate (of the teacher: teacher_learning_rate)"
+        in caplog.text
+    )
 
 
 def test_the_teacher_labels_and_is_no_student():
@@ -352,6 +385,24 @@ def test_the_teacher_labels_and_is_no_student():
     assert training.trainer.students == 1
     assert not training.trainer.auxiliary.competes
     assert training.trainer.auxiliary.labelers(training.main) == [training.peer]
+
+
+def test_the_state_is_written_when_main_starts_again_whatever_the_interval(tmp_path):
+    training = Training()
+    objects = {"soft_labels": training.soft_labels}
+    TrainingStateHandler(tmp_path / "state.pt", objects, interval=3).attach(training.trainer)
+    training.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda engine: engine.terminate())
+    training.trainer.run()
+    state = torch.load(tmp_path / "state.pt")
+    assert state["trainer"]["epoch"] == 2
+    assert torch.equal(state["soft_labels"]["soft_labels"], training.slices.soft_labels)
+
+
+def test_soft_labels_are_those_of_the_contents_at_the_start():
+    training = Training()
+    training.slices.unlabeled.names[0] = "changed"
+    training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
+    assert training.soft_labels.state_dict()["contents"][6] == "100"
 
 
 def test_nothing_that_the_optimizer_knew_is_kept_after_the_restart():
@@ -419,24 +470,24 @@ def test_soft_labels_stay_with_their_images_when_these_have_another_order(tmp_pa
     stopped.trainer.run()
     state = stopped.soft_labels.state_dict()
     made = state["soft_labels"]
-    resumed = Training()
-    resumed.slices.labeled.names = ["1", "0", "2", "3", "4", "5"]
-    resumed.slices.unlabeled.names = ["103", "101", "100", "102"]
-    resumed.soft_labels.load_state_dict(state)
-    assert torch.equal(resumed.slices.soft_labels, made[[1, 0, 2, 3, 4, 5, 9, 7, 6, 8]])
-    assert resumed.soft_labels.state_dict()["contents"][:2] == ["1", "0"]
+    slices = make_slices()
+    slices.labeled.names = ["1", "0", "2", "3", "4", "5"]
+    slices.unlabeled.names = ["103", "101", "100", "102"]
+    resumed = SoftLabels(slices)
+    resumed.load_state_dict(state)
+    assert torch.equal(slices.soft_labels, made[[1, 0, 2, 3, 4, 5, 9, 7, 6, 8]])
     again = Training()
-    again.soft_labels.load_state_dict(resumed.soft_labels.state_dict())
+    again.soft_labels.load_state_dict(resumed.state_dict())
     assert torch.equal(again.slices.soft_labels, made)
 
 
 def test_an_image_that_got_no_soft_label_is_an_error():
     training = Training()
     training.soft_labels.make([training.peer], SimpleInferer(), torch.device("cpu"))
-    state = training.soft_labels.state_dict()
-    training.slices.unlabeled.names[0] = "another"
+    slices = make_slices()
+    slices.unlabeled.names[0] = "another"
     with pytest.raises(ValueError, match="there are images that got no soft label before; resume with the same images"):
-        training.soft_labels.load_state_dict(state)
+        SoftLabels(slices).load_state_dict(training.soft_labels.state_dict())
 
 
 def test_workers_that_do_not_know_the_soft_labels_stop_the_training():
@@ -452,7 +503,9 @@ def test_workers_that_do_not_know_the_soft_labels_stop_the_training():
 
 @pytest.mark.parametrize("changes", [{"term": BatchEnsembled()}, {"feature_weight": 0.5}])
 def test_what_compares_features_is_refused_before_the_training(changes):
-    with pytest.raises(ValueError, match="auxiliary: soft labels have no features, .* distillation_term to SoftenedKL"):
+    with pytest.raises(
+        ValueError, match="auxiliary: soft labels have no features to compare; got .* distillation_term to"
+    ):
         make_trainer(auxiliary="soft_labels", loss_function=SelfDistillationLoss(**changes))
 
 

@@ -14,7 +14,7 @@ from dwskd_monai.commands.compare.overrides import grid_bundle, refuse_unknown_o
 from dwskd_monai.commands.compare.page import write_page
 from dwskd_monai.commands.compare.results import collect, write_results
 from dwskd_monai.commands.compare.runs import Run, measured_runs
-from dwskd_monai.commands.compare.setting import UNLABELED, Setting, places_of_unlabeled
+from dwskd_monai.commands.compare.setting import Setting, places_of_unlabeled
 from dwskd_monai.commands.compare.summary import power, write_summary
 
 
@@ -108,9 +108,10 @@ def prepare(grid: Grid) -> Comparison:
         raise ValueError(f"baseline must be among the methods {', '.join(names)}; got {grid.baseline}")
     places = places_of_unlabeled(grid.overrides)
     if places and not any(method.unlabeled for method in methods):
+        settings = ", ".join(dict.fromkeys(setting for setting, _ in places))
         raise ValueError(
-            f"{UNLABELED}: none of the methods {', '.join(names)} learns from its images; add one that does, such as "
-            "teacher_soft_labels, or leave it out"
+            f"{settings}: none of the methods {', '.join(names)} learns from images without labels; add one that does, "
+            "such as teacher_soft_labels, or leave it out"
         )
     needed = {method.needs for method in methods if method.needs is not None}
     bundle = grid_bundle(grid.bundle, grid.demo, grid.overrides)

@@ -57,17 +57,17 @@ def data_hashes(
     return digest_of_splits(splits), digest_of_splits({"": tests})
 
 
-def hash_of_unlabeled(bundle: Bundle, places: Collection[Path], cache_dir: Path) -> str:
+def hash_of_unlabeled(bundle: Bundle, places: Collection[tuple[str, Path]], cache_dir: Path) -> str:
     """A digest of the contents of images without labels, which does not depend on paths; "" if there are none.
 
     Args:
         bundle: the bundle.
-        places: folders or datalists.
+        places: folders or datalists, each with the setting that names it.
         cache_dir: as of :func:`data_hashes`.
 
     Raises:
         FileNotFoundError: if a place does not exist, or has no image.
     """
     options = {name: bundle.parsed(name, "train") for name in ("dicom_series", "ignored_columns")}
-    found = [listed_digests(place, cache_dir, setting="unlabeled_dir", **options) for place in places]
+    found = [listed_digests(place, cache_dir, setting=setting, **options) for setting, place in places]
     return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest() if found else ""

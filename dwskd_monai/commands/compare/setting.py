@@ -91,13 +91,10 @@ class Setting:
         }
 
 
-def places_of_unlabeled(overrides: Mapping[str, Any]) -> list[Path]:
-    """The folders and datalists of images without labels, and of those that are held out, for any fraction."""
-    return [
-        Path(value)
-        for key, value in sorted(overrides.items())
-        if key.partition("@")[0] in (UNLABELED, HELD_OUT) and value is not None
-    ]
+def places_of_unlabeled(overrides: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """The folders and datalists of images without labels, or held out, of any fraction, with their settings."""
+    names = [(key.partition("@")[0], value) for key, value in sorted(overrides.items())]
+    return [(name, Path(value)) for name, value in names if name in (UNLABELED, HELD_OUT) and value is not None]
 
 
 def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -115,14 +115,15 @@ class BestModelSaver:
         if not self.best_epoch:
             return
         self._forgotten = (self.best_metric, self.best_epoch)
-        if idist.get_rank() == 0:
+        if idist.get_rank() == 0 and self.path.is_file():  # it is elsewhere if the training goes on in another folder
             for file, copy in self._copies():
                 with replacing(copy) as temporary:
                     shutil.copy2(file, temporary)
 
-    def compare_with_forgotten(self) -> None:
-        """At the end: say so if the forgotten network was better, and remove its copy if not."""
-        if self._forgotten is None or idist.get_rank() != 0:
+    def compare_with_forgotten(self, engine: Engine) -> None:
+        """At the end of a whole training: say so if the forgotten network was better, and remove its copy if not."""
+        finished = engine.state.epoch == engine.state.max_epochs
+        if self._forgotten is None or not finished or idist.get_rank() != 0:
             return
         metric, epoch = self._forgotten
         if epoch == self.best_epoch or metric <= self.best_metric:
@@ -131,8 +132,8 @@ class BestModelSaver:
         else:
             _logger.warning(
                 "on the validation images, the network of epoch %d, before main started again, was better: %.4f, and "
-                "the best one after it %.4f. The latter is in %s, and the former in %s",
-                epoch, metric, self.best_metric, self.path, self.forgotten,
+                "the best one after it %.4f. The latter is in %s%s", epoch, metric, self.best_metric, self.path,
+                f", and the former in {self.forgotten}" if self.forgotten.is_file() else "",
             )  # fmt: skip
 
     @property
@@ -148,6 +149,9 @@ class BestModelSaver:
         return copies
 
     def _save(self, weights: Mapping[str, Tensor], metric_name: str, evidence: Mapping[str, Any] | None) -> None:
+        if self._forgotten is None:
+            for _, copy in self._copies():  # of an earlier training
+                copy.unlink(missing_ok=True)
         if self.record is None:
             with replacing(self.path) as file:
                 checkpoints.write(weights, file)
@@ -180,9 +184,10 @@ class BestModelSaver:
         """Restore :meth:`state_dict`'s content."""
         self.best_metric = float(state["best_metric"])
         self.best_epoch = int(state["best_epoch"])
-        self._to_beat = float(state["to_beat"])
+        self._to_beat = float(state.get("to_beat", self.best_metric))  # older states have none
         self._least = float(state["least"])
-        self._forgotten = None if state["forgotten"] is None else tuple(state["forgotten"])
+        forgotten = state.get("forgotten")
+        self._forgotten = None if forgotten is None else (float(forgotten[0]), int(forgotten[1]))
         self._saved = bool(state["saved"])
 
 

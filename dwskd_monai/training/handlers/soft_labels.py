@@ -47,6 +47,7 @@ class SoftLabelHandler:
             )
         if engine.auxiliary.labels_images:
             self._require_validation(engine)
+            self.soft_labels.contents()  # now, since files may change later
             engine.add_event_handler(Events.STARTED, self.keep_first_weights)
             engine.add_event_handler(Events.EPOCH_STARTED, self.check)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -85,7 +86,7 @@ class SoftLabelHandler:
 
     def __call__(self, engine: DualStudentTrainer) -> None:
         """After the epochs of learning from labels alone, make the soft labels and restart main."""
-        if engine.state.epoch == engine.schedule.distillation_epochs:
+        if engine.restarts_now:
             labelers = [unwrap(network) for network in engine.auxiliary.labelers(engine.network)]
             self.soft_labels.make(labelers, engine.inferer, engine.state.device)
             engine.restart(self.soft_labels.first_weights)

@@ -34,7 +34,7 @@ class TrainingStateHandler:
         objects: all that has a state, by name: networks, optimizer, scheduler, and the
             :class:`~dwskd_monai.training.handlers.best_model.BestModelSaver`. An optimizer comes before its scheduler.
         resume: restore from ``path`` before the first epoch, or, if that file is damaged, from the state before it.
-        interval: epochs between writes; the last epoch is always written.
+        interval: epochs between writes; the last epoch is always written, and one after which main starts again.
     """
 
     def __init__(self, path: str | Path, objects: Mapping[str, Any], resume: bool = False, interval: int = 1) -> None:
@@ -62,8 +62,8 @@ class TrainingStateHandler:
         Raises:
             DiskFullError: if there is no space left; the states that were there stay.
         """
-        last = engine.state.epoch == engine.state.max_epochs
-        if idist.get_rank() != 0 or (engine.state.epoch % self.interval and not last):
+        must = engine.state.epoch == engine.state.max_epochs or engine.restarts_now
+        if idist.get_rank() != 0 or (engine.state.epoch % self.interval and not must):
             return
         with replacing(self.path) as temporary:
             checkpoints.write(self._state(engine), temporary)
