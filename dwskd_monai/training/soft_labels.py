@@ -145,16 +145,18 @@ class SoftLabels:
     def _matched(self, soft_labels: Tensor) -> Tensor:
         """Soft labels of images without a label, corrected to the shares of the classes among the labeled ones."""
         prior = self._prior(soft_labels.shape[1])
+        first = idist.get_rank() == 0
         if not prior.all():
-            _logger.warning(
-                "match_classes: no labeled image has class %s, so soft labels are not corrected to the shares of the "
-                "classes among the labeled images",
-                ", ".join(str(number) for number in (prior == 0).nonzero().flatten().tolist()),
-            )
+            if first:
+                _logger.warning(
+                    "match_classes: no labeled image has class %s, so soft labels are not corrected to the shares of "
+                    "the classes among the labeled images",
+                    ", ".join(str(number) for number in (prior == 0).nonzero().flatten().tolist()),
+                )
             return soft_labels
         matched = with_prior(soft_labels, prior)
         changed = float((matched.argmax(1) != soft_labels.argmax(1)).float().mean())
-        if idist.get_rank() == 0:
+        if first:
             _logger.log(
                 logging.WARNING if changed > _MUCH else logging.INFO,
                 "match_classes: shares of the classes among images without a label, by their soft labels: %s, "
