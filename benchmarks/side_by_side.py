@@ -66,6 +66,9 @@ TRAININGS = {
     "teacher_slowly": Training("teacher", part=False, learning_rate=0.0008),
     "teacher_slowly_soft_labels": Training("main", labelers=("teacher_slowly",)),
     "teacher_soft_labels_unmatched": Training("main", labelers=("teacher",), matched=False),
+    "teacher_soft_labels_recovered": Training(
+        "main", labelers=("teacher",), before="teacher_states", before_length=1.0
+    ),
 }
 
 
