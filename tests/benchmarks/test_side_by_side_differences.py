@@ -31,6 +31,13 @@ def test_pairs_are_of_one_set_fold_and_seed_and_runs_of_a_method_are_averaged():
     assert list(table_of(runs, "new", "old", "test_balanced_accuracy", ["b"]).index) == ["b", "all"]
 
 
+def test_other_numbers_of_labels_make_no_pairs():
+    runs = read_runs()
+    assert set(runs.loc[runs["run"] == 4, "set"]) == {"chest_xray, run 4"}
+    assert runs.loc[runs["set"] == "chest_xray, run 4", "labels"].tolist() == [15] * 8
+    assert not set(runs.loc[runs["run"] != 4, "set"]) & {"chest_xray, run 4"}
+
+
 def test_images_of_two_samples_make_no_pairs():
     runs = read_runs()
     table = table_of(runs, "soft_labels", "selection", "test_balanced_accuracy")
