@@ -228,7 +228,7 @@ def _steps(trainings: Sequence[str], steps: int) -> int:
     while pending:
         name = pending.pop()
         needed[name] = TRAININGS[name].length + TRAININGS[name].before_length
-        pending += [*TRAININGS[name].labelers, *filter(None, [TRAININGS[name].tuned])]
+        pending += TRAININGS[name].needs
     return int(sum(needed.values()) * steps)
 
 

@@ -78,6 +78,11 @@ class Training:
     tuned: str = ""
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """The trainings that come before it."""
+        return (*self.labelers, self.tuned) if self.tuned else self.labelers
+
+    @property
     def epochs(self) -> int:
         """Of its schedule."""
         return 10 if self.part else 20
@@ -187,7 +192,7 @@ class SideBySide:
     def selected_weights(self, state: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weights of main that are selected from a large network's, with the classifier of ``state``."""
         teacher, main, other = (copy.deepcopy(self.starts[name]) for name in ("teacher", "main", "auxiliary"))
-        teacher.load_state_dict(large, strict=False)  # counters of batches are not kept
+        teacher.load_state_dict(teacher.state_dict() | large)  # which has no counters of batches
         initialize_students(main, other, teacher)
         own = {name: value for name, value in state.items() if name.startswith("classifier.")}
         return dict(main.state_dict()) | own

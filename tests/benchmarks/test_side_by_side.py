@@ -15,8 +15,8 @@ def test_each_training_starts_from_a_start_that_is_known_and_from_labelers_befor
     names = list(TRAININGS)
     for name, training in TRAININGS.items():
         assert training.start in STARTS
-        assert all(names.index(labeler) < names.index(name) for labeler in training.labelers)
-        assert not training.tuned or names.index(training.tuned) < names.index(name)
+        assert all(names.index(needed) < names.index(name) for needed in training.needs)
+        assert {*training.labelers, *filter(None, [training.tuned])} == set(training.needs)
     assert all(set(method.trainings) <= set(names) for method in METHODS.values())
 
 
