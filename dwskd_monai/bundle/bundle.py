@@ -88,6 +88,10 @@ class Bundle:
         refuse_unknown(self.overrides, files, f"an option of {command}, nor a setting of {self.name}'s {shown}")
         check_types(self.overrides, files)
 
+    def listing(self, config: str = "train") -> dict[str, Any]:
+        """How a config lists images without labels: options of :func:`~dwskd_monai.data.images.list_images`."""
+        return {name: self.parsed(name, config) for name in ("dicom_series", "ignored_columns")}
+
     def items(
         self, dataset_dir: str | Path, split: str, fold: int = 0, folds: int | None = None
     ) -> list[dict[str, Any]]:

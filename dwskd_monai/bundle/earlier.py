@@ -34,9 +34,8 @@ def keep_earlier_training(checkpoint: str | Path, training_state: str | Path, re
     checkpoint = Path(checkpoint)
     settings = settings_beside(checkpoint)
     forgotten = before_restart_of(checkpoint)
-    of_forgotten = (forgotten, settings_beside(forgotten))
-    states = (Path(training_state), previous_of(training_state))
-    candidates = (checkpoint, settings, next_of(settings), *of_forgotten, *states)
+    networks = (checkpoint, settings, next_of(settings), forgotten, settings_beside(forgotten))
+    candidates = (*networks, Path(training_state), previous_of(training_state))
     files = [file for file in candidates if file.is_file()]
     folder = checkpoint.parent / EARLIER
     numbers = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]

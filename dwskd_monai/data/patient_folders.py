@@ -23,6 +23,11 @@ def folders_of(image: Path, root: Path, class_names: Collection[str]) -> list[Pa
     return [folder for folder in below if folder.name.lower() not in SPLIT_NAMES and folder.name not in class_names]
 
 
+def folders_below(root: Path, images: Sequence[Path], class_names: Collection[str] | None) -> list[list[Path]]:
+    """:func:`folders_of` each image; none if ``class_names`` is None: no folder is a patient."""
+    return [[] if class_names is None else folders_of(image, root, class_names) for image in images]
+
+
 def depth_of_patients(labeled: Iterable[Mapping[str, Any]]) -> int | None:
     """How many folders are between those of patients and the labeled images in them; None: no patient is a folder.
 
@@ -51,3 +56,29 @@ def crowded(folders: Sequence[Collection[Path]]) -> set[Path]:
     """
     counts = Counter(folder for of_image in folders for folder in of_image)
     return {folder for folder, count in counts.items() if count > len(folders) / 2}
+
+
+def at_depth(folders: Sequence[Path], depth: int | None) -> Sequence[Path]:
+    """The folder that is as deep as :func:`depth_of_patients` says, if there is one.
+
+    Args:
+        folders: those of one image.
+        depth: None: there is none.
+    """
+    return [] if depth is None or len(folders) <= depth else [folders[-1 - depth]]
+
+
+def held_out_patients(
+    folders: Sequence[Sequence[Path]], depth: int | None, many: Collection[Path]
+) -> list[Sequence[Path]]:
+    """The folders of each held-out image that may be its patient: the one at the depth, or any if there is no depth.
+
+    Args:
+        folders: those of each image.
+        depth: of :func:`depth_of_patients`.
+        many: folders that have most images without labels; what is named like one, and has most held-out images too, is
+            no patient.
+    """
+    names = {folder.name for folder in crowded(folders)} & {folder.name for folder in many}
+    found = [of_image if depth is None else at_depth(of_image, depth) for of_image in folders]
+    return [[folder for folder in of_image if folder.name not in names] for of_image in found]

@@ -18,7 +18,7 @@ from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
-from dwskd_monai.data.patient_folders import crowded, depth_of_patients, folders_of
+from dwskd_monai.data.patient_folders import at_depth, crowded, depth_of_patients, folders_below, held_out_patients
 from dwskd_monai.data.patients import identities
 from dwskd_monai.data.refused import RefusedImages, shown_kinds
 from dwskd_monai.data.slices import SliceDataset
@@ -103,23 +103,21 @@ def open_unlabeled(
     pictures = images.middle_slices(SIDE)
     names = in_order(class_names) if folder_patients else None
     depth = depth_of_patients([*training.data, *validation.data, *test_items])
-    folders = _folders(images.data, existing(unlabeled_dir, "unlabeled_dir"), names)
+    folders = folders_below(existing(unlabeled_dir, "unlabeled_dir"), _files(images), names)
     many = crowded(folders)
     ties = [
-        _ties(item, dicom_patients)
-        | {f"folder {folder}" for folder in _of_patient(of_image, depth) if folder not in many}
+        _ties(item, dicom_patients) | {f"folder {folder}" for folder in at_depth(of_image, depth) if folder not in many}
         for item, of_image in zip(images.data, folders, strict=True)
     ]
-    named = [{f"patient {folder.name}" for folder in of_image} for of_image in folders]
+    with_names = [own | _patients(of_image) for own, of_image in zip(ties, folders, strict=True)]
     known = _with_contents_of(training, digests)
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
         held_ties = [_ties(item, dicom_patients) for item in held.data]
         if split == "held-out" and held_out_dir is not None:
-            patients = _patients_of_folders(held.data, existing(held_out_dir), names, depth, many)
-            held_ties = [own | of_folders for own, of_folders in zip(held_ties, patients, strict=True)]
-        both = [own | of_folders for own, of_folders in zip(ties, named, strict=True)]
-        reasons |= _of_same_patients(both, held, held_ties, split)
+            held_folders = held_out_patients(folders_below(existing(held_out_dir), _files(held), names), depth, many)
+            held_ties = [own | _patients(of_image) for own, of_image in zip(held_ties, held_folders, strict=True)]
+        reasons |= _of_same_patients(with_names, held, held_ties, split)
         reasons |= _near_copies(pictures, held, split)
         reasons |= dict.fromkeys(_with_contents_of(held, digests), f"a copy of a {split} image")
     reasons = _with_companions(images, ties, reasons)
@@ -203,36 +201,13 @@ def _with_companions(images: SliceDataset, ties: Sequence[set[str]], reasons: Ma
     return left_out
 
 
-def _folders(items: Sequence[Item], root: Path, class_names: Sequence[str] | None) -> list[list[Path]]:
-    """Of each image, the folders that may be patients; none without names that patients do not have."""
-    if class_names is None:
-        return [[] for _ in items]
-    return [folders_of(Path(item[CommonKeys.IMAGE]), root, class_names) for item in items]
+def _files(images: SliceDataset) -> list[Path]:
+    return [Path(item[CommonKeys.IMAGE]) for item in images.data]
 
 
-def _of_patient(folders: Sequence[Path], depth: int | None) -> Sequence[Path]:
-    """The folder that is as deep as those of patients among the labeled images, if there is one."""
-    return [] if depth is None or len(folders) <= depth else [folders[-1 - depth]]
-
-
-def _patients_of_folders(
-    held: Sequence[Item], root: Path, class_names: Sequence[str] | None, depth: int | None, many: Collection[Path]
-) -> list[set[str]]:
-    """Patients of held-out images by their folders: as deep as among the labeled images, or else any.
-
-    Args:
-        held: the images.
-        root, class_names: as of :func:`_folders`.
-        depth: of :func:`~dwskd_monai.data.patient_folders.depth_of_patients`.
-        many: folders that have most images without labels; what is named like one, and has most held-out images too, is
-            no patient.
-    """
-    folders = _folders(held, root, class_names)
-    no_patients = {folder.name for folder in crowded(folders)} & {folder.name for folder in many}
-    found = [
-        folders_of_image if depth is None else _of_patient(folders_of_image, depth) for folders_of_image in folders
-    ]
-    return [{f"patient {folder.name}" for folder in each if folder.name not in no_patients} for each in found]
+def _patients(folders: Sequence[Path]) -> set[str]:
+    """Ties to the patients that folders may be named after."""
+    return {f"patient {folder.name}" for folder in folders}
 
 
 def _ties(item: Item, dicom_patients: bool) -> set[str]:

@@ -134,8 +134,8 @@ class RepeatedTraining:
         place = self.given.get("unlabeled_dir")
         if place is None:
             return set()
-        options = {name: self.bundle.parsed(name, "train") for name in ("dicom_series", "ignored_columns")}
-        return set(listed_digests(place, self.bundle.parsed("cache_dir", "train"), setting="unlabeled_dir", **options))
+        cache_dir = self.bundle.parsed("cache_dir", "train")
+        return set(listed_digests(place, cache_dir, setting="unlabeled_dir", **self.bundle.listing()))
 
     def _refuse_other_unlabeled(self) -> None:
         used = "unlabeled" in self.trained.origin

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.cache import ImageCache
-from dwskd_monai.data.digests import Contents, contents, digest_of_splits
+from dwskd_monai.data.digests import Contents, contents, digest_of_splits, short_digest
 from dwskd_monai.data.evaluation_split import listed_digests
 
 
@@ -68,6 +67,6 @@ def hash_of_unlabeled(bundle: Bundle, places: Collection[tuple[str, Path]], cach
     Raises:
         FileNotFoundError: if a place does not exist, or has no image.
     """
-    options = {name: bundle.parsed(name, "train") for name in ("dicom_series", "ignored_columns")}
-    found = [listed_digests(place, cache_dir, setting=setting, **options) for setting, place in places]
-    return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest() if found else ""
+    listing = bundle.listing()
+    found = [listed_digests(place, cache_dir, setting=setting, **listing) for setting, place in places]
+    return short_digest(found) if found else ""

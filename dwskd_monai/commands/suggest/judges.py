@@ -50,7 +50,7 @@ class Judges:
 
     def listing(self) -> dict[str, Any]:
         """How the bundle lists images."""
-        return {name: self.setting(name) for name in ("dicom_series", "ignored_columns")}
+        return self.bundle.listing(_CONFIG)
 
     def patients(self) -> dict[str, Any]:
         """Where the bundle finds patients that a datalist does not name."""
