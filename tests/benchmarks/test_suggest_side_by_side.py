@@ -10,7 +10,7 @@ import torch
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 from side_by_side_images import Pair
-from suggest_side_by_side import Judged, first_labeled, labeled_further, simulate
+from suggest_side_by_side import Judged, first_labeled, simulate, with_random, with_suggested
 
 ROWS = [100 + number for number in range(30)]
 CLASS = {row: row % 3 for row in ROWS}
@@ -39,7 +39,7 @@ def test_one_way_takes_those_on_which_the_students_disagree_and_the_other_any():
     opinions[1][doubtful] = [0.1, 0.8, 0.1]
     features = torch.eye(count)
     pool = [Judged(torch.from_numpy(each), features) for each in opinions]
-    suggested, random = labeled_further([first, first], [pool, pool], count=3, seed=1)
+    suggested, random = with_suggested(first, pool, count=3, seed=1), with_random(first, count=3, seed=1)
     assert sorted(suggested.labeled[6:]) == sorted(first.unlabeled[place] for place in doubtful)
     assert len(random.labeled) == len(suggested.labeled) == 9
     assert all(CLASS[row] == label for row, label in zip(suggested.labeled, suggested.labels))
@@ -54,9 +54,11 @@ def test_each_round_of_each_way_is_measured(tmp_path):
     simulate(
         str(tmp_path / "out.csv"), teacher_weights=str(tmp_path / "teacher.pt"), seeds=1, steps=2, rounds=2, count=4,
         start=2, images=str(tmp_path / "images.pt"),
+        sets="set",
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "out.csv")
     expected = [[way, number, 6 + 4 * number] for number in range(3) for way in ("suggest", "random")]
     assert table[["way", "round", "labels"]].to_numpy().tolist() == expected
-    assert table["main_test"][0] == table["main_test"][1], "both begin with the same training"
-    assert table[["main_test", "both_test"]].to_numpy().min() >= 0
+    measured = table["test_balanced_accuracy"]
+    assert measured[0] == measured[1], "both begin with the same training"
+    assert measured.between(0, 1).all()
