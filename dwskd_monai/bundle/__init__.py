@@ -19,6 +19,7 @@ _MODULES = {
     "keep_earlier_training": "earlier",
     "load_other_settings": "trained_parts",
     "load_trained_settings": "trained_parts",
+    "overrides_of_run": "running",
     "prepare_run": "running",
     "trained_network": "trained_parts",
     "trained_transforms": "trained_parts",

@@ -3,7 +3,8 @@
 ``teachers`` gives networks their first weights. ``trainer``, ``auxiliary`` (what main learns from), ``schedule``
 (when), ``learning_rate`` and ``losses`` are the method. ``views`` augments images, ``softly_labeled`` adds those
 without labels, ``soft_labels`` asks the students or the teacher about them. ``handlers`` watch and save,
-``distributed`` is for several processes, and ``both_students`` combines the two students of a finished training.
+``distributed`` is for several processes, ``unused`` warns of settings without effect, and ``both_students`` combines
+the two students of a finished training.
 """
 
 from dwskd_monai.lazy import attribute_finder
@@ -53,6 +54,7 @@ _MODULES = {
     "slices_per_epoch": "schedule",
     "stochastic_depth": "teachers",
     "start_process_group": "distributed",
+    "warn_unused": "unused",
     "wrap": "distributed",
 }
 __all__ = list(_MODULES)

@@ -86,8 +86,10 @@ def refused(workspace: Path, *configs: str, **changes: object) -> str:
     return chain(caught.value)
 
 
-def test_the_workspace_is_good(workspace):
-    train(workspace)
+def test_the_workspace_is_good(workspace, capsys):
+    train(workspace, momentum=0.9)
+    said = capsys.readouterr()
+    assert "momentum has no effect with auxiliary: mutual; it needs auxiliary: ema" in said.out + said.err
     assert "stem.0.weight" in torch.load(workspace / "model.pt", weights_only=True)
     assert list(torch.load(workspace / "earlier" / "1" / "model.pt", weights_only=True)) == ["earlier"]
 
