@@ -21,6 +21,7 @@ from torch import Tensor
 from dwskd_monai.data.cache_key import describe
 from dwskd_monai.data.items import PreparedImage, prepare
 from dwskd_monai.files import remove_leftovers, replacing
+from dwskd_monai.reading.formats import files_of_series
 
 _INDEX = "index.json"
 _logger = logging.getLogger(__name__)
@@ -144,8 +145,11 @@ class ImageCache:
 
 
 def files_of(image: Path) -> list[Path]:
-    """The files of an image: the file itself, or those directly in the folder of a DICOM series."""
-    return sorted(path for path in image.iterdir() if path.is_file()) if image.is_dir() else [image]
+    """The files of an image: the file itself, or those that are read of the folder of a DICOM series.
+
+    What else lies there, such as what a file manager leaves, does not make it another image.
+    """
+    return files_of_series(image) if image.is_dir() else [image]
 
 
 def digest_of(image: str | Path) -> str:

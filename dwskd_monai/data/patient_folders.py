@@ -20,12 +20,19 @@ def folders_of(image: Path, root: Path, class_names: Collection[str]) -> list[Pa
     if not root.is_dir() or not image.is_relative_to(root):
         return []
     below = [folder for folder in reversed(image.parents) if folder != root and folder.is_relative_to(root)]
-    return [folder for folder in below if folder.name.lower() not in SPLIT_NAMES and folder.name not in class_names]
+    return [folder for folder in below if not _is_part_of_a_set(folder, class_names)]
 
 
 def folders_below(root: Path, images: Sequence[Path], class_names: Collection[str] | None) -> list[list[Path]]:
     """:func:`folders_of` each image; none if ``class_names`` is None: no folder is a patient."""
     return [[] if class_names is None else folders_of(image, root, class_names) for image in images]
+
+
+def folders_of_series(images: Sequence[Path], class_names: Collection[str] | None) -> list[list[Path]]:
+    """The folder that a DICOM series is, which may be its patient's; none if ``class_names`` is None."""
+    if class_names is None:
+        return [[] for _ in images]
+    return [[image] if image.is_dir() and not _is_part_of_a_set(image, class_names) else [] for image in images]
 
 
 def depth_of_patients(labeled: Iterable[Mapping[str, Any]]) -> int | None:
@@ -69,16 +76,29 @@ def at_depth(folders: Sequence[Path], depth: int | None) -> Sequence[Path]:
 
 
 def held_out_patients(
-    folders: Sequence[Sequence[Path]], depth: int | None, many: Collection[Path]
+    folders: Sequence[Sequence[Path]], series: Sequence[Sequence[Path]], depth: int | None, many: Collection[Path]
 ) -> list[Sequence[Path]]:
     """The folders of each held-out image that may be its patient: the one at the depth, or any if there is no depth.
 
+    The folder of a series may be too, if no other has its name; several series called ``scan1`` are of any patients.
+
     Args:
         folders: those of each image.
+        series: of :func:`folders_of_series`.
         depth: of :func:`depth_of_patients`.
         many: folders that have most images without labels; what is named like one, and has most held-out images too, is
             no patient.
     """
     names = {folder.name for folder in crowded(folders)} & {folder.name for folder in many}
     found = [of_image if depth is None else at_depth(of_image, depth) for of_image in folders]
-    return [[folder for folder in of_image if folder.name not in names] for of_image in found]
+    counts = Counter(folder.name for own in series for folder in own)
+    of_one = [[folder for folder in own if counts[folder.name] == 1] for own in series]
+    return [
+        [folder for folder in (*of_image, *own) if folder.name not in names]
+        for of_image, own in zip(found, of_one, strict=True)
+    ]
+
+
+def _is_part_of_a_set(folder: Path, class_names: Collection[str]) -> bool:
+    """Whether a folder is named like a split or a class."""
+    return folder.name.lower() in SPLIT_NAMES or folder.name in class_names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
-from dwskd_monai.data.patient_folders import at_depth, crowded, depth_of_patients, folders_below, held_out_patients
+from dwskd_monai.data.patient_folders import (
+    at_depth,
+    crowded,
+    depth_of_patients,
+    folders_below,
+    folders_of_series,
+    held_out_patients,
+)
 from dwskd_monai.data.patients import identities
 from dwskd_monai.data.refused import RefusedImages, shown_kinds
 from dwskd_monai.data.slices import SliceDataset
@@ -26,6 +34,7 @@ from dwskd_monai.reading import RefusedImage
 from dwskd_monai.reading.refusal import HELD_OUT
 
 _MOST_SHOWN = 3
+_REFUSED = ("refused_test.csv", "refused_held_out.csv")
 _logger = logging.getLogger(__name__)
 Item = Mapping[str, Any]
 
@@ -92,11 +101,14 @@ def open_unlabeled(
         dataset_dir, class_names, "test", dicom_series=dicom_series, dicom_patients=dicom_patients,
         folder_patients=folder_patients, ignored_columns=ignored_columns, refused=labeled_refused, required=False,
     )  # fmt: skip
-    further = [] if held_out_dir is None else list_images(held_out_dir, setting="held_out_dir", **listing)
+    refused_test, refused_further = (RefusedImages(refused.path.with_name(name)) for name in _REFUSED)
+    further = []
+    if held_out_dir is not None:
+        further = list_images(held_out_dir, setting="held_out_dir", **listing | {"refused": refused_further})
     held_out = {"validation": validation}
-    for name, listed in (("test", test_items), ("held-out", further)):
+    for name, listed, of_them in (("test", test_items, refused_test), ("held-out", further, refused_further)):
         if listed:
-            held_out |= _opened(name, listed, refused.path.with_name(f"refused_{name.replace('-', '_')}.csv"), reading)
+            held_out |= _opened(name, listed, of_them, reading)
     if labeled_refused is not None:
         labeled_refused.keep()
     digests = [digest for digest, _ in images.contents()]
@@ -109,13 +121,19 @@ def open_unlabeled(
         _ties(item, dicom_patients) | {f"folder {folder}" for folder in at_depth(of_image, depth) if folder not in many}
         for item, of_image in zip(images.data, folders, strict=True)
     ]
-    with_names = [own | _patients(of_image) for own, of_image in zip(ties, folders, strict=True)]
+    series = folders_of_series(_files(images), names)
+    with_names = [
+        own | _patients([*of_image, *part]) for own, of_image, part in zip(ties, folders, series, strict=True)
+    ]
     known = _with_contents_of(training, digests)
     reasons: dict[int, str] = {}
     for split, held in held_out.items():
         held_ties = [_ties(item, dicom_patients) for item in held.data]
         if split == "held-out" and held_out_dir is not None:
-            held_folders = held_out_patients(folders_below(existing(held_out_dir), _files(held), names), depth, many)
+            files = _files(held)
+            held_folders = held_out_patients(
+                folders_below(existing(held_out_dir), files, names), folders_of_series(files, names), depth, many
+            )
             held_ties = [own | _patients(of_image) for own, of_image in zip(held_ties, held_folders, strict=True)]
         reasons |= _of_same_patients(with_names, held, held_ties, split)
         reasons |= _near_copies(pictures, held, split)
@@ -129,20 +147,19 @@ def open_unlabeled(
     return images.only(kept) if kept else None
 
 
-def _opened(name: str, items: Sequence[Item], file: Path, reading: Mapping[str, Any]) -> dict[str, SliceDataset]:
+def _opened(
+    name: str, items: Sequence[Item], refused: RefusedImages, reading: Mapping[str, Any]
+) -> dict[str, SliceDataset]:
     """The dataset of held-out images, by its name; images that cannot be read are said."""
-    refused = RefusedImages(file)
     dataset: SliceDataset | None = None
-    try:
+    with suppress(ValueError):  # none can be read
         dataset = SliceDataset(items, refused=refused, **reading)
-        count = dataset.refused_count
-    except ValueError:  # none can be read
-        count = len(items)
+    count = refused.count()
     refused.keep()
     if count and idist.get_rank() == 0:
         _logger.warning(
             "%d %s images cannot be read, so copies of them are not found among the images without labels; %s says why",
-            count, name, file,
+            count, name, refused.path,
         )  # fmt: skip
     return {} if dataset is None else {name: dataset}
 

@@ -17,10 +17,10 @@ _USED_BY = {
     "teacher_learning_rate": ("teacher_soft_labels",),
     "complementary": _SELECTED,
     **dict.fromkeys(
-        ("distillation_epochs", "independent_epochs", "distillation_weight", "distillation_term", "feature_weight"),
+        ("distillation_epochs", "independent_epochs", "distillation_weight", "feature_weight"),
         _TEACHING,
     ),
-    **dict.fromkeys(("ramp_up_epochs", "temperature"), (*_TEACHING, *LABELING)),
+    **dict.fromkeys(("distillation_term", "ramp_up_epochs", "temperature"), (*_TEACHING, *LABELING)),
     **dict.fromkeys(("label_epochs", "label_views", "match_classes", "soft_label_weight", "labeled_share"), LABELING),
 }
 _logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from monai.transforms import Compose, EnsureTyped
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from dwskd_monai.data.cache import ImageCache
+from dwskd_monai.data.cache import ImageCache, digest_of
 from dwskd_monai.data.items import PreparedImage
 from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.preprocessing.transforms import FitSlicesd, LoadSlicesd
@@ -61,13 +61,23 @@ def test_a_file_is_found_by_its_content_wherever_it_lies(tmp_path, image, volume
     assert ImageCache(tmp_path / "cache", transforms()).path_of(moved) != path
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "notes.txt", "._1.dcm"])
+def test_what_is_no_slice_does_not_make_a_series_another_one(tmp_path, name):
+    (tmp_path / "series").mkdir()
+    for number in "12":
+        (tmp_path / "series" / f"{number}.dcm").write_text(number)
+    before = digest_of(tmp_path / "series")
+    (tmp_path / "series" / name).write_bytes(b"left here")
+    assert digest_of(tmp_path / "series") == before
+
+
 def test_a_series_is_found_by_all_its_files(tmp_path):
     (tmp_path / "series").mkdir()
     for name in "ab":
-        (tmp_path / "series" / name).write_text(name)
+        (tmp_path / "series" / f"{name}.dcm").write_text(name)
     cache = ImageCache(tmp_path / "cache", transforms())
     before = cache.path_of(tmp_path / "series")
-    (tmp_path / "series" / "c").write_text("c")
+    (tmp_path / "series" / "c.dcm").write_text("c")
     assert cache.path_of(tmp_path / "series") != before
 
 

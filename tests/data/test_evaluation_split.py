@@ -144,10 +144,11 @@ def test_for_a_network_of_unknown_images_the_splits_are_those_of_a_training(data
 
 def test_a_series_is_the_same_under_other_names_of_its_files(tmp_path):
     for folder, names in (("one", "abc"), ("other", "cab")):
+        (tmp_path / folder).mkdir()
         for value, name in enumerate(names):
-            save_picture(value, tmp_path / folder / f"{name}.png")
+            (tmp_path / folder / f"{name}.dcm").write_text(str(value))
     assert digest_of(tmp_path / "one") == digest_of(tmp_path / "other")
-    save_picture(9, tmp_path / "other" / "c.png")
+    (tmp_path / "other" / "c.dcm").write_text("9")
     assert digest_of(tmp_path / "one") != digest_of(tmp_path / "other")
 
 

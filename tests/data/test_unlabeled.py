@@ -325,6 +325,16 @@ def test_patients_are_those_of_dicom_headers(places, dicom_patients):
         )
 
 
+def test_what_is_no_image_among_held_out_ones_is_listed_with_them(places, tmp_path, caplog):
+    labeled, unlabeled = places
+    shutil.copytree(labeled / "test" / "ill", tmp_path / "held")
+    (tmp_path / "held" / "movie.mp4").write_bytes(b"0" * 100)
+    _, path = opened(labeled, unlabeled, held_out_dir=tmp_path / "held")
+    assert not path.exists()
+    assert "movie.mp4" in path.with_name("refused_held_out.csv").read_text()
+    assert "1 held-out images cannot be read" in caplog.text
+
+
 def test_images_of_another_kind_are_left_out_as_at_inference(places):
     labeled, unlabeled = places
     write_dicom(unlabeled / "slice.dcm", smooth(41)[40], "Berta", modality="CT")

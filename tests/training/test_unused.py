@@ -13,7 +13,6 @@ UNUSED = [
     *[("distillation_weight", kind) for kind in NEVER_TEACHES],
     *[("distillation_epochs", kind) for kind in NEVER_TEACHES],
     *[("independent_epochs", kind) for kind in NEVER_TEACHES],
-    *[("distillation_term", kind) for kind in NEVER_TEACHES],
     *[("feature_weight", kind) for kind in NEVER_TEACHES],
     *[("label_epochs", kind) for kind in KINDS if kind not in LABELING],
     *[("label_views", kind) for kind in KINDS if kind not in LABELING],
@@ -23,6 +22,7 @@ UNUSED = [
     *[("teacher_learning_rate", kind) for kind in KINDS if kind != "teacher_soft_labels"],
     *[("complementary", kind) for kind in ("none", "own_soft_labels", "teacher_soft_labels")],
     ("temperature", "none"),
+    ("distillation_term", "none"),
     ("ramp_up_epochs", "none"),
 ]
 
@@ -42,7 +42,8 @@ def test_settings_that_an_auxiliary_does_not_use_are_named_and_no_others(caplog,
 
 def test_a_part_of_a_setting_counts_and_each_is_named_once(caplog):
     assert said(caplog, ["distillation_term#_target_", "distillation_term#temperature", "auxiliary"], "none") == [
-        "distillation_term has no effect with auxiliary: none; it needs auxiliary: ema, frozen or mutual"
+        "distillation_term has no effect with auxiliary: none; it needs auxiliary: ema, frozen, mutual, "
+        "own_soft_labels, soft_labels or teacher_soft_labels"
     ]
 
 
