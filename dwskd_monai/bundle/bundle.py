@@ -17,6 +17,7 @@ from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
 from dwskd_monai.bundle.words import as_values
 
 _ITEMS = "train#dataset#data"
+_READING = ("dataset_dir", "class_names", "dicom_series", "dicom_patients", "folder_patients", "ignored_columns")
 
 
 class Bundle:
@@ -111,6 +112,14 @@ class Bundle:
         parser[_ITEMS] = parser[_ITEMS] | settings | ({} if folds is None else {"folds": folds})
         items: list[dict[str, Any]] = parsed_content(parser, _ITEMS)
         return items
+
+    def named_folds(self, dataset_dir: str | Path) -> dict[int | None, int]:
+        """How many training images are in each fold that the data names; see :func:`~dwskd_monai.data.named_folds`."""
+        parser = self._read(("train",), self.overrides, {"dataset_dir": str(dataset_dir)})
+        listing = {name: value for name, value in parser[_ITEMS].items() if name in _READING}
+        parser[_ITEMS] = listing | {"_target_": "dwskd_monai.data.named_folds"}
+        folds: dict[int | None, int] = parsed_content(parser, _ITEMS)
+        return folds
 
     def _read(self, names: Sequence[str], *overrides: Mapping[str, Any]) -> ConfigParser:
         parser = ConfigFiles()

@@ -6,34 +6,17 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from dwskd_monai.bundle.config_files import ConfigFiles
-from dwskd_monai.bundle.decisive import decisive_settings, is_plain
-from dwskd_monai.bundle.overrides import as_id, parts_of
-from dwskd_monai.bundle.running import OF_TRACKING, PLACES, evaluating_parser, find_bundle_root
+from dwskd_monai.bundle.decisive import decisive_settings
+from dwskd_monai.bundle.running import evaluating_parser, find_bundle_root
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside, versions, write_settings
 from dwskd_monai.bundle.trained_settings import LEARNED
+from dwskd_monai.bundle.training_config import changed_settings, digest_of_training, may_change, settings_of
 from dwskd_monai.class_order import in_order
 
-# A training may be continued with other values of these. Images may lie elsewhere: their contents are compared.
-MAY_CHANGE = (
-    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend",
-    "timeout_minutes", "not_first", "max_epochs", "strict", "skip_refused",
-)  # fmt: skip
-_SPLITS = ("train", "validate")
-_WIRING = (
-    "initialize",
-    "run",
-    "finalize",
-    "training",
-    "training_state_objects",
-    "trained_settings",
-)
-# Of a split: lists of images and of handlers, which MONAI Label overrides, and what several processes are given
-_OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
 _CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 
 _logger = logging.getLogger(__name__)
@@ -104,12 +87,15 @@ class SettingsRecord:
         if teacher_file.is_file() and settings_beside(teacher_file).is_file():  # timm's networks have no settings
             self.start_from(teacher_file)
         self._settings = decisive_settings(parser)
-        self._config = _tunables(parser.get())
+        self._config = settings_of(parser.get())
         metadata = parser.get("_meta_") or {}
         self._classes = in_order(parser.get_parsed_content("class_names"))
+        folder = Path(find_bundle_root())
+        overrides = changed_settings(self._config, folder)
         self._training = {
             "bundle": {"name": metadata.get("name"), "version": metadata.get("version")},
-            "overrides": _overrides(self._config),
+            "overrides": overrides,
+            "settings_sha256": digest_of_training(overrides, folder, self._settings),
             **{key: parser[key] for key in _CHOICE_OF_IMAGES if key in parser},
             "refused_images": {split: one.refused_count for split, one in images.items()},
             "planes": dict(training.planes()),
@@ -123,7 +109,7 @@ class SettingsRecord:
 
     def start_from(self, weights: Path) -> None:
         """Take over from which images the network of a file has learned, because the training starts from it."""
-        learned = _learned_by(weights)
+        learned = learned_by(weights)
         self._earlier = None if learned is None or self._earlier is None else self._earlier | learned
         validation = {content for content, _ in self._contents["validation"]}
         seen = 0 if learned is None else len(learned & validation)
@@ -179,7 +165,7 @@ class SettingsRecord:
 
     def state_dict(self) -> dict[str, Any]:
         """What must be the same if the training is resumed."""
-        kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not _may_change(key)}
+        kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not may_change(key)}
         images = {split: [list(pair) for pair in pairs] for split, pairs in self._contents.items()}
         return {"config": kept, "images": images, "earlier": None if self._earlier is None else sorted(self._earlier)}
 
@@ -193,7 +179,7 @@ class SettingsRecord:
         differences = [
             f"{key}: {former.get(key)!r}, now {self._config.get(key)!r}"
             for key in sorted({*former, *self._config})
-            if former.get(key) != self._config.get(key) and not _may_change(key)
+            if former.get(key) != self._config.get(key) and not may_change(key)
         ]
         if self._config.get("max_epochs", 0) < former.get("max_epochs", 0):
             differences.append(f"max_epochs: {former['max_epochs']}, now only {self._config['max_epochs']}")
@@ -223,68 +209,7 @@ def digest_of_datalist(contents: Mapping[str, Sequence[tuple[str, int | None]]])
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _may_change(key: str) -> bool:
-    return parts_of(key)[-1] in MAY_CHANGE
-
-
-def _tunables(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a config as they are written: its top level, and the parts of ``train`` and ``validate``."""
-    settings: dict[str, Any] = {}
-    for key, value in config.items():
-        if key in _SPLITS:
-            settings |= dict(_parts(key, value))
-        elif not key.startswith("_") and key not in _WIRING:
-            settings[key] = value
-    return settings
-
-
-def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The values inside of a map, by their ids; lists are values."""
-    if not isinstance(value, Mapping):
-        yield key, value
-        return
-    for name, part in value.items():
-        if name not in _OTHER_PARTS:
-            yield from _parts(f"{key}#{name}", part)
-
-
-def _overrides(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that differ from the bundle's ``train.yaml``, or are not in it; paths on this machine are left out."""
-    file = Path(find_bundle_root()) / "configs" / "train.yaml"
-    default = _tunables(_resolved(file)) if file.is_file() else {}
-    changed = {key: value for key, value in config.items() if key not in default or default[key] != value}
-    return without_places({key: value for key, value in changed.items() if is_plain(value)})
-
-
-def _resolved(file: Path) -> Mapping[str, Any]:
-    """The content of a config as a workflow has it, in which MONAI has rewritten ids and put macros in."""
-    parser = ConfigFiles()
-    parser.read_config(str(file))
-    parser.resolve_macro_and_relative_ids()
-    content: Mapping[str, Any] = parser.get()
-    return content
-
-
-def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that are, or contain, a path on this machine."""
-    return {
-        key: value
-        for key, value in settings.items()
-        if as_id(key) not in (*PLACES, *OF_TRACKING) and not _has_path(value)
-    }
-
-
-def _has_path(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_has_path, value.values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(_has_path, value))
-    if not isinstance(value, str) or value.startswith(("$", "@", "%")):
-        return False
-    return os.path.isabs(value) or "://" in value or os.sep in value or os.path.exists(value)
-
-
-def _learned_by(weights: Path) -> set[str] | None:
+def learned_by(weights: Path) -> set[str] | None:
     """Digests of the images that the network of a file has learned from; None if its settings do not tell."""
     try:
         images = read_settings(weights).images

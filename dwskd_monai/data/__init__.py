@@ -18,6 +18,7 @@ _MODULES = {
     "list_images": "images",
     "load_evaluation_split": "evaluation_split",
     "load_split": "datalist",
+    "named_folds": "datalist",
     "open_unlabeled": "unlabeled",
     "require_images": "refused",
     "warn_near_copies": "leaks",

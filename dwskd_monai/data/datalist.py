@@ -89,8 +89,8 @@ def load_split(
     """
     if split not in (*SPLITS, "all"):
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, all; got {split!r}")
-    if folds < 2 or not 0 <= fold < folds:
-        raise ValueError(f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}")
+    if folds < 2 or fold < 0:
+        raise ValueError(_wrong_fold(folds, fold))
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
     if not required and not Path(dataset_dir).expanduser().exists():
@@ -177,6 +177,33 @@ def _folds_of(images: Sequence[LabeledImage]) -> list[int]:
     return sorted({image.fold for image in images if image.fold is not None})
 
 
+def named_folds(
+    dataset_dir: str | Path,
+    class_names: ClassNames,
+    dicom_series: bool = True,
+    dicom_patients: bool = True,
+    folder_patients: bool = True,
+    ignored_columns: Collection[str] | str = (),
+) -> dict[int | None, int]:
+    """How many training images are in each fold that a source names; under None, how many are in no fold.
+
+    Args:
+        dataset_dir, class_names, dicom_series, dicom_patients, folder_patients, ignored_columns: as of
+            :func:`load_split`.
+
+    Raises:
+        FileNotFoundError, ValueError: as of :func:`load_split`.
+    """
+    ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
+    names = tuple(in_order(class_names))
+    source = _read(_Loading(existing(dataset_dir), names, dicom_series, dicom_patients, folder_patients, ignored))
+    return dict(Counter(image.fold for image in in_splits(source.images)["training"]))
+
+
+def _wrong_fold(folds: int, fold: int) -> str:
+    return f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}"
+
+
 def _split_named_fold(
     images: Sequence[LabeledImage], fold: int, source: str | Path
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
@@ -224,6 +251,8 @@ def divide(
 def _split_fold(
     images: list[LabeledImage], names: Sequence[str], folds: int, fold: int, seed: int
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
+    if fold >= folds:
+        raise ValueError(_wrong_fold(folds, fold))
     labels = [image.label for image in images]
     groups = groups_of(images)
     for index, name in enumerate(names):

@@ -20,6 +20,7 @@ from dwskd_monai.evaluation.studies import StudyPrediction, StudyPredictions
 from dwskd_monai.evaluation.unlike import StudyNovelty, UnlikeStudies
 from dwskd_monai.files import GrowingCsv, write_json
 
+_SMALL = 1e-4
 _logger = logging.getLogger(__name__)
 
 
@@ -42,7 +43,7 @@ class LabeledPredictions:
     Args:
         studies: their names.
         labels: ``(N,)``, indices of their classes.
-        probabilities: ``(N, K)``, with six digits.
+        probabilities: ``(N, K)``, rounded as they were written.
     """
 
     studies: list[str]
@@ -67,6 +68,11 @@ def read_predictions(files: Sequence[Path], class_names: Sequence[str]) -> Label
         np.array([names.index(row["label"]) for row in rows]),
         np.array([[float(row[name]) for name in names] for row in rows]),
     )
+
+
+def _shown(probability: float) -> str:
+    """Six decimals; small ones keep their digits, since their logarithm counts in a calibration."""
+    return f"{probability:.6f}" if probability >= _SMALL or not probability else f"{probability:.6g}"
 
 
 class PredictionFiles:
@@ -182,7 +188,7 @@ class PredictionFiles:
                 self._slice_rows.write({"study": study.study, "slice": index, **label, **of_slice}, rank)
 
     def _columns(self, probabilities: Probabilities) -> dict[str, str]:
-        values = {name: f"{value:.6f}" for name, value in zip(self.class_names, probabilities)}
+        values = {name: _shown(value) for name, value in zip(self.class_names, probabilities)}
         return {"predicted": self.class_names[int(probabilities.argmax())], **values}
 
     def _said(self, study: str, calibrated: Probabilities, novelty: StudyNovelty) -> dict[str, str]:

@@ -47,6 +47,8 @@ def test_folder_without_splits_is_divided_into_stratified_folds(tmp_path):
         assert len(training) == 24
     assert load_split(tmp_path, NAMES, "validation", seed=1) != validation[0]
     assert load_split(tmp_path, NAMES, "validation") == validation[0]
+    with pytest.raises(ValueError, match="0 <= fold < folds, got folds=5, fold=5"):
+        load_split(tmp_path, NAMES, "validation", folds=5, fold=5)
 
 
 def test_folder_with_splits_is_taken_as_it_is(tmp_path):
@@ -201,7 +203,7 @@ def test_wrong_json_is_named(tmp_path, content, message):
     ("arguments", "message"),
     [
         ({"folds": 1}, "folds >= 2"),
-        ({"fold": 5}, "0 <= fold < folds, got folds=5, fold=5"),
+        ({"fold": -1}, "0 <= fold < folds, got folds=5, fold=-1"),
         ({"train_fraction": 0.0}, r"train_fraction must be in \(0, 1\]"),
     ],
 )

@@ -13,7 +13,7 @@ import pydicom
 import pytest
 
 from dwskd_monai.data.copies import copies
-from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.datalist import load_split, named_folds
 from dwskd_monai.data.phantoms.writing import write_series
 
 NAMES = ("cat", "dog")
@@ -211,8 +211,9 @@ def test_folds_that_a_datalist_names_are_those_that_are_taken(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     test = [{"image": "t.png", "label": "cat", "fold": 0}]
     path = write_json(tmp_path, {"training": fold_rows(), "testing": test})
+    assert named_folds(path, NAMES) == {0: 4, 1: 4, 2: 4}
     for fold in range(3):
-        validation = load_split(path, NAMES, "validation", fold=fold)
+        validation = load_split(path, NAMES, "validation", fold=fold, folds=2)  # as said, not used
         assert [int(Path(item["image"]).stem) for item in validation] == list(range(fold, 12, 3))
         training = load_split(path, NAMES, "training", fold=fold)
         assert [int(Path(item["image"]).stem) for item in training] == [n for n in range(12) if n % 3 != fold]
@@ -229,6 +230,7 @@ def test_an_image_without_a_fold_is_trained_on_in_each_and_that_is_said(tmp_path
     path = write_json(tmp_path, {"training": [*fold_rows(), {"image": "x.png", "label": "dog"}]})
     for fold in range(3):
         assert str(tmp_path / "x.png") in {item["image"] for item in load_split(path, NAMES, "training", fold=fold)}
+    assert named_folds(path, NAMES) == {0: 4, 1: 4, 2: 4, None: 1}
     assert "1 images have no fold, and are training images in each" in caplog.text
 
 

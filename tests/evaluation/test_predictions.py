@@ -28,6 +28,14 @@ def test_predictions_have_a_row_per_picture_with_names(tmp_path):
     assert files == ["predictions.csv", "predictions.json"], "studies have one slice each"
 
 
+def test_the_logarithm_of_a_small_probability_is_kept(tmp_path):
+    logits = torch.tensor([[0.0, -gap, -20.0] for gap in (5.0, 12.0, 18.0, 30.0)])
+    evaluate(PredictionWriter(tmp_path, ("a", "b", "c")), logits, (1, 1, 1, 1))
+    rows = read_rows(tmp_path / "predictions.csv")[1:]
+    shown = np.array([row[3:6] for row in rows], float)
+    assert np.allclose(np.log(shown), logits.double().log_softmax(1).numpy(), atol=1e-3)
+
+
 def test_slices_are_aggregated_and_have_rows_of_their_own(tmp_path):
     logits = torch.randn(7, 3)
     evaluate(PredictionWriter(tmp_path, ("a", "b", "c"), Aggregation("max")), logits, (4, 1, 2), labeled=False)

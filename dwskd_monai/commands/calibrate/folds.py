@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _CHOOSES_NOTHING: Mapping[str, Any] = {
     "prediction_set": None,
     "novelty": None,
 }
+_SOME_WERE_REFUSED = 3  # the exit code of a run that left out what it could not use
 _WITHOUT_REPORT: Mapping[str, Any] = {"split": "validation", "report": False, "shortcuts": False, "explained": 0}
 
 
@@ -44,11 +46,11 @@ class FoldTrainings:
 
     def predictions(self) -> LabeledPredictions:
         """Those of all studies, each by the training whose validation fold it is in; missing trainings are made."""
-        for fold in range(self.training.folds):
+        for fold in self.training.folds:
             if not self._file(fold).is_file():
                 self._train(fold)
                 self._predict(fold)
-        files = [self._file(fold) for fold in range(self.training.folds)]
+        files = [self._file(fold) for fold in self.training.folds]
         return read_predictions(files, self.training.trained.class_names)
 
     def _refuse_others(self) -> None:
@@ -77,14 +79,30 @@ class FoldTrainings:
         deploy = self.training.bundle.parsed("deploy", "train")
         last = {"fold": fold, "val_interval": epochs, "deploy": "main" if deploy == "better" else deploy}
         settings = {**self.training.settings, **last, **_CHOOSES_NOTHING, **self._places(fold), "resume": False}
+        settings |= self._held_out()
         run_monai(self.training.bundle.folder, ["train"], settings, "training")
 
     def _predict(self, fold: int) -> None:
         places = self._places(fold)
         settings = {"dataset_dir": self.training.dataset_dir, **self._where(), **places, **_WITHOUT_REPORT}
-        run_monai(self.training.bundle.folder, ["train", "evaluate"], settings)
+        try:
+            run_monai(self.training.bundle.folder, ["train", "evaluate"], settings)
+        except SystemExit as ended:
+            if ended.code != _SOME_WERE_REFUSED:  # the training left these out too
+                raise
         with replacing(self._file(fold)) as temporary:
             temporary.write_bytes((Path(places["output_dir"]) / _PREDICTED).read_bytes())
+
+    def _held_out(self) -> dict[str, str]:
+        """A datalist of what else lies in ``unlabeled_dir`` by now, or was left out of the training."""
+        images = self.training.not_learned()
+        if not images:
+            return {}
+        file = self.folder / "not_learned.csv"
+        with replacing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.writer(opened)
+            writer.writerows([["image"], *([str(Path(image).absolute())] for image in images)])
+        return {"held_out_dir": str(file)}
 
     def _where(self) -> dict[str, Any]:
         """Where to compute, and where images are kept, as it was given."""

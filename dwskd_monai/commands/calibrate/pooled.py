@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dwskd_monai.bundle.settings_file import write_settings
@@ -17,7 +17,7 @@ from dwskd_monai.files import replacing
 _NOVELTY = "novelty"
 _FITTED_ON = (
     "out-of-fold predictions of all labeled studies, by {folds} networks that were trained as this one, each to the "
-    "last epoch and without the fold that it predicts"
+    "last epoch and without the fold that it predicts{start}"
 )
 
 
@@ -51,6 +51,7 @@ def fit_to_folds(
     trained = training.trained
     names = trained.class_names
     patients = {study_of(item): item.get("patient") for item in training.items}
+    _require_all(patients.keys() - set(predictions.studies), training)
     record = fit_evidence(
         predictions.probabilities,
         predictions.labels,
@@ -58,7 +59,7 @@ def fit_to_folds(
         names,
         training.bundle.parsed("aggregation", "train"),
         Wanted(**{**trained.evidence.get("settings", {}), **wanted}),
-        _FITTED_ON.format(folds=training.folds),
+        _FITTED_ON.format(folds=len(training.folds), start=training.start),
     )
     record[_NOVELTY] = trained.evidence.get(_NOVELTY, {"reason": "the training fitted none"})
     with replacing(training.settings_file) as temporary:
@@ -66,11 +67,20 @@ def fit_to_folds(
     return record
 
 
+def _require_all(missing: Collection[str], training: RepeatedTraining) -> None:
+    """Raise ValueError if more studies have no prediction than the training had refused images."""
+    if len(missing) > training.refused_images:
+        raise ValueError(
+            f"dataset_dir: {len(missing)} labeled studies have no prediction, such as {min(missing)}; give the images "
+            "of the training, and remove the folder of the folds"
+        )
+
+
 def said_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """What has changed, in words."""
     was = f"{before['temperature']['value']:.2f} by {before['studies']}" if before else "not fitted"
     lines = [
-        f"fitted to {after['studies']} studies ({after['intervals']})",
+        f"fitted to {after['studies']} studies ({after['intervals']}): {after['fitted_on']}",
         f"temperature {after['temperature']['value']:.2f}; before: {was}",
         *lacking(after),
     ]

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
-from dwskd_monai.bundle.settings_record import MAY_CHANGE, digest_of_datalist
+from dwskd_monai.bundle.settings_record import digest_of_datalist, learned_by
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.data.evaluation_split import digests_of, listed_digests
+from dwskd_monai.bundle.training_config import MAY_CHANGE, digest_of_training, settings_to_repeat
+from dwskd_monai.data.evaluation_split import digests_of, listed_contents
 
 _MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
 _OF_THE_CHOICE = ("fold", "folds", "seed", "train_fraction")
@@ -28,8 +30,8 @@ class RepeatedTraining:
 
     Raises:
         FileNotFoundError: if the bundle is not there or has not been trained.
-        ValueError: if the settings record no training, a setting would make it another one, or the images, their
-            labels or the teacher are others.
+        ValueError: if the settings record no training, a setting would make it another one, train.yaml has been changed
+            since, or the images, their labels or the teacher are others.
     """
 
     def __init__(self, folder: str | Path, dataset_dir: str | None, given: Mapping[str, Any]) -> None:
@@ -44,12 +46,16 @@ class RepeatedTraining:
             )
         self.given = {key: value for key, value in places.overrides.items() if key not in ("checkpoint", "ckpt_dir")}
         self._refuse_other_settings()
-        recorded = dict(self.trained.origin["overrides"])
+        recorded = settings_to_repeat(self.trained.origin["overrides"], places.folder)
+        if self.refused_images:
+            recorded["skip_refused"] = True  # as in the training
         choice = {key: self.trained.origin[key] for key in _OF_THE_CHOICE if key in self.trained.origin}
         self.bundle = Bundle(folder, {**recorded, **choice, **self.given})
         self.dataset_dir = str(self.bundle.parsed("dataset_dir", "train")) if dataset_dir is None else dataset_dir
         self.settings: dict[str, Any] = {**recorded, **choice, **self.given, "dataset_dir": self.dataset_dir}
+        self._refuse_another_config(recorded)
         self._refuse_other_teacher()
+        self._refuse_another_start()
         self._refuse_other_unlabeled()
         self._refuse_other_images()
         self._refuse_other_labels()
@@ -59,10 +65,21 @@ class RepeatedTraining:
         """The file of the settings of the bundle's network."""
         return settings_beside(self.weights)
 
-    @property
-    def folds(self) -> int:
-        """How many folds the images are divided into."""
-        return int(self.bundle.parsed("folds", "train"))
+    @cached_property
+    def folds(self) -> list[int]:
+        """The numbers of the folds that the images are divided into.
+
+        Raises:
+            ValueError: if the data names folds, but not of all images: nothing could predict those without one.
+        """
+        named = self.bundle.named_folds(self.dataset_dir)
+        without = named.pop(None, 0)
+        if named and without:
+            raise ValueError(
+                f"dataset_dir: {self.dataset_dir} names folds, but {without} training images have none, so no network "
+                "could predict them; give each image a fold, or none"
+            )
+        return sorted(fold for fold in named if fold is not None) or list(range(self.bundle.parsed("folds", "train")))
 
     @cached_property
     def items(self) -> Items:
@@ -71,7 +88,7 @@ class RepeatedTraining:
         Raises:
             ValueError: if the data names its validation images, so that there are no folds.
         """
-        last = self.folds - 1  # refused if the data names its validation images
+        last = self.folds[-1]  # refused if the data names its validation images
         splits = ("training", "validation")
         return [item for split in splits for item in self.bundle.items(self.dataset_dir, split, last)]
 
@@ -84,10 +101,9 @@ class RepeatedTraining:
         origin = self.trained.origin
         decisive = {key: value for key, value in self.settings.items() if key not in _MAY_BE_GIVEN}
         images = {part: sorted(self.trained.images[part] or ()) for part in ("unlabeled", "earlier")}
-        if self._unlabeled:
-            images["unlabeled_dir"] = sorted(self._unlabeled)
         return {
             "settings": decisive,
+            "config": self._digest_of_config(self.trained.origin["overrides"]),
             "teacher": origin.get("teacher"),
             "images": sorted(self._labeled()),
             "folds": self._digest_of_folds(),
@@ -98,10 +114,15 @@ class RepeatedTraining:
         """Which images are in which fold, with which label; a corrected patient moves images to other folds."""
         digests = {item["image"]: digest for item, digest in zip(self.items, self._digests, strict=True)}
         folds = {}
-        for fold in range(self.folds):
+        for fold in self.folds:
             items = self.bundle.items(self.dataset_dir, "validation", fold)
             folds[str(fold)] = [(digests[item["image"]], item["label"]) for item in items]
         return digest_of_datalist(folds)
+
+    @property
+    def refused_images(self) -> int:
+        """How many labeled images the training could not use, with ``skip_refused``."""
+        return sum(self.trained.origin.get("refused_images", {}).values())
 
     def _labeled(self) -> set[str]:
         """Digests of the labeled images of the training."""
@@ -117,6 +138,21 @@ class RepeatedTraining:
                     f"{key} out, or train the bundle again with it"
                 )
 
+    def _digest_of_config(self, overrides: Mapping[str, Any]) -> str:
+        return digest_of_training(overrides, self.bundle.folder, self.trained)
+
+    def _refuse_another_config(self, recorded: Mapping[str, Any]) -> None:
+        """What the training took from train.yaml is not recorded; it must be there still."""
+        there = decisive_settings(self.bundle.config("train"))
+        changed = [key for key in self.trained if there.get(key) != self.trained[key]]
+        before = self.trained.origin.get("settings_sha256")  # an earlier version wrote none
+        if changed or before not in (None, self._digest_of_config(recorded)):
+            named = f" ({', '.join(changed)})" if changed else ""
+            raise ValueError(
+                f"{self.bundle.folder / 'configs' / 'train.yaml'}: its settings are not those of the training{named}; "
+                "put them back as they were, or train the bundle again"
+            )
+
     def _refuse_other_teacher(self) -> None:
         expected = (self.trained.origin.get("teacher") or {}).get("sha256")
         file = Path(str(self.bundle.parsed("teacher_weights", "train")))
@@ -129,13 +165,44 @@ class RepeatedTraining:
             )
 
     @cached_property
-    def _unlabeled(self) -> set[str]:
-        """Digests of the images of ``unlabeled_dir``, of which a training leaves some out."""
+    def _learned_by_teacher(self) -> set[str] | None:
+        """Digests of the images that the teacher's file has learned from, labels of the task too; None: unknown."""
+        file = Path(str(self.bundle.parsed("teacher_weights", "train")))
+        return learned_by(file) if file.is_file() and settings_beside(file).is_file() else set()
+
+    def _refuse_another_start(self) -> None:
+        """A training that went on from another network, as in MONAI Label, cannot be repeated from the teacher."""
+        earlier, learned = self.trained.images["earlier"], self._learned_by_teacher
+        if earlier and learned is not None and not learned.issuperset(earlier):
+            raise ValueError(
+                f"{self.weights}: its training started from a network that had learned from other images, which "
+                "calibrate cannot repeat; train the bundle from its teacher"
+            )
+
+    @property
+    def start(self) -> str:
+        """What the networks of all folds have in common with the images that they predict, in words; empty: nothing."""
+        before = "the network that they started from had learned from"
+        if self._learned_by_teacher is None:
+            return f"; it is unknown whether {before} them"
+        seen = len(self._labeled() & self._learned_by_teacher)
+        return (
+            f"; {before} {seen} of the {len(self._labeled())} images, so they look better than they are" if seen else ""
+        )
+
+    @cached_property
+    def _listed(self) -> list[tuple[str, str]]:
+        """Each image of ``unlabeled_dir``, of which a training leaves some out, and the digest of its content."""
         place = self.given.get("unlabeled_dir")
         if place is None:
-            return set()
+            return []
         cache_dir = self.bundle.parsed("cache_dir", "train")
-        return set(listed_digests(place, cache_dir, setting="unlabeled_dir", **self.bundle.listing()))
+        return listed_contents(place, cache_dir, setting="unlabeled_dir", **self.bundle.listing())
+
+    def not_learned(self) -> list[str]:
+        """Images of ``unlabeled_dir`` that the training did not learn from; no fold may."""
+        used = self._labeled().union(self.trained.images["unlabeled"] or ())
+        return [image for image, digest in self._listed if digest not in used]
 
     def _refuse_other_unlabeled(self) -> None:
         used = "unlabeled" in self.trained.origin
@@ -149,7 +216,7 @@ class RepeatedTraining:
                 )
             )
         learned = set(self.trained.images["unlabeled"] or ())
-        if gone := len(learned - self._unlabeled):
+        if gone := len(learned - {digest for _, digest in self._listed}):
             raise ValueError(
                 f"unlabeled_dir: of the {len(learned)} images without labels of the training, {gone} are not in "
                 f"{self.given['unlabeled_dir']}; give the folder that the training had"
@@ -159,7 +226,7 @@ class RepeatedTraining:
         digests = set(self._digests)
         gone = self._labeled() - digests
         new = set() if self.bundle.parsed("train_fraction", "train") < 1 else digests - self._labeled()
-        if gone or new:
+        if gone or len(new) > self.refused_images:
             raise ValueError(
                 f"dataset_dir: {self.dataset_dir} has not the images of the training: of {len(self._labeled())}, "
                 f"{len(gone)} are gone, and {len(new)} others are there. Give those of the training"

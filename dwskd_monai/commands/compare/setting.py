@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai.bundle.running import PLACES
 from dwskd_monai.commands.compare.methods import Method
 from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.files import read_json
@@ -16,6 +18,7 @@ from dwskd_monai.files import read_json
 SETTINGS = "settings.json"  # in the folder of a run
 UNLABELED = "unlabeled_dir"
 HELD_OUT = "held_out_dir"
+_TEACHER = "teacher_weights"
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,12 @@ class Setting:
 
     def identity(self, run: Run) -> dict[str, Any]:
         """What the results of a run depend on; if anything here differs, the results belong to another run."""
+        overrides = self.overrides_of(run)
         return {
             "configs": {path.name: _digest(path) for path in self.configs(run.method)},
             "bundle": self.bundle.name,
             "method": dict(run.method.overrides),
-            "overrides": {key: value for key, value in self.overrides_of(run).items() if key != "dataset_dir"},
+            "overrides": {key: _by_content(key, value) for key, value in overrides.items() if key not in PLACES},
             "data": self.data_hash,
             "test": "" if run.tuning else self.test_hash,
             "unlabeled": self.unlabeled_hash if run.method.unlabeled else "",
@@ -128,6 +132,19 @@ def _first_difference(part: str, before: Any, now: Any) -> tuple[str, Any, Any]:
         return part, before, now
     key = next(key for key in [*now, *before] if now.get(key) != before.get(key))
     return key, before.get(key, "nothing"), now.get(key, "nothing")
+
+
+def _by_content(key: str, value: Any) -> Any:
+    """The value of a setting, with the content of a file of weights in place of its path."""
+    if key != _TEACHER or not Path(str(value)).is_file():
+        return value
+    status = Path(value).stat()
+    return _digest_of_weights(str(value), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache
+def _digest_of_weights(path: str, modified: int, size: int) -> str:
+    return _digest(Path(path))
 
 
 def _digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.running import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
+from dwskd_monai.bundle.training_config import settings_to_repeat
 from dwskd_monai.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
@@ -58,7 +59,7 @@ def targets(settings: TrainedSettings, inference: str) -> list[str]:
 
 def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
     """Let a later training begin with the settings of this one."""
-    _set_known(content, {**settings.origin["overrides"], **bundle.overrides})
+    _set_known(content, settings_to_repeat(settings.origin["overrides"], bundle.folder) | bundle.overrides)
     set_id(content, "dataset_dir", "data")  # the path of the training images has no meaning elsewhere
     # What another config has set, or train.yaml has changed since: single settings first, then roots that still differ
     for keys in ([key for key in settings if key not in ROOTS], ROOTS):

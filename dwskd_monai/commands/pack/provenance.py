@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.bundle.settings_file import versions
-from dwskd_monai.bundle.settings_record import without_places
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.bundle.training_config import without_places
 from dwskd_monai.evaluation.metric_files import check_metrics
 
 

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
 from dwskd_monai.bundle.settings_file import read_settings
-from dwskd_monai.bundle.settings_record import digest_of_datalist
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.cli import main
 from dwskd_monai.commands.calibrate.pooled import fit_to_folds, wanted_of
-from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.evaluation_split import digests_of
 from dwskd_monai.evaluation.aggregation import Aggregation
 from dwskd_monai.evaluation.fitting import Wanted, fit_evidence
 from dwskd_monai.evaluation.prediction_files import LabeledPredictions
-from tests.bundles.commands import run_dwskd, save_network, train_here
+from tests.bundles.commands import run_dwskd, save_network
+from tests.commands.calibrate.conftest import CLASSES, changed, content_of, rows_of, write_rows
 from tests.conftest import BUNDLE, tiny_convnext
 
-CLASSES = ["covid19", "no_findings", "pneumonia"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, phantoms) -> Path:
-    """The models of a small training on one of two folds."""
-    folder = tmp_path_factory.mktemp("trained")
-    train_here(folder, phantoms / "datalist.csv", max_epochs=2, folds=2)
-    return folder
-
-
-@pytest.fixture
-def models(tmp_path, trained) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "models"))
+pytestmark = pytest.mark.xdist_group("calibrate")
 
 
 def refused(capsys, *arguments: str | Path) -> str:
@@ -49,15 +32,6 @@ def refused(capsys, *arguments: str | Path) -> str:
         main(["calibrate", str(BUNDLE), *map(str, arguments)])
     assert stopped.value.code == 2
     return capsys.readouterr().err.strip().splitlines()[-1]
-
-
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
-def content_of(models: Path) -> dict[str, Any]:
-    return yaml.safe_load((models / "model.yaml").read_text())
 
 
 @pytest.mark.slow
@@ -129,68 +103,13 @@ def test_what_would_be_another_training_is_refused(models, phantoms, capsys, opt
     assert not (models / "out_of_fold").exists()
 
 
-@pytest.fixture
-def with_unlabeled(models, phantoms) -> list[str]:
-    """Digests of some test images, from which the training has now learned without their labels, by its settings."""
-    items = load_split(phantoms / "datalist.csv", CLASSES, "test")[:3]
-    digests = digests_of(items, None)
-    content = content_of(models)
-    images = {**content["training"]["images"], "unlabeled": digests}
-    content["training"] |= {"images": images, "unlabeled": {"images": 3, "agreement": None}}
-    training = RepeatedTraining(BUNDLE, str(phantoms / "datalist.csv"), {"ckpt_dir": str(models)})
-    labels = {digest: item["label"] for item, digest in zip(training.items, training._digests, strict=True)}
-    contents = {split: [(digest, labels.get(digest)) for digest in of_split] for split, of_split in images.items()}
-    content["training"]["datalist_sha256"] = digest_of_datalist(contents)
-    (models / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    return digests
-
-
-@pytest.mark.slow
-def test_other_images_without_labels_are_refused(models, with_unlabeled, phantoms, capsys):
-    given = (phantoms / "datalist.csv", "--ckpt_dir", models)
-    assert "unlabeled_dir: the training learned from images without labels; give them" in refused(capsys, *given)
-    said = refused(capsys, *given, "--unlabeled_dir", phantoms / "train")
-    assert f"of the 3 images without labels of the training, 3 are not in {phantoms / 'train'}" in said
-
-
-@pytest.mark.slow
-def test_trainings_of_folds_with_other_images_without_labels_are_not_continued(
-    models, with_unlabeled, phantoms, tmp_path
-):
-    more = shutil.copytree(phantoms / "test", tmp_path / "more")
-    shutil.copy(next((phantoms / "train").rglob("*.png")), more / "further.png")
-
-    def identity(unlabeled: Path) -> dict[str, Any]:
-        given = {"ckpt_dir": str(models), "unlabeled_dir": str(unlabeled)}
-        return RepeatedTraining(BUNDLE, str(phantoms / "datalist.csv"), given).identity()
-
-    assert identity(phantoms / "test") == identity(Path(shutil.copytree(phantoms / "test", tmp_path / "copy")))
-    one, other = identity(phantoms / "test"), identity(more)
-    assert {key for key in one if one[key] != other[key]} == {"unlabeled_dir"}
-
-
 @pytest.mark.slow
 def test_images_of_another_training_are_refused(models, phantoms, tmp_path, capsys):
     rows = rows_of(phantoms / "datalist.csv")
     kept = [row for row in rows if row["split"] != "test"][2:]
-    with (tmp_path / "fewer.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(row | {"image": str(phantoms / row["image"])} for row in kept)
-    said = refused(capsys, tmp_path / "fewer.csv", "--ckpt_dir", models)
+    fewer = write_rows(tmp_path / "fewer.csv", [row | {"image": str(phantoms / row["image"])} for row in kept])
+    said = refused(capsys, fewer, "--ckpt_dir", models)
     assert f"of {len(kept) + 2}, 2 are gone, and 0 others are there" in said
-
-
-def changed(phantoms: Path, out: Path, column: str, values: dict[str, str]) -> Path:
-    """The datalist of the phantoms with other values in a column, by those that are there."""
-    rows = rows_of(phantoms / "datalist.csv")
-    with out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        for row in rows:
-            new = values.get(row[column], row[column])
-            writer.writerow(row | {"image": str(phantoms / row["image"]), column: new})
-    return out
 
 
 @pytest.mark.slow
@@ -199,18 +118,6 @@ def test_labels_that_were_corrected_after_the_training_are_refused(models, phant
     other = changed(phantoms, tmp_path / "other.csv", "label", swapped)
     assert "has other labels than the training had" in refused(capsys, other, "--ckpt_dir", models)
     assert not (models / "out_of_fold").exists()
-
-
-@pytest.mark.slow
-def test_trainings_of_other_folds_are_told_apart(models, phantoms, tmp_path):
-    patients = sorted({row["patient"] for row in rows_of(phantoms / "datalist.csv") if row["split"] != "test"})
-    joined = changed(phantoms, tmp_path / "joined.csv", "patient", {patients[0]: patients[1], patients[2]: patients[3]})
-    given = {"ckpt_dir": str(models)}
-    identities = [RepeatedTraining(BUNDLE, str(data), given).identity() for data in (phantoms / "datalist.csv", joined)]
-    assert identities[0]["folds"] != identities[1]["folds"], "a network may have been trained on what it predicts"
-    for identity in identities:
-        del identity["folds"]
-    assert identities[0] == identities[1]
 
 
 @pytest.mark.slow
@@ -251,7 +158,9 @@ def test_predictions_of_all_folds_are_fitted_as_those_of_one_network(tmp_path):
         trained=trained,
         items=[{"image": name, "study": name, "patient": f"patient of {name}"} for name, _, _ in studies()],
         bundle=SimpleNamespace(parsed=lambda *_: Aggregation()),
-        folds=5,
+        folds=[0, 1, 2, 3, 4],
+        start="",
+        refused_images=0,
         weights=network,
         settings_file=tmp_path / "model.yaml",
     )

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,21 @@ def test_other_images_without_labels_are_noticed_by_the_methods_that_learn_from_
     with pytest.raises(ValueError, match="unlabeled was old, now it is new"):
         refuse_other_settings(tmp_path / "teacher_soft_labels", new.identity(runs[0]))
     refuse_other_settings(tmp_path / "selection", new.identity(runs[1]))
+
+
+def test_what_decides_is_the_content_of_files_and_not_where_they_are(tmp_path):
+    run = Run(METHODS["teacher_soft_labels"], 1.0, 0, 0)
+
+    def identity(place: str, weights: bytes) -> dict[str, Any]:
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "teacher.pt").write_bytes(weights)
+        folders = {name: str(tmp_path / place / name) for name in ("unlabeled_dir", "held_out_dir", "cache_dir")}
+        overrides = folders | {"teacher_weights@1.0": str(tmp_path / place / "teacher.pt"), "batch_size": 4}
+        return make_setting(overrides=overrides, unlabeled_hash="images").identity(run)
+
+    assert identity("here", b"one") == identity("there", b"one")
+    assert identity("here", b"one") != identity("here", b"another")
+    assert identity("here", b"one")["overrides"]["batch_size"] == 4
 
 
 def test_a_config_that_was_edited_is_noticed(tmp_path):

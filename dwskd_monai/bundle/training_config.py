@@ -1,0 +1,142 @@
+"""Settings of a config that trains: which of them make the training what it is, and how they differ from its file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dwskd_monai.bundle.config_files import ConfigFiles
+from dwskd_monai.bundle.decisive import is_plain
+from dwskd_monai.bundle.overrides import as_id, parts_of
+from dwskd_monai.bundle.running import OF_TRACKING, PLACES
+
+# A training may be continued with other values of these. Images may lie elsewhere: their contents are compared.
+MAY_CHANGE = (
+    *PLACES, *OF_TRACKING, "teacher_weights", "resume", "device", "num_workers", "verbose", "backend",
+    "timeout_minutes", "not_first", "max_epochs", "strict", "skip_refused",
+)  # fmt: skip
+_OF_A_RUN = frozenset(MAY_CHANGE) - {"max_epochs", "teacher_weights"}  # how one run was started
+_SPLITS = ("train", "validate")
+_WIRING = (
+    "initialize",
+    "run",
+    "finalize",
+    "training",
+    "training_state_objects",
+    "trained_settings",
+)
+# Of a split: lists of images and of handlers, which MONAI Label overrides, whether a server must have images without
+# labels, and what several processes are given
+_OTHER_PARTS = ("data", "handlers", "required", "network", "sampler", "shuffle")
+_SEVERAL = "multi_gpu_train.yaml"
+
+
+def digest_of_training(overrides: Mapping[str, Any], folder: Path, decisive: Collection[str]) -> str:
+    """A digest of the settings of ``train.yaml``, with those of a training, that make it what it is.
+
+    Args:
+        overrides: as a training records them, :func:`changed_settings`.
+        folder: of the bundle.
+        decisive: roots that are recorded anyway, since they decide a prediction; they are left out.
+    """
+    file = folder / "configs" / "train.yaml"
+    settings = (settings_of(_resolved(file)) if file.is_file() else {}) | settings_to_repeat(overrides, folder)
+    kept = {key: value for key, value in settings.items() if not may_change(key) and parts_of(key)[0] not in decisive}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def settings_to_repeat(overrides: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Recorded settings that another training may take over, in one process and on any machine.
+
+    Left out is how one run was started: that it was resumed, its device, and what joined several processes.
+
+    Args:
+        overrides: as a training records them.
+        folder: of the bundle.
+    """
+    wiring = _of_several_processes(folder / "configs")
+    return {
+        key: value
+        for key, value in overrides.items()
+        if parts_of(key)[-1] not in _OF_A_RUN and (key not in wiring or wiring[key] != value)
+    }
+
+
+def _of_several_processes(configs: Path) -> dict[str, Any]:
+    """The settings with which several processes train together; none if a bundle has no config for that."""
+    file = configs / _SEVERAL
+    if not file.is_file():
+        return {}
+    joined = settings_of(_resolved(configs / "train.yaml", file))
+    return {key: joined[key] for key in map(as_id, ConfigFiles.load_config_file(file)) if key in joined}
+
+
+def may_change(key: str) -> bool:
+    """Whether a training may be continued with another value of a setting."""
+    return parts_of(key)[-1] in MAY_CHANGE
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a config as they are written: its top level, and the parts of ``train`` and ``validate``."""
+    settings: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in _SPLITS:
+            settings |= dict(_parts(key, value))
+        elif not key.startswith("_") and key not in _WIRING:
+            settings[key] = value
+    return settings
+
+
+def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside of a map, by their ids; lists are values."""
+    if not isinstance(value, Mapping):
+        yield key, value
+        return
+    for name, part in value.items():
+        if name not in _OTHER_PARTS:
+            yield from _parts(f"{key}#{name}", part)
+
+
+def changed_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings that differ from those of a bundle's ``train.yaml``, or are not in it, without paths on this machine.
+
+    Args:
+        settings: of :func:`settings_of`.
+        folder: of the bundle.
+    """
+    file = folder / "configs" / "train.yaml"
+    default = settings_of(_resolved(file)) if file.is_file() else {}
+    changed = {key: value for key, value in settings.items() if key not in default or default[key] != value}
+    return without_places({key: value for key, value in changed.items() if is_plain(value)})
+
+
+def _resolved(*files: Path) -> Mapping[str, Any]:
+    """The content of configs as a workflow has it, in which MONAI has rewritten ids and put macros in."""
+    parser = ConfigFiles()
+    parser.read_config([str(file) for file in files])
+    parser.resolve_macro_and_relative_ids()
+    content: Mapping[str, Any] = parser.get()
+    return content
+
+
+def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that are, or contain, a path on this machine."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if as_id(key) not in (*PLACES, *OF_TRACKING) and not _has_path(value)
+    }
+
+
+def _has_path(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_path, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_path, value))
+    if not isinstance(value, str) or value.startswith(("$", "@", "%")):
+        return False
+    return os.path.isabs(value) or "://" in value or os.sep in value or os.path.exists(value)

@@ -1,0 +1,213 @@
+"""Which training ``dwskd calibrate`` repeats, and what it refuses since it would be another one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.settings_file import digest_of as digest_of_file
+from dwskd_monai.bundle.settings_file import read_settings, settings_beside, write_settings
+from dwskd_monai.bundle.settings_record import digest_of_datalist
+from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.commands.calibrate.folds import FoldTrainings
+from dwskd_monai.commands.calibrate.training import RepeatedTraining
+from dwskd_monai.commands.pack.configs import packed_configs
+from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.evaluation_split import digests_of
+from tests.commands.calibrate.conftest import CLASSES, changed, content_of, rows_of, write_content, write_rows
+from tests.conftest import BUNDLE
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("calibrate")]
+
+
+def repeated(models: Path, data: Path, bundle: Path = BUNDLE, **given: object) -> RepeatedTraining:
+    return RepeatedTraining(bundle, str(data), {"ckpt_dir": str(models), **{k: str(v) for k, v in given.items()}})
+
+
+@pytest.fixture
+def data(phantoms) -> Path:
+    return phantoms / "datalist.csv"
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Path:
+    """A copy of the bundle, whose settings may be changed."""
+    return Path(shutil.copytree(BUNDLE, tmp_path / "bundle", ignore=shutil.ignore_patterns("models", "cache", "eval")))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "named"),
+    [
+        ("intensity_mean: 0.449", "intensity_mean: 0.5", r" \(.*intensity_mean\);"),
+        ("learning_rate: 0.0005", "learning_rate: 0.05", ";"),
+        ("    prob: 0.8\n", "    prob: 0.1\n", ";"),
+        ("num_workers: 2", "num_workers: 5", None),
+    ],
+)
+def test_a_config_that_was_changed_after_the_training_is_refused(models, data, bundle, before, now, named):
+    file = bundle / "configs" / "train.yaml"
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, now, 1))
+    if named is None:
+        repeated(models, data, bundle)
+        return
+    with pytest.raises(ValueError, match=rf"train\.yaml: its settings are not those of the training{named}"):
+        repeated(models, data, bundle)
+
+
+def test_a_packed_bundle_can_repeat_its_training(models, data, bundle):
+    trained = TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(models)}))
+    for name, text in packed_configs(trained.bundle, trained.settings).items():
+        (bundle / name).write_text(text)
+    one, other = repeated(models, data), repeated(models, data, bundle)
+    assert one.identity() == other.identity()
+
+
+def test_how_one_run_was_started_is_not_repeated(models, data):
+    content = content_of(models)
+    content["training"]["overrides"] |= {
+        "resume": True,
+        "device": {"_target_": "dwskd_monai.training.start_process_group", "backend": "@backend"},
+        "backend": "gloo",
+        "train#dataloader#drop_last#images": "@train::sampler",
+    }
+    before = repeated(models, data).settings
+    write_content(models, content)
+    assert repeated(models, data).settings == before
+
+
+def test_folds_that_the_data_names_are_repeated(models, data, phantoms, tmp_path):
+    rows = [row | {"image": str(phantoms / row["image"])} for row in rows_of(data)]
+    of_class = {label: sorted({row["patient"] for row in rows if row["label"] == label}) for label in CLASSES}
+    number = {patient: index % 3 + 1 for patients in of_class.values() for index, patient in enumerate(patients)}
+    named = [row | {"fold": "" if row["split"] == "test" else number[row["patient"]]} for row in rows]
+    assert repeated(models, data).folds == [0, 1]
+    assert repeated(models, write_rows(tmp_path / "named.csv", named)).folds == [1, 2, 3]
+    first = next(row for row in named if row["split"] != "test")
+    without = [row | ({"fold": ""} if row["patient"] == first["patient"] else {}) for row in named]
+    count = sum(row["patient"] == first["patient"] for row in named)
+    with pytest.raises(ValueError, match=f"names folds, but {count} training images have none"):
+        repeated(models, write_rows(tmp_path / "without.csv", without))
+
+
+def with_a_teacher(models: Path, learned: list[str]) -> Path:
+    """A file of a teacher that the training has started from, by its settings, and that has learned from images."""
+    teacher = models.parent / "teacher.pt"
+    torch.save({}, teacher)
+    trained = read_settings(models / "model.pt")
+    images = {"training": learned, "validation": [], "unlabeled": [], "earlier": []}
+    write_settings(settings_beside(teacher), teacher, trained, trained.class_names, {"images": images})
+    content = content_of(models)
+    content["training"]["teacher"]["sha256"] = digest_of_file(teacher)
+    write_content(models, content)
+    return teacher
+
+
+def test_that_the_teacher_had_learned_from_the_images_is_said(models, data):
+    images = content_of(models)["training"]["images"]
+    labeled = len(images["training"]) + len(images["validation"])
+    assert repeated(models, data).start == ""
+    teacher = with_a_teacher(models, images["training"])
+    start = repeated(models, data, teacher_weights=teacher).start
+    assert f"had learned from {len(images['training'])} of the {labeled} images" in start
+
+
+def test_a_training_that_went_on_from_another_network_is_not_repeated(models, data):
+    content = content_of(models)
+    content["training"]["images"]["earlier"] = ["a" * 40]
+    write_content(models, content)
+    with pytest.raises(ValueError, match="started from a network that had learned from other images"):
+        repeated(models, data)
+    teacher = with_a_teacher(models, ["a" * 40])
+    assert repeated(models, data, teacher_weights=teacher).start == "", "the folds start from it, too"
+
+
+def test_as_many_images_may_be_refused_as_in_the_training(models, data, phantoms, tmp_path):
+    rows = [row | {"image": str(phantoms / row["image"])} for row in rows_of(data)]
+    for number in range(2):
+        (tmp_path / f"damaged{number}.png").write_bytes(b"damaged")
+    more = [rows[0] | {"image": str(tmp_path / f"damaged{number}.png"), "patient": "", "split": "train"} for number in
+            range(2)]  # fmt: skip
+    content = content_of(models)
+    content["training"]["refused_images"] = {"training": 1, "validation": 0}
+    write_content(models, content)
+    training = repeated(models, write_rows(tmp_path / "one.csv", [*rows, more[0]]))
+    assert training.settings["skip_refused"] is True
+    (tmp_path / "damaged1.png").write_bytes(b"otherwise")
+    with pytest.raises(ValueError, match="0 are gone, and 2 others are there"):
+        repeated(models, write_rows(tmp_path / "two.csv", [*rows, *more]))
+
+
+@pytest.fixture
+def with_unlabeled(models, data) -> list[str]:
+    """Digests of some test images, from which the training has now learned without their labels, by its settings."""
+    digests = digests_of(load_split(data, CLASSES, "test")[:3], None)
+    content = content_of(models)
+    images = {**content["training"]["images"], "unlabeled": digests}
+    content["training"] |= {"images": images, "unlabeled": {"images": 3, "agreement": None}}
+    training = repeated(models, data)
+    labels = {digest: item["label"] for item, digest in zip(training.items, training._digests, strict=True)}
+    contents = {split: [(digest, labels.get(digest)) for digest in of_split] for split, of_split in images.items()}
+    content["training"]["datalist_sha256"] = digest_of_datalist(contents)
+    write_content(models, content)
+    return digests
+
+
+def test_images_without_labels_that_are_gone_are_refused(models, with_unlabeled, data, phantoms):
+    with pytest.raises(ValueError, match="unlabeled_dir: the training learned from images without labels; give them"):
+        repeated(models, data)
+    with pytest.raises(ValueError, match=f"of the 3 images without labels .*, 3 are not in {phantoms / 'train'}"):
+        repeated(models, data, unlabeled_dir=phantoms / "train")
+
+
+def test_no_fold_learns_from_images_that_came_later_or_were_left_out(models, with_unlabeled, data, phantoms, tmp_path):
+    more = Path(shutil.copytree(phantoms / "test", tmp_path / "more"))
+    shutil.copy(next((phantoms / "train").rglob("*.png")), more / "labeled.png")
+    before = repeated(models, data, unlabeled_dir=more)
+    further = more / "further.png"
+    further.write_bytes(next((phantoms / "train").rglob("*.png")).read_bytes() + b"0")
+    after = repeated(models, data, unlabeled_dir=more)
+    assert before.identity() == after.identity()
+    left_out = before.not_learned()
+    assert set(after.not_learned()) - set(left_out) == {str(further)}
+    assert not {Path(path).name for path in left_out} & {"labeled.png"}
+    assert not set(with_unlabeled) & set(digests_of([{"image": path} for path in left_out], None))
+    listed = rows_of(Path(FoldTrainings(after, tmp_path / "folds")._held_out()["held_out_dir"]))
+    assert [row["image"] for row in listed] == after.not_learned()
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_a_prediction_that_left_out_what_the_training_did_is_kept(models, data, tmp_path, monkeypatch, code):
+    folds = FoldTrainings(repeated(models, data), tmp_path / "folds")
+
+    def run(bundle: Path, configs: list[str], settings: dict[str, Any]) -> None:
+        place = Path(settings["output_dir"])
+        place.mkdir(parents=True)
+        (place / "predictions.csv").write_text("study\n")
+        raise SystemExit(code)
+
+    monkeypatch.setattr("dwskd_monai.commands.calibrate.folds.run_monai", run)
+    kept = tmp_path / "folds" / "fold0" / "predictions.csv"
+    if code == 3:
+        folds._predict(0)
+        assert kept.read_text() == "study\n"
+    else:
+        with pytest.raises(SystemExit):
+            folds._predict(0)
+        assert not kept.exists()
+
+
+def test_trainings_of_other_folds_are_told_apart(models, data, phantoms, tmp_path):
+    patients = sorted({row["patient"] for row in rows_of(data) if row["split"] != "test"})
+    joined = changed(phantoms, tmp_path / "joined.csv", "patient", {patients[0]: patients[1], patients[2]: patients[3]})
+    identities: list[dict[str, Any]] = [repeated(models, one).identity() for one in (data, joined)]
+    assert identities[0]["folds"] != identities[1]["folds"], "a network may have been trained on what it predicts"
+    for identity in identities:
+        del identity["folds"]
+    assert identities[0] == identities[1]
