@@ -22,8 +22,8 @@ def settings(bundle: str, force: bool = False, **overrides: Any) -> None:
     from dwskd_monai.bundle.decisive import decisive_settings
     from dwskd_monai.bundle.image_size import check_image_size
     from dwskd_monai.bundle.settings_file import digest_of, require_weights, settings_beside, versions, write_settings
-    from dwskd_monai.bundle.training_config import without_places
     from dwskd_monai.bundle.trained_settings import TrainedSettings
+    from dwskd_monai.bundle.training_config import without_places
     from dwskd_monai.files import replacing
 
     given = Bundle(bundle, overrides)

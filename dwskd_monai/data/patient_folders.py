@@ -75,6 +75,28 @@ def at_depth(folders: Sequence[Path], depth: int | None) -> Sequence[Path]:
     return [] if depth is None or len(folders) <= depth else [folders[-1 - depth]]
 
 
+def likely_patients(folders: Sequence[Sequence[Path]], depth: int | None) -> list[Path | None]:
+    """The folder of each image that is most likely its patient's, if there is one.
+
+    It is the one at the depth; else the outer one that does not have all images.
+
+    Args:
+        folders: those of each image.
+        depth: of :func:`depth_of_patients`.
+
+    Examples:
+        >>> images = ["archive/P1/CT/1.png", "archive/P1/MR/2.png", "archive/P2/CT/3.png"]
+        >>> folders = [[folder for folder in reversed(Path(image).parents) if folder.name] for image in images]
+        >>> [folder.name for folder in likely_patients(folders, None)]
+        ['P1', 'P1', 'P2']
+    """
+    of_all = set.intersection(*map(set, folders)) if folders else set()
+    return [
+        next(iter([*at_depth(of_image, depth), *(folder for folder in of_image if folder not in of_all)]), None)
+        for of_image in folders
+    ]
+
+
 def held_out_patients(
     folders: Sequence[Sequence[Path]], series: Sequence[Sequence[Path]], depth: int | None, many: Collection[Path]
 ) -> list[Sequence[Path]]:

@@ -69,15 +69,50 @@ def has_both(state: Mapping[str, Any]) -> bool:
     return "auxiliary_network" in state and state.get("trainer", {}).get("students") == 2
 
 
-def is_of_training(state: Mapping[str, Any], training_images: Collection[str]) -> bool:
-    """Whether a training state is of a training with these images.
+def is_of_training(
+    state: Mapping[str, Any], training_images: Collection[str], origin: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether a training state is of the training that made a network, as far as both tell.
 
     Args:
         state: the content of the file.
-        training_images: digests of their contents; empty: unknown.
+        training_images: digests of the images that the network was trained on; empty: unknown.
+        origin: what the network's settings record about its training: its seed and overrides are compared too, and, if
+            the training was not interrupted, its best epoch. None: unknown.
     """
     of_the_state = [digest for digest, _ in state.get("trained_settings", {}).get("images", {}).get("training", [])]
-    return not training_images or not of_the_state or set(training_images) == set(of_the_state)
+    if training_images and of_the_state and set(training_images) != set(of_the_state):
+        return False
+    return _has_settings(state, origin or {}) and _has_best(state, origin or {})
+
+
+def progress_of(state: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """After which epoch a training wrote a state, and how many epochs it has; None: the state does not tell."""
+    config = state.get("trained_settings", {}).get("config", {})
+    # MONAI Label sets only the trainer's max_epochs, which the scheduler has too
+    epochs = state.get("lr_scheduler", {}).get("t_total", config.get("max_epochs"))
+    return state.get("trainer", {}).get("epoch"), epochs
+
+
+def was_interrupted(state: Mapping[str, Any]) -> bool:
+    """Whether a training wrote a state before its last epoch."""
+    epoch, epochs = progress_of(state)
+    return epoch is not None and epochs is not None and epoch < epochs
+
+
+def _has_settings(state: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+    config = state.get("trained_settings", {}).get("config", {})
+    recorded = {**origin.get("overrides", {}), **({"seed": origin["seed"]} if "seed" in origin else {})}
+    recorded.pop("max_epochs", None)  # a training may be continued with more
+    return all(config.get(key, value) == value for key, value in recorded.items())
+
+
+def _has_best(state: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+    best, saver = origin.get("best"), state.get("best_model")
+    if not best or not saver or was_interrupted(state):  # it may have ended before it wrote the state of its best epoch
+        return True
+    kept = [(saver["best_metric"], saver["best_epoch"]), saver.get("forgotten")]
+    return (best["value"], best["epoch"]) in kept
 
 
 def _average_weights(main: nn.Module, auxiliary: nn.Module) -> None:

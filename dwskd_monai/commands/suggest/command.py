@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+_COUNT, _SEED = 20, 0
+_UNUSED = ("fold", "folds", "train_fraction")  # labeled images are taken whatever their split
+_UNUSED_BY_AUDIT = (*_UNUSED, "count", "seed", "held_out_dir")
 
 
 def suggest(
     bundle: str,
     unlabeled_dir: str | None = None,
-    count: int = 20,
+    count: int = _COUNT,
     out: str | None = None,
     audit: bool = False,
     dataset_dir: str | None = None,
-    seed: int = 0,
+    seed: int = _SEED,
     **settings: Any,
 ) -> None:
     """Say which studies to label next, or which labels are probably wrong: ``suggest BUNDLE --unlabeled_dir DIR``.
@@ -43,6 +48,7 @@ def suggest(
         raise ValueError(
             "unlabeled_dir: --audit looks at labeled images, given by --dataset_dir; leave unlabeled_dir out"
         )
+    _refuse_without_effect(audit, count, seed, settings)
     if audit:
         write_audit(bundle, dataset_dir, out, settings)
     elif unlabeled_dir is None:
@@ -51,3 +57,12 @@ def suggest(
         )
     else:
         write_suggestions(bundle, unlabeled_dir, dataset_dir, count, seed, out, settings)
+
+
+def _refuse_without_effect(audit: bool, count: int, seed: int, settings: Mapping[str, Any]) -> None:
+    if "output_dir" in settings:
+        raise ValueError("output_dir: suggest writes to the folder that --out names; give --out DIR")
+    given = [*settings, *(["count"] if count != _COUNT else []), *(["seed"] if seed != _SEED else [])]
+    unused = [name for name in given if name in (_UNUSED_BY_AUDIT if audit else _UNUSED)]
+    if unused:
+        raise ValueError(f"{', '.join(unused)}: without effect on suggest{' --audit' if audit else ''}; leave it out")

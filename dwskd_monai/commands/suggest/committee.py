@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -12,7 +12,7 @@ from torch import nn
 from dwskd_monai import checkpoints
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.ensemble import Ensemble
-from dwskd_monai.training.both_students import has_both, is_of_training
+from dwskd_monai.training.both_students import has_both, is_of_training, progress_of, was_interrupted
 
 _logger = logging.getLogger(__name__)
 
@@ -25,11 +25,13 @@ class Committee:
         networks: each judges once.
         deployed: places of those whose mean probability the bundle predicts.
         students: places of those that are compared: two, or one if there is only one network.
+        epoch: after which the training wrote the state that was read; None: none was.
     """
 
     networks: Sequence[nn.Module]
     deployed: Sequence[int]
     students: Sequence[int]
+    epoch: int | None = None
 
 
 def open_committee(trained: TrainedBundle, training_state: str | Path | None) -> Committee:
@@ -41,7 +43,8 @@ def open_committee(trained: TrainedBundle, training_state: str | Path | None) ->
 
     Args:
         trained: the bundle.
-        training_state: the file; None, or a file that does not exist: the deployed network judges alone.
+        training_state: the file; None, a file that does not exist, or one of a training that was interrupted: the
+            deployed network judges alone.
 
     Raises:
         ValueError: if the file is damaged, or is of another training.
@@ -50,7 +53,10 @@ def open_committee(trained: TrainedBundle, training_state: str | Path | None) ->
     if isinstance(network, Ensemble):
         return Committee([*network.networks], [0, 1], [0, 1])
     alone = Committee([network], [0], [0])
-    if training_state is None or not Path(training_state).is_file():
+    if training_state is None:
+        _logger.warning("only the deployed network judges: training_state is null")
+        return alone
+    if not Path(training_state).is_file():
         _logger.warning(
             "only the deployed network judges: both students would be in %s, which is not there", training_state
         )
@@ -59,15 +65,22 @@ def open_committee(trained: TrainedBundle, training_state: str | Path | None) ->
     if not has_both(state):
         _logger.warning("only the deployed network judges: %s has only one student", training_state)
         return alone
-    if not is_of_training(state, trained.settings.images["training"] or []):
+    if not is_of_training(state, trained.settings.images["training"] or [], trained.settings.origin):
         raise _of_another_training(training_state, trained)
+    epoch, epochs = progress_of(state)
+    if was_interrupted(state):
+        _logger.warning(
+            "only the deployed network judges: the training was interrupted, and the students in %s are those of epoch "
+            "%d of %d; continue it: dwskd train … --resume true", training_state, epoch, epochs,
+        )  # fmt: skip
+        return replace(alone, epoch=epoch)
     students = [trained.settings.create_network().eval() for _ in range(2)]
     for student, name in zip(students, ("network", "auxiliary_network"), strict=True):
         try:
             student.load_state_dict(state[name])
         except RuntimeError as error:
             raise _of_another_training(training_state, trained) from error
-    return Committee([network, *students], [0], [1, 2])
+    return Committee([network, *students], [0], [1, 2], epoch)
 
 
 def _of_another_training(training_state: str | Path, trained: TrainedBundle) -> ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,22 @@ class JudgedStudy:
 
     def image_of(self, index: int) -> str:
         """The path of the image that a slice belongs to."""
-        return str(self.dataset.data[self.dataset.places()[self.places[index]]][CommonKeys.IMAGE])
+        return str(self.dataset.data[self._images[index]][CommonKeys.IMAGE])
+
+    def index_in_image(self, index: int) -> int:
+        """The index of a slice among those of its image, which are consecutive."""
+        return index - self._images.index(self._images[index])
 
     def picture_of(self, index: int) -> NDArray[np.float32]:
         """A slice ``(H, W)`` as the networks see it; of several channels the first."""
         pixels: NDArray[np.float32] = np.asarray(self.dataset[self.places[index]][CommonKeys.IMAGE][0])
         return pixels
+
+    @cached_property
+    def _images(self) -> list[int]:
+        """Of each slice, the place of its image in the data of the dataset."""
+        images = self.dataset.places()
+        return [images[place] for place in self.places]
 
 
 @dataclass

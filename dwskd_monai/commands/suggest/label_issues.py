@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from monai.utils import optional_import
 from numpy.typing import NDArray
 
-_logger = logging.getLogger(__name__)
 
-
-def find_label_issues(
-    labels: NDArray[np.integer], probabilities: NDArray[np.floating], class_names: Sequence[str]
-) -> list[int]:
+def find_label_issues(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> list[int]:
     """The places of labels that are probably wrong, the least likely label first, found by cleanlab.
 
     cleanlab estimates how often each class is labeled as another. To do so, it counts the studies whose probability for
     a class is at least what studies with this label have on average. Of each class, as many studies are listed as are
-    probably mislabeled.
+    probably mislabeled. A label that should be a class which no label is cannot be found.
 
     Args:
-        labels: ``(N,)``, indices of the classes.
+        labels: ``(N,)``, indices of the classes, two or more different ones.
         probabilities: ``(N, K)``, of networks that have not seen these labels.
-        class_names: of the K classes.
 
     Raises:
         ValueError: if cleanlab is not installed.
     """
-    cleanlab, is_installed = optional_import("cleanlab.filter")
-    if not is_installed:
-        raise ValueError("audit: cleanlab is not installed; pip install 'dwskd_monai[audit]'")
-    missing = [name for index, name in enumerate(class_names) if index not in labels]
-    if missing:
-        _logger.warning(
-            "no study that can be audited has the label %s; wrong labels are hard to find", ", ".join(missing)
-        )
+    cleanlab = require_cleanlab()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)  # of the missing classes
         places = cleanlab.find_label_issues(
             labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1
         )  # fmt: skip
     return [int(place) for place in places]
+
+
+def require_cleanlab() -> Any:
+    """The module of cleanlab that finds label issues.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    cleanlab, is_installed = optional_import("cleanlab.filter")
+    if not is_installed:
+        raise ValueError("audit: cleanlab is not installed; pip install 'dwskd_monai[audit]'")
+    return cleanlab

@@ -75,11 +75,12 @@ def sheet(pictures: Sequence[Picture], title: str) -> Figure:
 
 
 def _shortened(line: str) -> str:
-    """A line that fits; the middle is left out, since names differ at their ends.
+    """A line that fits and can be drawn; the middle is left out, since names differ at their ends.
 
     Examples:
         >>> _shortened("1. patient_0042_thorax_posterior_anterior_view.dcm")
         '1. patient_0042…terior_view.dcm'
     """
+    line = line.encode("utf-8", "backslashreplace").decode()  # a name that is not UTF-8
     half = (_MOST_LETTERS - 1) // 2
     return line if len(line) <= _MOST_LETTERS else f"{line[:half]}…{line[-half:]}"

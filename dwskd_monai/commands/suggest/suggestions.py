@@ -14,17 +14,19 @@ import numpy as np
 
 from dwskd_monai.commands.suggest.candidates import Candidates, find_candidates
 from dwskd_monai.commands.suggest.choice import choose
-from dwskd_monai.commands.suggest.judges import REFUSED_LABELED, Judges
+from dwskd_monai.commands.suggest.judges import Judges
 from dwskd_monai.commands.suggest.judging import JudgedStudy, judge
+from dwskd_monai.commands.suggest.known import read_known
 from dwskd_monai.commands.suggest.scores import score
 from dwskd_monai.commands.suggest.sheet import Picture, draw_sheet
+from dwskd_monai.data.images import existing
 from dwskd_monai.data.refused import RefusedImages
-from dwskd_monai.data.slices import SliceDataset
 from dwskd_monai.files import GrowingCsv, write_json
 
 _NAME = "suggestions"
 _STUDENTS = ("main", "auxiliary")
 _ALONE = ("deployed",)
+_LAST_SEED = 2**32 - 1  # that numpy takes
 _logger = logging.getLogger(__name__)
 
 
@@ -35,7 +37,7 @@ class Suggestion:
     Args:
         study: what the networks say about it.
         score: see :func:`~dwskd_monai.commands.suggest.scores.score`.
-        slice: index of the slice with the highest score.
+        slice: index of the slice with the highest score, in the study.
     """
 
     study: JudgedStudy
@@ -68,13 +70,15 @@ def write_suggestions(
         FileNotFoundError, ValueError: if the bundle, the images or an argument is not what is expected.
         RefusedImagesError: if images were refused, after all is written.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if not _is_whole(count) or count < 1:
         raise ValueError(f"count must be a whole number, 1 or more; got {count}")
+    if not _is_whole(seed) or not 0 <= seed <= _LAST_SEED:
+        raise ValueError(f"seed must be a whole number, 0 to {_LAST_SEED}; got {seed}")
     judges = Judges(bundle, settings)
     folder = judges.output_folder(out, _NAME)
-    refused = judges.refused_images(folder)
-    labeled = _read_labeled(judges, dataset_dir, folder)
-    candidates = find_candidates(judges, unlabeled_dir, labeled, refused)
+    _refuse_among_images(unlabeled_dir, judges.bundle.folder, folder)
+    refused = judges.begin(folder, _NAME)
+    candidates = find_candidates(judges, unlabeled_dir, read_known(judges, dataset_dir, folder), refused)
     left_out = ", ".join(f"{number} {kind}" for kind, number in Counter(candidates.left_out.values()).items())
     if not candidates.dataset.data:
         refused.keep()
@@ -82,8 +86,8 @@ def write_suggestions(
     studies = judge(judges, candidates.dataset)
     suggestions = _chosen(studies, candidates, count, seed)
     _write_rows(folder / f"{_NAME}.csv", suggestions, judges.class_names)
-    _draw(folder / f"{_NAME}.png", suggestions, judges.class_names)
     write_json(folder / f"{_NAME}.json", _origin(judges, candidates, studies, suggestions, seed, refused))
+    _draw(folder / f"{_NAME}.png", suggestions, judges.class_names)
     if left_out:
         sys.stdout.write(f"images that are known, and not suggested: {left_out}\n")
     sys.stdout.write(
@@ -98,28 +102,25 @@ def write_suggestions(
     refused.finish()
 
 
+def _refuse_among_images(unlabeled_dir: str, bundle: Path, folder: Path) -> None:
+    images = existing(unlabeled_dir, "unlabeled_dir")
+    for setting, place, remedy in (
+        ("out", folder, "give a folder elsewhere: --out DIR"),
+        ("bundle", bundle, "name a folder that has only images"),
+    ):
+        if place.resolve().is_relative_to(images.resolve()):
+            raise ValueError(
+                f"{setting}: {place} is in unlabeled_dir, {images}; pictures that commands write there would be "
+                f"suggested; {remedy}"
+            )
+
+
 def _count_unlike(suggestions: Sequence[Suggestion]) -> int:
     return sum(suggestion.study.novelty.is_unlike for suggestion in suggestions)
 
 
-def _read_labeled(judges: Judges, dataset_dir: str | None, folder: Path) -> SliceDataset | None:
-    """The labeled images; None if the bundle names none that are there, and nobody gives any."""
-    source = str(judges.setting("dataset_dir", "train")) if dataset_dir is None else dataset_dir
-    if dataset_dir is None and not Path(source).expanduser().exists():
-        _logger.warning(
-            "dataset_dir: %s is not there, so images of the training are known by their contents only, and near "
-            "copies of them may be suggested; give the labeled images: --dataset_dir DIR", source,
-        )  # fmt: skip
-        return None
-    refused = RefusedImages(folder / REFUSED_LABELED)
-    dataset = judges.read(judges.labeled_items(source, refused), refused)
-    refused.keep()
-    if dataset.refused_count:
-        _logger.warning(
-            "%d labeled images cannot be used, so copies of them may be suggested; %s says why",
-            dataset.refused_count, refused.path,
-        )  # fmt: skip
-    return dataset
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _chosen(studies: Sequence[JudgedStudy], candidates: Candidates, count: int, seed: int) -> list[Suggestion]:
@@ -146,7 +147,7 @@ def _write_rows(path: Path, suggestions: Sequence[Suggestion], class_names: Sequ
             "rank": number,
             "study": study.name,
             "image": study.image_of(suggestion.slice),
-            "slice": suggestion.slice,
+            "slice": study.index_in_image(suggestion.slice),
             "slices": len(study.slices),
             "score": f"{suggestion.score:.6f}",
             "reason": suggestion.reason,
@@ -177,7 +178,7 @@ def _draw(path: Path, suggestions: Sequence[Suggestion], class_names: Sequence[s
 def _how(judges: Judges) -> str:
     if len(judges.committee.students) > 1:
         return "disagreement of the two students"
-    return "entropy of the deployed network, since only one network is there"
+    return "entropy of the deployed network, which judges alone"
 
 
 def _origin(
@@ -193,6 +194,7 @@ def _origin(
         "weights_sha256": judges.trained.settings.sha256,
         "score": _how(judges),
         "students": len(judges.committee.students),
+        "training_state_epoch": judges.committee.epoch,
         "classes": judges.class_names,
         "aggregation": asdict(judges.setting("aggregation")),
         "seed": seed,

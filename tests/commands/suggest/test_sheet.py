@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,3 +57,9 @@ def test_names_that_matplotlib_would_read_as_formulas_or_cannot_draw_are_drawn(t
     captions = sheet([Picture(np.zeros((4, 4)), [name]) for name in names], "").axes[0].texts[1:]
     assert [text.get_text() for text in captions[:3]] == names[:3]
     assert captions[3].get_text() == "a" * 15 + "…" + "b" * 15
+
+
+def test_a_name_that_is_not_utf_8_is_drawn_with_escapes(tmp_path):
+    picture = Picture(np.zeros((4, 4)), [f"1. {os.fsdecode(b'gr' + bytes([0xFC]) + b'n.png')}"])
+    draw_sheet(tmp_path / "sheet.png", [picture], "next")
+    assert sheet([picture], "").axes[0].texts[1].get_text() == "1. gr\\udcfcn.png"

@@ -3,144 +3,42 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from monai.transforms import Compose
 from PIL import Image, ImageOps
-from torch import nn
 
-from dwskd_monai.bundle import Bundle
-from dwskd_monai.cli import main
 from dwskd_monai.data.cache import digest_of
 from dwskd_monai.ensemble import Ensemble
 from dwskd_monai.evaluation.novelty import describe_slices, packed
 from dwskd_monai.evaluation.novelty_fitting import fit_distance
 from tests.bundles.commands import SMALL_SETTINGS, save_network
-from tests.conftest import BUNDLE, tiny_convnext
+from tests.commands.suggest.runs import (
+    AUXILIARY,
+    DEPLOYED,
+    MAIN,
+    NAMES,
+    draw,
+    names,
+    origin,
+    save_state,
+    suggest,
+    trained_on,
+)  # fmt: skip
+from tests.conftest import BUNDLE
 from tests.reading.dicom_files import write as write_dicom
 
 pytestmark = pytest.mark.slow  # a second for each command
 
-NAMES = ["covid19", "no_findings", "pneumonia"]
 
-
-def network(seed: int) -> nn.Module:
-    """A network whose predictions differ from image to image."""
-    torch.manual_seed(seed)
-    made = tiny_convnext().eval()
-    with torch.no_grad():
-        made.head.fc.weight *= 60
-    return made
-
-
-DEPLOYED, MAIN, AUXILIARY = (network(seed) for seed in range(3))
-
-
-def draw(path: Path, number: int) -> Path:
-    """A picture that looks like no other one."""
-    coarse = np.random.default_rng(number).integers(0, 255, (8, 8), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
-    return save_network(DEPLOYED, tmp_path_factory.mktemp("saved"), **SMALL_SETTINGS)
-
-
-@pytest.fixture
-def models(saved, tmp_path) -> Path:
-    """What a training leaves, without its state: the deployed network."""
-    return Path(shutil.copytree(saved, tmp_path / "models"))
-
-
-@pytest.fixture(scope="module")
-def transform(saved) -> Compose:
-    """From a file to what the network sees."""
-    return Compose(Bundle(BUNDLE, {"ckpt_dir": str(saved)}).parsed("study_transforms", "inference"))
-
-
-@pytest.fixture
-def unlabeled(tmp_path) -> Path:
-    folder = tmp_path / "unlabeled"
-    for number in range(6):
-        draw(folder / f"{number}.png", number)
-    return folder
-
-
-@pytest.fixture
-def both(models) -> Path:
-    return save_state(models)
-
-
-def save_state(models: Path, images: list[str] = [], students: int = 2) -> Path:  # noqa: B006  it is not changed
-    state = {
-        "network": MAIN.state_dict(),
-        "auxiliary_network": AUXILIARY.state_dict(),
-        "trainer": {"students": students},
-        "trained_settings": {"images": {"training": [[digest, 0] for digest in images]}},
-    }
-    torch.save(state, models / "training_state.pt")
-    return models
-
-
-def trained_on(models: Path, training: list[Path], validation: list[Path] = []) -> None:  # noqa: B006
-    """Let the settings say so."""
-    file = models / "model.yaml"
-    content = yaml.safe_load(file.read_text())
-    content["training"]["images"] = {
-        "training": [digest_of(path) for path in training],
-        "validation": [digest_of(path) for path in validation],
-    }
-    file.write_text(yaml.safe_dump(content))
-
-
-def suggest(models: Path, unlabeled: Path | None, *more: str) -> tuple[int, list[dict[str, str]]]:
-    """The exit code, and the rows of suggestions.csv."""
-    out = models.parent / "out"
-    given = [] if unlabeled is None else ["--unlabeled_dir", str(unlabeled)]
-    places = ["--ckpt_dir", str(models), "--out", str(out), "--cache_dir", str(models.parent / "cache")]
-    code = 0
-    try:
-        main(["suggest", str(BUNDLE), *given, *places, "--num_workers", "0", *more])
-    except SystemExit as stopped:
-        code = int(stopped.code or 0)
-    file = out / "suggestions.csv"
-    with file.open(newline="") if file.exists() else open("/dev/null") as opened:
-        return code, list(csv.DictReader(opened))
-
-
-def names(rows: list[dict[str, str]]) -> set[str]:
-    return {Path(row["image"]).name for row in rows}
-
-
-def origin(models: Path) -> dict:
-    return json.loads((models.parent / "out" / "suggestions.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def predicted(transform) -> Callable[[nn.Module, Path], list[float]]:
-    """Probabilities of a picture as the bundle's inference reads it."""
-
-    @torch.no_grad()
-    def of(net: nn.Module, image: str | Path) -> list[float]:
-        slices = torch.as_tensor(transform({"image": str(image)})["image"]).movedim(1, 0)
-        return net(slices)[0].double().softmax(0).tolist()
-
-    return of
-
-
-def in_nats(probabilities: list[float]) -> float:
+def in_nats(probabilities: Sequence[float]) -> float:
     return -sum(value * math.log(value) for value in probabilities)
 
 
@@ -225,7 +123,7 @@ def test_one_network_alone_is_judged_by_its_entropy_and_the_output_says_so(
     with caplog.at_level(logging.WARNING, "dwskd_monai"):
         _, rows = suggest(models, unlabeled, *(["--training_state", "null"] if why == "null" else []))
     assert "only the deployed network judges" in caplog.text
-    assert "since only one network is there" in capsys.readouterr().out
+    assert "by entropy of the deployed network, which judges alone" in capsys.readouterr().out
     assert origin(models)["students"] == 1
     assert [float(row["score"]) for row in rows] == sorted((float(row["score"]) for row in rows), reverse=True)
     for row in rows:
@@ -257,10 +155,10 @@ def test_images_that_are_known_and_copies_of_them_are_not_suggested_and_are_coun
         "renamed.png": "trained on",
         "validation.png": "validated on",
         "tested.png": "labeled",
-        "smaller.jpg": "near copies of labeled images",
-        "mirrored.png": "near copies of labeled images",
+        "smaller.jpg": "near copies of known images",
+        "mirrored.png": "near copies of known images",
     }
-    said = "images that are known, and not suggested: 2 near copies of labeled images, 1 trained on, 1 labeled"
+    said = "images that are known, and not suggested: 2 near copies of known images, 1 trained on, 1 labeled"
     assert said in capsys.readouterr().out
 
 
@@ -271,6 +169,45 @@ def test_without_the_labeled_images_those_of_the_training_are_still_found_by_the
         _, rows = suggest(both, unlabeled)
     assert names(rows) == {"0.png", "1.png", "3.png", "5.png"}
     assert "dataset_dir: data/chest_xray is not there" in caplog.text
+
+
+def test_held_out_images_and_copies_of_them_are_not_suggested(both, unlabeled, tmp_path, capsys):
+    held_out = tmp_path / "held_out"
+    for number in (1, 3, 20):
+        draw(held_out / f"held_out_{number}.png", number)
+    draw(unlabeled / "part.png", 30)
+    shutil.copy(unlabeled / "1.png", unlabeled / "again.png")
+    ImageOps.mirror(Image.open(held_out / "held_out_20.png")).resize((40, 40)).save(unlabeled / "mirrored.png")
+    rows = [f"{path.name},{'S' if path.stem in ('3', 'part') else path.stem}" for path in sorted(unlabeled.iterdir())]
+    (unlabeled / "list.csv").write_text("\n".join(["image,study", *rows]))
+    _, rows = suggest(both, unlabeled / "list.csv", "--held_out_dir", str(held_out))
+    assert names(rows) == {"0.png", "2.png", "4.png", "5.png"}
+    left_out = {Path(path).name: kind for path, kind in origin(both)["left_out_images"].items()}
+    assert left_out == {
+        **dict.fromkeys(("1.png", "3.png", "again.png"), "held out"),
+        "mirrored.png": "near copies of known images",
+        "part.png": "of studies with such images",
+    }
+    assert "not suggested: 3 held out, 1 near copies of known images, 1 of studies" in capsys.readouterr().out
+
+
+def test_held_out_images_of_the_bundle_are_not_suggested_either(both, unlabeled, tmp_path):
+    bundle = Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+    draw(tmp_path / "held_out" / "x.png", 4)
+    train = bundle / "configs" / "train.yaml"
+    train.write_text(train.read_text().replace("held_out_dir: null", f"held_out_dir: {tmp_path / 'held_out'}"))
+    _, rows = suggest(both, unlabeled, bundle=bundle)
+    assert names(rows) == {"0.png", "1.png", "2.png", "3.png", "5.png"}
+
+
+def test_held_out_images_that_cannot_be_read_are_said(both, unlabeled, tmp_path, caplog):
+    draw(tmp_path / "held_out" / "x.png", 4)
+    (tmp_path / "held_out" / "broken.png").write_bytes(b"no picture")
+    with caplog.at_level(logging.WARNING, "dwskd_monai"):
+        code, rows = suggest(both, unlabeled, "--held_out_dir", str(tmp_path / "held_out"))
+    assert (code, len(rows)) == (0, 5), "images to be suggested are all there"
+    assert "1 held out images cannot be used, so copies of them may be suggested" in caplog.text
+    assert "broken.png" in (tmp_path / "out" / "refused_held_out.csv").read_text()
 
 
 def test_labeled_images_that_cannot_be_read_are_said_since_copies_of_them_are_not_found(both, unlabeled, caplog):
@@ -303,7 +240,9 @@ def test_a_copy_of_an_image_that_is_suggested_is_not_suggested_too(both, unlabel
     assert len(names(rows) & {"3.png", "again.png", "turned.png", "smaller.jpg"}) == 1
 
 
-@pytest.mark.parametrize("source", ["datalist", "DICOM header", "folder", "folder below one of a split and a class"])
+@pytest.mark.parametrize(
+    "source", ["datalist", "DICOM header", "folder", "folder below one of a split and a class", "folder in an archive"]
+)
 def test_of_each_patient_one_study_is_suggested(both, tmp_path, source):
     folder = tmp_path / "studies"
     lines = ["image,patient"]
@@ -314,7 +253,8 @@ def test_of_each_patient_one_study_is_suggested(both, tmp_path, source):
             folder.mkdir(exist_ok=True)
             write_dicom(folder / f"{number}.dcm", pixels, PatientID=patient)
             continue
-        below = {"folder": patient, "datalist": "."}.get(source, f"train/covid19/{patient}")
+        of_source = {"folder": patient, "datalist": ".", "folder in an archive": f"archive/{patient}/study{number}"}
+        below = of_source.get(source, f"train/covid19/{patient}")
         draw(folder / below / f"{number}.png", number)
         lines.append(f"{number}.png,{patient}")
     if source == "datalist":
@@ -336,7 +276,7 @@ def test_the_slice_on_which_the_students_disagree_most_is_named(both, unlabeled,
         mean = [(one + other) / 2 for one, other in zip(main_student, auxiliary)]
         scores.append(in_nats(mean) - (in_nats(main_student) + in_nats(auxiliary)) / 2)
     expected = int(np.argmax(scores))
-    assert (row["slice"], row["slices"], Path(row["image"]).name) == (str(expected), "6", f"{expected}.png")
+    assert (row["slice"], row["slices"], Path(row["image"]).name) == ("0", "6", f"{expected}.png")
 
 
 def test_images_that_cannot_be_read_are_listed_the_others_are_used_and_the_exit_code_is_3(both, unlabeled, capsys):
@@ -364,6 +304,13 @@ def test_a_strict_run_ends_at_the_first_image_that_cannot_be_read(both, unlabele
     [
         (["--count", "0"], "count must be a whole number, 1 or more; got 0"),
         (["--count", "2.5"], "count must be a whole number, 1 or more; got 2.5"),
+        (["--seed", "-1"], "seed must be a whole number, 0 to 4294967295; got -1"),
+        (["--seed", "1.5"], "seed must be a whole number, 0 to 4294967295; got 1.5"),
+        (["--seed", str(2**40)], f"seed must be a whole number, 0 to 4294967295; got {2**40}"),
+        (["--seed", "null"], "seed must be a whole number, 0 to 4294967295; got None"),
+        (["--fold", "1"], "fold: without effect on suggest; leave it out"),
+        (["--output_dir", "elsewhere"], "output_dir: suggest writes to the folder that --out names; give --out DIR"),
+        (["--held_out_dir", "nowhere"], "held_out_dir: nowhere does not exist"),
         (["--counts", "5"], "counts is not an option of suggest"),
         (["--audit"], "unlabeled_dir: --audit looks at labeled images"),
         (["--dataset_dir", "nowhere"], "dataset_dir: nowhere does not exist"),
