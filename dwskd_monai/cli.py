@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -52,6 +52,11 @@ TEXTS = {
     "deploy": ["out", "classifier", "metrics"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
 }
+# Settings of a bundle's configs that name a file or a folder, for commands that take any setting
+PLACES = (
+    "unlabeled_dir", "held_out_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir",
+    "teacher_weights",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,12 +65,12 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger(__package__).setLevel(logging.INFO)
     words = sys.argv[1:] if arguments is None else arguments
     asked = [name for name in COMMANDS if words[:1] == [name]] or list(COMMANDS)
-    texts: Mapping[str, Sequence[str]] = TEXTS
+    takes_words = _taking_words
     if "-h" in words or "--help" in words:  # a command with free options would get it from fire as one of them
         words = [*(asked if len(asked) == 1 else []), "--", "--help"]
-        texts = {}  # fire's help would list how it parses them as a group of commands
+        takes_words = _as_they_are  # fire's help would list how it parses them as a group of commands
     try:
-        functions = {name: _taking_words(command(name), texts.get(name, ())) for name in asked}
+        functions = {name: takes_words(command(name), TEXTS.get(name, ())) for name in asked}
         fire.Fire(functions, command=words, name="dwskd")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -81,7 +86,7 @@ def command(name: str) -> Callable[..., None]:
     return function
 
 
-def _taking_words(function: Callable[..., None], texts: Sequence[str] = ()) -> Callable[..., None]:
+def _taking_words(function: Callable[..., None], texts: Sequence[str]) -> Callable[..., None]:
     """``function``, called with the values that the words of a command line stand for.
 
     Args:
@@ -98,4 +103,12 @@ def _taking_words(function: Callable[..., None], texts: Sequence[str] = ()) -> C
             checked_type(name, given.arguments[name], parameters[name].default)
         function(*given.args, **given.kwargs)
 
-    return SetParseFns(**dict.fromkeys(texts, str))(with_values) if texts else with_values
+    return SetParseFns(**dict.fromkeys(PLACES, _place) | dict.fromkeys(texts, str))(with_values)
+
+
+def _as_they_are(function: Callable[..., None], texts: Sequence[str]) -> Callable[..., None]:
+    return function
+
+
+def _place(word: str) -> str | None:
+    return None if word == "None" else word

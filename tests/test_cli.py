@@ -143,6 +143,17 @@ def test_a_folder_whose_name_looks_like_a_value_is_given_as_a_path(monkeypatch, 
     assert ran[0][ran[0].index("--dataset_dir") + 1] == str(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["20241105", "1e5", "{a: 1}", "a#b"])
+def test_so_is_a_folder_that_a_setting_names(monkeypatch, tmp_path, name):
+    ran = []
+    monkeypatch.setattr("subprocess.Popen", lambda command: ran.append(command) or SimpleNamespace(wait=lambda: 0))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    main(["train", str(BUNDLE), "images", "--unlabeled_dir", name, "--cache_dir", "None"])
+    assert ran[0][ran[0].index("--unlabeled_dir") + 1] == str(tmp_path / name)
+    assert ran[0][ran[0].index("--cache_dir") + 1] == "null"
+
+
 def test_a_short_form_names_a_folder_that_is_not_a_bundle(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["predict", str(tmp_path), "STUDIES"])
