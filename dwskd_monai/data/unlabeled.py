@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.data.datalist import load_split
+from dwskd_monai.data.evaluation_split import digests_of
 from dwskd_monai.data.images import existing, list_images
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
@@ -30,6 +31,7 @@ from dwskd_monai.data.patient_folders import (
 from dwskd_monai.data.patients import identities
 from dwskd_monai.data.refused import RefusedImages, shown_kinds
 from dwskd_monai.data.slices import SliceDataset
+from dwskd_monai.files import read_json
 from dwskd_monai.reading import RefusedImage
 from dwskd_monai.reading.refusal import HELD_OUT
 
@@ -57,6 +59,7 @@ def open_unlabeled(
     slices_per_study: int | None = None,
     num_workers: int = 0,
     required: bool = True,
+    only: str | Path | None = None,
 ) -> SliceDataset | None:
     """The images of ``unlabeled_dir`` that a training may learn from; None if there is no such folder.
 
@@ -85,6 +88,8 @@ def open_unlabeled(
         cache_dir, slices_per_study, num_workers: as of :class:`~dwskd_monai.data.slices.SliceDataset`.
         required: whether there must be an image besides those of the training that may be learned from; if not, and
             there is none, the result is None too.
+        only: a JSON file whose ``images`` are digests of contents; other images are as if they were not there. None:
+            all images are taken.
 
     Raises:
         FileNotFoundError: if ``unlabeled_dir`` does not exist, or there is no image.
@@ -95,6 +100,8 @@ def open_unlabeled(
     refused.begin()
     listing: dict[str, Any] = {"dicom_series": dicom_series, "ignored_columns": ignored_columns, "refused": refused}
     items = list_images(unlabeled_dir, setting="unlabeled_dir", **listing)
+    if only is not None:
+        items = _with_digests(items, set(read_json(Path(only))["images"]), cache_dir, unlabeled_dir)
     reading: dict[str, Any] = {"transform": transform, "cache_dir": cache_dir, "num_workers": num_workers}
     images = SliceDataset(items, slices_per_study=slices_per_study, refused=refused, **reading)
     test_items = load_split(
@@ -145,6 +152,16 @@ def open_unlabeled(
     kept = [place for place in range(len(images.data)) if place not in known | reasons.keys()]
     _report(unlabeled_dir, len(kept), len(known - reasons.keys()), refused, required)
     return images.only(kept) if kept else None
+
+
+def _with_digests(
+    items: Sequence[dict[str, str]], digests: Collection[str], cache_dir: str | Path | None, source: str | Path
+) -> list[dict[str, str]]:
+    """The items whose content has one of the digests; raises ValueError if there is none."""
+    kept = [item for item, own in zip(items, digests_of(items, cache_dir), strict=True) if own in digests]
+    if not kept:
+        raise ValueError(f"unlabeled_dir: {source} has none of the {len(digests)} images that may be learned from")
+    return kept
 
 
 def _opened(

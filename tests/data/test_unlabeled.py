@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from monai.transforms import Compose, CopyItemsd
 from PIL import Image, ImageOps
 
 from dwskd_monai.data import RefusedImages, SliceDataset, load_split, open_unlabeled
+from dwskd_monai.data.cache import digest_of
 from dwskd_monai.preprocessing import ExpectImaged, FitSlicesd, LoadSlicesd, ScalePercentilesd
 from tests.data.test_near_copies import smooth
 
@@ -109,6 +111,20 @@ def test_validation_and_test_images_are_left_out_by_content_and_near_copies_too(
         f"{unlabeled}: 20 images without labels, 4 left out (4 held out): again.jpg, mirrored.jpg, other_name.png, …; "
         f"{path} says why"
     )
+
+
+def test_others_than_the_wanted_contents_are_as_if_they_were_not_there(places, tmp_path):
+    labeled, unlabeled = places
+    wanted = [unlabeled / f"{number}.png" for number in (21, 23)]
+    shutil.copy(labeled / "val" / "ill" / "12.png", unlabeled / "copy.png")
+    (tmp_path / "only.json").write_text(json.dumps({"images": [digest_of(path) for path in wanted]}))
+    dataset, path = opened(labeled, unlabeled, only=tmp_path / "only.json")
+    assert names(dataset) == ["21.png", "23.png"]
+    assert not path.exists()
+    for file in wanted:
+        file.unlink()
+    with pytest.raises(ValueError, match=f"unlabeled_dir: {unlabeled} has none of the 2 images that may be learned"):
+        opened(labeled, unlabeled, only=tmp_path / "only.json")
 
 
 def test_further_images_can_be_held_out(places, tmp_path):

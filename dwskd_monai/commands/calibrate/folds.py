@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,7 @@ class FoldTrainings:
         deploy = self.training.bundle.parsed("deploy", "train")
         last = {"fold": fold, "val_interval": epochs, "deploy": "main" if deploy == "better" else deploy}
         settings = {**self.training.settings, **last, **_CHOOSES_NOTHING, **self._places(fold), "resume": False}
-        settings |= self._held_out()
+        settings |= self._unlabeled()
         run_monai(self.training.bundle.folder, ["train"], settings, "training")
 
     def _predict(self, fold: int) -> None:
@@ -93,16 +92,14 @@ class FoldTrainings:
         with replacing(self._file(fold)) as temporary:
             temporary.write_bytes((Path(places["output_dir"]) / _PREDICTED).read_bytes())
 
-    def _held_out(self) -> dict[str, str]:
-        """A datalist of what else lies in ``unlabeled_dir`` by now, or was left out of the training."""
-        images = self.training.not_learned()
-        if not images:
+    def _unlabeled(self) -> dict[str, str]:
+        """Images without labels are those of the training, whatever else lies in ``unlabeled_dir`` by now."""
+        learned = self.training.trained.images["unlabeled"]
+        if not learned:
             return {}
-        file = self.folder / "not_learned.csv"
-        with replacing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened)
-            writer.writerows([["image"], *([str(Path(image).absolute())] for image in images)])
-        return {"held_out_dir": str(file)}
+        file = self.folder / "unlabeled.json"
+        write_json(file, {"images": sorted(learned)})
+        return {"train#unlabeled#only": str(file)}
 
     def _where(self) -> dict[str, Any]:
         """Where to compute, and where images are kept, as it was given."""

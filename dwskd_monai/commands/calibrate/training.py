@@ -16,6 +16,8 @@ from dwskd_monai.bundle.training_config import MAY_CHANGE, digest_of_training, s
 from dwskd_monai.data.evaluation_split import digests_of, listed_contents
 
 _MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
+# The network stays where it is; what was held out from it is not among the images that it learned from
+_NOT_REPEATED = ("checkpoint", "ckpt_dir", "held_out_dir")
 _OF_THE_CHOICE = ("fold", "folds", "seed", "train_fraction")
 Items = list[dict[str, Any]]
 
@@ -44,7 +46,7 @@ class RepeatedTraining:
                 f"{settings_beside(self.weights)} records no training (dwskd settings wrote it), so none "
                 "can be repeated; train the bundle with dwskd train"
             )
-        self.given = {key: value for key, value in places.overrides.items() if key not in ("checkpoint", "ckpt_dir")}
+        self.given = {key: value for key, value in places.overrides.items() if key not in _NOT_REPEATED}
         self._refuse_other_settings()
         recorded = settings_to_repeat(self.trained.origin["overrides"], places.folder)
         if self.refused_images:
@@ -190,23 +192,10 @@ class RepeatedTraining:
             f"; {before} {seen} of the {len(self._labeled())} images, so they look better than they are" if seen else ""
         )
 
-    @cached_property
-    def _listed(self) -> list[tuple[str, str]]:
-        """Each image of ``unlabeled_dir``, of which a training leaves some out, and the digest of its content."""
-        place = self.given.get("unlabeled_dir")
-        if place is None:
-            return []
-        cache_dir = self.bundle.parsed("cache_dir", "train")
-        return listed_contents(place, cache_dir, setting="unlabeled_dir", **self.bundle.listing())
-
-    def not_learned(self) -> list[str]:
-        """Images of ``unlabeled_dir`` that the training did not learn from; no fold may."""
-        used = self._labeled().union(self.trained.images["unlabeled"] or ())
-        return [image for image, digest in self._listed if digest not in used]
-
     def _refuse_other_unlabeled(self) -> None:
+        place = self.given.get("unlabeled_dir")
         used = "unlabeled" in self.trained.origin
-        if used != (self.given.get("unlabeled_dir") is not None):
+        if used != (place is not None):
             raise ValueError(
                 "unlabeled_dir: the training learned from "
                 + (
@@ -216,10 +205,15 @@ class RepeatedTraining:
                 )
             )
         learned = set(self.trained.images["unlabeled"] or ())
-        if gone := len(learned - {digest for _, digest in self._listed}):
+        if place is None or not learned:
+            return
+        listed = listed_contents(
+            place, self.bundle.parsed("cache_dir", "train"), setting="unlabeled_dir", **self.bundle.listing()
+        )
+        if gone := len(learned - {digest for _, digest in listed}):
             raise ValueError(
                 f"unlabeled_dir: of the {len(learned)} images without labels of the training, {gone} are not in "
-                f"{self.given['unlabeled_dir']}; give the folder that the training had"
+                f"{place}; give the folder that the training had"
             )
 
     def _refuse_other_images(self) -> None:

@@ -19,6 +19,7 @@ from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.commands.pack.configs import packed_configs
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.evaluation_split import digests_of
+from dwskd_monai.files import read_json
 from tests.commands.calibrate.conftest import CLASSES, changed, content_of, rows_of, write_content, write_rows
 from tests.conftest import BUNDLE
 
@@ -166,20 +167,20 @@ def test_images_without_labels_that_are_gone_are_refused(models, with_unlabeled,
         repeated(models, data, unlabeled_dir=phantoms / "train")
 
 
-def test_no_fold_learns_from_images_that_came_later_or_were_left_out(models, with_unlabeled, data, phantoms, tmp_path):
+def test_no_fold_learns_from_images_that_came_later_or_were_left_out(
+    models, with_unlabeled, data, phantoms, tmp_path, monkeypatch
+):
     more = Path(shutil.copytree(phantoms / "test", tmp_path / "more"))
-    shutil.copy(next((phantoms / "train").rglob("*.png")), more / "labeled.png")
-    before = repeated(models, data, unlabeled_dir=more)
-    further = more / "further.png"
-    further.write_bytes(next((phantoms / "train").rglob("*.png")).read_bytes() + b"0")
-    after = repeated(models, data, unlabeled_dir=more)
-    assert before.identity() == after.identity()
-    left_out = before.not_learned()
-    assert set(after.not_learned()) - set(left_out) == {str(further)}
-    assert not {Path(path).name for path in left_out} & {"labeled.png"}
-    assert not set(with_unlabeled) & set(digests_of([{"image": path} for path in left_out], None))
-    listed = rows_of(Path(FoldTrainings(after, tmp_path / "folds")._held_out()["held_out_dir"]))
-    assert [row["image"] for row in listed] == after.not_learned()
+    before = repeated(models, data, unlabeled_dir=more, held_out_dir=phantoms / "test").identity()
+    (more / "further.png").write_bytes(next((phantoms / "train").rglob("*.png")).read_bytes() + b"0")
+    training = repeated(models, data, unlabeled_dir=more)
+    assert training.identity() == before
+    ran: list[dict[str, Any]] = []
+    monkeypatch.setattr("dwskd_monai.commands.calibrate.folds.run_monai", lambda *given: ran.append(given[2]))
+    FoldTrainings(training, tmp_path / "folds")._train(0)
+    assert "held_out_dir" not in ran[0]
+    assert read_json(Path(ran[0]["train#unlabeled#only"])) == {"images": sorted(with_unlabeled)}
+    Bundle(BUNDLE, ran[0]).refuse_unknown_overrides("train", "train")
 
 
 @pytest.mark.parametrize("code", [1, 3])
