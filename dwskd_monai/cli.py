@@ -6,13 +6,14 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import fire
 from fire.decorators import SetParseFns
 
+from dwskd_monai.bundle.monai_command import PATHS
 from dwskd_monai.bundle.words import as_values, checked_type
 
 BAD_INPUT = 2  # exit code
@@ -52,11 +53,7 @@ TEXTS = {
     "deploy": ["out", "classifier", "metrics"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
 }
-# Settings of a bundle's configs that name a file or a folder, for commands that take any setting
-PLACES = (
-    "unlabeled_dir", "held_out_dir", "output_dir", "ckpt_dir", "checkpoint", "training_state", "cache_dir",
-    "teacher_weights",
-)  # fmt: skip
+_PATHS = (*PATHS, "data", "out", "test_dir")  # so do these options of any command
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,12 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger(__package__).setLevel(logging.INFO)
     words = sys.argv[1:] if arguments is None else arguments
     asked = [name for name in COMMANDS if words[:1] == [name]] or list(COMMANDS)
-    takes_words = _taking_words
+    texts: Mapping[str, Sequence[str]] = TEXTS
     if "-h" in words or "--help" in words:  # a command with free options would get it from fire as one of them
         words = [*(asked if len(asked) == 1 else []), "--", "--help"]
-        takes_words = _as_they_are  # fire's help would list how it parses them as a group of commands
+        texts = {}  # fire's help would list how it parses them as a group of commands
     try:
-        functions = {name: takes_words(command(name), TEXTS.get(name, ())) for name in asked}
+        words = _with_texts(words, {*_PATHS} - {text for name in asked for text in texts.get(name, ())})
+        functions = {name: _taking_words(command(name), texts.get(name, ())) for name in asked}
         fire.Fire(functions, command=words, name="dwskd")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -86,7 +84,30 @@ def command(name: str) -> Callable[..., None]:
     return function
 
 
-def _taking_words(function: Callable[..., None], texts: Sequence[str]) -> Callable[..., None]:
+def _with_texts(words: Sequence[str], options: Collection[str]) -> list[str]:
+    """The words of a command line, in which values of options are written as fire takes them for texts.
+
+    Examples:
+        >>> _with_texts(["train", "B", "--unlabeled_dir", "20241105", "--seed", "1"], ["unlabeled_dir"])
+        ['train', 'B', '--unlabeled_dir', "'20241105'", '--seed', '1']
+    """
+    written: list[str] = []
+    for word, before in zip(words, ["", *words], strict=False):
+        option, is_one_word, value = word.partition("=")
+        if before.lstrip("-") in options and before.startswith("--") and not word.startswith("--"):
+            written.append(_as_text(word))
+        elif is_one_word and option.startswith("--") and option.lstrip("-") in options:
+            written.append(f"{option}={_as_text(value)}")
+        else:
+            written.append(word)
+    return written
+
+
+def _as_text(value: str) -> str:
+    return value if value == "None" else repr(value)
+
+
+def _taking_words(function: Callable[..., None], texts: Sequence[str] = ()) -> Callable[..., None]:
     """``function``, called with the values that the words of a command line stand for.
 
     Args:
@@ -103,12 +124,4 @@ def _taking_words(function: Callable[..., None], texts: Sequence[str]) -> Callab
             checked_type(name, given.arguments[name], parameters[name].default)
         function(*given.args, **given.kwargs)
 
-    return SetParseFns(**dict.fromkeys(PLACES, _place) | dict.fromkeys(texts, str))(with_values)
-
-
-def _as_they_are(function: Callable[..., None], texts: Sequence[str]) -> Callable[..., None]:
-    return function
-
-
-def _place(word: str) -> str | None:
-    return None if word == "None" else word
+    return SetParseFns(**dict.fromkeys(texts, str))(with_values) if texts else with_values

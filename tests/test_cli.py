@@ -149,9 +149,17 @@ def test_so_is_a_folder_that_a_setting_names(monkeypatch, tmp_path, name):
     monkeypatch.setattr("subprocess.Popen", lambda command: ran.append(command) or SimpleNamespace(wait=lambda: 0))
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()
-    main(["train", str(BUNDLE), "images", "--unlabeled_dir", name, "--cache_dir", "None"])
-    assert ran[0][ran[0].index("--unlabeled_dir") + 1] == str(tmp_path / name)
+    main(["train", str(BUNDLE), "images", "--unlabeled_dir", name, f"--training_state={name}", "--cache_dir", "None"])
+    for setting in ("--unlabeled_dir", "--training_state"):
+        assert ran[0][ran[0].index(setting) + 1] == str(tmp_path / name)
     assert ran[0][ran[0].index("--cache_dir") + 1] == "null"
+
+
+def test_so_is_one_that_another_command_writes_to(monkeypatch):
+    given = []
+    monkeypatch.setattr("dwskd_monai.cli.command", lambda name: lambda **options: given.append(options))
+    main(["export", "--dataset_dir", "20241105", "--out", "1e5", "--batch_size", "4"])
+    assert given == [{"dataset_dir": "20241105", "out": "1e5", "batch_size": 4}]
 
 
 def test_a_short_form_names_a_folder_that_is_not_a_bundle(capsys, tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_PATHS = (
+PATHS = (
     "dataset_dir",
     "unlabeled_dir",
     "held_out_dir",
@@ -18,6 +18,7 @@ _PATHS = (
     "output_dir",
     "ckpt_dir",
     "checkpoint",
+    "training_state",
     "cache_dir",
     "teacher_weights",
 )
@@ -77,7 +78,7 @@ def _word(key: str, value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     looks_otherwise = not value[:1].isalpha() or value in _VALUES or "#" in value
-    return str(Path(value).absolute()) if key in _PATHS and looks_otherwise and Path(value).exists() else value
+    return str(Path(value).absolute()) if key in PATHS and looks_otherwise and Path(value).exists() else value
 
 
 def given(**settings: Any) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class SettingsRecord:
         self._earlier: set[str] | None = set()
         teacher_file = Path(teacher_weights or "")  # it may be a word
         if teacher_file.is_file() and settings_beside(teacher_file).is_file():  # timm's networks have no settings
-            self.start_from(teacher_file)
+            self._take_over(teacher_file)
         self._settings = decisive_settings(parser)
         self._config = settings_of(parser.get())
         metadata = parser.get("_meta_") or {}
@@ -108,7 +108,11 @@ class SettingsRecord:
         return settings_beside(weights)
 
     def start_from(self, weights: Path) -> None:
-        """Take over from which images the network of a file has learned, because the training starts from it."""
+        """Take over from which images a trained network has learned, because the training goes on from it."""
+        self._training["started_from"] = digest_of(weights)
+        self._take_over(weights)
+
+    def _take_over(self, weights: Path) -> None:
         learned = learned_by(weights)
         self._earlier = None if learned is None or self._earlier is None else self._earlier | learned
         validation = {content for content, _ in self._contents["validation"]}

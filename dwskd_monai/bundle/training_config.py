@@ -29,9 +29,13 @@ _WIRING = (
     "training_state_objects",
     "trained_settings",
 )
-# Of a split: lists of images and of handlers, which MONAI Label overrides, whether a server must have images without
-# labels, and what several processes are given
-_OTHER_PARTS = ("data", "handlers", "required", "network", "sampler", "shuffle")
+# Of a split: lists of images and of handlers, which MONAI Label overrides, and what several processes are given
+_OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
+# Recorded apart: which images are trained on, and what is fitted to the network's predictions afterwards
+_CHOICE_AND_EVIDENCE = (
+    "fold", "folds", "seed", "train_fraction", "calibrate", "operating_point", "prediction_set", "novelty",
+)  # fmt: skip
+_OF_A_PACK = "train#unlabeled#required"  # which pack sets to false
 _SEVERAL = "multi_gpu_train.yaml"
 
 
@@ -45,7 +49,14 @@ def digest_of_training(overrides: Mapping[str, Any], folder: Path, decisive: Col
     """
     file = folder / "configs" / "train.yaml"
     settings = (settings_of(_resolved(file)) if file.is_file() else {}) | settings_to_repeat(overrides, folder)
-    kept = {key: value for key, value in settings.items() if not may_change(key) and parts_of(key)[0] not in decisive}
+    left_out = {*decisive, *_CHOICE_AND_EVIDENCE, _OF_A_PACK}
+    if settings.get("auxiliary_def") == settings.get("network_def"):
+        left_out.add("auxiliary_def")  # a copy, of what is decisive
+    kept = {
+        key: value
+        for key, value in settings.items()
+        if not may_change(key) and key not in left_out and parts_of(key)[0] not in left_out
+    }
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -68,10 +79,10 @@ def settings_to_repeat(overrides: Mapping[str, Any], folder: Path) -> dict[str, 
 
 def _of_several_processes(configs: Path) -> dict[str, Any]:
     """The settings with which several processes train together; none if a bundle has no config for that."""
-    file = configs / _SEVERAL
-    if not file.is_file():
+    train, file = configs / "train.yaml", configs / _SEVERAL
+    if not (train.is_file() and file.is_file()):
         return {}
-    joined = settings_of(_resolved(configs / "train.yaml", file))
+    joined = settings_of(_resolved(train, file))
     return {key: joined[key] for key in map(as_id, ConfigFiles.load_config_file(file)) if key in joined}
 
 

@@ -100,14 +100,14 @@ def digests_of(items: Sequence[Mapping[str, Any]], cache_dir: str | Path | None)
     return digests
 
 
-def listed_contents(
+def listed_digests(
     place: str | Path,
     cache_dir: str | Path | None,
     dicom_series: bool,
     ignored_columns: Collection[str] | str,
     setting: str,
-) -> list[tuple[str, str]]:
-    """All images without labels of a folder or a datalist with the digests of their contents, but no missing ones.
+) -> list[str]:
+    """Digests of the contents of all images without labels of a folder or a datalist, without those that are missing.
 
     Args:
         place: as :func:`~dwskd_monai.data.images.list_images` takes it.
@@ -120,8 +120,7 @@ def listed_contents(
     with tempfile.TemporaryDirectory() as folder:  # files that cannot be used are listed, and nobody needs the list
         refused = RefusedImages(Path(folder) / "refused.csv")
         items = list_images(place, dicom_series, ignored_columns, refused, setting)
-    digests = digests_of(items, cache_dir)
-    return [(item["image"], digest) for item, digest in zip(items, digests, strict=True) if digest]
+    return sorted(digest for digest in digests_of(items, cache_dir) if digest)
 
 
 def _digest(image: str, cache: ImageCache | None) -> str:

@@ -78,23 +78,30 @@ def at_depth(folders: Sequence[Path], depth: int | None) -> Sequence[Path]:
 def likely_patients(folders: Sequence[Sequence[Path]], depth: int | None) -> list[Path | None]:
     """The folder of each image that is most likely its patient's, if there is one.
 
-    It is the one at the depth; else the outer one that does not have all images.
+    It is the one at the depth, or further out if there are fewer names than folders that these are in, as of visits.
+    Without one, it is the outer one that does not have more than half of all images.
 
     Args:
         folders: those of each image.
         depth: of :func:`depth_of_patients`.
 
     Examples:
-        >>> images = ["archive/P1/CT/1.png", "archive/P1/MR/2.png", "archive/P2/CT/3.png"]
+        >>> images = ["archive/P1/CT/1.png", "archive/P2/CT/2.png", "archive/P3/CT/3.png"]
         >>> folders = [[folder for folder in reversed(Path(image).parents) if folder.name] for image in images]
-        >>> [folder.name for folder in likely_patients(folders, None)]
-        ['P1', 'P1', 'P2']
+        >>> [[folder.name for folder in likely_patients(folders, depth)] for depth in (None, 0, 1)]
+        [['P1', 'P2', 'P3'], ['P1', 'P2', 'P3'], ['P1', 'P2', 'P3']]
     """
-    of_all = set.intersection(*map(set, folders)) if folders else set()
+    many = crowded(folders)
+    while depth is not None and not _may_be_patients({found for own in folders for found in at_depth(own, depth)}):
+        depth += 1
     return [
-        next(iter([*at_depth(of_image, depth), *(folder for folder in of_image if folder not in of_all)]), None)
+        next(iter([*at_depth(of_image, depth), *(folder for folder in of_image if folder not in many)]), None)
         for of_image in folders
     ]
+
+
+def _may_be_patients(folders: Collection[Path]) -> bool:
+    return len({folder.name for folder in folders}) >= len({folder.parent for folder in folders})
 
 
 def held_out_patients(

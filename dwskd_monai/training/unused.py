@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import ignite.distributed as idist
 
-from dwskd_monai.training.auxiliary import LABELING
+from dwskd_monai.training.auxiliary import AUTO, LABELING
 
 _TEACHING = ("ema", "frozen", "mutual")  # main learns from the auxiliary batch by batch
 _SELECTED = (*_TEACHING, "soft_labels")  # the auxiliary's first weights are selected
@@ -26,38 +28,31 @@ _USED_BY = {
 _logger = logging.getLogger(__name__)
 
 
-def warn_unused(given: Iterable[str], auxiliary: str, unlabeled_dir: str | Path | None) -> None:
+def warn_unused(given: Mapping[str, Any], auxiliary: str, chosen: str, unlabeled_dir: str | Path | None) -> None:
     """Warn of settings that were given although this training does not use them.
 
     They do no harm, and who trains the teacher and students with one set of settings cannot avoid them. What stands in
     a config is not given: it is there for all kinds of trainings.
 
     Args:
-        given: ids of the command line, such as ``distillation_term#_target_``.
-        auxiliary: the kind of auxiliary that the training has.
+        given: ids of the command line, such as ``distillation_term#_target_``, and their values.
+        auxiliary: what the config says, a kind of auxiliary or ``auto``.
+        chosen: the kind that the training has.
         unlabeled_dir: where images without labels are; None: there are none.
     """
     if idist.get_rank() != 0:
         return
-    roots = [key.partition("#")[0] for key in given]
-    if "held_out_dir" in roots and unlabeled_dir is None:
+    if given.get("held_out_dir") is not None and unlabeled_dir is None:
         _logger.warning(
             "held_out_dir has no effect: it keeps images of unlabeled_dir out, and there is no unlabeled_dir"
         )
-    for setting in dict.fromkeys(roots):
+    why = ", which unlabeled_dir chooses" if auxiliary == AUTO and chosen in LABELING else ""
+    for setting in dict.fromkeys(re.split("#|::", key)[0] for key in given):
         kinds = _USED_BY.get(setting)
-        if kinds is not None and auxiliary not in kinds:
+        if kinds is not None and chosen not in kinds:
             _logger.warning(
-                "%s has no effect with auxiliary: %s%s; it needs auxiliary: %s",
-                setting, auxiliary, _why(auxiliary, unlabeled_dir, roots), _either(kinds),
-            )  # fmt: skip
-
-
-def _why(auxiliary: str, unlabeled_dir: str | Path | None, given: Collection[str]) -> str:
-    """Who left ``auxiliary`` to the config is told why it is this kind."""
-    if "auxiliary" in given or auxiliary not in LABELING or unlabeled_dir is None:
-        return ""
-    return ", which unlabeled_dir chooses"
+                "%s has no effect with auxiliary: %s%s; it needs auxiliary: %s", setting, chosen, why, _either(kinds)
+            )
 
 
 def _either(kinds: Collection[str]) -> str:

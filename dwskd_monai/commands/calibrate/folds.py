@@ -8,6 +8,7 @@ from typing import Any
 
 from dwskd_monai.bundle.monai_command import run_monai
 from dwskd_monai.commands.calibrate.training import RepeatedTraining
+from dwskd_monai.data.refused import RefusedImagesError
 from dwskd_monai.evaluation.prediction_files import LabeledPredictions, read_predictions
 from dwskd_monai.files import read_json, replacing, write_json
 from dwskd_monai.folders import require_writable
@@ -22,7 +23,9 @@ _CHOOSES_NOTHING: Mapping[str, Any] = {
     "prediction_set": None,
     "novelty": None,
 }
-_SOME_WERE_REFUSED = 3  # the exit code of a run that left out what it could not use
+_OF_A_PREDICTION = (
+    "device", "num_workers", "cache_dir", "ignored_columns", "dicom_patients", "folder_patients",
+)  # fmt: skip
 _WITHOUT_REPORT: Mapping[str, Any] = {"split": "validation", "report": False, "shortcuts": False, "explained": 0}
 
 
@@ -83,11 +86,11 @@ class FoldTrainings:
 
     def _predict(self, fold: int) -> None:
         places = self._places(fold)
-        settings = {"dataset_dir": self.training.dataset_dir, **self._where(), **places, **_WITHOUT_REPORT}
+        settings = {"dataset_dir": self.training.dataset_dir, **self._taken_over(), **places, **_WITHOUT_REPORT}
         try:
             run_monai(self.training.bundle.folder, ["train", "evaluate"], settings)
         except SystemExit as ended:
-            if ended.code != _SOME_WERE_REFUSED:  # the training left these out too
+            if ended.code != RefusedImagesError.exit_code:  # the training left these out too
                 raise
         with replacing(self._file(fold)) as temporary:
             temporary.write_bytes((Path(places["output_dir"]) / _PREDICTED).read_bytes())
@@ -101,10 +104,6 @@ class FoldTrainings:
         write_json(file, {"images": sorted(learned)})
         return {"train#unlabeled#only": str(file)}
 
-    def _where(self) -> dict[str, Any]:
-        """Where to compute, and where images are kept, as it was given."""
-        return {
-            key: self.training.given[key]
-            for key in ("device", "num_workers", "cache_dir")
-            if key in self.training.given
-        }
+    def _taken_over(self) -> dict[str, Any]:
+        """Where to compute and how images are listed, as it was given, or in the training."""
+        return {key: self.training.settings[key] for key in _OF_A_PREDICTION if key in self.training.settings}

@@ -72,7 +72,7 @@ def _require_all(missing: Collection[str], training: RepeatedTraining) -> None:
     if len(missing) > training.refused_images:
         raise ValueError(
             f"dataset_dir: {len(missing)} labeled studies have no prediction, such as {min(missing)}; give the images "
-            "of the training, and remove the folder of the folds"
+            "of the training, and remove the folder of the folds (out_of_fold beside the weights, or --out)"
         )
 
 

@@ -13,7 +13,7 @@ from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_
 from dwskd_monai.bundle.settings_record import digest_of_datalist, learned_by
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.bundle.training_config import MAY_CHANGE, digest_of_training, settings_to_repeat
-from dwskd_monai.data.evaluation_split import digests_of, listed_contents
+from dwskd_monai.data.evaluation_split import digests_of, listed_digests
 
 _MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
 # The network stays where it is; what was held out from it is not among the images that it learned from
@@ -146,7 +146,7 @@ class RepeatedTraining:
     def _refuse_another_config(self, recorded: Mapping[str, Any]) -> None:
         """What the training took from train.yaml is not recorded; it must be there still."""
         there = decisive_settings(self.bundle.config("train"))
-        changed = [key for key in self.trained if there.get(key) != self.trained[key]]
+        changed = [key for key in there if there[key] != self.trained.get(key)]  # a pack may have fewer
         before = self.trained.origin.get("settings_sha256")  # an earlier version wrote none
         if changed or before not in (None, self._digest_of_config(recorded)):
             named = f" ({', '.join(changed)})" if changed else ""
@@ -175,21 +175,24 @@ class RepeatedTraining:
     def _refuse_another_start(self) -> None:
         """A training that went on from another network, as in MONAI Label, cannot be repeated from the teacher."""
         earlier, learned = self.trained.images["earlier"], self._learned_by_teacher
-        if earlier and learned is not None and not learned.issuperset(earlier):
+        of_others = learned is not None and (earlier is None or not learned.issuperset(earlier))
+        if of_others or "started_from" in self.trained.origin:
             raise ValueError(
-                f"{self.weights}: its training started from a network that had learned from other images, which "
-                "calibrate cannot repeat; train the bundle from its teacher"
+                f"{self.weights}: its training started from a network of an earlier training, which calibrate cannot "
+                "repeat; train the bundle from its teacher"
             )
 
     @property
     def start(self) -> str:
-        """What the networks of all folds have in common with the images that they predict, in words; empty: nothing."""
-        before = "the network that they started from had learned from"
+        """What the weights that the folds start from know of the images, in words; empty: nothing."""
         if self._learned_by_teacher is None:
-            return f"; it is unknown whether {before} them"
-        seen = len(self._labeled() & self._learned_by_teacher)
+            return "; it is unknown whether the starting weights had already learned from these images"
+        seen, count = len(self._labeled() & self._learned_by_teacher), len(self._labeled())
+        if not seen:
+            return ""
         return (
-            f"; {before} {seen} of the {len(self._labeled())} images, so they look better than they are" if seen else ""
+            f"; the starting weights had already learned from {seen} of these {count} images, so these estimates are "
+            "optimistic"
         )
 
     def _refuse_other_unlabeled(self) -> None:
@@ -204,13 +207,17 @@ class RepeatedTraining:
                     else "no images without labels"
                 )
             )
-        learned = set(self.trained.images["unlabeled"] or ())
-        if place is None or not learned:
+        if place is None:
             return
-        listed = listed_contents(
-            place, self.bundle.parsed("cache_dir", "train"), setting="unlabeled_dir", **self.bundle.listing()
-        )
-        if gone := len(learned - {digest for _, digest in listed}):
+        learned = self.trained.images["unlabeled"]
+        if learned is None:
+            raise ValueError(
+                f"{settings_beside(self.weights)} does not record from which images without labels the network has "
+                "learned (an earlier version wrote it); train the bundle again"
+            )
+        cache_dir = self.bundle.parsed("cache_dir", "train")
+        listed = listed_digests(place, cache_dir, setting="unlabeled_dir", **self.bundle.listing())
+        if gone := len(set(learned).difference(listed)):
             raise ValueError(
                 f"unlabeled_dir: of the {len(learned)} images without labels of the training, {gone} are not in "
                 f"{place}; give the folder that the training had"

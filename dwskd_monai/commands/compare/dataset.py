@@ -8,7 +8,7 @@ from pathlib import Path
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.cache import ImageCache
 from dwskd_monai.data.digests import Contents, contents, digest_of_splits, short_digest
-from dwskd_monai.data.evaluation_split import listed_contents
+from dwskd_monai.data.evaluation_split import listed_digests
 
 
 def data_hashes(
@@ -68,6 +68,5 @@ def hash_of_unlabeled(bundle: Bundle, places: Collection[tuple[str, Path]], cach
         FileNotFoundError: if a place does not exist, or has no image.
     """
     listing = bundle.listing()
-    listed = [listed_contents(place, cache_dir, setting=setting, **listing) for setting, place in places]
-    found = [sorted(digest for _, digest in images) for images in listed]
+    found = [listed_digests(place, cache_dir, setting=setting, **listing) for setting, place in places]
     return short_digest(found) if found else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.bundle.running import PLACES
+from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.commands.compare.methods import Method
 from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.files import read_json
@@ -144,7 +145,8 @@ def _by_content(key: str, value: Any) -> Any:
 
 @lru_cache
 def _digest_of_weights(path: str, modified: int, size: int) -> str:
-    return _digest(Path(path))
+    """Read again only if the file has changed: each run of a grid asks."""
+    return digest_of(path)
 
 
 def _digest(path: Path) -> str:

@@ -75,6 +75,6 @@ class Audit:
 
     @property
     def classes_without_labels(self) -> list[str]:
-        """Classes that no judged study is labeled; labels that should be one of these cannot be found."""
+        """Classes that no judged study has as its label; mislabeled studies of these cannot be found."""
         labels = {study.label for study in self.studies}
         return [name for index, name in enumerate(self.class_names) if index not in labels]

@@ -174,7 +174,7 @@ def _say(all_judges: Sequence[Judges], training: Sequence[TrainingImages], audit
         )
     if audit.classes_without_labels:
         names = ", ".join(audit.classes_without_labels)
-        sys.stdout.write(f"no audited study is labeled {names}, so labels that should be {names} cannot be found\n")
+        sys.stdout.write(f"no audited study is labeled {names}, so mislabeled studies of {names} cannot be found\n")
     sys.stdout.write(
         f"the networks predict {audit.predicted_share:.0%} of the audited labels; the fewer, the more of their doubts "
         "are mistakes of their own\n"

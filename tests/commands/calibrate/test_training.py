@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from dwskd_monai.bundle.bundle import Bundle
+from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.settings_file import digest_of as digest_of_file
 from dwskd_monai.bundle.settings_file import read_settings, settings_beside, write_settings
 from dwskd_monai.bundle.settings_record import digest_of_datalist
-from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.bundle.training_config import digest_of_training
 from dwskd_monai.commands.calibrate.folds import FoldTrainings
 from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.commands.pack.configs import packed_configs
@@ -48,6 +50,8 @@ def bundle(tmp_path) -> Path:
         ("learning_rate: 0.0005", "learning_rate: 0.05", ";"),
         ("    prob: 0.8\n", "    prob: 0.1\n", ";"),
         ("num_workers: 2", "num_workers: 5", None),
+        ("operating_point: youden", "operating_point: null", None),
+        ("fold: 0", "fold: 1", None),
     ],
 )
 def test_a_config_that_was_changed_after_the_training_is_refused(models, data, bundle, before, now, named):
@@ -62,15 +66,28 @@ def test_a_config_that_was_changed_after_the_training_is_refused(models, data, b
         repeated(models, data, bundle)
 
 
-def test_a_packed_bundle_can_repeat_its_training(models, data, bundle):
-    trained = TrainedBundle(Bundle(BUNDLE, {"ckpt_dir": str(models)}))
-    for name, text in packed_configs(trained.bundle, trained.settings).items():
+def pack_configs(models: Path, bundle: Path) -> None:
+    """Give a bundle the configs of a packed one."""
+    for name, text in packed_configs(Bundle(BUNDLE), read_settings(models / "model.pt")).items():
         (bundle / name).write_text(text)
+
+
+@pytest.mark.parametrize("network", ["recorded", "of train.yaml"])
+def test_a_packed_bundle_can_repeat_its_training(models, data, bundle, network):
+    if network == "of train.yaml":  # as by a training that overrides nothing of it
+        content = content_of(models)
+        overrides = content["training"]["overrides"]
+        for key in [key for key in overrides if key.startswith(("network_def", "auxiliary_def", "student"))]:
+            del overrides[key]
+        content["settings"] = settings = decisive_settings(Bundle(BUNDLE, overrides).config("train"))
+        content["training"]["settings_sha256"] = digest_of_training(overrides, BUNDLE, settings)
+        write_content(models, content)
+    pack_configs(models, bundle)
     one, other = repeated(models, data), repeated(models, data, bundle)
     assert one.identity() == other.identity()
 
 
-def test_how_one_run_was_started_is_not_repeated(models, data):
+def test_how_one_run_was_started_is_neither_repeated_nor_packed(models, data, bundle):
     content = content_of(models)
     content["training"]["overrides"] |= {
         "resume": True,
@@ -81,6 +98,11 @@ def test_how_one_run_was_started_is_not_repeated(models, data):
     before = repeated(models, data).settings
     write_content(models, content)
     assert repeated(models, data).settings == before
+    pack_configs(models, bundle)
+    packed = yaml.safe_load((bundle / "configs/train.yaml").read_text())
+    assert packed["resume"] is False
+    assert packed["device"].startswith("$torch.device(")
+    assert packed["train"]["dataloader"]["drop_last"]["images"] == "@train#dataset"
 
 
 def test_folds_that_the_data_names_are_repeated(models, data, phantoms, tmp_path):
@@ -116,17 +138,25 @@ def test_that_the_teacher_had_learned_from_the_images_is_said(models, data):
     assert repeated(models, data).start == ""
     teacher = with_a_teacher(models, images["training"])
     start = repeated(models, data, teacher_weights=teacher).start
-    assert f"had learned from {len(images['training'])} of the {labeled} images" in start
+    assert f"had already learned from {len(images['training'])} of these {labeled} images" in start
 
 
 def test_a_training_that_went_on_from_another_network_is_not_repeated(models, data):
     content = content_of(models)
+    for earlier in (["a" * 40], None):
+        content["training"]["images"]["earlier"] = earlier
+        write_content(models, content)
+        with pytest.raises(ValueError, match="started from a network of an earlier training"):
+            repeated(models, data)
     content["training"]["images"]["earlier"] = ["a" * 40]
     write_content(models, content)
-    with pytest.raises(ValueError, match="started from a network that had learned from other images"):
-        repeated(models, data)
     teacher = with_a_teacher(models, ["a" * 40])
     assert repeated(models, data, teacher_weights=teacher).start == "", "the folds start from it, too"
+    content = content_of(models)
+    content["training"]["started_from"] = "b" * 64
+    write_content(models, content)
+    with pytest.raises(ValueError, match="started from a network of an earlier training"):
+        repeated(models, data, teacher_weights=teacher)
 
 
 def test_as_many_images_may_be_refused_as_in_the_training(models, data, phantoms, tmp_path):

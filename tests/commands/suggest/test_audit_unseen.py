@@ -90,7 +90,7 @@ def test_a_class_that_no_audited_study_is_labeled_is_named(bundles, labeled, tmp
     listed = write_list(tmp_path / "list.csv", rows)
     code, _, content = audit(str(bundles[1]), tmp_path / "out", "--dataset_dir", str(listed))
     assert (code, content["classes_without_labels"]) == (0, ["pneumonia"])
-    said = "no audited study is labeled pneumonia, so labels that should be pneumonia cannot be found"
+    said = "no audited study is labeled pneumonia, so mislabeled studies of pneumonia cannot be found"
     assert said in capsys.readouterr().out
 
 

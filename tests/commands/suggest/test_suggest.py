@@ -266,6 +266,17 @@ def test_of_each_patient_one_study_is_suggested(both, tmp_path, source):
         assert len(rows) == 6
 
 
+@pytest.mark.parametrize("of_patients", [True, False])
+def test_folders_are_patients_if_they_are_as_deep_as_those_of_labeled_images(both, tmp_path, of_patients):
+    for number in range(2):
+        patient = f"A{number}" if of_patients else "."
+        draw(tmp_path / "labeled" / "covid19" / patient / f"{number}.png", 20 + number)
+    for number in range(6):
+        draw(tmp_path / "studies" / f"site{number // 3}" / f"P{number}" / f"{number}.png", number)
+    _, rows = suggest(both, tmp_path / "studies", "--dataset_dir", str(tmp_path / "labeled"))
+    assert len(rows) == (6 if of_patients else 2)
+
+
 def test_the_slice_on_which_the_students_disagree_most_is_named(both, unlabeled, predicted):
     rows = [f"{number}.png,S" for number in range(6)]
     (unlabeled / "list.csv").write_text("\n".join(["image,study", *rows]))
