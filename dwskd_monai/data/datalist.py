@@ -90,14 +90,19 @@ def load_split(
     if split not in (*SPLITS, "all"):
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, all; got {split!r}")
     if folds < 2 or fold < 0:
-        raise ValueError(_wrong_fold(folds, fold))
+        raise _wrong_fold(folds, fold)
     if not 0 < train_fraction <= 1:
         raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}")
     if not required and not Path(dataset_dir).expanduser().exists():
         return []
     names = in_order(class_names)
     ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
-    loading = _Loading(existing(dataset_dir), tuple(names), dicom_series, dicom_patients, folder_patients, ignored)
+    loading = _Loading(
+        Path(dataset_dir).expanduser(), tuple(names), dicom_series, dicom_patients, folder_patients, ignored
+    )
+    if fold >= folds and not _names_folds(loading):
+        raise _wrong_fold(folds, fold)
+    existing(dataset_dir)
     source = _read(loading) if refused is None else _read_once(loading, refused)
     if refused is not None:
         refused.list_others(source.others_of(others_of or split))
@@ -200,8 +205,17 @@ def named_folds(
     return dict(Counter(image.fold for image in in_splits(source.images)["training"]))
 
 
-def _wrong_fold(folds: int, fold: int) -> str:
-    return f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}"
+def _names_folds(loading: _Loading) -> bool:
+    """Whether a source has folds of its own, of any number."""
+    try:
+        images = _read(loading).images
+    except (OSError, ValueError):  # it has none that could be used
+        return False
+    return bool(_folds_of(in_splits(images)["training"]))
+
+
+def _wrong_fold(folds: int, fold: int) -> ValueError:
+    return ValueError(f"expected folds >= 2 and 0 <= fold < folds, got folds={folds}, fold={fold}")
 
 
 def _split_named_fold(
@@ -251,8 +265,6 @@ def divide(
 def _split_fold(
     images: list[LabeledImage], names: Sequence[str], folds: int, fold: int, seed: int
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
-    if fold >= folds:
-        raise ValueError(_wrong_fold(folds, fold))
     labels = [image.label for image in images]
     groups = groups_of(images)
     for index, name in enumerate(names):

@@ -204,6 +204,7 @@ def test_wrong_json_is_named(tmp_path, content, message):
     [
         ({"folds": 1}, "folds >= 2"),
         ({"fold": -1}, "0 <= fold < folds, got folds=5, fold=-1"),
+        ({"fold": 5}, "0 <= fold < folds, got folds=5, fold=5"),
         ({"train_fraction": 0.0}, r"train_fraction must be in \(0, 1\]"),
     ],
 )
