@@ -1,0 +1,78 @@
+"""What suggested images bring, compared with random ones, from the committed runs: a table, and the figure of the docs.
+
+python benchmarks/draw_suggest.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dwskd_monai.commands.compare.statistics import Estimate, estimate
+
+RUNS = Path(__file__).with_name("results") / "suggest.csv"
+OUT = Path(__file__).with_name("figures") / "suggest.png"
+SETS = {"brain_mri": "brain MRI", "chest_xray": "chest X-ray", "lung_ct": "lung CT"}
+WAYS = {"suggest": "suggested", "random": "random"}
+MEASURE = "test_balanced_accuracy"
+PAIR = ["set", "fold", "seed", "round"]
+
+
+def differences(runs: pd.DataFrame) -> dict[tuple[str, int], Estimate]:
+    """Suggested minus random images, for each set, and ``all``, and round; in pairs of the same fold and seed."""
+    values = runs.set_index([*PAIR, "way"])[MEASURE].unstack("way")
+    paired = (values["suggest"] - values["random"]).dropna()
+    found = {}
+    for number, of_round in paired.groupby(level="round"):
+        for name in SETS:
+            found[name, int(number)] = estimate(of_round.loc[name].tolist())
+        found["all", int(number)] = estimate(of_round.tolist())
+    return found
+
+
+def table_of(runs: pd.DataFrame) -> str:
+    """Means of both ways, and their difference, as Markdown."""
+    means = runs.groupby(["set", "round", "way"])[MEASURE].mean()
+    labels = runs.groupby(["set", "round"])["labels"].mean()
+    found = differences(runs)
+    lines = ["| set | labels | suggested | random | difference | runs |", "|---|---|---|---|---|---|"]
+    for number in sorted(set(runs["round"]) - {0}):
+        for name, title in SETS.items():
+            both = " | ".join(f"{means[name, number, way]:.3f}" for way in WAYS)
+            lines.append(f"| {title} | {labels[name, number]:.0f} | {both} | {_shown(found[name, number])} |")
+        lines.append(f"| **all** | | | | {_shown(found['all', number])} |")
+    return "\n".join(lines)
+
+
+def _shown(difference: Estimate) -> str:
+    return f"{difference.mean:+.3f} ± {difference.half_width:.3f} | {difference.runs}"
+
+
+def draw(axes: Axes, runs: pd.DataFrame, title: str) -> None:
+    """Accuracy against the number of labels, with the standard error of the mean."""
+    for number, (way, label) in enumerate(WAYS.items()):
+        of_labels = runs[runs["way"] == way].groupby("labels")[MEASURE]
+        means, errors = of_labels.mean(), of_labels.sem()
+        axes.errorbar(means.index, means, errors, fmt="o-", capsize=4, color=f"C{number}", label=label)
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("labeled images")
+    axes.set_xticks(sorted(set(runs["labels"])))
+
+
+def main() -> None:
+    runs = pd.read_csv(RUNS)
+    print(table_of(runs))
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, (name, title) in zip(np.ravel(figure.subplots(1, 3, sharey=True)), SETS.items()):
+        draw(axes, runs[runs["set"] == name], title)
+    figure.axes[0].set_ylabel("balanced accuracy on test images")
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(OUT, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
