@@ -1,4 +1,4 @@
-"""What suggested images bring, compared with random ones, from the committed runs: a table, and the figure of the docs.
+"""What suggested images bring, compared with random ones, from the committed runs: a table, and a figure.
 
 python benchmarks/draw_suggest.py
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fire
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -63,16 +64,22 @@ def draw(axes: Axes, runs: pd.DataFrame, title: str) -> None:
     axes.set_xticks(sorted(set(runs["labels"])))
 
 
-def main() -> None:
-    runs = pd.read_csv(RUNS)
+def main(results: str = str(RUNS), figure_file: str = str(OUT)) -> None:
+    """Print the table, and draw the figure.
+
+    Args:
+        results: that ``suggest_side_by_side.py`` wrote.
+        figure_file: where the figure is written.
+    """
+    runs = pd.read_csv(results)
     print(table_of(runs))
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (name, title) in zip(np.ravel(figure.subplots(1, 3, sharey=True)), SETS.items()):
         draw(axes, runs[runs["set"] == name], title)
     figure.axes[0].set_ylabel("balanced accuracy on test images")
     figure.axes[0].legend(frameon=False)
-    figure.savefig(OUT, dpi=150)
+    figure.savefig(figure_file, dpi=150)
 
 
 if __name__ == "__main__":
-    main()
+    fire.Fire(main)
