@@ -12,45 +12,36 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from dwskd_monai.commands.compare.statistics import Estimate, estimate
+from side_by_side_differences import table_of
 
 RUNS = Path(__file__).with_name("results") / "suggest.csv"
 OUT = Path(__file__).with_name("figures") / "suggest.png"
 SETS = {"brain_mri": "brain MRI", "chest_xray": "chest X-ray", "lung_ct": "lung CT"}
 WAYS = {"suggest": "suggested", "random": "random"}
 MEASURE = "test_balanced_accuracy"
-PAIR = ["set", "fold", "seed", "round"]
 
 
-def differences(runs: pd.DataFrame) -> dict[tuple[str, int], Estimate]:
-    """Suggested minus random images, for each set, and ``all``, and round; in pairs of the same fold and seed."""
-    values = runs.set_index([*PAIR, "way"])[MEASURE].unstack("way")
-    paired = (values["suggest"] - values["random"]).dropna()
-    found = {}
-    for number, of_round in paired.groupby(level="round"):
-        for name in SETS:
-            found[name, int(number)] = estimate(of_round.loc[name].tolist())
-        found["all", int(number)] = estimate(of_round.tolist())
-    return found
+def differences(runs: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Suggested minus random images after a round, for each set and for all; in pairs of the same fold and seed."""
+    return table_of(runs[runs["round"] == number].rename(columns={"way": "method"}), "suggest", "random", MEASURE)
 
 
-def table_of(runs: pd.DataFrame) -> str:
-    """Means of both ways, and their difference, as Markdown."""
+def markdown(runs: pd.DataFrame) -> str:
+    """Means of both ways, and their difference."""
     means = runs.groupby(["set", "round", "way"])[MEASURE].mean()
     labels = runs.groupby(["set", "round"])["labels"].mean()
-    found = differences(runs)
     lines = ["| set | labels | suggested | random | difference | runs |", "|---|---|---|---|---|---|"]
     for number in sorted(set(runs["round"]) - {0}):
+        found = differences(runs, number)
         for name, title in SETS.items():
             both = " | ".join(f"{means[name, number, way]:.3f}" for way in WAYS)
-            lines.append(f"| {title} | {labels[name, number]:.0f} | {both} | {_shown(found[name, number])} |")
-        lines.append(f"| **all** | | | | {_shown(found['all', number])} |")
+            lines.append(f"| {title} | {labels[name, number]:.0f} | {both} | {_shown(found.loc[name])} |")
+        lines.append(f"| **all** | | | | {_shown(found.loc['all'])} |")
     return "\n".join(lines)
 
 
-def _shown(difference: Estimate) -> str:
-    return f"{difference.mean:+.3f} ± {difference.half_width:.3f} | {difference.runs}"
+def _shown(row: pd.Series) -> str:
+    return f"{row['difference']:+.3f} ± {row['±']:.3f} | {row['pairs']:.0f}"
 
 
 def draw(axes: Axes, runs: pd.DataFrame, title: str) -> None:
@@ -72,7 +63,7 @@ def main(results: str = str(RUNS), figure_file: str = str(OUT)) -> None:
         figure_file: where the figure is written.
     """
     runs = pd.read_csv(results)
-    print(table_of(runs))
+    print(markdown(runs))
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (name, title) in zip(np.ravel(figure.subplots(1, 3, sharey=True)), SETS.items()):
         draw(axes, runs[runs["set"] == name], title)

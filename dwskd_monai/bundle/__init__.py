@@ -5,8 +5,8 @@ writes (``settings_record``) the settings that decide a prediction (``decisive``
 what it had changed of ``train.yaml`` (``training_config``). Each later use reads them as ``trained_settings``, configs
 with the functions in ``trained_parts``; ``earlier`` keeps what another training left. ``running`` prepares the bundle
 that runs: it checks ``overrides``, and ends ``errors`` with one message; ``image_size`` checks whether the network
-takes images of this size. ``render`` writes the bundles' files from ``template``, ``commented_yaml`` changes them, and
-``monai_command`` runs them as MONAI's own command does.
+takes images of this size, and ``places`` lists settings that name files. ``render`` writes the bundles' files from
+``template``, ``commented_yaml`` changes them, and ``monai_command`` runs them as MONAI's own command does.
 """
 
 from dwskd_monai.lazy import attribute_finder

@@ -10,18 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PATHS = (
-    "dataset_dir",
-    "unlabeled_dir",
-    "held_out_dir",
-    "against",
-    "output_dir",
-    "ckpt_dir",
-    "checkpoint",
-    "training_state",
-    "cache_dir",
-    "teacher_weights",
-)
+from dwskd_monai.bundle.places import PLACES
+
+PATHS = (*PLACES, "teacher_weights")  # which may be a word instead
 _VALUES = ("None", "True", "False", "null", "true", "false")
 
 

@@ -31,24 +31,12 @@ from dwskd_monai.bundle.overrides import (
     settings_of_files,
     settings_of_workflow,
 )
+from dwskd_monai.bundle.places import PLACES
 from dwskd_monai.bundle.words import as_values, has_words
 from dwskd_monai.class_order import in_order
 from dwskd_monai.files import set_aside
 from dwskd_monai.folders import require_writable
 
-# Where files lie on the machine of a run
-PLACES = (
-    "bundle_root",
-    "dataset_dir",
-    "output_dir",
-    "ckpt_dir",
-    "checkpoint",
-    "training_state",
-    "cache_dir",
-    "unlabeled_dir",
-    "held_out_dir",
-    "against",
-)
 _READ = ("dataset_dir", "unlabeled_dir", "held_out_dir", "against")
 _WRITTEN = ("output_dir", "ckpt_dir", "cache_dir")  # those of them that a run writes to
 _Caller = TypeVar("_Caller")

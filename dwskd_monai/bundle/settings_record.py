@@ -14,10 +14,14 @@ from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.running import evaluating_parser, find_bundle_root
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside, versions, write_settings
 from dwskd_monai.bundle.trained_settings import LEARNED
-from dwskd_monai.bundle.training_config import changed_settings, digest_of_training, may_change, settings_of
+from dwskd_monai.bundle.training_config import (
+    CHOICE_OF_IMAGES,
+    changed_settings,
+    digest_of_training,
+    may_change,
+    settings_of,
+)
 from dwskd_monai.class_order import in_order
-
-_CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 
 _logger = logging.getLogger(__name__)
 
@@ -96,7 +100,7 @@ class SettingsRecord:
             "bundle": {"name": metadata.get("name"), "version": metadata.get("version")},
             "overrides": overrides,
             "settings_sha256": digest_of_training(overrides, folder, self._settings),
-            **{key: parser[key] for key in _CHOICE_OF_IMAGES if key in parser},
+            **{key: parser[key] for key in CHOICE_OF_IMAGES if key in parser},
             "refused_images": {split: one.refused_count for split, one in images.items()},
             "planes": dict(training.planes()),
             "teacher": {"model_name": teacher, "sha256": _digest_of_teacher(teacher_weights)},

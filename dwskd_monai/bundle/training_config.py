@@ -12,7 +12,8 @@ from typing import Any
 from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.decisive import is_plain
 from dwskd_monai.bundle.overrides import as_id, parts_of
-from dwskd_monai.bundle.running import OF_TRACKING, PLACES
+from dwskd_monai.bundle.places import PLACES
+from dwskd_monai.bundle.running import OF_TRACKING
 
 # A training may be continued with other values of these. Images may lie elsewhere: their contents are compared.
 MAY_CHANGE = (
@@ -32,9 +33,8 @@ _WIRING = (
 # Of a split: lists of images and of handlers, which MONAI Label overrides, and what several processes are given
 _OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
 # Recorded apart: which images are trained on, and what is fitted to the network's predictions afterwards
-_CHOICE_AND_EVIDENCE = (
-    "fold", "folds", "seed", "train_fraction", "calibrate", "operating_point", "prediction_set", "novelty",
-)  # fmt: skip
+CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
+_EVIDENCE = ("calibrate", "operating_point", "prediction_set", "novelty")
 _OF_A_PACK = "train#unlabeled#required"  # which pack sets to false
 _SEVERAL = "multi_gpu_train.yaml"
 
@@ -49,7 +49,7 @@ def digest_of_training(overrides: Mapping[str, Any], folder: Path, decisive: Col
     """
     file = folder / "configs" / "train.yaml"
     settings = (settings_of(_resolved(file)) if file.is_file() else {}) | settings_to_repeat(overrides, folder)
-    left_out = {*decisive, *_CHOICE_AND_EVIDENCE, _OF_A_PACK}
+    left_out = {*decisive, *CHOICE_OF_IMAGES, *_EVIDENCE, _OF_A_PACK}
     if settings.get("auxiliary_def") == settings.get("network_def"):
         left_out.add("auxiliary_def")  # a copy, of what is decisive
     kept = {

@@ -96,10 +96,7 @@ def load_split(
     if not required and not Path(dataset_dir).expanduser().exists():
         return []
     names = in_order(class_names)
-    ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
-    loading = _Loading(
-        Path(dataset_dir).expanduser(), tuple(names), dicom_series, dicom_patients, folder_patients, ignored
-    )
+    loading = _loading(dataset_dir, class_names, dicom_series, dicom_patients, folder_patients, ignored_columns)
     if fold >= folds and not _names_folds(loading):
         raise _wrong_fold(folds, fold)
     existing(dataset_dir)
@@ -143,6 +140,19 @@ class _Loading(NamedTuple):
     dicom_patients: bool
     folder_patients: bool
     ignored_columns: tuple[str, ...] | str
+
+
+def _loading(
+    dataset_dir: str | Path,
+    class_names: ClassNames,
+    dicom_series: bool,
+    dicom_patients: bool,
+    folder_patients: bool,
+    ignored_columns: Collection[str] | str,
+) -> _Loading:
+    source = Path(dataset_dir).expanduser()
+    ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
+    return _Loading(source, tuple(in_order(class_names)), dicom_series, dicom_patients, folder_patients, ignored)
 
 
 # What a run, which has one list of refused images, has read
@@ -199,10 +209,9 @@ def named_folds(
     Raises:
         FileNotFoundError, ValueError: as of :func:`load_split`.
     """
-    ignored = ignored_columns if isinstance(ignored_columns, str) else tuple(ignored_columns)
-    names = tuple(in_order(class_names))
-    source = _read(_Loading(existing(dataset_dir), names, dicom_series, dicom_patients, folder_patients, ignored))
-    return dict(Counter(image.fold for image in in_splits(source.images)["training"]))
+    existing(dataset_dir)
+    reading = _loading(dataset_dir, class_names, dicom_series, dicom_patients, folder_patients, ignored_columns)
+    return dict(Counter(image.fold for image in in_splits(_read(reading).images)["training"]))
 
 
 def _names_folds(loading: _Loading) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from draw_suggest import RUNS, differences, table_of
+from draw_suggest import RUNS, differences, markdown
 
 
 def runs() -> pd.DataFrame:
@@ -22,16 +22,16 @@ def runs() -> pd.DataFrame:
 
 
 def test_differences_are_of_pairs_of_the_same_round():
-    found = differences(runs())
-    assert found["brain_mri", 0].mean == 0
-    assert found["lung_ct", 1].mean == pytest.approx(0.11)
-    assert found["all", 2].mean == pytest.approx(0.21)
-    assert (found["all", 2].runs, found["lung_ct", 2].runs) == (6, 2)
+    before, first, second = (differences(runs(), number) for number in range(3))
+    assert before["difference"]["brain_mri"] == 0
+    assert first["difference"]["lung_ct"] == pytest.approx(0.11)
+    assert second["difference"]["all"] == pytest.approx(0.21)
+    assert (second["pairs"]["all"], second["pairs"]["lung_ct"]) == (6, 2)
     fewer = runs().query("not (set == 'lung_ct' and fold == 1 and way == 'random')")
-    assert differences(fewer)["lung_ct", 1].runs == 1, "a run without the other way is no pair"
+    assert differences(fewer, 1)["pairs"]["lung_ct"] == 1, "a run without the other way is no pair"
 
 
 def test_the_docs_have_what_the_committed_runs_say():
     text = (Path(__file__).parents[2] / "benchmarks" / "RESULTS.md").read_text()
-    for line in table_of(pd.read_csv(RUNS)).splitlines():
+    for line in markdown(pd.read_csv(RUNS)).splitlines():
         assert line in text

@@ -12,13 +12,12 @@ from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
 from dwskd_monai.bundle.settings_record import digest_of_datalist, learned_by
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.bundle.training_config import MAY_CHANGE, digest_of_training, settings_to_repeat
+from dwskd_monai.bundle.training_config import CHOICE_OF_IMAGES, MAY_CHANGE, digest_of_training, settings_to_repeat
 from dwskd_monai.data.evaluation_split import digests_of, listed_digests
 
 _MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
 # The network stays where it is; what was held out from it is not among the images that it learned from
 _NOT_REPEATED = ("checkpoint", "ckpt_dir", "held_out_dir")
-_OF_THE_CHOICE = ("fold", "folds", "seed", "train_fraction")
 Items = list[dict[str, Any]]
 
 
@@ -51,7 +50,7 @@ class RepeatedTraining:
         recorded = settings_to_repeat(self.trained.origin["overrides"], places.folder)
         if self.refused_images:
             recorded["skip_refused"] = True  # as in the training
-        choice = {key: self.trained.origin[key] for key in _OF_THE_CHOICE if key in self.trained.origin}
+        choice = {key: self.trained.origin[key] for key in CHOICE_OF_IMAGES if key in self.trained.origin}
         self.bundle = Bundle(folder, {**recorded, **choice, **self.given})
         self.dataset_dir = str(self.bundle.parsed("dataset_dir", "train")) if dataset_dir is None else dataset_dir
         self.settings: dict[str, Any] = {**recorded, **choice, **self.given, "dataset_dir": self.dataset_dir}

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.running import PLACES
+from dwskd_monai.bundle.places import PLACES
 from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.commands.compare.methods import Method
 from dwskd_monai.commands.compare.runs import Run

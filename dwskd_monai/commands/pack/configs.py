@@ -16,7 +16,7 @@ from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.commented_yaml import as_text, read_commented, set_id
 from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
-from dwskd_monai.bundle.running import PLACES
+from dwskd_monai.bundle.places import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.bundle.training_config import settings_to_repeat
 from dwskd_monai.inference_code import PACKAGE, SCRIPTS

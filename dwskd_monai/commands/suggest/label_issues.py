@@ -15,7 +15,8 @@ def find_label_issues(labels: NDArray[np.integer], probabilities: NDArray[np.flo
 
     cleanlab estimates how often each class is labeled as another. To do so, it counts the studies whose probability for
     a class is at least what studies with this label have on average. Of each class, as many studies are listed as are
-    probably mislabeled. A label that should be a class which no label is cannot be found.
+    probably mislabeled. If a class has no label, mislabeled studies of it
+    cannot be found.
 
     Args:
         labels: ``(N,)``, indices of the classes, two or more different ones.
