@@ -69,6 +69,8 @@ TRAININGS = {
     "teacher_soft_labels_recovered": Training(
         "main", labelers=("teacher",), before="teacher_states", before_length=1.0
     ),
+    "teacher_soft_labels_of_none": Training("main", labelers=("teacher",), share=0.0),
+    "teacher_soft_labels_of_quarter": Training("main", labelers=("teacher",), share=0.25),
 }
 
 

@@ -50,6 +50,7 @@ class Training:
         labelers: trainings whose networks label all images for it.
         vote: each labeler gives its class, and not its probabilities.
         matched: soft labels are corrected to the shares of the classes among the labeled images.
+        share: of the images without labels that the student learns from; labelers always label all.
         strong: the student sees strong views.
         falling: the weight of soft labels falls to 0 in the last fifth.
         rival: another way to learn from images without labels: ``fixmatch`` or ``mean_teacher``.
@@ -68,6 +69,7 @@ class Training:
     labelers: tuple[str, ...] = ()
     vote: bool = False
     matched: bool = True
+    share: float = 1.0
     strong: bool = False
     falling: bool = False
     rival: str = ""
@@ -219,7 +221,7 @@ class SideBySide:
         optimizer = GroupedAdamW(networks)
         random = np.random.default_rng(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
-        drawn = [_draw(pair, steps, random, soft_labels is not None) for pair in pairs]
+        drawn = [_draw(pair, steps, random, training.share if soft_labels is not None else None) for pair in pairs]
         places = torch.from_numpy(np.stack(drawn)).to(self.device)  # (R, steps, B), among labeled and unlabeled images
         rows = self._padded([pair.labeled + pair.unlabeled for pair in pairs])
         labels = self._padded([pair.labels + [NO_LABEL] * len(pair.unlabeled) for pair in pairs], NO_LABEL)
@@ -431,13 +433,16 @@ def strengthened_stack(views: Tensor, generator: torch.Generator) -> Tensor:
     return strengthened(views.flatten(0, 1), generator).view(views.shape)
 
 
-def _draw(pair: Pair, steps: int, random: np.random.Generator, with_soft_labels: bool) -> np.ndarray:
-    """Places ``(steps, B)`` of the images of each batch: permutations of the labeled images, and any others."""
+def _draw(pair: Pair, steps: int, random: np.random.Generator, share: float | None) -> np.ndarray:
+    """Places ``(steps, B)`` of the images of each batch: permutations of the labeled images, and, if images have soft
+    labels, any of them and of a share of the others."""
     count = len(pair.labeled)
     passes = math.ceil(steps * BATCH / count)
     drawn = np.concatenate([random.permutation(count) for _ in range(passes)])[: steps * BATCH].reshape(steps, BATCH)
-    if with_soft_labels:
-        of_all = random.integers(count + len(pair.unlabeled), size=drawn.shape)
+    if share is not None:
+        order = np.random.default_rng(pair.seed).permutation(len(pair.unlabeled))  # the half has the quarter in it
+        usable = np.concatenate([np.arange(count), count + np.sort(order[: round(share * len(order))])])
+        of_all = usable[random.integers(len(usable), size=drawn.shape)]
         drawn = np.where(random.random(drawn.shape) < LABELED_SHARE, drawn, of_all)
     return drawn
 

@@ -40,11 +40,12 @@ def compare(
         bundle: folder of the bundle.
         dataset_dir: labeled images, as for training.
         out: folder for results.csv, summary.md, summary.csv, index.html, figures and grid.yaml.
-        methods: some of scratch, scratch_label_smoothing, selection, selection_kd, mean_teacher, mutual_scratch,
-            mutual_selection_same, dws_skd_ema, dws_skd_mutual, both_deployed, teacher_soft_labels, soft_labels,
-            soft_labels_same, own_soft_labels, teacher, probe_linear, probe_knn, label_spreading, and those of
-            methods_file; or all, for these eighteen. By default scratch, selection, selection_kd,
-            mean_teacher, dws_skd_ema, dws_skd_mutual and teacher.
+        methods: some of scratch, scratch_label_smoothing, selection, selection_longer, selection_kd, mean_teacher,
+            mutual_scratch, mutual_selection_same, dws_skd_ema, dws_skd_mutual, two_starts, both_deployed,
+            teacher_soft_labels, soft_labels, soft_labels_same, own_soft_labels, teacher, probe_linear, probe_knn,
+            label_spreading, and those of methods_file; or all, for these twenty. By default scratch, selection,
+            selection_kd, mean_teacher, dws_skd_ema, dws_skd_mutual and teacher; with --unlabeled_dir selection,
+            selection_longer, two_starts, soft_labels, teacher_soft_labels, label_spreading and teacher.
         fractions: shares of the training images; 1.0, 0.25, 0.1 and 0.05 by default.
         seeds: each gives different folds, subsets, initialization and order; 0, 1 and 2 by default.
         folds: number of stratified folds, each of which is the validation set once; by default the bundle's own split.

@@ -18,6 +18,9 @@ from dwskd_monai.files import replacing
 from dwskd_monai.training.teachers import PRETRAINED, RANDOM
 
 COMPARED = ("scratch", "selection", "selection_kd", "mean_teacher", "dws_skd_ema", "dws_skd_mutual", "teacher")
+COMPARED_WITH_UNLABELED = (
+    "selection", "selection_longer", "two_starts", "soft_labels", "teacher_soft_labels", "label_spreading", "teacher"
+)  # fmt: skip
 INCLUDE = "include"
 _PATHS = ("bundle", "dataset_dir", "out", "test_dir", "methods_file")
 _NEEDED = ("bundle", "dataset_dir", "out")
@@ -80,6 +83,8 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
     if "methods" in given:
         everything = given["methods"] == "all"
         given["methods"] = tuple(read_methods()) if everything else tuple(map(str, _each(given["methods"])))
+    elif _has_unlabeled(given.get("overrides", {})):
+        given["methods"] = COMPARED_WITH_UNLABELED
     for key, kind in (("fractions", float), ("seeds", int), ("learning_rates", float)):
         if key in given:
             given[key] = tuple(_number(key, value, kind) for value in _each(given[key]))
@@ -88,6 +93,11 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
     for key in ("demo", "keep_models"):
         checked_type(key, given.get(key, False), default=False)
     return Grid(**given)
+
+
+def _has_unlabeled(overrides: Mapping[str, Any]) -> bool:
+    """Whether images without labels are given, for any fraction."""
+    return any(key.partition("@")[0] == "unlabeled_dir" and value is not None for key, value in overrides.items())
 
 
 def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -7,7 +7,15 @@ import pytest
 import yaml
 
 from dwskd_monai.commands.compare.command import compare
-from dwskd_monai.commands.compare.grid_file import COMPARED, KEYS, Grid, make_grid, read_grid, write_grid
+from dwskd_monai.commands.compare.grid_file import (
+    COMPARED,
+    COMPARED_WITH_UNLABELED,
+    KEYS,
+    Grid,
+    make_grid,
+    read_grid,
+    write_grid,
+)
 from dwskd_monai.commands.compare.methods import read_methods
 
 NEEDED = {"bundle": "b", "dataset_dir": "d", "out": "o"}
@@ -39,6 +47,7 @@ def test_paths_are_relative_to_the_file_that_they_are_written_in(tmp_path):
         bundle=tmp_path / "bundles" / "ct",
         dataset_dir=tmp_path / "data",
         out=Path("/results"),
+        methods=COMPARED_WITH_UNLABELED,
         overrides={
             "teacher_weights": str(tmp_path / "teacher.pt"),
             "unlabeled_dir": str(tmp_path / "more"),

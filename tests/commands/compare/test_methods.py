@@ -7,9 +7,9 @@ from dwskd_monai.commands.compare.methods import chosen_methods, read_methods
 from tests.conftest import BUNDLES
 
 NAMES = (
-    "scratch scratch_label_smoothing selection selection_kd mean_teacher mutual_scratch mutual_selection_same "
-    "dws_skd_ema dws_skd_mutual both_deployed teacher_soft_labels soft_labels soft_labels_same own_soft_labels "
-    "teacher probe_linear probe_knn label_spreading"
+    "scratch scratch_label_smoothing selection selection_longer selection_kd mean_teacher mutual_scratch "
+    "mutual_selection_same dws_skd_ema dws_skd_mutual two_starts both_deployed teacher_soft_labels soft_labels "
+    "soft_labels_same own_soft_labels teacher probe_linear probe_knn label_spreading"
 )
 
 
@@ -29,6 +29,26 @@ def test_each_override_has_its_id_in_the_bundle(bundle, name):
     for key in method.overrides:
         parent = key.rpartition("#")[0]
         assert key in parser or (parent and isinstance(parser[parent], dict)), key
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [({"max_epochs": 40}, 2000), ({"max_epochs": 6}, 300), ({"max_epochs": 40, "min_steps": 120}, 120)],
+    ids=str,
+)
+def test_a_longer_selection_makes_as_many_steps_as_all_networks_that_label_images(bundle, given, steps):
+    made = {}
+    for name in ("selection_longer", "soft_labels", "teacher_soft_labels"):
+        parser = ConfigParser()
+        parser.read_config(bundle / "configs" / "train.yaml")
+        parser.update({**given, "batch_size": 1, **read_methods()[name].overrides})
+        epochs = parser.get_parsed_content("train#trainer#max_epochs")
+        made[name] = epochs, epochs * parser.get_parsed_content("train#dataset#min_slices")
+    epochs = given["max_epochs"]
+    assert made["soft_labels"] == made["teacher_soft_labels"] == (epochs, steps)
+    # main learns in both halves, the second labeler in the first
+    assert made["selection_longer"] == (1.5 * epochs, 1.5 * steps)
 
 
 def test_what_a_method_needs_comes_before_it():
