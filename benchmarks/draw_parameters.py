@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from side_by_side_differences import PAIR
+from side_by_side_differences import MEASURE, PAIR
 from side_by_side_differences import read_runs as read_longer_runs
 
 from dwskd_monai.commands.compare.statistics import Estimate, differences, estimate
@@ -38,7 +38,6 @@ PANELS = {
 # moved aside: these students have the same size
 BESIDE = {"mutual_scratch": 0.94, "dws_skd_mutual": 1.06, "soft_labels": 1.06, "teacher_soft_labels": 1.12}
 FAILED = 0.6  # one training of the teacher failed, with a balanced accuracy below this; RESULTS.md has it too
-MEASURE = "test_balanced_accuracy"
 
 
 def differences_from_teacher(runs: pd.DataFrame, method: str) -> list[float]:

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from side_by_side_differences import table_of
+from side_by_side_differences import MEASURE, table_of
 
 RUNS = Path(__file__).with_name("results") / "suggest.csv"
 OUT = Path(__file__).with_name("figures") / "suggest.png"
 SETS = {"brain_mri": "brain MRI", "chest_xray": "chest X-ray", "lung_ct": "lung CT"}
 WAYS = {"suggest": "suggested", "random": "random"}
-MEASURE = "test_balanced_accuracy"
 
 
 def differences(runs: pd.DataFrame, number: int) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from dwskd_monai.commands.compare.statistics import estimate
 
 RESULTS = Path(__file__).with_name("results") / "side_by_side.csv"
 PAIR = ["set", "fold", "seed"]
+MEASURE = "test_balanced_accuracy"
 
 
 def table_of(
@@ -47,7 +48,7 @@ def read_runs(file: Path | str = RESULTS) -> pd.DataFrame:
 
 def main(
     method: str, other: str, runs: int | Sequence[int] = (1, 2, 3), sets: str | Sequence[str] | None = None,
-    measure: str = "test_balanced_accuracy", results: str = str(RESULTS),
+    measure: str = MEASURE, results: str = str(RESULTS),
 ) -> None:  # fmt: skip
     """Print the table.
 

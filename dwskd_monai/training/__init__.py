@@ -51,6 +51,7 @@ _MODULES = {
     "open_teacher": "teachers",
     "parameter_groups": "learning_rate",
     "restart_epoch": "auxiliary",
+    "probability": "views",
     "slices_per_epoch": "schedule",
     "stochastic_depth": "teachers",
     "start_process_group": "distributed",

@@ -9,7 +9,7 @@ import numpy as np
 from monai.transforms import Compose, Randomizable, Transform
 from monai.utils.enums import CommonKeys
 
-from dwskd_monai.training.checks import one_of
+from dwskd_monai.training.checks import in_range, one_of
 
 VIEWS = ("same", "two")
 AUXILIARY_VIEW = "image_auxiliary"
@@ -51,3 +51,17 @@ class AugmentViewsd(Randomizable, Transform):
             second: Any = self.transform(dict(data))
             result[AUXILIARY_VIEW] = second[CommonKeys.IMAGE]
         return result
+
+
+def probability(setting: str, value: float) -> float:
+    """The value, for a transform of MONAI, which takes 50 for 1.
+
+    Args:
+        setting: its name, for the message.
+        value: how often the transform is applied.
+
+    Raises:
+        ValueError: if it is not in [0, 1].
+    """
+    in_range(setting, value, 0, 1)
+    return value

@@ -36,6 +36,27 @@ def test_no_key_is_written_twice(path, monkeypatch):
 
 
 @each_bundle
+def test_images_are_mirrored_left_to_right_and_hounsfield_units_keep_their_meaning(bundle):
+    config = parser(bundle, "train")
+    image = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0))
+    config["flip_prob"] = 1.0
+    mirrored, _, gamma, _ = config.get_parsed_content("train#random_transforms")
+    assert torch.equal(mirrored({"image": image})["image"], image.flip(-1))
+    gamma.set_random_state(0)
+    changed = any(not torch.equal(gamma({"image": image})["image"], image) for _ in range(20))
+    assert changed == (not config["hounsfield"])
+
+
+@pytest.mark.parametrize("setting", ["flip_prob", "gamma_prob"])
+def test_a_percentage_is_no_probability(setting):
+    config = parser(BUNDLES[0], "train")
+    config[setting] = 50
+    with pytest.raises(Exception) as refused:
+        config.get_parsed_content("train#random_transforms")
+    assert f"{setting} must be in [0, 1]; got 50" in str(refused.getrepr(chain=True))
+
+
+@each_bundle
 def test_the_ids_that_others_rely_on_are_there(bundle):
     config = parser(bundle, "train")
     ids = ["bundle_root", "device", "dataset_dir", "output_dir", "ckpt_dir", "val_interval", "network_def", "network"]

@@ -6,7 +6,7 @@ from monai.data import CacheDataset
 from monai.data.utils import set_rnd
 from monai.transforms import Compose, RandGaussianNoised
 
-from dwskd_monai.training.views import AugmentViewsd
+from dwskd_monai.training.views import AugmentViewsd, probability
 
 
 def noise(views: str) -> AugmentViewsd:
@@ -37,3 +37,10 @@ def test_augmentation_is_seeded_and_ends_the_cache():
 def test_unknown_views_are_named():
     with pytest.raises(ValueError, match="views must be one of same, two; got 'three'"):
         noise("three")
+
+
+@pytest.mark.parametrize("value", [50, -0.1, float("nan")])
+def test_a_probability_that_is_none_is_refused(value):
+    assert probability("flip_prob", 0.5) == 0.5
+    with pytest.raises(ValueError, match=r"flip_prob must be in \[0, 1\]; got"):
+        probability("flip_prob", value)
