@@ -14,7 +14,7 @@ from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
-from dwskd_monai.bundle.words import as_values
+from dwskd_monai.bundle.words import as_values, refuse_fractions
 
 _ITEMS = "train#dataset#data"
 _READING = ("dataset_dir", "class_names", "dicom_series", "dicom_patients", "folder_patients", "ignored_columns")
@@ -88,6 +88,7 @@ class Bundle:
         files = [self._read((name,)) for name in names]
         refuse_unknown(self.overrides, files, f"an option of {command}, nor a setting of {self.name}'s {shown}")
         check_types(self.overrides, files)
+        refuse_fractions(self.overrides)
 
     def listing(self, config: str = "train") -> dict[str, Any]:
         """How a config lists images without labels: options of :func:`~dwskd_monai.data.images.list_images`."""

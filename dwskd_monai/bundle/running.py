@@ -32,7 +32,7 @@ from dwskd_monai.bundle.overrides import (
     settings_of_workflow,
 )
 from dwskd_monai.bundle.places import PLACES
-from dwskd_monai.bundle.words import as_values, has_words
+from dwskd_monai.bundle.words import as_values, has_words, refuse_fractions
 from dwskd_monai.class_order import in_order
 from dwskd_monai.files import set_aside
 from dwskd_monai.folders import require_writable
@@ -99,6 +99,7 @@ def prepare_run(results: Sequence[str] = (), alone_in: Sequence[str | Path] = ()
         _check_without_call(workflow)
     else:
         _check(workflow, call)
+    refuse_fractions(workflow.parser.get())
     for folder in alone_in:
         require_alone(folder, workflow)
 

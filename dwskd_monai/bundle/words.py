@@ -5,9 +5,13 @@ No other module knows these words; constructors take values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+_COUNTS = (
+    "num_classes", "in_chans", "image_size", "slices_per_study", "batch_size", "num_workers", "seed", "top_k",
+    "max_epochs", "label_views", "accumulation_steps", "val_interval", "folds", "fold",
+)  # fmt: skip
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -54,3 +58,17 @@ def checked_type(key: str, value: Any, default: Any) -> None:
         raise ValueError(f"{key} must be true or false; got {value!r}")
     if isinstance(default, (int, float)) and not isinstance(default, bool) and isinstance(value, str):
         raise ValueError(f"{key} must be a number, such as {default}; got {value!r}")
+
+
+def refuse_fractions(settings: Mapping[str, Any]) -> None:
+    """Refuse a count that is no whole number, which some parts of a training would take, and others stop at.
+
+    Args:
+        settings: keys of a config and their values; only those that count something are checked.
+
+    Raises:
+        ValueError: the message names the setting.
+    """
+    for name in _COUNTS:
+        if isinstance(settings.get(name), float):
+            raise ValueError(f"{name} must be a whole number; got {settings[name]}")

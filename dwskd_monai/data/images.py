@@ -68,6 +68,22 @@ def list_images(
     return [_item(*item) for item in items]
 
 
+def list_unlabeled_tests(dataset_dir: str | Path, ignored_columns: Collection[str] | str = ()) -> list[dict[str, str]]:
+    """Items of the test images that a JSON datalist lists without a label, as those of :func:`list_images`.
+
+    :func:`~dwskd_monai.data.datalist.load_split` leaves them out, since nothing can be measured with them yet.
+
+    Args:
+        dataset_dir: labeled images: a folder or a datalist. There are none if it does not exist.
+        ignored_columns: keys to ignore.
+    """
+    root = Path(dataset_dir).expanduser()
+    if not root.is_file() or not is_datalist(root):
+        return []
+    rows = read_rows(root, ("image",), lambda row: None if row.has_label else row, ignored_columns)
+    return [_item(row.image, row.study, row.patient) for row in rows if row is not None]
+
+
 def _warn_of_parts(folders: Sequence[Path]) -> None:
     """Say which folders have files of one DICOM series: some exports begin a new folder after a number of files."""
     if len(folders) < 2:

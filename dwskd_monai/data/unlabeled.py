@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dwskd_monai.class_order import ClassNames, in_order
 from dwskd_monai.data.datalist import load_split
 from dwskd_monai.data.evaluation_split import digests_of
-from dwskd_monai.data.images import existing, list_images
+from dwskd_monai.data.images import existing, list_images, list_unlabeled_tests
 from dwskd_monai.data.items import study_of
 from dwskd_monai.data.near_copies import SIDE, near_copies
 from dwskd_monai.data.patient_folders import (
@@ -108,6 +108,7 @@ def open_unlabeled(
         dataset_dir, class_names, "test", dicom_series=dicom_series, dicom_patients=dicom_patients,
         folder_patients=folder_patients, ignored_columns=ignored_columns, refused=labeled_refused, required=False,
     )  # fmt: skip
+    test_items = [*test_items, *list_unlabeled_tests(dataset_dir, ignored_columns)]
     refused_test, refused_further = (RefusedImages(refused.path.with_name(name)) for name in _REFUSED)
     further = []
     if held_out_dir is not None:

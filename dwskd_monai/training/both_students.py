@@ -18,45 +18,45 @@ COMBINATIONS = ("ensemble", "soup")
 def combine_students(
     main: nn.Module,
     auxiliary: nn.Module,
-    main_weights: str | Path,
     training_state: str | Path,
     combine: str,
     training_images: Collection[str] = (),
 ) -> nn.Module:
-    """Both students of a finished training as one network.
+    """Both students as they were at the end of a training, as one network.
+
+    The deployed network is not one of them: it may be either student, at its best epoch.
 
     Args:
         main: a network of the students' architecture; its weights are replaced.
         auxiliary: a second such network; its weights are replaced.
-        main_weights: file with the state dict of main as it is deployed.
-        training_state: file that :class:`~dwskd_monai.training.handlers.training_state.TrainingStateHandler` wrote; it
-            has the auxiliary as it was when it last learned.
+        training_state: file that :class:`~dwskd_monai.training.handlers.training_state.TrainingStateHandler` wrote.
         combine: ``ensemble``: mean of the probabilities; ``soup``: mean of the weights (Wortsman et al., *Model soups*,
             arXiv 2203.05482), which needs students that correspond neuron by neuron.
-        training_images: digests of the images that main was trained on; empty: unknown.
+        training_images: digests of the images that the deployed network was trained on; empty: unknown.
 
     Raises:
-        FileNotFoundError: if a file is missing.
-        ValueError: if ``combine`` is something else, the training made only one student, or deployed both, main is of
-            another training, or a file is damaged.
+        FileNotFoundError: if the file is missing.
+        ValueError: if ``combine`` is something else, the training made only one student, or deployed both, the deployed
+            network is of another training, or the file is damaged.
     """
     one_of("combine", combine, COMBINATIONS)
     if isinstance(main, Ensemble):
         raise ValueError(
-            f"combine {combine}: {main_weights} is both students already (deploy: both); evaluate it without "
+            f"combine {combine}: the network is both students already (deploy: both); evaluate it without "
             "combine_students.yaml"
         )
-    for path in (main_weights, training_state):
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"combine {combine}: there is no file {path}; train with auxiliary: ema or mutual")
+    if not Path(training_state).is_file():
+        raise FileNotFoundError(
+            f"combine {combine}: there is no file {training_state}; train with auxiliary: ema or mutual"
+        )
     state = checkpoints.load(training_state)
     if not has_both(state):
         raise ValueError(
             f"combine {combine}: {training_state} has only one student; train with auxiliary: ema or mutual"
         )
     if not is_of_training(state, training_images):
-        raise ValueError(f"combine {combine}: {training_state} is of another training than {main_weights}")
-    main.load_state_dict(checkpoints.load_tensors(main_weights))
+        raise ValueError(f"combine {combine}: {training_state} is of another training than the deployed network")
+    main.load_state_dict(state["network"])
     auxiliary.load_state_dict(state["auxiliary_network"])
     if combine == "ensemble":
         return Ensemble(main, auxiliary)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from dwskd_monai.training.auxiliary import AUTO, LABELING
 
+_logger = logging.getLogger(__name__)
 _STUDIES = "MONAI_LABEL_STUDIES"  # where the server says which studies it serves
 
 
@@ -21,6 +23,9 @@ def monai_label_studies(auxiliary: str, max_epochs: int) -> str | None:
         max_epochs: of the training.
     """
     studies = os.environ.get(_STUDIES, "")
-    if not studies or not Path(studies).is_dir() or auxiliary not in (AUTO, *LABELING) or max_epochs < 2:
+    if not studies or auxiliary not in (AUTO, *LABELING) or max_epochs < 2:
+        return None
+    if not Path(studies).is_dir():
+        _logger.warning("unlabeled_dir: the server's studies, %s, are in no folder, so none is learned from", studies)
         return None
     return studies

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fire.parser import DefaultParseValue
 
-from dwskd_monai.bundle.words import as_values, checked_type, has_words
+from dwskd_monai.bundle.words import as_values, checked_type, has_words, refuse_fractions
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,10 @@ def test_the_word_none_is_not_taken_for_a_path():
 )
 def test_expressions_nothing_and_settings_of_other_kinds_are_not_judged(value, default):
     checked_type("setting", value, default)
+
+
+@pytest.mark.parametrize("value", [2.5, 4.0])
+def test_a_count_is_a_whole_number_and_other_settings_may_be_shares(value):
+    refuse_fractions({"label_views": 4, "label_epochs": value, "max_epochs": "@epochs", "folds": None})
+    with pytest.raises(ValueError, match=f"label_views must be a whole number; got {value}"):
+        refuse_fractions({"label_views": value})

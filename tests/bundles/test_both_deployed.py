@@ -248,7 +248,7 @@ def test_two_gloo_processes_save_both_students(bundle, phantoms, tmp_path):
             ("--deploy", "both", "--teacher_weights", "random", *SMALL_TEACHER),
             "two students, auxiliary: mutual or ema, but auxiliary is none; leave deploy out",
         ),
-        (("train", "evaluate", "combine_students"), (), "model.pt is both students already (deploy: both)"),
+        (("train", "evaluate", "combine_students"), (), "the network is both students already (deploy: both)"),
         (("train", "evaluate"), ("--deploy", "main"), "model.pt was trained with 'both', got 'main'; leave deploy out"),
     ],
 )

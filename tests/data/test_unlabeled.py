@@ -113,6 +113,24 @@ def test_validation_and_test_images_are_left_out_by_content_and_near_copies_too(
     )
 
 
+def test_test_images_that_a_datalist_names_without_a_label_are_left_out_too(places):
+    labeled, unlabeled = places
+    lists: dict[str, list] = {name: [] for name in ("training", "validation", "test")}
+    for path in sorted(labeled.glob("*/*/*.png")):
+        name = {"train": "training", "val": "validation"}.get(path.parts[-3], "test")
+        image = str(path.relative_to(labeled))
+        lists[name].append(image if name == "test" else {"image": image, "label": path.parent.name})
+    (labeled / "dataset.json").write_text(json.dumps(lists))
+    shutil.copy(labeled / "test" / "ill" / "16.png", unlabeled / "tested.png")
+    Image.open(labeled / "test" / "well" / "17.png").save(unlabeled / "again.jpg", quality=80)
+    dataset, path = opened(labeled / "dataset.json", unlabeled)
+    assert names(dataset) == sorted(f"{number}.png" for number in range(20, 40))
+    assert left_out(path) == {
+        "tested.png": "a copy of a test image; it is left out",
+        "again.jpg": "shows the same as the test image 17.png; it is left out",
+    }
+
+
 def test_others_than_the_wanted_contents_are_as_if_they_were_not_there(places, tmp_path):
     labeled, unlabeled = places
     wanted = [unlabeled / f"{number}.png" for number in (21, 23)]

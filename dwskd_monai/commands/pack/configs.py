@@ -22,6 +22,8 @@ from dwskd_monai.bundle.training_config import settings_to_repeat
 from dwskd_monai.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
+_NO_DATA = "/path/to/dataset"  # that of the training has no meaning elsewhere; a folder that is there would be read
+_OF_THE_SERVER = ("unlabeled_dir", "held_out_dir")
 _SAMPLE_DIR = f"$@bundle_root + '/{SAMPLE}'"
 _TARGET = re.compile(rf"^{PACKAGE}(?=\.)")
 
@@ -36,7 +38,17 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
     Args:
         bundle: the bundle; its overrides are settings for later trainings.
         settings: those that the network was trained with.
+
+    Raises:
+        ValueError: if an override is a folder that a later training would need, but may not find.
     """
+    for key in _OF_THE_SERVER:
+        value = bundle.overrides.get(key)
+        if value is not None and not _refers(value):
+            raise ValueError(
+                f"{key}: {value} may not be there where the packed bundle is trained; set {key} at the top of its "
+                'configs/train.json, or give unlabeled_dir: "@monai_label_studies"'
+            )
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle.folder / "configs").glob("*.yaml"))}
     contents = {name: read_commented(text) for name, text in texts.items()}
     _prepare_training(contents["train"], bundle, settings)
@@ -60,7 +72,7 @@ def targets(settings: TrainedSettings, inference: str) -> list[str]:
 def _prepare_training(content: Any, bundle: Bundle, settings: TrainedSettings) -> None:
     """Let a later training begin with the settings of this one."""
     _set_known(content, settings_to_repeat(settings.origin["overrides"], bundle.folder) | bundle.overrides)
-    set_id(content, "dataset_dir", "data")  # the path of the training images has no meaning elsewhere
+    set_id(content, "dataset_dir", _NO_DATA)
     # What another config has set, or train.yaml has changed since: single settings first, then roots that still differ
     for keys in ([key for key in settings if key not in ROOTS], ROOTS):
         now = decisive_settings(_parsed(content, bundle))
@@ -94,8 +106,12 @@ def _prepare_inference(content: Any, bundle: Bundle, settings: TrainedSettings) 
 def _set_known(content: Any, overrides: Mapping[str, Any]) -> None:
     """Set ids that a config has; paths on this machine are left out."""
     for key, value in overrides.items():
-        if knows(ConfigParser(content), key) and (key not in PLACES or value is None):
+        if knows(ConfigParser(content), key) and (key not in PLACES or value is None or _refers(value)):
             set_id(content, key, value)
+
+
+def _refers(value: Any) -> bool:
+    return str(value).startswith(("@", "$"))
 
 
 def _take_from_scripts(content: Any) -> None:

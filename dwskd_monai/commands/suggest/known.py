@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dwskd_monai.commands.suggest.judges import REFUSED_HELD_OUT, REFUSED_LABELED, Judges
-from dwskd_monai.data.images import list_images
+from dwskd_monai.data.images import list_images, list_unlabeled_tests
 from dwskd_monai.data.near_copies import NearCopy
 from dwskd_monai.data.refused import RefusedImages
 from dwskd_monai.data.slices import SliceDataset
@@ -41,9 +41,11 @@ def read_known(judges: Judges, dataset_dir: str | None, folder: Path) -> dict[st
         refused = RefusedImages(folder / REFUSED_LABELED)
         found[LABELED] = (judges.labeled_items(source, refused), refused)
     held_out_dir = judges.setting("held_out_dir", "train")
+    refused = RefusedImages(folder / REFUSED_HELD_OUT)
+    items = list_unlabeled_tests(source, judges.listing()["ignored_columns"])
     if held_out_dir is not None:
-        refused = RefusedImages(folder / REFUSED_HELD_OUT)
-        items = list_images(held_out_dir, **judges.listing(), refused=refused, setting="held_out_dir")
+        items += list_images(held_out_dir, **judges.listing(), refused=refused, setting="held_out_dir")
+    if items:
         found[HELD_OUT] = (items, refused)
     return {kind: _read(judges, *listed, kind) for kind, listed in found.items()}
 

@@ -129,7 +129,7 @@ def test_a_transform_of_the_training_travels(tmp_path):
     ],
 )
 def test_a_training_in_monai_labels_server_learns_from_its_studies_if_it_can(
-    tmp_path, monkeypatch, studies, auxiliary, max_epochs, learned_from
+    tmp_path, monkeypatch, caplog, studies, auxiliary, max_epochs, learned_from
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "studies").mkdir()
@@ -145,6 +145,16 @@ def test_a_training_in_monai_labels_server_learns_from_its_studies_if_it_can(
     expected = by_itself if auxiliary == "auto" else auxiliary
     assert train.get_parsed_content("chosen_auxiliary") == expected
     assert train["train#unlabeled#required"] is False
+    assert ("are in no folder, so none is learned from" in caplog.text) == str(studies).startswith("http")
+
+
+@pytest.mark.slow
+def test_studies_of_the_server_are_packed_as_what_to_learn_from_and_folders_of_this_machine_refused(tmp_path):
+    files = packed(BUNDLE, TINY, tmp_path / "a", unlabeled_dir="@monai_label_studies")
+    assert parsed(files["configs/train.json"])["unlabeled_dir"] == "@monai_label_studies"
+    for key in ("unlabeled_dir", "held_out_dir"):
+        with pytest.raises(ValueError, match=f"{key}: /data/mine may not be there where the packed bundle is trained"):
+            packed(BUNDLE, TINY, tmp_path / key, **{key: "/data/mine"})
 
 
 @pytest.mark.slow

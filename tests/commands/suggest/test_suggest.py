@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
 import shutil
@@ -198,6 +199,17 @@ def test_held_out_images_of_the_bundle_are_not_suggested_either(both, unlabeled,
     train.write_text(train.read_text().replace("held_out_dir: null", f"held_out_dir: {tmp_path / 'held_out'}"))
     _, rows = suggest(both, unlabeled, bundle=bundle)
     assert names(rows) == {"0.png", "1.png", "2.png", "3.png", "5.png"}
+
+
+def test_test_images_that_a_datalist_names_without_a_label_are_not_suggested_either(both, unlabeled, tmp_path):
+    for number in range(10, 13):
+        draw(tmp_path / f"{number}.png", number)
+    labeled = [{"image": f"{10 + number}.png", "label": name} for number, name in enumerate(NAMES)]
+    content = {"training": labeled, "test": [str(unlabeled / "4.png")]}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    _, rows = suggest(both, unlabeled, "--dataset_dir", str(tmp_path / "dataset.json"))
+    assert names(rows) == {"0.png", "1.png", "2.png", "3.png", "5.png"}
+    assert {Path(path).name: kind for path, kind in origin(both)["left_out_images"].items()} == {"4.png": "held out"}
 
 
 def test_held_out_images_that_cannot_be_read_are_said(both, unlabeled, tmp_path, caplog):
