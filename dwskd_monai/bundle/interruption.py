@@ -14,7 +14,7 @@ from weakref import WeakSet
 from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.monai_command import quoted
-from dwskd_monai.files import partial_of
+from dwskd_monai.files import before_restart_of, partial_of
 
 INTERRUPTED = 130  # exit code: the one that a shell reports for SIGINT
 _RESUME = "resume"
@@ -76,6 +76,9 @@ def _of_training(parser: ConfigParser, since: float) -> str:
     resumed = bool(parser.get_parsed_content(_RESUME)) if _RESUME in parser else False
     if resumed or _is_newer(state, since):
         kept = f"the epochs that were completed are kept in {state}"
+        before_restart = before_restart_of(_path(parser, "checkpoint"))
+        if before_restart.is_file():
+            kept += f", and the best network from before main started again in {before_restart}"
         return f"stopped by Ctrl-C; {kept}. Continue: {command_again(sys.argv, resume=True)}"
     return f"stopped by Ctrl-C before an epoch was completed. Start again: {command_again(sys.argv)}"
 

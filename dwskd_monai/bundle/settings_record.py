@@ -23,6 +23,9 @@ from dwskd_monai.bundle.training_config import (
 )
 from dwskd_monai.class_order import in_order
 
+# From which weights a training starts: what is recorded of them, and the setting that names them
+_START = ("teacher", "started_from")
+_START_SETTINGS = ("teacher_weights",)
 _logger = logging.getLogger(__name__)
 
 
@@ -62,6 +65,7 @@ class SettingsRecord:
         teacher: timm name of the teacher; None if there is none.
         teacher_weights: as :func:`~dwskd_monai.training.create_teacher` takes them.
         soft_labels: the images without labels; None: there are none.
+        labels_images: whether main starts again once images have soft labels; weights from before say so.
 
     Raises:
         RuntimeError: if no config is being evaluated.
@@ -74,6 +78,7 @@ class SettingsRecord:
         teacher: str | None = None,
         teacher_weights: str | None = None,
         soft_labels: SoftLabels | None = None,
+        labels_images: bool = False,
     ) -> None:
         parser = evaluating_parser()
         if parser is None:
@@ -84,6 +89,7 @@ class SettingsRecord:
         self._contents: dict[str, list[tuple[str, int | None]]]
         self._contents = {split: list(one.contents()) for split, one in images.items()}
         self._soft_labels = soft_labels
+        self._labels_images = labels_images
         unlabeled = [] if soft_labels is None else soft_labels.unlabeled_contents()
         self._contents["unlabeled"] = [(content, None) for content in unlabeled]
         self._earlier: set[str] | None = set()
@@ -157,6 +163,8 @@ class SettingsRecord:
             "datalist_sha256": digest_of_datalist(contents),
             "images": images,
         }
+        if self._labels_images and not (self._soft_labels is not None and self._soft_labels.there):
+            origin["before_restart"] = True
         if self._soft_labels is not None and "unlabeled" in contents:
             origin["unlabeled"] = {"images": len(contents["unlabeled"]), "agreement": self._soft_labels.agreement}
         fitted = None if evidence is None else dict(evidence) | self._fitted_on(evidence)
@@ -175,7 +183,8 @@ class SettingsRecord:
         """What must be the same if the training is resumed."""
         kept = {key: value for key, value in self._config.items() if key == "max_epochs" or not may_change(key)}
         images = {split: [list(pair) for pair in pairs] for split, pairs in self._contents.items()}
-        return {"config": kept, "images": images, "earlier": None if self._earlier is None else sorted(self._earlier)}
+        earlier = None if self._earlier is None else sorted(self._earlier)
+        return {"config": kept, "images": images, "earlier": earlier, "start": self._start()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare these settings with those of the training that is resumed.
@@ -198,11 +207,30 @@ class SettingsRecord:
                 differences.append(f"{split} images: {gone} of {before.total()} are gone, {new} new")
         earlier = state.get("earlier", ())  # a state of an earlier version has none
         self._earlier = None if earlier is None else set(earlier)
+        if "start" in state:
+            self._take_start(state["start"])
         if differences:
             raise ValueError(
                 f"settings differ from those of the training: {'; '.join(differences)}. Resume with the same settings, "
                 "or train again without resume"
             )
+
+    def _start(self) -> dict[str, Any]:
+        """From which weights the training started; one that is resumed did not start from those that are given then."""
+        overrides = self._training["overrides"]
+        start = {key: self._training[key] for key in _START if key in self._training}
+        return start | {key: overrides[key] for key in _START_SETTINGS if key in overrides}
+
+    def _take_start(self, start: Mapping[str, Any]) -> None:
+        given = self._training["teacher"]["sha256"]
+        if given not in (None, start["teacher"]["sha256"]) and os.environ.get("RANK", "0") == "0":
+            _logger.warning(
+                "teacher_weights: this file is not used; the training that goes on started from other weights"
+            )
+        for keys, content in ((_START, self._training), (_START_SETTINGS, self._training["overrides"])):
+            for key in keys:
+                content.pop(key, None)
+                content.update({key: start[key]} if key in start else {})
 
     def _contents_so_far(self) -> dict[str, list[tuple[str, int | None]]]:
         """The contents, without those of images without labels until the network learns from them."""

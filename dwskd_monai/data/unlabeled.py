@@ -104,11 +104,11 @@ def open_unlabeled(
         items = _with_digests(items, set(read_json(Path(only))["images"]), cache_dir, unlabeled_dir)
     reading: dict[str, Any] = {"transform": transform, "cache_dir": cache_dir, "num_workers": num_workers}
     images = SliceDataset(items, slices_per_study=slices_per_study, refused=refused, **reading)
-    test_items = load_split(
+    test_items: list[dict[str, Any]] = load_split(
         dataset_dir, class_names, "test", dicom_series=dicom_series, dicom_patients=dicom_patients,
         folder_patients=folder_patients, ignored_columns=ignored_columns, refused=labeled_refused, required=False,
     )  # fmt: skip
-    test_items = [*test_items, *list_unlabeled_tests(dataset_dir, ignored_columns)]
+    test_items += list_unlabeled_tests(dataset_dir, ignored_columns)
     refused_test, refused_further = (RefusedImages(refused.path.with_name(name)) for name in _REFUSED)
     further = []
     if held_out_dir is not None:

@@ -50,12 +50,16 @@ class SoftlyLabeledSlices(Randomizable, Dataset):
     Args:
         labeled: slices of images with labels.
         unlabeled: slices of images without labels; None: soft labels are learned on the labeled images alone.
-        labeled_share: in (0, 1].
+        labeled_share: in (0, 1]; less than 1 if there are unlabeled images.
     """
 
     def __init__(self, labeled: Slices, unlabeled: Slices | None = None, labeled_share: float = 0.5) -> None:
         if not 0 < labeled_share <= 1:
             raise ValueError(f"labeled_share must be greater than 0, and at most 1; got {labeled_share}")
+        if labeled_share == 1 and unlabeled is not None:
+            raise ValueError(
+                "labeled_share: 1 leaves out all images of unlabeled_dir; give a smaller share, or no unlabeled_dir"
+            )
         self.labeled = labeled
         self.unlabeled = unlabeled
         self.labeled_share = labeled_share

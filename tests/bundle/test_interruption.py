@@ -84,8 +84,9 @@ def test_workers_ignore_ctrl_c_as_long_as_the_run_lives(monkeypatch, request):
 @pytest.fixture
 def config(tmp_path, monkeypatch) -> ConfigParser:
     monkeypatch.setattr(sys, "argv", TRAIN)
+    places = {"training_state": tmp_path / "training_state.pt", "checkpoint": tmp_path / "model.pt"}
     return ConfigParser(
-        {"training_state": str(tmp_path / "training_state.pt"), "output_dir": str(tmp_path), "resume": False}
+        {"output_dir": str(tmp_path), "resume": False} | {key: str(path) for key, path in places.items()}
     )
 
 
@@ -103,6 +104,13 @@ def test_a_training_says_what_is_kept_and_how_to_continue(config, tmp_path):
     os.utime(state, (began - 9, began - 9))
     config["resume"] = True
     assert said_at_interruption(config, began) == kept, "it had been resumed from that state"
+
+
+def test_a_training_that_labels_images_names_the_network_from_before_its_restart(config, tmp_path):
+    (tmp_path / "model_before_restart.pt").touch()
+    (tmp_path / "training_state.pt").touch()
+    said = said_at_interruption(config, since=0)
+    assert f"the best network from before main started again in {tmp_path / 'model_before_restart.pt'}. Cont" in said
 
 
 def test_a_prediction_says_where_the_rows_so_far_are(config, tmp_path):

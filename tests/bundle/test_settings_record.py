@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from dwskd_monai.bundle import Bundle, SettingsRecord
-from dwskd_monai.bundle.settings_file import read_settings, settings_beside, write_settings
+from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside, write_settings
 from tests.conftest import BUNDLE
 
 
@@ -92,6 +92,29 @@ def test_soft_labels_of_labeled_images_alone_leave_nothing(monkeypatch, weights)
     origin = written(make_record(monkeypatch, soft_labels), weights)
     assert set(origin["images"]) == {"training", "validation"}
     assert "unlabeled" not in origin
+
+
+@pytest.mark.parametrize(("labels_images", "made"), [(True, False), (True, True), (False, False)])
+def test_weights_from_before_main_starts_again_say_so(monkeypatch, weights, labels_images, made):
+    soft_labels = SoftLabels()
+    soft_labels.agreement = 0.75 if made else None
+    origin = written(make_record(monkeypatch, soft_labels, labels_images=labels_images), weights)
+    assert origin.get("before_restart", False) is (labels_images and not made)
+
+
+def test_a_resumed_training_started_from_the_weights_that_it_began_with(monkeypatch, weights, tmp_path, caplog):
+    one, other = (tmp_path / f"{name}.pt" for name in ("one", "other"))
+    for number, file in enumerate((one, other)):
+        torch.save({"weight": torch.tensor(number)}, file)
+    begun = make_record(monkeypatch, teacher_weights=str(one))
+    expected = written(begun, weights)["teacher"]
+    for given, warned in ((None, False), (str(one), False), (str(other), True)):
+        caplog.clear()
+        resumed = make_record(monkeypatch, teacher_weights=given)
+        resumed.load_state_dict(begun.state_dict())
+        assert written(resumed, weights)["teacher"] == expected
+        assert ("teacher_weights: this file is not used" in caplog.text) == warned
+    assert expected["sha256"] == digest_of(one)
 
 
 def save_network(file: Path, **images: list[str]) -> Path:

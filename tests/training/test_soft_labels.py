@@ -76,6 +76,14 @@ def make_slices(times: int = 2) -> SoftlyLabeledSlices:
     return SoftlyLabeledSlices(Slices([1] * 6, LABELS, times), Slices([3, 1, 2, 2], first=100), labeled_share=0.25)
 
 
+@pytest.mark.parametrize("share", [0, 1.5, 1])
+def test_a_share_that_leaves_out_all_labeled_or_all_unlabeled_images_is_refused(share):
+    with pytest.raises(ValueError, match="labeled_share"):
+        SoftlyLabeledSlices(Slices([1] * 6, LABELS), Slices([2], first=100), labeled_share=share)
+    if share == 1:
+        SoftlyLabeledSlices(Slices([1] * 6, LABELS), labeled_share=share)
+
+
 def test_before_there_are_soft_labels_an_epoch_is_that_of_the_labeled_images():
     slices = make_slices()
     assert len(slices) == 12
@@ -222,16 +230,19 @@ def test_a_network_that_is_forgotten_and_was_better_is_kept_beside_and_said(tmp_
 
     validated(1, 0.7)
     validated(2, 0.5)
-    saver.forget()
+    with caplog.at_level(logging.INFO, "dwskd_monai"):
+        saver.forget()
+    before = tmp_path / "model_before_restart.pt"
+    assert f"even if it is worse than that of epoch 1, which is kept in {before}" in caplog.text
+    caplog.clear()
     validated(3, after)
     restored = BestModelSaver(tmp_path / "model.pt", Record())
     restored.load_state_dict(saver.state_dict())
     restored.compare_with_forgotten(ended_after(3))
-    assert (tmp_path / "model_before_restart.pt").exists(), "the training may go on"
+    assert before.exists(), "the training may go on"
     restored.compare_with_forgotten(ended_after(4))
     assert torch.load(tmp_path / "model.pt")["fc.bias"][0] == 3
     assert (tmp_path / "model.yaml").read_text() == "epoch 3"
-    before = tmp_path / "model_before_restart.pt"
     assert before.exists() == before.with_suffix(".yaml").exists() == kept
     if kept:
         assert torch.load(before)["fc.bias"][0] == 1

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dwskd_monai import checkpoints
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
@@ -14,6 +15,7 @@ from dwskd_monai.bundle.settings_record import digest_of_datalist, learned_by
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.bundle.training_config import CHOICE_OF_IMAGES, MAY_CHANGE, digest_of_training, settings_to_repeat
 from dwskd_monai.data.evaluation_split import digests_of, listed_digests
+from dwskd_monai.training.both_students import is_of_training, progress_of, was_interrupted
 
 _MAY_BE_GIVEN = frozenset(MAY_CHANGE) - {"max_epochs", "resume"}
 # The network stays where it is; what was held out from it is not among the images that it learned from
@@ -46,6 +48,7 @@ class RepeatedTraining:
                 "can be repeated; train the bundle with dwskd train"
             )
         self.given = {key: value for key, value in places.overrides.items() if key not in _NOT_REPEATED}
+        self._refuse_part_of_a_training(places)
         self._refuse_other_settings()
         recorded = settings_to_repeat(self.trained.origin["overrides"], places.folder)
         if self.refused_images:
@@ -128,6 +131,24 @@ class RepeatedTraining:
     def _labeled(self) -> set[str]:
         """Digests of the labeled images of the training."""
         return {digest for part in ("training", "validation") for digest in self.trained.images[part] or ()}
+
+    def _refuse_part_of_a_training(self, places: Bundle) -> None:
+        """The trainings of the folds go on to their end, so they would be better than the network."""
+        if self.trained.origin.get("before_restart"):
+            raise ValueError(
+                f"{self.weights}: the network is from before main started again, and learned from the labels alone; "
+                "calibrate the network of the end of the training, models/model.pt, or continue the training: "
+                "dwskd train … --resume true"
+            )
+        file = Path(str(places.parsed("training_state", "train")))
+        state = checkpoints.load(file) if file.is_file() else {}
+        own = is_of_training(state, self.trained.images["training"] or [], self.trained.origin)
+        if own and was_interrupted(state):
+            epoch, epochs = progress_of(state)
+            raise ValueError(
+                f"{self.weights}: its training was interrupted after epoch {epoch} of {epochs} ({file}); continue it: "
+                "dwskd train … --resume true"
+            )
 
     def _refuse_other_settings(self) -> None:
         """A setting is that of the training; only paths and places may be given."""

@@ -106,9 +106,9 @@ def prepare(grid: Grid) -> Comparison:
     names = [method.name for method in methods]
     if grid.baseline not in names:
         raise ValueError(f"baseline must be among the methods {', '.join(names)}; got {grid.baseline}")
-    places = places_of_unlabeled(grid.overrides)
-    if places and not any(method.unlabeled for method in methods):
-        settings = ", ".join(dict.fromkeys(setting for setting, _ in places))
+    places = {fraction: places_of_unlabeled(grid.overrides, fraction) for fraction in grid.fractions}
+    if any(places.values()) and not any(method.unlabeled for method in methods):
+        settings = ", ".join(dict.fromkeys(setting for own in places.values() for setting, _ in own))
         raise ValueError(
             f"{settings}: none of the methods {', '.join(names)} learns from images without labels; add one that does, "
             "such as teacher_soft_labels, or leave it out"
@@ -128,7 +128,9 @@ def prepare(grid: Grid) -> Comparison:
         kept=frozenset(names if grid.keep_models else needed),
         data_hash=data_hash,
         test_hash=test_hash,
-        unlabeled_hash=hash_of_unlabeled(bundle, places, grid.out / "cache"),
+        unlabeled_hashes={
+            fraction: hash_of_unlabeled(bundle, own, grid.out / "cache") for fraction, own in places.items()
+        },
     )
     runs = measured_runs(methods, grid.fractions, range(grid.folds or 1), grid.seeds)
     return Comparison(grid, runs, setting, methods, list(declared))

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
+from monai.bundle import ConfigParser
+
 from dwskd_monai.bundle.earlier import EARLIER
 from dwskd_monai.bundle.settings_file import settings_beside
 from dwskd_monai.commands.compare.process import ProcessError, locked_log, run_bundle
@@ -135,7 +137,8 @@ class _Attempt:
             "path": str(path),
             "validator": "@validate#evaluator",
             "best_model_saver": "@validate#best_model_saver",
-            "facts": {name: f"@{name}" for name in ("checkpoint", "max_epochs", "learning_rate", "deploy")},
+            "facts": {"max_epochs": "@train#trainer#max_epochs"}
+            | {name: f"@{name}" for name in ("checkpoint", "learning_rate", "deploy")},
         }
         resume = {"resume": (self.folder / _STATE).is_file()}
         self._run("training", self.folder, resume, {"train#handlers": [recorder]})
@@ -148,6 +151,8 @@ class _Attempt:
         if self.setting.test_dir is not None and not self.run.tuning:
             # only of the evaluation: the network of a probe is fitted on the training images of dataset_dir
             images["test"] = {"split": "all", "validate#dataset#data#dataset_dir": str(self.setting.test_dir)}
+            if self.run.method.unlabeled and not self.run.method.trains:
+                images["test"]["train#unlabeled#validation"] = self._validation()  # still left out
         for split, source in images.items():
             source["report"] = False  # nobody reads so many, and its intervals would take longer than the evaluation
             prefix = "" if split == "validation" else f"{split}_"
@@ -166,6 +171,12 @@ class _Attempt:
                 self._run(None, where, combine, {}, "evaluate.yaml", "combine_students.yaml")
                 result |= _metrics(where, f"{prefix}{combination}_")
         return result
+
+    def _validation(self) -> Any:
+        """How the config of the training reads its validation images."""
+        parser = ConfigParser()
+        parser.read_config([str(path) for path in self.setting.configs(self.run.method)])
+        return parser["validate#dataset"]
 
     def _run(
         self,

@@ -37,7 +37,7 @@ class Setting:
         kept: methods whose best network is kept when a run is finished.
         data_hash: digest of the images and their labels.
         test_hash: digest of the images of ``test_dir``.
-        unlabeled_hash: digest of the images without labels.
+        unlabeled_hashes: digests of the images without labels, of each fraction that has any.
     """
 
     bundle: Path
@@ -50,7 +50,7 @@ class Setting:
     kept: frozenset[str] = frozenset()
     data_hash: str = ""
     test_hash: str = ""
-    unlabeled_hash: str = ""
+    unlabeled_hashes: Mapping[float, str] = field(default_factory=dict, hash=False)
 
     def configs(self, method: Method, *more: str) -> list[Path]:
         """The config files with which a method is run."""
@@ -59,15 +59,7 @@ class Setting:
 
     def overrides_of(self, run: Run) -> dict[str, Any]:
         """What a run changes in the config, in addition to its method."""
-        overrides: dict[str, Any] = {}
-        for_its_fraction: dict[str, Any] = {}
-        for key, value in self.overrides.items():
-            name, at, fraction = key.partition("@")
-            if not at:
-                overrides[name] = value
-            elif float(fraction) == run.fraction:
-                for_its_fraction[name] = value
-        overrides |= for_its_fraction
+        overrides = overrides_at(self.overrides, run.fraction)
         if not run.method.unlabeled:
             overrides.pop(UNLABELED, None)
             overrides.pop(HELD_OUT, None)
@@ -92,14 +84,27 @@ class Setting:
             "overrides": {key: _by_content(key, value) for key, value in overrides.items() if key not in PLACES},
             "data": self.data_hash,
             "test": "" if run.tuning else self.test_hash,
-            "unlabeled": self.unlabeled_hash if run.method.unlabeled else "",
+            "unlabeled": self.unlabeled_hashes.get(run.fraction, "") if run.method.unlabeled else "",
         }
 
 
-def places_of_unlabeled(overrides: Mapping[str, Any]) -> list[tuple[str, Path]]:
-    """The folders and datalists of images without labels, or held out, of any fraction, with their settings."""
-    names = [(key.partition("@")[0], value) for key, value in sorted(overrides.items())]
-    return [(name, Path(value)) for name, value in names if name in (UNLABELED, HELD_OUT) and value is not None]
+def overrides_at(overrides: Mapping[str, Any], fraction: float) -> dict[str, Any]:
+    """Those that hold for a fraction; its own, ``ID@FRACTION``, come before those of all."""
+    of_all: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for key, value in overrides.items():
+        name, at, of = key.partition("@")
+        if not at:
+            of_all[name] = value
+        elif float(of) == fraction:
+            own[name] = value
+    return of_all | own
+
+
+def places_of_unlabeled(overrides: Mapping[str, Any], fraction: float) -> list[tuple[str, Path]]:
+    """The folders and datalists of images without labels, or held out, with their settings, for a fraction."""
+    there = sorted(overrides_at(overrides, fraction).items())
+    return [(name, Path(value)) for name, value in there if name in (UNLABELED, HELD_OUT) and value is not None]
 
 
 def refuse_other_settings(folder: Path, identity: Mapping[str, Any]) -> None:

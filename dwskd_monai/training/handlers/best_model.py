@@ -119,6 +119,10 @@ class BestModelSaver:
             for file, copy in self._copies():
                 with replacing(copy) as temporary:
                     shutil.copy2(file, temporary)
+            _logger.info(
+                "main starts again: %s will have the best network from now on, even if it is worse than that of epoch "
+                "%d, which is kept in %s", self.path, self.best_epoch, self.forgotten,
+            )  # fmt: skip
 
     def compare_with_forgotten(self, engine: Engine) -> None:
         """At the end of a whole training: say so if the forgotten network was better, and remove its copy if not."""

@@ -159,6 +159,22 @@ def test_a_training_that_went_on_from_another_network_is_not_repeated(models, da
         repeated(models, data, teacher_weights=teacher)
 
 
+def test_a_part_of_a_training_is_not_repeated_as_a_whole(models, data):
+    state = torch.load(models / "training_state.pt")
+    state["trainer"]["epoch"] = 1
+    torch.save(state, models / "training_state.pt")
+    with pytest.raises(ValueError, match=r"its training was interrupted after epoch 1 of 2 .* --resume true"):
+        repeated(models, data)
+    state["trained_settings"]["images"]["training"].pop()
+    torch.save(state, models / "training_state.pt")
+    repeated(models, data)  # the state is of another training
+    content = content_of(models)
+    content["training"]["before_restart"] = True
+    write_content(models, content)
+    with pytest.raises(ValueError, match="the network is from before main started again"):
+        repeated(models, data)
+
+
 def test_as_many_images_may_be_refused_as_in_the_training(models, data, phantoms, tmp_path):
     rows = [row | {"image": str(phantoms / row["image"])} for row in rows_of(data)]
     for number in range(2):

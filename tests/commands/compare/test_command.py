@@ -176,6 +176,12 @@ def test_folds_a_fraction_test_images_probes_and_what_a_method_needs(tmp_path, o
     assert probe["dataset_dir"] == str(phantoms / "train"), "a probe is fitted on training images"
     log = (tmp_path / "runs" / "label_spreading" / "0.5" / "fold1_seed3" / "log.txt").read_text()
     assert "images without labels" in log, "the other images are used without their labels"
+    left_out = [
+        set(pd.read_csv(tmp_path / "runs/label_spreading/0.5/fold1_seed3" / split / "refused_unlabeled.csv")["path"])
+        for split in ("validation", "test")
+    ]
+    assert left_out[0], "validation images are among the others"
+    assert left_out[0] <= left_out[1], "the network that is tested is the one that was validated"
     log = (tmp_path / "runs" / "selection_kd" / "0.5" / "fold1_seed3" / "log.txt").read_text()
     assert re.search(r" 1[12] training images", log), "half of one of two folds of 45 images"
 

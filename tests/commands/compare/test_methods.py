@@ -34,7 +34,13 @@ def test_each_override_has_its_id_in_the_bundle(bundle, name):
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 @pytest.mark.parametrize(
     ("given", "steps"),
-    [({"max_epochs": 40}, 2000), ({"max_epochs": 6}, 300), ({"max_epochs": 40, "min_steps": 120}, 120)],
+    [
+        ({"max_epochs": 40}, 2000),
+        ({"max_epochs": 6}, 300),
+        ({"max_epochs": 40, "min_steps": 120}, 120),
+        ({"max_epochs": 40, "label_epochs": 0.75}, 2000),
+        ({"max_epochs": 40, "label_epochs": 10}, 2000),
+    ],
     ids=str,
 )
 def test_a_longer_selection_makes_as_many_steps_as_all_networks_that_label_images(bundle, given, steps):
@@ -47,8 +53,8 @@ def test_a_longer_selection_makes_as_many_steps_as_all_networks_that_label_image
         made[name] = epochs, epochs * parser.get_parsed_content("train#dataset#min_slices")
     epochs = given["max_epochs"]
     assert made["soft_labels"] == made["teacher_soft_labels"] == (epochs, steps)
-    # main learns in both halves, the second labeler in the first
-    assert made["selection_longer"] == (1.5 * epochs, 1.5 * steps)
+    before = {None: 20, 0.75: 30, 10: 10}[given.get("label_epochs")] * epochs / 40  # epochs of the second network
+    assert made["selection_longer"] == (epochs + before, steps * (epochs + before) / epochs)
 
 
 def test_what_a_method_needs_comes_before_it():

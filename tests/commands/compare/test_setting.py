@@ -10,7 +10,7 @@ import pytest
 
 from dwskd_monai.commands.compare.methods import read_methods
 from dwskd_monai.commands.compare.runs import Run
-from dwskd_monai.commands.compare.setting import Setting, refuse_other_settings
+from dwskd_monai.commands.compare.setting import Setting, places_of_unlabeled, refuse_other_settings
 from tests.conftest import BUNDLE
 
 METHODS = read_methods()
@@ -81,7 +81,7 @@ def test_a_run_with_other_settings_is_not_taken(tmp_path, changes, message):
 
 def test_other_images_without_labels_are_noticed_by_the_methods_that_learn_from_them(tmp_path):
     runs = [Run(METHODS[name], 1.0, 0, 0) for name in ("teacher_soft_labels", "selection")]
-    old, new = (make_setting(unlabeled_hash=digest) for digest in ("old", "new"))
+    old, new = (make_setting(unlabeled_hashes={1.0: digest}) for digest in ("old", "new"))
     for run in runs:
         (tmp_path / run.method.name).mkdir()
         (tmp_path / run.method.name / "settings.json").write_text(json.dumps(old.identity(run)))
@@ -89,6 +89,16 @@ def test_other_images_without_labels_are_noticed_by_the_methods_that_learn_from_
     with pytest.raises(ValueError, match="unlabeled was old, now it is new"):
         refuse_other_settings(tmp_path / "teacher_soft_labels", new.identity(runs[0]))
     refuse_other_settings(tmp_path / "selection", new.identity(runs[1]))
+
+
+def test_images_without_labels_are_those_of_the_fraction():
+    given = {"unlabeled_dir": "/all", "unlabeled_dir@0.25": "/more", "held_out_dir@0.1": "/tests", "max_epochs@0.1": 9}
+    assert places_of_unlabeled(given, 1.0) == [("unlabeled_dir", Path("/all"))]
+    assert places_of_unlabeled(given, 0.25) == [("unlabeled_dir", Path("/more"))]
+    assert places_of_unlabeled(given, 0.1) == [("held_out_dir", Path("/tests")), ("unlabeled_dir", Path("/all"))]
+    setting = make_setting(unlabeled_hashes={1.0: "all", 0.25: "more"})
+    of_fractions = [setting.identity(Run(METHODS["soft_labels"], of, 0, 0))["unlabeled"] for of in (1.0, 0.25, 0.1)]
+    assert of_fractions == ["all", "more", ""]
 
 
 def test_what_decides_is_the_content_of_files_and_not_where_they_are(tmp_path):
@@ -99,7 +109,7 @@ def test_what_decides_is_the_content_of_files_and_not_where_they_are(tmp_path):
         (tmp_path / place / "teacher.pt").write_bytes(weights)
         folders = {name: str(tmp_path / place / name) for name in ("unlabeled_dir", "held_out_dir", "cache_dir")}
         overrides = folders | {"teacher_weights@1.0": str(tmp_path / place / "teacher.pt"), "batch_size": 4}
-        return make_setting(overrides=overrides, unlabeled_hash="images").identity(run)
+        return make_setting(overrides=overrides, unlabeled_hashes={1.0: "images"}).identity(run)
 
     assert identity("here", b"one") == identity("there", b"one")
     assert identity("here", b"one") != identity("here", b"another")
