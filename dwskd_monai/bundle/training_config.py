@@ -35,6 +35,8 @@ _OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
 # Recorded apart: which images are trained on, and what is fitted to the network's predictions afterwards
 CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 _EVIDENCE = ("calibrate", "operating_point", "prediction_set", "novelty")
+_NO_PATH = ("$", "@", "%", "hf-hub:", "hf_hub:")  # expressions, and timm's names of networks on a hub
+_OF_FILES = (".pt", ".pth", ".safetensors", ".bin", ".npz", ".csv", ".json", ".yaml", ".yml", ".txt")
 _OF_A_PACK = "train#unlabeled#required"  # which pack sets to false
 _SEVERAL = "multi_gpu_train.yaml"
 
@@ -148,6 +150,7 @@ def _has_path(value: Any) -> bool:
         return any(map(_has_path, value.values()))
     if isinstance(value, (list, tuple)):
         return any(map(_has_path, value))
-    if not isinstance(value, str) or value.startswith(("$", "@", "%")):
+    if not isinstance(value, str) or value.startswith(_NO_PATH):
         return False
-    return os.path.isabs(value) or "://" in value or os.sep in value or os.path.exists(value)
+    is_file = Path(value).suffix in _OF_FILES and os.path.exists(value)  # a folder may be named as a word, such as both
+    return os.path.isabs(value) or "://" in value or os.sep in value or is_file

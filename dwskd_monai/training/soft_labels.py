@@ -180,7 +180,8 @@ class SoftLabels:
         sums: Tensor | None = None
         counts = torch.zeros(slices.images, 1, dtype=torch.float64)
         hidden = None if idist.get_rank() == 0 else True
-        for view in tqdm(range(self.views), desc="labeling images", disable=hidden):
+        bar = tqdm(total=self.views * len(own), desc="labeling images", unit="slice", disable=hidden)
+        for view in range(self.views):
             torch.manual_seed(self.seed * 1_009 + view)
             set_rnd(self.dataset, self.seed * 1_009 + view)
             for batch in loader:
@@ -189,6 +190,8 @@ class SoftLabels:
                 sums = probabilities.new_zeros(slices.images, probabilities.shape[1]) if sums is None else sums
                 sums.index_add_(0, batch["place"], probabilities)
                 counts.index_add_(0, batch["place"], torch.ones_like(probabilities[:, :1]))
+                bar.update(len(probabilities))
+        bar.close()
         assert sums is not None, "each process has a slice"
         if idist.get_world_size() > 1:
             sums, counts = (idist.all_reduce(each.to(device)).cpu() for each in (sums, counts))

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.trained import TrainedBundle
+from dwskd_monai.cli import main
+from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.commands.export.export import export_network
 from dwskd_monai.commands.export.formats import FORMATS
 from dwskd_monai.commands.pack.command import pack
@@ -43,6 +45,7 @@ def bundle(phantoms, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("both") / BUNDLE.name
     shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("*.pt", "eval", "cache"))
     training = ("run", "training", "--config_file", config("train", bundle=folder), "--dataset_dir", phantoms)
+    (folder.parent / "both").mkdir()  # as if a setting named a folder
     run(*training, *BOTH, *EPOCHS, cwd=folder.parent)
     return folder
 
@@ -196,6 +199,39 @@ def test_monai_label_goes_on_with_both_students(unpacked, phantoms, tmp_path):
     state = torch.load(models / "training_state.pt", weights_only=True)
     for student, key in zip(students(models / "model.pt"), ("network", "auxiliary_network"), strict=True):
         assert all(torch.equal(state[key][name], value) for name, value in student.state_dict().items())
+
+
+def test_the_classifier_in_one_file_is_exported_in_eight_bits_too_and_packed_for_pip(bundle, phantoms, monkeypatch):
+    """The export compares the file with the bundle, study by study, before it is written."""
+    monkeypatch.chdir(bundle.parent)
+    options = ("--dataset_dir", str(phantoms), "--num_workers", "0")
+    main(["export", bundle.name, *options])
+    main(["export", bundle.name, *options, "--int8", "true"])
+    folder = bundle / "models"
+    assert (folder / "model_int8.onnx").stat().st_size < (folder / "model.onnx").stat().st_size
+    main(["deploy", bundle.name, "--out", "served"])
+    assert [path.suffix for path in (bundle.parent / "served").iterdir()]
+
+
+def test_it_is_compared_with_another_network_and_its_cards_say_that_there_are_two(bundle, phantoms, tmp_path):
+    one = tmp_path / "one"
+    training = ("run", "training", "--config_file", config("train", bundle=bundle), "--dataset_dir", phantoms)
+    options = ("--auxiliary", "none", "--ckpt_dir", one, "--output_dir", one)
+    run(*training, *BOTH[4:], *options, "--max_epochs", "1", cwd=tmp_path)
+    against = ("evaluate", str(bundle), "--dataset_dir", str(phantoms), "--split", "test", "--num_workers", "0")
+    main([*against, "--against", str(one / "model.pt"), "--output_dir", str(tmp_path)])
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["report"]["against"]
+    main(["card", str(bundle), "--metrics", str(tmp_path / "metrics.json"), "--out", str(tmp_path / "cards")])
+    assert "two" in (tmp_path / "cards" / "README.md").read_text()
+
+
+def test_its_training_can_be_repeated_on_folds(bundle, phantoms, monkeypatch):
+    monkeypatch.chdir(bundle.parent)
+    recorded = yaml.safe_load((bundle / "models" / "model.yaml").read_text())["training"]["overrides"]
+    assert recorded["deploy"] == "both"
+    training = RepeatedTraining(bundle, str(phantoms), {"teacher_weights": "random"})
+    assert training.settings["deploy"] == "both"
 
 
 def test_a_killed_training_is_continued_to_the_same_end(bundle, phantoms, tmp_path):

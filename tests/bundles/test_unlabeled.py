@@ -17,7 +17,18 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.data.phantoms import make_phantoms
-from tests.bundles.commands import DIMS, SMALL, TEACHER_DIMS, as_options, config, run, run_here, start, train_here
+from tests.bundles.commands import (
+    DIMS,
+    SMALL,
+    TEACHER_DIMS,
+    as_options,
+    config,
+    run,
+    run_here,
+    run_in_two,
+    start,
+    train_here,
+)
 from tests.conftest import BUNDLES
 
 pytestmark = pytest.mark.slow
@@ -191,6 +202,49 @@ def test_killed_and_resumed_it_comes_to_the_same_end(trained, phantoms, unlabele
     for name in ("network", "auxiliary_network"):
         for key, tensor in expected[name].items():
             assert torch.equal(resumed[name][key], tensor), f"{name} {key}"
+
+
+def test_two_students_label_images_too_and_resumed_they_come_to_the_same_end(phantoms, unlabeled, tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for folder in (whole, stopped):
+        folder.mkdir()
+    students = ("--auxiliary", "soft_labels", "--cache_dir", tmp_path / "cache")
+    run(*training(phantoms, unlabeled, whole), *students, cwd=whole)
+    origin = yaml.safe_load((whole / "model.yaml").read_text())["training"]
+    assert 0 <= origin["unlabeled"]["agreement"] <= 1
+    again = (*training(phantoms, unlabeled, stopped), *students)
+    state = stopped / "training_state.pt"
+    assert start_until(3, state, again, stopped).wait() == -signal.SIGKILL
+    run(*again, "--resume", "true", cwd=stopped)
+    resumed, expected = (torch.load(folder / state.name, weights_only=True) for folder in (stopped, whole))
+    assert resumed["best_model"] == expected["best_model"]
+    assert torch.equal(resumed["soft_labels"]["soft_labels"], expected["soft_labels"]["soft_labels"])
+    for key, tensor in expected["network"].items():
+        assert torch.equal(resumed["network"][key], tensor), key
+
+
+def test_two_processes_label_the_images_as_one_does(phantoms, unlabeled, tmp_path):
+    """With networks that do not change, and without augmentation, which is drawn by each process."""
+    still = ("--learning_rate", "0", "--train#random_transforms", "[]", "--auxiliary", "soft_labels")
+    labels, rows = [], []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        given = [*training(phantoms, unlabeled, folder), *still, "--max_epochs", "2", "--label_epochs", "1"]
+        if count == 2:
+            given[given.index(config("train"))] = config("train", "multi_gpu_train")
+            printed = run_in_two(*given, "--backend", "gloo", cwd=folder)
+            assert printed.count("images without labels, ") == 1, "one process says it"
+        else:
+            run(*given, cwd=folder)
+        state = torch.load(folder / "training_state.pt", weights_only=True)
+        labels.append(dict(zip(state["soft_labels"]["contents"], state["soft_labels"]["soft_labels"], strict=True)))
+        with (folder / "refused_unlabeled.csv").open(newline="") as file:
+            rows.append([row["path"] for row in csv.DictReader(file)])
+    assert rows[0] == rows[1]
+    assert labels[0].keys() == labels[1].keys()
+    for content, expected in labels[0].items():
+        torch.testing.assert_close(labels[1][content], expected)
 
 
 def start_until(epoch: int, state: Path, arguments: tuple[str | Path, ...], folder: Path):

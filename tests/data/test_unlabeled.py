@@ -113,6 +113,33 @@ def test_validation_and_test_images_are_left_out_by_content_and_near_copies_too(
     )
 
 
+def test_a_json_datalist_may_name_them_and_its_labels_are_not_read(places):
+    labeled, unlabeled = places
+    content = {"training": [{"image": "20.png"}, {"image": "21.png", "label": "no class"}], "test": ["22.png"]}
+    (unlabeled / "dataset.json").write_text(json.dumps(content))
+    dataset, _ = opened(labeled, unlabeled / "dataset.json")
+    assert names(dataset) == ["20.png", "21.png", "22.png"]
+    assert "label" not in dataset[0]
+
+
+def test_what_was_read_once_is_in_the_cache(places, tmp_path, monkeypatch):
+    read: list[str] = []
+    load = LoadSlicesd.__call__
+
+    def noting(self: LoadSlicesd, data: dict) -> dict:
+        read.append(Path(data["image"]).name)
+        return load(self, data)
+
+    monkeypatch.setattr(LoadSlicesd, "__call__", noting)
+    unlabeled = {f"{number}.png" for number in range(20, 40)}
+    opened(*places, cache_dir=tmp_path / "cache")
+    assert unlabeled <= set(read)
+    read.clear()
+    dataset, _ = opened(*places, cache_dir=tmp_path / "cache")
+    assert len(dataset) == 20
+    assert not unlabeled & set(read)
+
+
 def test_test_images_that_a_datalist_names_without_a_label_are_left_out_too(places):
     labeled, unlabeled = places
     lists: dict[str, list] = {name: [] for name in ("training", "validation", "test")}
