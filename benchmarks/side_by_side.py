@@ -87,6 +87,7 @@ METHODS = {name: Method((name,)) for name in TRAININGS} | {
     "both_longer": Method(("first_start", "second_start")),
     "two_starts": Method(("first_start", "second_start"), better=True),
     "twins": Method(("main", "twin")),
+    "three": Method(FOUR[:3]),
     "four": Method(FOUR),
 }
 

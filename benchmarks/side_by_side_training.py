@@ -1,7 +1,8 @@
 """Training of ``side_by_side.py``: networks of one architecture, each with the images of its pair.
 
 Augmentation, schedule, optimizer and losses are those of the bundles, written again for stacks of networks
-(``grouped.py``).
+(``grouped.py``). The gray values of CT slices, pictures of 8 bits here, are changed too, as in the bundle for lung CT
+until 2026-11-28.
 """
 
 from __future__ import annotations

@@ -129,8 +129,15 @@ def read_evidence(content: Mapping[str, Any], aggregation: Aggregation | None = 
     words = lacking(content)
     if words:
         _logger.info("fitted to %s: %s", content.get("fitted_on", "validation images"), "; ".join(words))
-    shown = {key: value for key, value in content.items() if key != "novelty"} | _of_novelty(content)
-    return Evidence(temperature, points, sets, coverage, {"applied": True, **shown}, novelty)
+    return Evidence(temperature, points, sets, coverage, applied(content), novelty)
+
+
+def applied(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What outputs have of the evidence of trained settings, if it holds for them."""
+    if not content:
+        return _none(_NONE)
+    others = {key: value for key, value in content.items() if key != "novelty"}
+    return {"applied": True, **others, **_of_novelty(content)}
 
 
 def find_novelty(content: Mapping[str, Any]) -> Novelty | None:
@@ -176,7 +183,11 @@ def _of_novelty(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _not_applied(reason: str, novelty: Novelty | None = None, of_novelty: Mapping[str, Any] | None = None) -> Evidence:
     _logger.info("no calibration, operating points or prediction sets: %s", reason)
-    return Evidence(novelty=novelty, record={"applied": False, "reason": reason, **(of_novelty or {})})
+    return Evidence(novelty=novelty, record=_none(reason) | dict(of_novelty or {}))
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"applied": False, "reason": reason}
 
 
 def _thresholds(part: Mapping[str, Any]) -> dict[str, float]:

@@ -7,12 +7,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from dwskd_monai.evaluation.evidence import applied
 from dwskd_monai.evaluation.metrics import CLASS_METRICS, OVERALL_METRICS, ClassificationMetrics, as_text
 from dwskd_monai.files import replacing
 
@@ -65,24 +66,53 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_metrics(metrics: Mapping[str, Any], weights_sha256: str | None, weights: str | Path) -> None:
+class Settings(Protocol):
+    """What a network was trained with; see ``bundle.TrainedSettings``."""
+
+    sha256: str | None
+    evidence: Mapping[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        """A setting."""
+
+
+def check_metrics(metrics: Mapping[str, Any], settings: Settings, weights: str | Path) -> None:
     """Refuse metrics that do not tell how good a network is.
 
     Args:
         metrics: content of ``metrics.json``.
-        weights_sha256: digest of the network's weights.
+        settings: of the network.
         weights: their file, for the message.
 
     Raises:
-        ValueError: if the metrics are of another network, or of images that it was trained on.
+        ValueError: if the metrics are of another network, or of images that it was trained on, or if probabilities and
+            thresholds are others than those of the network.
     """
-    if metrics.get("weights_sha256") != weights_sha256:
+    if metrics.get("weights_sha256") != settings.sha256:
         raise ValueError(
             f"metrics: these are of another network, whose weights have the digest {metrics.get('weights_sha256')}; "
-            f"{weights} has {weights_sha256}; evaluate this network"
+            f"{weights} has {settings.sha256}; evaluate this network"
         )
     if metrics.get("trained_images"):
         raise ValueError("metrics: measured on images that the network was trained on; evaluate it on other images")
+    aggregation = settings["aggregation"]
+    measured = metrics.get("aggregation", aggregation)  # earlier versions wrote none
+    compared = ("method", "k") if aggregation.get("method") == "top_k" else ("method",)
+    if any(measured.get(key) != aggregation.get(key) for key in compared):
+        raise ValueError(
+            f"metrics: slices became studies by {measured.get('method')} in this evaluation, but by "
+            f"{aggregation.get('method')} in the settings of {weights}; evaluate it without --aggregate and --top_k"
+        )
+    own = _as_written(applied(settings.evidence))
+    if metrics.get("evidence", own) != own:
+        raise ValueError(
+            f"metrics: measured with other calibration, operating points or prediction sets than {weights} has now, "
+            "such as before dwskd calibrate, or without them; evaluate it again"
+        )
+
+
+def _as_written(content: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(_without_nan(content)))
 
 
 def metric_rows(levels: Mapping[str, ClassificationMetrics]) -> Iterator[list[str]]:

@@ -87,6 +87,9 @@ class EvaluationReport(PredictionWriter):
         if other is not None and not report:
             raise ValueError("against: the other network is compared in the report; leave out report: false")
         super().__init__(*args, **options)
+        if self.trained.settings:  # the page tells how slices became studies here, which may differ
+            here = {"aggregate": self.aggregation.method, "top_k": self.aggregation.k}
+            self.trained = Trained({**self.trained.settings, **here}, self.trained.training)
 
     def origin(self) -> dict[str, Any]:
         """Which network made the predictions, and for which images."""

@@ -203,8 +203,13 @@ def test_students_of_an_overridden_network_are_combined(bundle, tmp_path):
     saved = [{name: torch.randn_like(value.float()).to(value.dtype) for name, value in state.items()}
              for state in (main, auxiliary)]  # fmt: skip
     torch.save(saved[0], tmp_path / "model.pt")
-    torch.save({"auxiliary_network": saved[1], "trainer": {"students": 2}}, tmp_path / "state.pt")
-    students = config.get_parsed_content("evaluator#network").networks
+    networks = dict(zip(("network", "auxiliary_network"), saved, strict=True))
+    torch.save({**networks, "trainer": {"students": 2}}, tmp_path / "state.pt")
+    both = config.get_parsed_content("evaluator#network")
+    for part in ("shortcuts", "explanations"):
+        (report,) = [handler for handler in config["handlers"] if part in handler]
+        assert config.get_parsed_content(report[part]["network"].removeprefix("@")) is both, "the report is of both"
+    students = both.networks
     for student, expected in zip(students, saved, strict=True):
         torch.testing.assert_close(dict(student.state_dict()), expected, rtol=0, atol=0)
 

@@ -101,6 +101,8 @@ def test_evaluation_and_inference_need_not_be_told(trained):
 def test_both_students_are_evaluated_together(trained):
     trained.run("train", "evaluate", "combine_students", dataset_dir=trained.data, num_workers=0, explained=1)
     assert trained.metrics("test_ensemble")["study"]["overall"]["count"] == 15
+    page = (trained.bundle / "eval" / "test_ensemble" / "report.html").read_text()
+    assert "the mean of two as they were at the end of the training" in page
 
 
 @pytest.mark.parametrize("form", ["onnx_network", "torchscript"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import logging
 from pathlib import Path
 
@@ -122,6 +123,13 @@ def test_images_that_fitted_the_evidence_are_said(tmp_path, caplog):
 def test_an_evaluation_without_labels_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0.png: no label; an evaluation needs the label of each study"):
         evaluate(EvaluationReport(tmp_path, ("a", "b", "c")), labeled=False)
+
+
+def test_the_page_says_how_slices_became_studies_here_and_not_in_the_training(tmp_path):
+    settings = {"network_def": {"model_name": "convnext_atto"}, "aggregate": "mean", "top_k": 5}
+    evaluate(EvaluationReport(tmp_path, ("a", "b", "c"), Aggregation("max"), settings=settings))
+    page = " ".join(re.sub(r"<[^>]+>", " ", (tmp_path / "report.html").read_text()).split())
+    assert "slices become a study by max" in page
 
 
 def test_the_metrics_say_which_network_and_which_images_they_are_of(tmp_path):

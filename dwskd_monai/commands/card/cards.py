@@ -32,7 +32,7 @@ def facts_of(trained: TrainedBundle, metrics: Mapping[str, Any] | None, stated: 
     """
     settings = trained.settings
     if metrics is not None:
-        check_metrics(metrics, settings.sha256, trained.weights)
+        check_metrics(metrics, trained.settings, trained.weights)
     return Facts(
         metadata=trained.bundle.metadata,
         class_names=settings.class_names,
@@ -48,7 +48,7 @@ def facts_of(trained: TrainedBundle, metrics: Mapping[str, Any] | None, stated: 
 def write_cards(facts: Facts, folder: Path) -> list[Path]:
     """Write all cards into a folder, and return their paths."""
     texts = {
-        "README.md": model_page(facts.page, facts.metrics, facts.evaluation),
+        "README.md": model_page(facts.page, facts.metrics),
         "model_facts.html": label(facts),
         "applied_model_card.xml": applied_model_card(facts),
         "claim.md": checklist_page(facts),

@@ -31,14 +31,14 @@ class Comparison:
         runs: methods x fractions x folds x seeds.
         setting: what all runs share.
         methods: each comes after the method that it needs.
-        declared: names of all declared methods, in their order.
+        declared: all declared methods by name, in their order.
     """
 
     grid: Grid
     runs: Sequence[Run]
     setting: Setting
     methods: Sequence[Method]
-    declared: Sequence[str]
+    declared: Mapping[str, Method]
 
     def plan(self) -> str:
         """How large the grid is, and how small a difference it can show."""
@@ -58,11 +58,12 @@ class Comparison:
             The table, with the intervals that were reached.
 
         Raises:
-            ValueError: if a run was finished with other settings; nothing is run then.
+            ValueError: if a run was finished with other settings, also one of another seed or method that would stand
+                in the same table; nothing is run then.
             FailedRunsError: at the end, if runs failed.
         """
         write_grid(self.grid)
-        runs, failed = run_grid(self.runs, self.setting, jobs, ray_address, self.grid.learning_rates)
+        runs, failed = run_grid(self.runs, self.setting, self.declared, jobs, ray_address, self.grid.learning_rates)
         table = collect(self.grid.out, self.declared)
         if table.empty:
             raise FailedRunsError(_failures(failed))
@@ -133,7 +134,7 @@ def prepare(grid: Grid) -> Comparison:
         },
     )
     runs = measured_runs(methods, grid.fractions, range(grid.folds or 1), grid.seeds)
-    return Comparison(grid, runs, setting, methods, list(declared))
+    return Comparison(grid, runs, setting, methods, declared)
 
 
 def _failures(failed: Mapping[Run, str]) -> str:

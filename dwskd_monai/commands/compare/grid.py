@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dwskd_monai.commands.compare.methods import Method
+from dwskd_monai.commands.compare.results import RESULT
 from dwskd_monai.commands.compare.running import is_finished
 from dwskd_monai.commands.compare.runs import Run
 from dwskd_monai.commands.compare.scheduling import run_all
-from dwskd_monai.commands.compare.setting import Setting
+from dwskd_monai.commands.compare.setting import SETTINGS, Setting, refuse_other_settings
 from dwskd_monai.commands.compare.tuning import Best, best_rates, tuning_runs
+from dwskd_monai.files import read_json
 
 
 def run_grid(
     runs: Sequence[Run],
     setting: Setting,
+    methods: Mapping[str, Method],
     at_a_time: int = 1,
     ray_address: str | None = None,
     rates: Sequence[float] = (),
@@ -25,6 +29,7 @@ def run_grid(
     Args:
         runs: the grid.
         setting: what all runs share.
+        methods: all that are declared, by name.
         at_a_time, ray_address: see :func:`~dwskd_monai.commands.compare.scheduling.run_all`.
         rates: learning rates to choose from; if there are none, the rate of the config is used.
 
@@ -43,9 +48,28 @@ def run_grid(
     chosen = [replace(run, learning_rate=rate_of.get((run.method.name, run.fraction))) for run in runs]
     for run in chosen:
         is_finished(run, setting)
+    _refuse_other_results(chosen, setting, methods)
     for wave in _waves(chosen):
         failed |= _run_missing(wave, setting, at_a_time, ray_address, "runs", {})
     return chosen, failed
+
+
+def _refuse_other_results(runs: Sequence[Run], setting: Setting, methods: Mapping[str, Method]) -> None:
+    """Finished runs of the same shares of images, which stand in the same tables, must have the same settings."""
+    fractions = {run.fraction for run in runs}
+    rates = {(run.method.name, run.fraction): run.learning_rate for run in runs}
+    for path in sorted((setting.out / "runs").rglob(RESULT)):
+        result = read_json(path)
+        fraction, method = result["fraction"], methods.get(result["method"])
+        if method is None or fraction not in fractions or not path.with_name(SETTINGS).is_file():
+            continue
+        cell = method.name, fraction
+        if method.unlabeled and cell not in rates and not setting.unlabeled_hashes.get(fraction):
+            continue  # this grid does without images without labels
+        before = read_json(path.with_name(SETTINGS))["overrides"].get("learning_rate")
+        rate = rates.get(cell, before)  # that of another method may have been chosen
+        run = Run(method, fraction, result["fold"], result["seed"], rate)
+        refuse_other_settings(path.parent, setting.identity(run))
 
 
 def _run_missing(

@@ -97,10 +97,17 @@ def as_markdown(summary: pd.DataFrame, baseline: str) -> str:
             seconds += f" (+ {first['needed_seconds']:.0f})"
         fields = [f"{fraction:.3g}", method, f"{first['runs']}"]
         fields += [_with_interval(by_metric.loc[name], "mean", "high") for name in metrics]
-        fields += [_with_interval(first, "difference", "difference_high", "+") if first["pairs"] else ""]
+        fields += [
+            _with_interval(first, "difference", "difference_high", "+") + _pairs(first) if first["pairs"] else ""
+        ]
         fields += [f"{first['parameters'] / 1e6:.1f} M", seconds]
         lines.append("| " + " | ".join(fields) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _pairs(row: pd.Series) -> str:
+    """How many pairs a difference is of, if not all runs have one; the means beside it are then of other runs."""
+    return "" if row["pairs"] == row["runs"] else f" ({row['pairs']} pairs)"
 
 
 def _with_interval(row: pd.Series, mean: str, high: str, sign: str = "") -> str:

@@ -121,7 +121,7 @@ def package_of(
     if "reading" not in describe_onnx(file):
         raise ValueError(f"classifier: {file} is a network alone; dwskd export --format onnx writes a classifier")
     if metrics is not None:
-        check_metrics(metrics, trained.settings.sha256, trained.weights)
+        check_metrics(metrics, trained.settings, trained.weights)
     module = _module_of(trained)
     version = _version_of(trained)
     name = module.replace("_", "-")

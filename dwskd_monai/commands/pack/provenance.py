@@ -25,7 +25,7 @@ def provenance(trained: TrainedBundle, metrics: Mapping[str, Any] | None) -> dic
     """
     sha256 = trained.settings.sha256
     if metrics is not None:
-        check_metrics(metrics, sha256, trained.weights)
+        check_metrics(metrics, trained.settings, trained.weights)
     training = {key: value for key, value in trained.settings.origin.items() if key != "images"}  # model.yaml has them
     return {
         "packages": versions(),

@@ -118,33 +118,43 @@ class Facts:
     @property
     def evaluation(self) -> str:
         """Which images the numbers are of, and what makes them look better than they are."""
-        if self.metrics is None:
-            return "The network was not evaluated, so nothing was measured."
-        if not self.report:
-            return "metrics.json has no report with intervals; evaluate again with report: true."
-        data = self.report["data"]
-        which = SPLITS.get(self.metrics.get("split") or "", "images that were given to the evaluation")
-        patients = "patients unknown" if data["patients"] is None else count_text(data["patients"], "patient")
-        return " ".join(
-            [f"Measured on {count_text(data['studies'], 'study')} ({patients}): the {which}.", *self._cautions]
-        )
-
-    @property
-    def _cautions(self) -> Iterator[str]:
-        metrics = self.metrics or {}
-        if metrics.get("trained_images"):
-            yield "The network was trained on some of these images, so all numbers are too good."
-        elif metrics.get("trained_images") is None:
-            yield "It is unknown whether the network was trained on some of these images."
-        fitted = metrics.get("fitted_images")
-        if fitted:
-            yield f"{fitted:,} of these images chose the epoch, so new images will have worse numbers."
+        return measured_on(self.metrics)
 
     def section(self, heading: str) -> str:
         """The text of a section of the bundle's page, on one line; that it has none, if so."""
         _, found, after = f"\n{self.page}".partition(f"\n## {heading}\n")
         text = " ".join(after.partition("\n## ")[0].split())
         return text if found and text else NOT_STATED
+
+
+def measured_on(metrics: Mapping[str, Any] | None) -> str:
+    """Which images the numbers of an evaluation are of, and what makes them look better than they are.
+
+    Args:
+        metrics: content of ``metrics.json``; None: the network was not evaluated.
+    """
+    if metrics is None:
+        return "The network was not evaluated, so nothing was measured."
+    which = SPLITS.get(metrics.get("split") or "", "images that were given to the evaluation")
+    data = (metrics.get("report") or {}).get("data")
+    if data is None:
+        studies = count_text(int(metrics["study"]["overall"]["count"]), "study")
+        measured = f"Measured on {studies}: the {which}."
+        hint = "There are no intervals: metrics.json has no report; evaluate again with report: true."
+        return " ".join([measured, hint, *_cautions(metrics)])
+    patients = "patients unknown" if data["patients"] is None else count_text(data["patients"], "patient")
+    measured = f"Measured on {count_text(data['studies'], 'study')} ({patients}): the {which}."
+    return " ".join([measured, *_cautions(metrics)])
+
+
+def _cautions(metrics: Mapping[str, Any]) -> Iterator[str]:
+    if metrics.get("trained_images"):
+        yield "The network was trained on some of these images, so all numbers are too good."
+    elif metrics.get("trained_images") is None:
+        yield "It is unknown whether the network was trained on some of these images."
+    fitted = metrics.get("fitted_images")
+    if fitted:
+        yield f"{fitted:,} of these images chose the epoch, so new images will have worse numbers."
 
 
 def text_of(measured: Measured) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dwskd_monai.evaluation.cards.facts import text_of
+from dwskd_monai.evaluation.cards.facts import measured_on, text_of
 from dwskd_monai.evaluation.metrics import CLASS_METRICS, compared_names, overall_metrics
 
 _WRITTEN = {"Performance": "the metrics are", "Model Description": "the facts of the network are"}
@@ -14,19 +14,18 @@ _MACRO = {"auc": "macro AUC", "sensitivity": "balanced accuracy", "accuracy": "a
 _RATES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
 
 
-def model_page(page: str, metrics: Mapping[str, Any] | None, evaluation: str | None = None) -> str:
+def model_page(page: str, metrics: Mapping[str, Any] | None) -> str:
     """The bundle's ``docs/README.md`` with metrics in its section Performance.
 
     Args:
         page: the text of this file.
         metrics: content of the ``metrics.json`` of an evaluation; None: nothing was measured.
-        evaluation: which images the metrics are of, in words; None: only their number is said.
 
     Raises:
         ValueError: if the page has no such section.
     """
     where = "`models/model.yaml` has the settings that it was trained with."
-    return _in_section(page, "Performance", _measured(metrics, evaluation, where))
+    return _in_section(page, "Performance", _measured(metrics, where))
 
 
 def classifier_page(page: str, metrics: Mapping[str, Any] | None, network: Mapping[str, str]) -> str:
@@ -44,7 +43,7 @@ def classifier_page(page: str, metrics: Mapping[str, Any] | None, network: Mappi
     kept = [section for section in sections if section.partition("\n")[0] not in _OF_A_BUNDLE]
     facts = "\n".join(f"- {name}: {value}" for name, value in network.items()) + "\n"
     described = _in_section("\n## ".join([head, *kept]), "Model Description", facts)
-    return _in_section(described, "Performance", _measured(metrics, None, ""))
+    return _in_section(described, "Performance", _measured(metrics, ""))
 
 
 def _in_section(page: str, name: str, text: str) -> str:
@@ -57,16 +56,14 @@ def _in_section(page: str, name: str, text: str) -> str:
     return f"{before}{heading}\n{text}{rest}"
 
 
-def _measured(metrics: Mapping[str, Any] | None, evaluation: str | None, where: str) -> str:
+def _measured(metrics: Mapping[str, Any] | None, where: str) -> str:
     if not metrics:
         return "Nothing was measured with this network.\n"
-    return "\n".join(_lines(metrics, evaluation, where)) + "\n"
+    return "\n".join(_lines(metrics, where)) + "\n"
 
 
-def _lines(metrics: Mapping[str, Any], evaluation: str | None, where: str) -> Iterator[str]:
-    overall = metrics["study"]["overall"]
-    count = f"Measured with this network on {overall['count']:.0f} labeled studies."
-    yield f"{evaluation or count} {where}".rstrip()
+def _lines(metrics: Mapping[str, Any], where: str) -> Iterator[str]:
+    yield f"{measured_on(metrics)} {where}".rstrip()
     yield ""
     if "report" in metrics:
         yield from _with_intervals(metrics["report"])

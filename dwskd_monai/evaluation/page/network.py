@@ -23,6 +23,13 @@ class Trained:
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+_TOGETHER = {
+    "both": ", the mean of two",
+    "ensemble": ", the mean of two as they were at the end of the training",
+    "soup": " with the mean weights of two as they were at the end of the training",
+}
+
+
 def in_words(trained: Trained, weights_sha256: str | None) -> dict[str, str]:
     """Names and values; what an earlier version did not record says so."""
     settings, training = trained.settings, trained.training
@@ -50,7 +57,7 @@ def _student(settings: Mapping[str, Any]) -> str:
     name = network.get("model_name") if isinstance(network, Mapping) else None
     if name is None:
         return NOT_RECORDED
-    return f"{name}, the mean of two" if settings.get("deploy") == "both" else str(name)
+    return f"{name}{_TOGETHER.get(str(settings.get('deploy')), '')}"
 
 
 def _aggregation(settings: Mapping[str, Any]) -> str:

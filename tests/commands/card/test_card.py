@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dwskd_monai.bundle.settings_file import digest_of
+from dwskd_monai.bundle.settings_file import digest_of, read_settings
 from dwskd_monai.cli import main
+from dwskd_monai.evaluation.evidence import applied
 from tests.bundles.commands import SMALL_SETTINGS, save_network
 from tests.conftest import BUNDLES, tiny_convnext
 from tests.evaluation.cards.made import metrics_of
@@ -26,7 +27,9 @@ def models(tmp_path) -> Path:
 
 def metrics_file(folder: Path, **given: object) -> Path:
     """An evaluation of three classes, of the network in the folder."""
-    content = json.dumps(metrics_of(evaluated(90, 3), weights_sha256=digest_of(folder / "model.pt"), **given))
+    evidence = applied(read_settings(folder / "model.pt").evidence)
+    own = {"weights_sha256": digest_of(folder / "model.pt"), "evidence": evidence}
+    content = json.dumps(metrics_of(evaluated(90, 3), **own | given))
     for made_up, name in (("very ill", "pneumonia"), ("healthy", "covid19"), ("ill", "no_findings")):
         content = content.replace(f'"{made_up}"', f'"{name}"')
     (folder / "metrics.json").write_text(content)
@@ -59,6 +62,8 @@ def test_without_an_evaluation_the_log_says_that_no_card_has_a_number(models, tm
     [
         ({"weights_sha256": "00"}, "metrics: these are of another network"),
         ({"trained_images": True}, "metrics: measured on images that the network was trained on"),
+        ({"aggregation": {"method": "max", "k": 5}}, "slices became studies by max in this evaluation, but by mean in"),
+        ({"evidence": {"applied": True, "temperature": {"value": 2.0}}}, "such as before dwskd calibrate, or without"),
     ],
 )
 def test_metrics_that_say_nothing_of_the_network_are_refused(models, tmp_path, capsys, change, message):

@@ -31,6 +31,14 @@ def test_a_row_has_the_mean_and_the_paired_difference_with_their_intervals():
     assert (kd["runs"], kd["pairs"], kd["training_seconds"], kd["needed_seconds"]) == (3, 3, 11.0, 5.0)
 
 
+def test_a_difference_of_fewer_pairs_than_runs_says_so():
+    fewer = TABLE[~((TABLE["method"] == "selection") & (TABLE["seed"] == 2))]
+    text = as_markdown(summarize(fewer, "selection"), "selection")
+    (line,) = [line for line in text.splitlines() if "| 1 | selection_kd |" in line]
+    assert "(2 pairs) |" in line
+    assert "pairs)" not in as_markdown(summarize(TABLE[TABLE["fraction"] == 1.0], "selection"), "selection")
+
+
 def test_the_baseline_has_no_difference_and_a_single_run_no_interval():
     summary = summarize(TABLE, "selection")
     assert row(summary, "selection", 1.0)["pairs"] == 0

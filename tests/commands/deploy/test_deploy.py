@@ -29,6 +29,7 @@ from dwskd_monai.bundle.settings_file import digest_of
 from dwskd_monai.bundle.trained import TrainedBundle
 from dwskd_monai.commands.deploy.command import deploy
 from dwskd_monai.commands.export.classifier import prepared_images, write_classifier
+from dwskd_monai.evaluation.evidence import applied
 from dwskd_monai.evaluation.exported import read_onnx
 from dwskd_monai.runtime.command import main
 from tests.bundles.commands import SMALL_SETTINGS, save_network
@@ -184,13 +185,16 @@ def test_the_command_says_what_it_is(models, tmp_path, capsys, option):
 def test_the_page_that_it_prints_has_the_numbers_of_its_evaluation(models, installed, tmp_path):
     assert "Nothing was measured" in (installed / MODULE / "card.md").read_text()
     file = tmp_path / "metrics.json"
-    content = {**metrics_of(evaluated(160, 3)), "weights_sha256": digest_of(models / "model.pt"), "trained_images": 0}
+    own = {"weights_sha256": digest_of(models / "model.pt"), "evidence": applied({}), "trained_images": 0}
+    content = metrics_of(evaluated(160, 3), split="validation", fitted_images=160) | own
     file.write_text(json.dumps(content))
     deploy(str(BUNDLE), str(tmp_path), metrics=str(file), ckpt_dir=str(models))
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         page = archive.read(f"{MODULE}/card.md").decode()
     assert "| macro AUC | " in page
+    assert "validation images" in page
+    assert "160 of these images chose the epoch, so new images will have worse numbers." in page
     assert "Nothing was measured" not in page
     file.write_text(json.dumps(content | {"weights_sha256": "0f"}))
     with pytest.raises(ValueError, match="metrics: these are of another network"):

@@ -43,7 +43,7 @@ CASES = {
     "three classes": lambda: evaluated_facts(3),
     "12 images": lambda: facts(2, metrics_of(evaluated(12, 2, per_patient=1))),
     "no evaluation": lambda: facts(2),
-    "an evaluation without a report": lambda: facts(2, {"study": {"overall": {}}, "split": "test"}),
+    "an evaluation without a report": lambda: facts(2, {"study": {"overall": {"count": 12.0}}, "split": "test"}),
     "nothing recorded": lambda: facts(2, trained=Trained(), weights_sha256=None, page="## Performance\n"),
     "metadata with little": lambda: facts(2, metadata={"version": "1"}),
     "characters that XML has not": lambda: facts(2, stated={"funding": "a < b & c\x00\x1f \U0001f9e0"}),

@@ -31,7 +31,7 @@ def test_which_images_were_evaluated_is_said_with_what_makes_them_look_better():
     assert "It is unknown whether the network was trained" in facts(2, metrics_of(one, trained_images=None)).evaluation
     assert facts().evaluation == "The network was not evaluated, so nothing was measured."
     without_report = {key: value for key, value in metrics_of(one).items() if key != "report"}
-    assert "has no report with intervals; evaluate again" in facts(2, without_report).evaluation
+    assert "has no report; evaluate again" in facts(2, without_report).evaluation
 
 
 def test_a_section_of_the_page_is_found_by_its_heading():

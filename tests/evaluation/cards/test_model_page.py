@@ -10,7 +10,7 @@ from tests.evaluation.cards.made import evaluated_facts, facts
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_page_of_the_bundle_has_the_numbers_in_its_place_and_is_else_as_it_was(classes):
     known = evaluated_facts(classes)
-    page = model_page(known.page, known.metrics, known.evaluation)
+    page = model_page(known.page, known.metrics)
     assert f"| balanced accuracy | {known.number('study', 'macro', 'sensitivity')} |" in page
     row = next(line for line in page.splitlines() if line.startswith("| ill |"))
     rates = [known.number("study", "classes", "ill", "predicted", rate) for rate in ("sensitivity", "ppv")]
