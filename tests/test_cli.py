@@ -155,6 +155,15 @@ def test_so_is_a_folder_that_a_setting_names(monkeypatch, tmp_path, name):
     assert ran[0][ran[0].index("--cache_dir") + 1] == "null"
 
 
+@pytest.mark.parametrize("name", ["20241105", "2024_11_05", "data,v2"])
+def test_so_is_a_folder_that_is_yet_to_be_made(monkeypatch, tmp_path, name):
+    ran = []
+    monkeypatch.setattr("subprocess.Popen", lambda command: ran.append(command) or SimpleNamespace(wait=lambda: 0))
+    monkeypatch.chdir(tmp_path)
+    main(["predict", str(BUNDLE), "studies", "--out", name])
+    assert ran[0][ran[0].index("--output_dir") + 1] == str(tmp_path / name)
+
+
 def test_so_is_one_that_another_command_writes_to(monkeypatch):
     given = []
     monkeypatch.setattr("dwskd_monai.cli.command", lambda name: lambda **options: given.append(options))

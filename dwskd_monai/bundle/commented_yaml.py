@@ -6,9 +6,13 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, ScalarString
 
 from dwskd_monai.bundle.overrides import parts_of
+
+_FLOAT = "tag:yaml.org,2002:float"
 
 
 def with_settings(text: str, settings: Mapping[str, Any]) -> str:
@@ -29,7 +33,22 @@ def set_id(content: Any, key: str, value: Any) -> None:
     *parents, last = parts_of(key)
     for parent in parents:
         content = content[int(parent)] if isinstance(content, list) else content[parent]
-    content[int(last) if isinstance(content, list) else last] = value
+    content[int(last) if isinstance(content, list) else last] = _as_read(value)
+
+
+def _as_read(value: Any) -> Any:
+    """A value of which the text is read as this value by YAML 1.1, MONAI's, too: there, ``on`` and ``5e-05`` differ."""
+    if isinstance(value, Mapping):
+        return {name: _as_read(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_read(part) for part in value]
+    if isinstance(value, str) and not isinstance(value, ScalarString) and "\n" not in value:
+        try:
+            same = yaml.safe_load(value) == value
+        except yaml.YAMLError:
+            same = False  # it is quoted anyway
+        return value if same else DoubleQuotedScalarString(value)
+    return value
 
 
 def read_commented(text: str) -> Any:
@@ -45,10 +64,15 @@ def as_text(content: Any) -> str:
 
 
 def _round_trip() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.representer.add_representer(
-        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    return yaml
+    both_ways = YAML()
+    both_ways.preserve_quotes = True
+    both_ways.width = 4096
+    representer = both_ways.representer
+    representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null"))
+    representer.add_representer(float, lambda dumper, value: dumper.represent_scalar(_FLOAT, _shown(value)))
+    return both_ways
+
+
+def _shown(value: float) -> str:
+    """A number with a point, without which YAML 1.1 takes an exponent for a text."""
+    return yaml.safe_dump(value).partition("\n")[0]

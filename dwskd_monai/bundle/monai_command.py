@@ -68,8 +68,11 @@ def _word(key: str, value: Any) -> str:
     """A value for the command line; a path that could be taken for a number or an expression is made absolute."""
     if not isinstance(value, str):
         return json.dumps(value)
-    looks_otherwise = not value[:1].isalpha() or value in _VALUES or "#" in value
-    return str(Path(value).absolute()) if key in PATHS and looks_otherwise and Path(value).exists() else value
+    looks_otherwise = not value[:1].isalpha() or value in _VALUES or any(sign in value for sign in "#,")
+    refers = value.startswith(("@", "$", "%"))
+    is_new = key in PLACES and value not in _VALUES and not refers  # such as a folder for results
+    is_path = key in PATHS and (is_new or Path(value).exists())
+    return str(Path(value).absolute()) if is_path and looks_otherwise else value
 
 
 def given(**settings: Any) -> dict[str, Any]:

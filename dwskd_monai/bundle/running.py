@@ -235,7 +235,7 @@ def _folders_of_configs() -> list[str]:
             folders.append(Path(workflow.config_root_path))
         elif frame.f_globals is vars(monai.bundle.scripts) and frame.f_locals.get("config_file_"):
             folders += [Path(file).parent for file in ensure_tuple(frame.f_locals["config_file_"])]
-    return [str(folder.resolve().parent) for folder in folders]
+    return [str(folder.absolute().parent.resolve()) for folder in folders]  # configs may be a link to another bundle's
 
 
 def _class_names(parser: ConfigParser) -> list[list[str]]:

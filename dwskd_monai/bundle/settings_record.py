@@ -19,7 +19,10 @@ from dwskd_monai.bundle.training_config import (
     changed_settings,
     digest_of_training,
     may_change,
+    not_recorded,
+    same_setting,
     settings_of,
+    without_places,
 )
 from dwskd_monai.class_order import in_order
 
@@ -101,10 +104,12 @@ class SettingsRecord:
         metadata = parser.get("_meta_") or {}
         self._classes = in_order(parser.get_parsed_content("class_names"))
         folder = Path(find_bundle_root())
-        overrides = changed_settings(self._config, folder)
+        changed = changed_settings(self._config, folder)
+        overrides, left_out = without_places(changed), not_recorded(changed)
         self._training = {
             "bundle": {"name": metadata.get("name"), "version": metadata.get("version")},
             "overrides": overrides,
+            **({"not_recorded": left_out} if left_out else {}),
             "settings_sha256": digest_of_training(overrides, folder, self._settings),
             **{key: parser[key] for key in CHOICE_OF_IMAGES if key in parser},
             "refused_images": {split: one.refused_count for split, one in images.items()},
@@ -196,7 +201,7 @@ class SettingsRecord:
         differences = [
             f"{key}: {former.get(key)!r}, now {self._config.get(key)!r}"
             for key in sorted({*former, *self._config})
-            if former.get(key) != self._config.get(key) and not may_change(key)
+            if not same_setting(key, former.get(key), self._config.get(key)) and not may_change(key)
         ]
         if self._config.get("max_epochs", 0) < former.get("max_epochs", 0):
             differences.append(f"max_epochs: {former['max_epochs']}, now only {self._config['max_epochs']}")

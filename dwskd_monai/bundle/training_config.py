@@ -35,6 +35,8 @@ _OTHER_PARTS = ("data", "handlers", "network", "sampler", "shuffle")
 # Recorded apart: which images are trained on, and what is fitted to the network's predictions afterwards
 CHOICE_OF_IMAGES = ("seed", "fold", "folds", "train_fraction")
 _EVIDENCE = ("calibrate", "operating_point", "prediction_set", "novelty")
+_SHARES = ("distillation_epochs", "independent_epochs", "label_epochs")  # or numbers, which are whole
+_MISSING = object()
 _NO_PATH = ("$", "@", "%", "hf-hub:", "hf_hub:")  # expressions, and timm's names of networks on a hub
 _OF_FILES = (".pt", ".pth", ".safetensors", ".bin", ".npz", ".csv", ".json", ".yaml", ".yml", ".txt")
 _OF_A_PACK = "train#unlabeled#required"  # which pack sets to false
@@ -115,7 +117,7 @@ def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def changed_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Settings that differ from those of a bundle's ``train.yaml``, or are not in it, without paths on this machine.
+    """Settings that differ from those of a bundle's ``train.yaml``, or are not in it, also paths on this machine.
 
     Args:
         settings: of :func:`settings_of`.
@@ -123,8 +125,16 @@ def changed_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any
     """
     file = folder / "configs" / "train.yaml"
     default = settings_of(_resolved(file)) if file.is_file() else {}
-    changed = {key: value for key, value in settings.items() if key not in default or default[key] != value}
-    return without_places({key: value for key, value in changed.items() if is_plain(value)})
+    return {
+        key: value
+        for key, value in settings.items()
+        if is_plain(value) and not same_setting(key, value, default.get(key, _MISSING))
+    }
+
+
+def same_setting(key: str, one: Any, other: Any) -> bool:
+    """Whether two values of a setting mean the same; one epoch is something else than a share of 1.0."""
+    return bool(one == other) and (parts_of(key)[-1] not in _SHARES or type(one) is type(other))
 
 
 def _resolved(*files: Path) -> Mapping[str, Any]:
@@ -145,6 +155,15 @@ def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def not_recorded(changed: Mapping[str, Any]) -> list[str]:
+    """Changed settings that are left out of what is recorded, since a part of them is a path on this machine.
+
+    Where images and results lie is no such setting, nor is the teacher's file, of which a digest is recorded.
+    """
+    kept = without_places(changed)
+    return sorted(key for key in changed if key not in kept and as_id(key) not in (*MAY_CHANGE, *OF_TRACKING))
+
+
 def _has_path(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(map(_has_path, value.values()))
@@ -152,5 +171,6 @@ def _has_path(value: Any) -> bool:
         return any(map(_has_path, value))
     if not isinstance(value, str) or value.startswith(_NO_PATH):
         return False
-    is_file = Path(value).suffix in _OF_FILES and os.path.exists(value)  # a folder may be named as a word, such as both
-    return os.path.isabs(value) or "://" in value or os.sep in value or is_file
+    is_file = Path(value).suffix in _OF_FILES and (os.sep in value or os.path.exists(value))
+    is_folder = os.sep in value and os.path.exists(value)  # one may be named as a word, such as both
+    return os.path.isabs(value) or "://" in value or is_file or is_folder

@@ -50,6 +50,7 @@ class FoldTrainings:
         """Those of all studies, each by the training whose validation fold it is in; missing trainings are made."""
         for fold in self.training.folds:
             if not self._file(fold).is_file():
+                self.training.refuse_changes()
                 self._train(fold)
                 self._predict(fold)
         files = [self._file(fold) for fold in self.training.folds]
@@ -92,6 +93,7 @@ class FoldTrainings:
         except SystemExit as ended:
             if ended.code != RefusedImagesError.exit_code:  # the training left these out too
                 raise
+        self.training.refuse_changes()  # since the training of this fold began
         with replacing(self._file(fold)) as temporary:
             temporary.write_bytes((Path(places["output_dir"]) / _PREDICTED).read_bytes())
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from dwskd_monai.bundle.lock import require_alone
 from dwskd_monai.bundle.settings_file import write_settings
 from dwskd_monai.commands.calibrate.training import RepeatedTraining
 from dwskd_monai.data.items import study_of
@@ -62,6 +63,8 @@ def fit_to_folds(
         _FITTED_ON.format(folds=len(training.folds), start=training.start),
     )
     record[_NOVELTY] = trained.evidence.get(_NOVELTY, {"reason": "the training fitted none"})
+    require_alone(training.weights.parent, training)  # a training there would write these files too
+    training.refuse_changes()
     with replacing(training.settings_file) as temporary:
         write_settings(temporary, training.weights, trained, names, trained.origin, record)
     return record

@@ -13,7 +13,13 @@ from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside
 from dwskd_monai.bundle.settings_record import digest_of_datalist, learned_by
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.bundle.training_config import CHOICE_OF_IMAGES, MAY_CHANGE, digest_of_training, settings_to_repeat
+from dwskd_monai.bundle.training_config import (
+    CHOICE_OF_IMAGES,
+    MAY_CHANGE,
+    digest_of_training,
+    same_setting,
+    settings_to_repeat,
+)
 from dwskd_monai.data.evaluation_split import digests_of, listed_digests
 from dwskd_monai.training.both_students import is_of_training, progress_of, was_interrupted
 
@@ -48,6 +54,13 @@ class RepeatedTraining:
                 "can be repeated; train the bundle with dwskd train"
             )
         self.given = {key: value for key, value in places.overrides.items() if key not in _NOT_REPEATED}
+        self._config_file = places.folder / "configs" / "train.yaml"
+        self._config_sha256 = digest_of(self._config_file)
+        if left_out := self.trained.origin.get("not_recorded"):
+            raise ValueError(
+                f"{', '.join(left_out)}: set to a path in the training of {self.weights}, so not recorded, and the "
+                "training cannot be repeated; put it into train.yaml, and train the bundle again"
+            )
         self._refuse_part_of_a_training(places)
         self._refuse_other_settings()
         recorded = settings_to_repeat(self.trained.origin["overrides"], places.folder)
@@ -63,6 +76,15 @@ class RepeatedTraining:
         self._refuse_other_unlabeled()
         self._refuse_other_images()
         self._refuse_other_labels()
+
+    def refuse_changes(self) -> None:
+        """Raise ValueError if the config or the network is another one than when this object was made."""
+        for file, before in ((self._config_file, self._config_sha256), (self.weights, self.trained.sha256)):
+            if digest_of(file) != before:
+                raise ValueError(
+                    f"{file} was changed while the folds were trained; put it back, and start the command again: folds "
+                    "that are there are kept"
+                )
 
     @property
     def settings_file(self) -> Path:
@@ -154,7 +176,7 @@ class RepeatedTraining:
         """A setting is that of the training; only paths and places may be given."""
         recorded = {**self.trained.origin["overrides"], **self.trained.origin}
         for key, value in self.given.items():
-            if key not in _MAY_BE_GIVEN and (key not in recorded or recorded[key] != value):
+            if key not in _MAY_BE_GIVEN and (key not in recorded or not same_setting(key, recorded[key], value)):
                 raise ValueError(
                     f"{key}: calibrate repeats the training of {self.weights} with the settings that it had; leave "
                     f"{key} out, or train the bundle again with it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -18,13 +19,14 @@ from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.places import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.bundle.training_config import settings_to_repeat
+from dwskd_monai.bundle.training_config import digest_of_training, settings_to_repeat
 from dwskd_monai.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
 _NO_DATA = "/path/to/dataset"  # that of the training has no meaning elsewhere; a folder that is there would be read
 _OF_THE_SERVER = ("unlabeled_dir", "held_out_dir")
 _SAMPLE_DIR = f"$@bundle_root + '/{SAMPLE}'"
+_logger = logging.getLogger(__name__)
 _TARGET = re.compile(rf"^{PACKAGE}(?=\.)")
 
 
@@ -40,7 +42,8 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
         settings: those that the network was trained with.
 
     Raises:
-        ValueError: if an override is a folder that a later training would need, but may not find.
+        ValueError: if an override is a folder that a later training would need, but may not find, or if train.yaml has
+            changed since the training.
     """
     for key in _OF_THE_SERVER:
         value = bundle.overrides.get(key)
@@ -49,6 +52,7 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
                 f"{key}: {value} may not be there where the packed bundle is trained; set {key} at the top of its "
                 'configs/train.json, or give unlabeled_dir: "@monai_label_studies"'
             )
+    _refuse_another_config(bundle, settings)
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((bundle.folder / "configs").glob("*.yaml"))}
     contents = {name: read_commented(text) for name, text in texts.items()}
     _prepare_training(contents["train"], bundle, settings)
@@ -61,6 +65,18 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
     if settings.deploys_both:  # monai.bundle.load would make one student of it, and silently load no weights
         del files["configs/train.json"]
     return files
+
+
+def _refuse_another_config(bundle: Bundle, settings: TrainedSettings) -> None:
+    """What the training took from train.yaml is not recorded; it must be there still, or be recorded."""
+    before = settings.origin.get("settings_sha256")  # an earlier version wrote none
+    if before not in (None, digest_of_training(settings.origin["overrides"], bundle.folder, settings)):
+        raise ValueError(
+            f"{bundle.folder / 'configs' / 'train.yaml'}: its settings are not those of the training, which the packed "
+            "bundle would have; put them back as they were, or train the bundle again"
+        )
+    for key in settings.origin.get("not_recorded", ()):
+        _logger.warning("%s was set to a path in the training, so it is not packed; later trainings go without it", key)
 
 
 def targets(settings: TrainedSettings, inference: str) -> list[str]:

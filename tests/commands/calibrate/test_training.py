@@ -175,6 +175,29 @@ def test_a_part_of_a_training_is_not_repeated_as_a_whole(models, data):
         repeated(models, data)
 
 
+def test_a_config_or_a_network_that_changes_while_folds_are_trained_is_noticed(models, data, bundle):
+    training = repeated(models, data, bundle)
+    training.refuse_changes()
+    file = bundle / "configs" / "train.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("learning_rate: 0.0005", "learning_rate: 0.05"))
+    with pytest.raises(ValueError, match=r"train.yaml was changed while the folds were trained"):
+        training.refuse_changes()
+    file.write_text(text)
+    training.refuse_changes()
+    torch.save({}, models / "model.pt")
+    with pytest.raises(ValueError, match=r"model.pt was changed while the folds were trained"):
+        training.refuse_changes()
+
+
+def test_a_training_with_a_setting_that_could_not_be_recorded_is_not_repeated(models, data):
+    content = content_of(models)
+    content["training"]["not_recorded"] = ["train#random_transforms"]
+    write_content(models, content)
+    with pytest.raises(ValueError, match="train#random_transforms: set to a path in the training"):
+        repeated(models, data)
+
+
 def test_as_many_images_may_be_refused_as_in_the_training(models, data, phantoms, tmp_path):
     rows = [row | {"image": str(phantoms / row["image"])} for row in rows_of(data)]
     for number in range(2):

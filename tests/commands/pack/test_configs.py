@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from monai.bundle import ConfigParser
 
 from dwskd_monai.bundle import Bundle
 from dwskd_monai.bundle.settings_file import read_settings
+from dwskd_monai.bundle.training_config import digest_of_training
 from dwskd_monai.commands.pack.configs import packed_configs
 from tests.bundles.commands import save_network
 from tests.conftest import BUNDLE, BUNDLES
@@ -106,6 +108,30 @@ def test_what_was_trained_with_is_set_where_it_belongs_and_comments_stay(tmp_pat
 def test_where_files_lie_here_is_not_packed(tmp_path):
     files = packed(BUNDLE, TINY, tmp_path, ckpt_dir=str(tmp_path / "models"), dataset_dir="/data/mine")
     assert not [name for name, text in files.items() if str(tmp_path) in text or "/data/mine" in text]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [5e-05, 1e-12, 2.0, "on", "12:30", "1e3", "auto", True, ["no", 1e-6]], ids=str)
+def test_yaml_and_json_give_the_value_back(tmp_path, value):
+    files = packed(BUNDLE, TINY, tmp_path, operating_point=value)
+    for name, read in (("configs/train.yaml", yaml.safe_load), ("configs/train.json", json.loads)):
+        found = read(files[name])["operating_point"]
+        assert found == value
+        assert type(found) is type(value)
+
+
+@pytest.mark.slow
+def test_a_config_that_was_edited_after_the_training_is_not_packed(tmp_path):
+    bundle = Path(shutil.copytree(BUNDLE, tmp_path / BUNDLE.name, ignore=shutil.ignore_patterns("models", "cache")))
+    network = Bundle(bundle, TINY).config("train").get_parsed_content("network_def")
+    models = save_network(network, tmp_path / "models", bundle, **TINY)
+    settings = read_settings(models / "model.pt")
+    settings.origin["settings_sha256"] = digest_of_training(settings.origin["overrides"], bundle, settings)
+    packed_configs(Bundle(bundle), settings)
+    train = bundle / "configs" / "train.yaml"
+    train.write_text(train.read_text().replace("learning_rate: 0.0005", "learning_rate: 0.05"))
+    with pytest.raises(ValueError, match=r"train.yaml: its settings are not those of the training, which the packed"):
+        packed_configs(Bundle(bundle), settings)
 
 
 @pytest.mark.slow
