@@ -43,15 +43,20 @@ COMMANDS = {
 }
 # Options that stay text: a class may be called "true" or "1.0", a folder "20241105"
 TEXTS = {
-    "create": ["classes"],
-    "check": ["dataset_dir", "unlabeled_dir", "out"],
-    "train": ["dataset_dir"],
-    "calibrate": ["dataset_dir", "out"],
-    "evaluate": ["dataset_dir", "against"],
-    "predict": ["studies", "out"],
+    "create": ["directory", "classes"],
+    "check": ["bundle", "dataset_dir", "unlabeled_dir", "out"],
+    "train": ["bundle", "dataset_dir"],
+    "calibrate": ["bundle", "dataset_dir", "out"],
+    "evaluate": ["bundle", "dataset_dir", "against"],
+    "predict": ["bundle", "studies", "out"],
     "card": ["bundle", "metrics", "out", "stated"],
-    "deploy": ["out", "classifier", "metrics"],
+    "compare": ["grid", "bundle"],
+    "export": ["bundle", "out"],
+    "deploy": ["bundle", "out", "classifier", "metrics"],
+    "pack": ["bundle", "out", "metrics"],
+    "settings": ["bundle"],
     "suggest": ["bundle", "unlabeled_dir", "dataset_dir", "out"],
+    "unpack": ["file", "out"],
 }
 _PATHS = (*PATHS, "data", "out", "test_dir")  # so do these options of any command
 

@@ -164,6 +164,21 @@ def test_so_is_a_folder_that_is_yet_to_be_made(monkeypatch, tmp_path, name):
     assert ran[0][ran[0].index("--output_dir") + 1] == str(tmp_path / name)
 
 
+def test_the_bundle_is_the_one_that_was_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("2024", "task"):
+        shutil.copytree(BUNDLE / "configs", tmp_path / name / "configs")
+    ran = []
+    monkeypatch.setattr("subprocess.Popen", lambda command: ran.append(command) or SimpleNamespace(wait=lambda: 0))
+    main(["train", "2024", "images"])
+    assert ran[0][ran[0].index("--config_file") + 1] == "2024/configs/train.yaml"
+    shutil.copytree(BUNDLE / "configs", tmp_path / "task#new" / "configs")
+    with pytest.raises(SystemExit):
+        main(["train", "task#new", "images"])
+    assert f"bundle: MONAI cannot take {tmp_path}/task#new, a path with #" in capsys.readouterr().err
+    assert len(ran) == 1, "not the bundle whose name comes before the sign"
+
+
 def test_so_is_one_that_another_command_writes_to(monkeypatch):
     given = []
     monkeypatch.setattr("dwskd_monai.cli.command", lambda name: lambda **options: given.append(options))

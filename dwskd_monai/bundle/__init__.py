@@ -13,6 +13,7 @@ from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
     "Bundle": "bundle",
+    "RefuseReplacedWeights": "trained_parts",
     "SettingsRecord": "settings_record",
     "check_classes": "classes",
     "check_image_size": "image_size",

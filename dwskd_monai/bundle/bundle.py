@@ -14,6 +14,7 @@ from dwskd_monai.bundle.classes import class_names_of
 from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.errors import parsed_content
 from dwskd_monai.bundle.overrides import check_types, knows, refuse_unknown
+from dwskd_monai.bundle.places import refuse_number_sign
 from dwskd_monai.bundle.words import as_values, refuse_fractions
 
 _ITEMS = "train#dataset#data"
@@ -29,10 +30,12 @@ class Bundle:
 
     Raises:
         FileNotFoundError: if the folder is not a bundle's.
+        ValueError: if its path has a number sign, which MONAI takes for a part of an id.
     """
 
     def __init__(self, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
         self.folder = Path(folder)
+        refuse_number_sign(self.folder)
         self._existing("metadata.json")
         self.overrides: dict[str, Any] = as_values(dict(overrides or {}))
         self._configs: dict[tuple[str, ...], ConfigParser] = {}

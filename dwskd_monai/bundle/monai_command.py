@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dwskd_monai.bundle.places import PLACES
+from dwskd_monai.bundle.places import PLACES, refuse_number_sign
 
 PATHS = (*PLACES, "teacher_weights")  # which may be a word instead
 _VALUES = ("None", "True", "False", "null", "true", "false")
@@ -53,6 +53,7 @@ def monai_command(
     bundle: str | Path, configs: Sequence[str], settings: Mapping[str, Any], run_id: str | None = None
 ) -> list[str]:
     """The words of the command, without Python; see :func:`run_monai`."""
+    refuse_number_sign(Path(bundle))
     files = [Path(bundle) / "configs" / f"{name}.yaml" for name in configs]
     for file in files:
         if not file.is_file():

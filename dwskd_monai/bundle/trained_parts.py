@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
 from torch import nn
 
@@ -17,7 +18,7 @@ from dwskd_monai.bundle.config_files import ConfigFiles
 from dwskd_monai.bundle.decisive import decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.running import files_of_run, overrides_of_run
-from dwskd_monai.bundle.settings_file import read_settings
+from dwskd_monai.bundle.settings_file import digest_of, read_settings
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 
 
@@ -40,6 +41,35 @@ def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -
         return trained
     file = None if weights is None else Path(weights)
     return TrainedSettings(decisive_settings(_training_config(bundle)), bundle.class_names, {}, file, None)
+
+
+class RefuseReplacedWeights:
+    """Ends a run whose network was replaced after its settings were read, as by a training that still goes on.
+
+    Attach it after MONAI's ``CheckpointLoader``, which loads the weights once all images have been read.
+
+    Args:
+        trained: the settings.
+    """
+
+    def __init__(self, trained: TrainedSettings) -> None:
+        self.trained = trained
+
+    def attach(self, engine: Engine) -> None:
+        """Check at the start."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Compare the weights with what was read of them.
+
+        Raises:
+            ValueError: if they are others.
+        """
+        weights = self.trained.weights
+        if weights is not None and digest_of(weights) != self.trained.sha256:
+            raise ValueError(
+                f"{weights} was replaced while images were read, as by a training that still goes on; start again"
+            )
 
 
 def load_other_settings(against: str | Path | None) -> TrainedSettings:

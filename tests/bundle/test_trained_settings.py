@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from ignite.engine import Engine
 
-from dwskd_monai.bundle import load_trained_settings, trained_network
+from dwskd_monai.bundle import RefuseReplacedWeights, load_trained_settings, trained_network
 from dwskd_monai.bundle.settings_file import digest_of, read_settings, settings_beside, write_settings
 from dwskd_monai.bundle.trained_settings import TrainedSettings
 from dwskd_monai.ensemble import Ensemble
@@ -214,3 +215,15 @@ def test_before_any_training_they_are_what_train_yaml_has(tmp_path):
         trained.check_use({}, [])
     with pytest.raises(ValueError, match="image_size: configs/train.yaml has 224, got 96"):
         trained.check({"image_size": 96})
+
+
+def test_a_network_that_was_replaced_after_its_settings_were_read_is_not_used(tmp_path):
+    weights = tmp_path / "model.pt"
+    torch.save({"weight": torch.zeros(1)}, weights)
+    handler = RefuseReplacedWeights(TrainedSettings({}, [], {}, weights, digest_of(weights)))
+    engine = Engine(lambda engine, batch: None)
+    handler.attach(engine)
+    engine.run([0])
+    torch.save({"weight": torch.ones(1)}, weights)
+    with pytest.raises(ValueError, match=r"model.pt was replaced while images were read"):
+        engine.run([0])

@@ -98,7 +98,7 @@ def test_no_code_hides_in_expressions(path):
             ["ProgressBar", "EpochLogHandler", "TensorBoardStatsHandler"],
         ),
         ("multi_gpu_train", "not_first", "validate#handlers", ["TensorBoardStatsHandler"]),
-        ("combine_students", "network_has_weights", "handlers", ["CheckpointLoader"]),
+        ("combine_students", "network_has_weights", "handlers", ["CheckpointLoader", "RefuseReplacedWeights"]),
     ],
 )
 @each_bundle
@@ -126,7 +126,7 @@ def test_overlays_change_only_what_is_there(bundle):
     new = {
         "train_teacher": set(),
         "evaluate": {"split", "network_has_weights", "evaluator", "evaluating", "handlers", "trained",
-                     "allow_trained_images", "evaluated_weights", "evidence", "report", "shortcuts",
+                     "allow_trained_images", "evaluated_weights", "report_settings", "evidence", "report", "shortcuts",
                      "explained", "other_network", "other_images"},
         "against": {"against", "other", "other_dataset", "other_aggregation"},
         "evaluate_exported": {"exported"},

@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 from dwskd_monai.bundle.bundle import Bundle
 from dwskd_monai.bundle.commented_yaml import with_settings
 from dwskd_monai.bundle.image_size import check_image_size
+from dwskd_monai.bundle.places import refuse_number_sign
 from dwskd_monai.bundle.render import METADATA, rendered_metadata, write_rendered
 from dwskd_monai.data.class_names import find_class_names
 from dwskd_monai.training.teachers import check_known, open_teacher
@@ -52,7 +53,13 @@ def create_bundle(
         raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; got {modality!r}")
     if folder.exists():
         raise FileExistsError(f"{folder} exists already; give a new folder, or remove it")
+    refuse_number_sign(folder)
     names = _class_names(data, classes)
+    if odd := [name for name in names if "#" in name or "::" in name]:
+        raise ValueError(
+            f"classes: MONAI takes # and :: for parts of an id, so no class can be named {', '.join(odd)}; rename it, "
+            "and its folder"
+        )
     size = settings.get("image_size", 1)
     if type(size) is not int or size < 1:
         raise ValueError(f"image_size: expected a whole number of pixels, 1 or more; got {size!r}")

@@ -106,6 +106,7 @@ def test_a_name_that_looks_like_a_value_stays_text(names, tmp_path):
         ({"data": None}, "classes: name them, --classes a,b, or give labeled images that do: --data DIR"),
         ({"data": "nowhere"}, "nowhere does not exist"),
         ({"data": None, "classes": "true"}, "classes: expected two or more different names, a,b; got 'true'"),
+        ({"data": None, "classes": "benign,grade#a"}, "so no class can be named grade#a; rename it, and its folder"),
         ({"classes": "benign"}, "classes: expected two or more different names, a,b; got 'benign'"),
         ({"classes": "benign,benign"}, "classes: expected two or more different names, a,b; got 'benign, benign'"),
         ({"classes": "benign,other"}, "data has malignant too; name all of its classes"),
