@@ -22,6 +22,7 @@ _MODULES = {
     "EpochSeedHandler": "handlers.epoch_seed",
     "EpochSchedule": "schedule",
     "FrozenPeer": "auxiliary",
+    "LastEpochHandler": "handlers.last_epoch",
     "LogitStandard": "losses.logit_standard",
     "MovingAverage": "auxiliary",
     "MutualPeer": "auxiliary",

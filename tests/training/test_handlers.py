@@ -25,6 +25,7 @@ from dwskd_monai.training import (
     DeployedModelHandler,
     EpochLogHandler,
     EpochSeedHandler,
+    LastEpochHandler,
     NonFiniteLossHandler,
     TrainingStateHandler,
 )
@@ -45,6 +46,20 @@ class StubEvaluator(SupervisedEvaluator):
     def _measure(self, engine: SupervisedEvaluator, metrics: dict[int, float]) -> None:
         self.evaluated.append(engine.state.epoch)
         engine.state.metrics["quality"] = metrics[engine.state.epoch]
+
+
+@pytest.mark.parametrize(
+    ("interval", "validated"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (3, [3, 5]), (5, [5]), (9, [5])]
+)
+def test_the_last_epoch_is_validated_once_whatever_the_interval(interval, validated):
+    trainer = make_trainer(auxiliary="mutual", max_epochs=5)
+    measured = dict.fromkeys(range(1, 6), 0.5)
+    main, auxiliary = (StubEvaluator(network, measured) for network in (trainer.network, trainer.auxiliary_network))
+    ValidationHandler(interval, main).attach(trainer)
+    LastEpochHandler(main, interval).attach(trainer)
+    BetterStudentHandler(main, auxiliary, interval).attach(trainer)
+    trainer.run()
+    assert main.evaluated == auxiliary.evaluated == validated
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class BetterStudentHandler:
         self.auxiliary_validator.run(epoch)
         if not last:
             return
-        if epoch % self.interval:  # main was not evaluated in this epoch
+        if self.validator.state.epoch != epoch:  # main was not evaluated in this epoch
             self.validator.run(epoch)
         name = self.validator.state.key_metric_name
         main = float(self.validator.state.metrics[name])

@@ -24,7 +24,7 @@ class SoftLabelHandler:
     Args:
         soft_labels: makes and keeps them.
         best_model: forgets the networks that knew no soft labels; None: there is none.
-        interval: epochs between the validations that ``best_model`` needs.
+        interval: epochs between the validations that ``best_model`` needs; 1 if the last epoch is always validated.
     """
 
     def __init__(self, soft_labels: SoftLabels, best_model: BestModelSaver | None = None, interval: int = 1) -> None:
