@@ -148,13 +148,17 @@ def studies() -> Iterator[tuple[str, int, np.ndarray]]:
         yield f"study{number}", label, np.array([1 - ill, ill])
 
 
+class MadeTraining(SimpleNamespace):
+    """In place of a training that was made; a lock lives as long as it does."""
+
+
 def test_predictions_of_all_folds_are_fitted_as_those_of_one_network(tmp_path):
     names = ["healthy", "ill"]
     network = tmp_path / "model.pt"
     network.write_bytes(b"weights")
     former = {"settings": {"prediction_set": 0.8}, "novelty": {"reason": "none"}}
     trained = TrainedSettings({"image_size": 32}, names, {}, network, None, former)
-    training = SimpleNamespace(
+    training = MadeTraining(
         trained=trained,
         items=[{"image": name, "study": name, "patient": f"patient of {name}"} for name, _, _ in studies()],
         bundle=SimpleNamespace(parsed=lambda *_: Aggregation()),
@@ -163,6 +167,7 @@ def test_predictions_of_all_folds_are_fitted_as_those_of_one_network(tmp_path):
         refused_images=0,
         weights=network,
         settings_file=tmp_path / "model.yaml",
+        refuse_changes=lambda: None,
     )
     named, labels, rows = zip(*studies())
     predictions = LabeledPredictions(list(named), np.array(labels), np.stack(rows))
