@@ -84,7 +84,7 @@ def draw_panel(axes: Axes, runs: pd.DataFrame, title: str) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlim(0.75, 6)
-    axes.set_xlabel("parameters, millions (equal sizes side by side)")
+    axes.set_xlabel("parameters, millions (equal sizes side by side)", fontsize=9)
     axes.set_title(title, fontsize=10)
 
 
