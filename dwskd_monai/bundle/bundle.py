@@ -35,7 +35,6 @@ class Bundle:
 
     def __init__(self, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> None:
         self.folder = Path(folder)
-        refuse_number_sign(self.folder)
         self._existing("metadata.json")
         self.overrides: dict[str, Any] = as_values(dict(overrides or {}))
         self._configs: dict[tuple[str, ...], ConfigParser] = {}
@@ -126,6 +125,7 @@ class Bundle:
         return folds
 
     def _read(self, names: Sequence[str], *overrides: Mapping[str, Any]) -> ConfigParser:
+        refuse_number_sign(self.folder)
         parser = ConfigFiles()
         parser.read_config([self._existing(f"{name}.yaml") for name in names])
         parser.read_meta(self._existing("metadata.json"))

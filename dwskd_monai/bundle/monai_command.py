@@ -73,7 +73,7 @@ def _word(key: str, value: Any) -> str:
     refers = value.startswith(("@", "$", "%"))
     is_new = key in PLACES and value not in _VALUES and not refers  # such as a folder for results
     is_path = key in PATHS and (is_new or Path(value).exists())
-    return str(Path(value).absolute()) if is_path and looks_otherwise else value
+    return str(Path(value).expanduser().absolute()) if is_path and looks_otherwise else value
 
 
 def given(**settings: Any) -> dict[str, Any]:

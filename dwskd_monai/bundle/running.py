@@ -7,6 +7,7 @@ workflow, and the command that made the workflow with its overrides. Only this m
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -235,7 +236,8 @@ def _folders_of_configs() -> list[str]:
             folders.append(Path(workflow.config_root_path))
         elif frame.f_globals is vars(monai.bundle.scripts) and frame.f_locals.get("config_file_"):
             folders += [Path(file).parent for file in ensure_tuple(frame.f_locals["config_file_"])]
-    return [str(folder.absolute().parent.resolve()) for folder in folders]  # configs may be a link to another bundle's
+    # configs may be a link to those of another bundle, whose folder is not meant
+    return [str(Path(os.path.normpath(folder.absolute())).parent.resolve()) for folder in folders]
 
 
 def _class_names(parser: ConfigParser) -> list[list[str]]:

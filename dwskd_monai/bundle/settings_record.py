@@ -68,7 +68,7 @@ class SettingsRecord:
         teacher: timm name of the teacher; None if there is none.
         teacher_weights: as :func:`~dwskd_monai.training.create_teacher` takes them.
         soft_labels: the images without labels; None: there are none.
-        labels_images: whether main starts again once images have soft labels; weights from before say so.
+        restarts: whether main starts again once images have soft labels; the record of weights from before says so.
 
     Raises:
         RuntimeError: if no config is being evaluated.
@@ -81,7 +81,7 @@ class SettingsRecord:
         teacher: str | None = None,
         teacher_weights: str | None = None,
         soft_labels: SoftLabels | None = None,
-        labels_images: bool = False,
+        restarts: bool = False,
     ) -> None:
         parser = evaluating_parser()
         if parser is None:
@@ -92,7 +92,7 @@ class SettingsRecord:
         self._contents: dict[str, list[tuple[str, int | None]]]
         self._contents = {split: list(one.contents()) for split, one in images.items()}
         self._soft_labels = soft_labels
-        self._labels_images = labels_images
+        self._restarts = restarts
         unlabeled = [] if soft_labels is None else soft_labels.unlabeled_contents()
         self._contents["unlabeled"] = [(content, None) for content in unlabeled]
         self._earlier: set[str] | None = set()
@@ -168,7 +168,7 @@ class SettingsRecord:
             "datalist_sha256": digest_of_datalist(contents),
             "images": images,
         }
-        if self._labels_images and not (self._soft_labels is not None and self._soft_labels.there):
+        if self._restarts and not (self._soft_labels is not None and self._soft_labels.there):
             origin["before_restart"] = True
         if self._soft_labels is not None and "unlabeled" in contents:
             origin["unlabeled"] = {"images": len(contents["unlabeled"]), "agreement": self._soft_labels.agreement}

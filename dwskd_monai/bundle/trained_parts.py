@@ -46,7 +46,8 @@ def load_trained_settings(weights: str | Path | None, bundle_root: str | Path) -
 class RefuseReplacedWeights:
     """Ends a run whose network was replaced after its settings were read, as by a training that still goes on.
 
-    Attach it after MONAI's ``CheckpointLoader``, which loads the weights once all images have been read.
+    Attach it after MONAI's ``CheckpointLoader``, which loads the weights when the run starts. An evaluation has
+    read all images by then.
 
     Args:
         trained: the settings.
@@ -68,7 +69,7 @@ class RefuseReplacedWeights:
         weights = self.trained.weights
         if weights is not None and digest_of(weights) != self.trained.sha256:
             raise ValueError(
-                f"{weights} was replaced while images were read, as by a training that still goes on; start again"
+                f"{weights} was replaced after its settings were read, as by a training that still goes on; start again"
             )
 
 

@@ -38,6 +38,7 @@ _EVIDENCE = ("calibrate", "operating_point", "prediction_set", "novelty")
 _SHARES = ("distillation_epochs", "independent_epochs", "label_epochs")  # or numbers, which are whole
 _MISSING = object()
 _NO_PATH = ("$", "@", "%", "hf-hub:", "hf_hub:")  # expressions, and timm's names of networks on a hub
+_NO_FILE = ("pretrained", "random")  # in place of the teacher's file
 _OF_FILES = (".pt", ".pth", ".safetensors", ".bin", ".npz", ".csv", ".json", ".yaml", ".yml", ".txt")
 _OF_A_PACK = "train#unlabeled#required"  # which pack sets to false
 _SEVERAL = "multi_gpu_train.yaml"
@@ -151,8 +152,12 @@ def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in settings.items()
-        if as_id(key) not in (*PLACES, *OF_TRACKING) and not _has_path(value)
+        if as_id(key) not in (*PLACES, *OF_TRACKING) and not _has_path(value) and not _is_teachers_file(key, value)
     }
+
+
+def _is_teachers_file(key: str, value: Any) -> bool:
+    return key == "teacher_weights" and value not in _NO_FILE and not str(value).startswith(_NO_PATH)
 
 
 def not_recorded(changed: Mapping[str, Any]) -> list[str]:
@@ -161,7 +166,7 @@ def not_recorded(changed: Mapping[str, Any]) -> list[str]:
     Where images and results lie is no such setting, nor is the teacher's file, of which a digest is recorded.
     """
     kept = without_places(changed)
-    return sorted(key for key in changed if key not in kept and as_id(key) not in (*MAY_CHANGE, *OF_TRACKING))
+    return sorted(key for key in changed if key not in kept and not may_change(key) and parts_of(key)[0] != "refused")
 
 
 def _has_path(value: Any) -> bool:

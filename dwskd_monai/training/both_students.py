@@ -21,6 +21,7 @@ def combine_students(
     training_state: str | Path,
     combine: str,
     training_images: Collection[str] = (),
+    main_weights: object = None,
 ) -> nn.Module:
     """Both students as they were at the end of a training, as one network.
 
@@ -33,6 +34,7 @@ def combine_students(
         combine: ``ensemble``: mean of the probabilities; ``soup``: mean of the weights (Wortsman et al., *Model soups*,
             arXiv 2203.05482), which needs students that correspond neuron by neuron.
         training_images: digests of the images that the deployed network was trained on; empty: unknown.
+        main_weights: in configs of earlier versions; it is not used.
 
     Raises:
         FileNotFoundError: if the file is missing.

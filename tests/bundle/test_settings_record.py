@@ -94,12 +94,12 @@ def test_soft_labels_of_labeled_images_alone_leave_nothing(monkeypatch, weights)
     assert "unlabeled" not in origin
 
 
-@pytest.mark.parametrize(("labels_images", "made"), [(True, False), (True, True), (False, False)])
-def test_weights_from_before_main_starts_again_say_so(monkeypatch, weights, labels_images, made):
+@pytest.mark.parametrize(("restarts", "made"), [(True, False), (True, True), (False, False)])
+def test_weights_from_before_main_starts_again_say_so(monkeypatch, weights, restarts, made):
     soft_labels = SoftLabels()
     soft_labels.agreement = 0.75 if made else None
-    origin = written(make_record(monkeypatch, soft_labels, labels_images=labels_images), weights)
-    assert origin.get("before_restart", False) is (labels_images and not made)
+    origin = written(make_record(monkeypatch, soft_labels, restarts=restarts), weights)
+    assert origin.get("before_restart", False) is (restarts and not made)
 
 
 def test_a_resumed_training_started_from_the_weights_that_it_began_with(monkeypatch, weights, tmp_path, caplog):

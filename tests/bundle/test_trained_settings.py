@@ -225,5 +225,5 @@ def test_a_network_that_was_replaced_after_its_settings_were_read_is_not_used(tm
     handler.attach(engine)
     engine.run([0])
     torch.save({"weight": torch.ones(1)}, weights)
-    with pytest.raises(ValueError, match=r"model.pt was replaced while images were read"):
+    with pytest.raises(ValueError, match=r"model.pt was replaced after its settings were read"):
         engine.run([0])

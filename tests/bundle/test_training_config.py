@@ -28,6 +28,7 @@ def folder(tmp_path, monkeypatch):
         ("deploy", "both"),
         ("operating_point", "youden"),
         ("student", "convnext_atto.d2_in1k"),
+        ("teacher_weights", "random"),
         ("teacher", "hf-hub:timm/convnext_tiny.in12k_ft_in1k"),
         ("memory_format", "$torch.channels_last"),
         ("layers", {"first": [0, 1]}),
@@ -41,6 +42,7 @@ def test_a_word_is_no_path_whatever_lies_in_the_folder_of_the_command(key, value
     ("key", "value"),
     [
         ("auxiliary_def#checkpoint_path", "weights.pt"),
+        ("teacher_weights", "teacher.ckpt"),
         ("teacher_weights", "/home/me/teacher"),
         ("own", {"files": ["models/teacher.pt"]}),
         ("server", "http://127.0.0.1/studies"),
@@ -66,6 +68,8 @@ def test_what_is_left_out_for_a_path_in_it_is_named():
         "own_transforms": [{"_target_": "RandFlipd", "_desc_": "left/right"}],
         "unlabeled_dir": "/data/more",
         "teacher_weights": "/data/teacher.pt",
+        "train#dataset#cache_dir": "/fast/cache",
+        "refused#path": "/results/refused.csv",
     }
     assert without_places(changed) == {"own_transforms": changed["own_transforms"]}
     assert not_recorded(changed) == ["train#random_transforms"]

@@ -78,7 +78,7 @@ class FoldTrainings:
         return {"ckpt_dir": str(folder), "output_dir": str(folder / "eval")}
 
     def _train(self, fold: int) -> None:
-        epochs = self.training.bundle.parsed("max_epochs", "train")
+        epochs = self.training.bundle.parsed("train#trainer#max_epochs", "train")
         deploy = self.training.bundle.parsed("deploy", "train")
         last = {"fold": fold, "val_interval": epochs, "deploy": "main" if deploy == "better" else deploy}
         settings = {**self.training.settings, **last, **_CHOOSES_NOTHING, **self._places(fold), "resume": False}

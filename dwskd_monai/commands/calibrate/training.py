@@ -54,8 +54,6 @@ class RepeatedTraining:
                 "can be repeated; train the bundle with dwskd train"
             )
         self.given = {key: value for key, value in places.overrides.items() if key not in _NOT_REPEATED}
-        self._config_file = places.folder / "configs" / "train.yaml"
-        self._config_sha256 = digest_of(self._config_file)
         if left_out := self.trained.origin.get("not_recorded"):
             raise ValueError(
                 f"{', '.join(left_out)}: set to a path in the training of {self.weights}, so not recorded, and the "
@@ -71,6 +69,7 @@ class RepeatedTraining:
         self.dataset_dir = str(self.bundle.parsed("dataset_dir", "train")) if dataset_dir is None else dataset_dir
         self.settings: dict[str, Any] = {**recorded, **choice, **self.given, "dataset_dir": self.dataset_dir}
         self._refuse_another_config(recorded)
+        self._settings_then = self._settings_now()
         self._refuse_other_teacher()
         self._refuse_another_start()
         self._refuse_other_unlabeled()
@@ -78,13 +77,21 @@ class RepeatedTraining:
         self._refuse_other_labels()
 
     def refuse_changes(self) -> None:
-        """Raise ValueError if the config or the network is another one than when this object was made."""
-        for file, before in ((self._config_file, self._config_sha256), (self.weights, self.trained.sha256)):
-            if digest_of(file) != before:
+        """Raise ValueError if the settings or the network are others than when this object was made."""
+        config = self.bundle.folder / "configs" / "train.yaml"
+        now = {config: self._settings_now(), self.weights: digest_of(self.weights)}
+        before = {config: self._settings_then, self.weights: self.trained.sha256}
+        for file in now:
+            if now[file] != before[file]:
                 raise ValueError(
                     f"{file} was changed while the folds were trained; put it back, and start the command again: folds "
-                    "that are there are kept"
+                    "that are finished are kept"
                 )
+
+    def _settings_now(self) -> tuple[str, dict[str, Any]]:
+        """What decides the training of a fold, as train.yaml has it at this moment."""
+        config = Bundle(self.bundle.folder, self.bundle.overrides).config("train")
+        return self._digest_of_config(self.trained.origin["overrides"]), decisive_settings(config)
 
     @property
     def settings_file(self) -> Path:
@@ -163,7 +170,8 @@ class RepeatedTraining:
                 "dwskd train … --resume true"
             )
         file = Path(str(places.parsed("training_state", "train")))
-        state = checkpoints.load(file) if file.is_file() else {}
+        beside = file.is_file() and file.resolve().parent == self.weights.resolve().parent  # else of another training
+        state = checkpoints.load(file) if beside else {}
         own = is_of_training(state, self.trained.images["training"] or [], self.trained.origin)
         if own and was_interrupted(state):
             epoch, epochs = progress_of(state)

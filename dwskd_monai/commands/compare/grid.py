@@ -66,10 +66,15 @@ def _refuse_other_results(runs: Sequence[Run], setting: Setting, methods: Mappin
         cell = method.name, fraction
         if method.unlabeled and cell not in rates and not setting.unlabeled_hashes.get(fraction):
             continue  # this grid does without images without labels
-        before = read_json(path.with_name(SETTINGS))["overrides"].get("learning_rate")
-        rate = rates.get(cell, before)  # that of another method may have been chosen
-        run = Run(method, fraction, result["fold"], result["seed"], rate)
+        overrides = read_json(path.with_name(SETTINGS))["overrides"]
+        chosen = overrides.get("learning_rate") if _is_tuned(method, setting) else None
+        run = Run(method, fraction, result["fold"], result["seed"], rates.get(cell, chosen))
         refuse_other_settings(path.parent, setting.identity(run))
+
+
+def _is_tuned(method: Method, setting: Setting) -> bool:
+    """Whether a learning rate was chosen for a method; it is then no setting of the grid."""
+    return (setting.out / "tuning" / method.name).is_dir()
 
 
 def _run_missing(

@@ -49,10 +49,18 @@ def test_other_settings_are_refused_although_no_run_is_repeated(tmp_path, method
         run_grid([done], setting(tmp_path, **{"overrides": {"max_epochs": 5}} | changes), METHODS)
 
 
+def test_another_learning_rate_is_noticed_although_the_method_is_not_run(tmp_path):
+    before, now = (setting(tmp_path, overrides={"learning_rate": rate}) for rate in (0.001, 0.0005))
+    finish(Run(METHODS["scratch"], 1.0, 0, 0), before)
+    with pytest.raises(ValueError, match=r"learning_rate was 0.001, now it is 0.0005"):
+        run_grid([finish(Run(METHODS["selection"], 1.0, 0, 0), now)], now, METHODS)
+
+
 def test_seeds_methods_fractions_and_chosen_rates_extend_a_table(tmp_path):
     shared = {"max_epochs": 5, "max_epochs@0.1": 60}
     first = setting(tmp_path, overrides=shared, unlabeled_hashes={1.0: "images"})
     finish(Run(METHODS["selection"], 1.0, 0, 0, learning_rate=0.002), first)
+    (tmp_path / "tuning" / "selection").mkdir(parents=True)
     finish(Run(METHODS["selection"], 0.1, 0, 0), first)
     finish(Run(METHODS["soft_labels"], 1.0, 0, 0), first)
     second = setting(tmp_path, overrides={"max_epochs": 5})
