@@ -17,8 +17,6 @@ from matplotlib.figure import Figure
 from side_by_side_differences import MEASURE, PAIR
 from side_by_side_differences import read_runs as read_longer_runs
 
-from dwskd_monai.commands.compare.statistics import estimate
-
 RUNS = Path(__file__).with_name("results") / "lengths.csv"
 OUT = Path(__file__).with_name("figures") / "lengths.png"
 SETS = {"brain_mri": "brain MRI", "chest_xray": "chest X-ray"}
@@ -50,13 +48,18 @@ def read_runs(file: str | Path = RUNS) -> pd.DataFrame:
 
 
 def points(runs: pd.DataFrame, curve: Curve) -> pd.DataFrame:
-    """Of each set and length, the steps of one network: mean, half its interval, deviation between runs, and pairs."""
+    """Of each set and length, the steps of one network: mean, its standard error, deviation between runs, and pairs."""
     own = runs[runs["method"].isin(curve.methods)].assign(length=lambda table: table["steps"] // curve.networks)
     rows = []
     for (name, length), part in own.groupby(["set", "length"]):
-        result = estimate(part.groupby(PAIR)[MEASURE].mean().tolist())
-        rows.append({"set": name, "length": length, "mean": result.mean, "±": result.half_width,
-                     "deviation": part[MEASURE].std(), "pairs": result.runs})  # fmt: skip
+        of_pairs = part.groupby(PAIR)[MEASURE].mean()
+        row = {
+            "mean": of_pairs.mean(),
+            "error": of_pairs.sem(),
+            "deviation": part[MEASURE].std(),
+            "pairs": len(of_pairs),
+        }
+        rows.append({"set": name, "length": length, **row})
     return pd.DataFrame(rows).set_index(["set", "length"])
 
 
@@ -78,11 +81,11 @@ def _cell(table: pd.DataFrame, name: str, length: int) -> str:
 
 
 def draw(axes: Axes, found: Mapping[str, pd.DataFrame], name: str) -> None:
-    """Accuracy against the steps of one network, with 95 % intervals over pairs."""
+    """Accuracy against the steps of one network, with standard errors over pairs."""
     for number, (title, table) in enumerate(found.items()):
         own = table.loc[name]
         beside = own.index * 1.03 ** (number - 1.5)
-        axes.errorbar(beside, own["mean"], own["±"], fmt="o-", capsize=3, color=f"C{number}", label=title)
+        axes.errorbar(beside, own["mean"], own["error"], fmt="o-", capsize=3, color=f"C{number}", label=title)
     lengths = sorted({length for table in found.values() for length in table.loc[name].index})
     axes.set_xscale("log")
     axes.set_xticks(lengths, [f"{length:,}" for length in lengths], fontsize=8)
