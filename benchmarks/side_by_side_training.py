@@ -441,7 +441,9 @@ def _draw(pair: Pair, steps: int, random: np.random.Generator, share: float | No
     passes = math.ceil(steps * BATCH / count)
     drawn = np.concatenate([random.permutation(count) for _ in range(passes)])[: steps * BATCH].reshape(steps, BATCH)
     if share is not None:
-        order = np.random.default_rng(pair.seed).permutation(len(pair.unlabeled))  # the half has the quarter in it
+        order = np.random.default_rng(pair.seed).permutation(
+            len(pair.unlabeled)
+        )  # smaller shares are parts of larger ones
         usable = np.concatenate([np.arange(count), count + np.sort(order[: round(share * len(order))])])
         of_all = usable[random.integers(len(usable), size=drawn.shape)]
         drawn = np.where(random.random(drawn.shape) < LABELED_SHARE, drawn, of_all)

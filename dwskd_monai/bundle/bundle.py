@@ -30,7 +30,7 @@ class Bundle:
 
     Raises:
         FileNotFoundError: if the folder is not a bundle's.
-        ValueError: if its path has a number sign, which MONAI takes for a part of an id.
+        ValueError: when a config is read, if the path has a number sign, which MONAI takes for a part of an id.
     """
 
     def __init__(self, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> None:

@@ -65,6 +65,17 @@ def digest_of_training(overrides: Mapping[str, Any], folder: Path, decisive: Col
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def was_edited(origin: Mapping[str, Any], folder: Path, decisive: Collection[str]) -> bool:
+    """Whether ``train.yaml`` has other settings than when a network was trained; False if nothing tells.
+
+    Args:
+        origin: what the network's settings record of its training.
+        folder, decisive: as of :func:`digest_of_training`.
+    """
+    before = origin.get("settings_sha256")  # an earlier version wrote none
+    return before not in (None, digest_of_training(origin["overrides"], folder, decisive))
+
+
 def settings_to_repeat(overrides: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Recorded settings that another training may take over, in one process and on any machine.
 

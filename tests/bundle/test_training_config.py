@@ -43,7 +43,7 @@ def test_a_word_is_no_path_whatever_lies_in_the_folder_of_the_command(key, value
     [
         ("auxiliary_def#checkpoint_path", "weights.pt"),
         ("teacher_weights", "teacher.ckpt"),
-        ("teacher_weights", "/home/me/teacher"),
+        ("teacher_weights", "/models/teacher"),
         ("own", {"files": ["models/teacher.pt"]}),
         ("server", "http://127.0.0.1/studies"),
         ("cache_dir", "cache"),

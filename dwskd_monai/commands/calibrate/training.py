@@ -19,6 +19,7 @@ from dwskd_monai.bundle.training_config import (
     digest_of_training,
     same_setting,
     settings_to_repeat,
+    was_edited,
 )
 from dwskd_monai.data.evaluation_split import digests_of, listed_digests
 from dwskd_monai.training.both_students import is_of_training, progress_of, was_interrupted
@@ -68,7 +69,7 @@ class RepeatedTraining:
         self.bundle = Bundle(folder, {**recorded, **choice, **self.given})
         self.dataset_dir = str(self.bundle.parsed("dataset_dir", "train")) if dataset_dir is None else dataset_dir
         self.settings: dict[str, Any] = {**recorded, **choice, **self.given, "dataset_dir": self.dataset_dir}
-        self._refuse_another_config(recorded)
+        self._refuse_another_config()
         self._settings_then = self._settings_now()
         self._refuse_other_teacher()
         self._refuse_another_start()
@@ -193,12 +194,11 @@ class RepeatedTraining:
     def _digest_of_config(self, overrides: Mapping[str, Any]) -> str:
         return digest_of_training(overrides, self.bundle.folder, self.trained)
 
-    def _refuse_another_config(self, recorded: Mapping[str, Any]) -> None:
+    def _refuse_another_config(self) -> None:
         """What the training took from train.yaml is not recorded; it must be there still."""
         there = decisive_settings(self.bundle.config("train"))
         changed = [key for key in there if there[key] != self.trained.get(key)]  # a pack may have fewer
-        before = self.trained.origin.get("settings_sha256")  # an earlier version wrote none
-        if changed or before not in (None, self._digest_of_config(recorded)):
+        if changed or was_edited(self.trained.origin, self.bundle.folder, self.trained):
             named = f" ({', '.join(changed)})" if changed else ""
             raise ValueError(
                 f"{self.bundle.folder / 'configs' / 'train.yaml'}: its settings are not those of the training{named}; "

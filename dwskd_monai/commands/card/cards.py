@@ -32,7 +32,7 @@ def facts_of(trained: TrainedBundle, metrics: Mapping[str, Any] | None, stated: 
     """
     settings = trained.settings
     if metrics is not None:
-        check_metrics(metrics, trained.settings, trained.weights)
+        check_metrics(metrics, settings, trained.weights)
     return Facts(
         metadata=trained.bundle.metadata,
         class_names=settings.class_names,

@@ -4,6 +4,7 @@ from dwskd_monai.lazy import attribute_finder
 
 _MODULES = {
     "TrainingRecord": "record",
+    "epochs_of_labeling": "lengths",
     "fit_probe": "probes",
     "write_parameters": "record",
 }

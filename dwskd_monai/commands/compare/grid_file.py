@@ -13,6 +13,7 @@ import yaml
 
 from dwskd_monai.bundle.words import checked_type
 from dwskd_monai.commands.compare.methods import read_methods
+from dwskd_monai.commands.compare.setting import UNLABELED
 from dwskd_monai.commands.compare.yaml_text import yaml_text
 from dwskd_monai.files import replacing
 from dwskd_monai.training.teachers import PRETRAINED, RANDOM
@@ -97,7 +98,7 @@ def make_grid(content: Mapping[str, Any]) -> Grid:
 
 def _has_unlabeled(overrides: Mapping[str, Any]) -> bool:
     """Whether images without labels are given, for any fraction."""
-    return any(key.partition("@")[0] == "unlabeled_dir" and value is not None for key, value in overrides.items())
+    return any(key.partition("@")[0] == UNLABELED and value is not None for key, value in overrides.items())
 
 
 def read_grid(file: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

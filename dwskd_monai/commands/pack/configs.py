@@ -19,7 +19,7 @@ from dwskd_monai.bundle.decisive import ROOTS, decisive_settings
 from dwskd_monai.bundle.overrides import knows
 from dwskd_monai.bundle.places import PLACES
 from dwskd_monai.bundle.trained_settings import TrainedSettings
-from dwskd_monai.bundle.training_config import digest_of_training, settings_to_repeat
+from dwskd_monai.bundle.training_config import settings_to_repeat, was_edited
 from dwskd_monai.inference_code import PACKAGE, SCRIPTS
 
 SAMPLE = "sample"
@@ -69,8 +69,7 @@ def packed_configs(bundle: Bundle, settings: TrainedSettings) -> dict[str, str]:
 
 def _refuse_another_config(bundle: Bundle, settings: TrainedSettings) -> None:
     """What the training took from train.yaml is not recorded; it must be there still, or be recorded."""
-    before = settings.origin.get("settings_sha256")  # an earlier version wrote none
-    if before not in (None, digest_of_training(settings.origin["overrides"], bundle.folder, settings)):
+    if was_edited(settings.origin, bundle.folder, settings):
         raise ValueError(
             f"{bundle.folder / 'configs' / 'train.yaml'}: its settings are not those of the training, which the packed "
             "bundle would have; put them back as they were, or train the bundle again"
